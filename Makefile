@@ -1,0 +1,59 @@
+# Two commands do everything: `make demo` and `make test`. Both install first, into .venv.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+JAR := listener/build/enel-listener.jar
+JAVA_SOURCES := $(shell find listener/src -name '*.java')
+# A bar that redraws itself fills logs; pip's own check for a newer pip asks the network.
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off --quiet
+
+.PHONY: help install install-dev listener demo test check format run clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.installed $(JAR)  ## Install what the service needs, and build the Spark plugin
+
+install-dev: $(VENV)/.installed-dev $(JAR)
+
+run: install  ## Start the service on its embedded defaults
+	$(BIN)/python main.py
+
+demo: install  ## Run applications, learn, and meet a target: the whole loop
+	$(BIN)/python examples/demo.py
+
+test: install-dev  ## Run all tests, against a real MongoDB and a real Spark
+	$(BIN)/python -m pytest
+
+check: install-dev  ## Format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install-dev  ## Format the code, and mend what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+listener: $(JAR)  ## Build the Spark plugin's jar
+
+clean:  ## Remove everything that was installed, built or stored
+	rm -rf $(VENV) listener/build .enel demo-output
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) not found; set PYTHON=...)"; exit 1; }
+	@command -v javac >/dev/null || { echo "A Java 17 JDK is needed (javac not found)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.txt constraints.txt
+	@echo "Installing into $(VENV): a few minutes, mostly torch, Spark and Ray"
+	$(PIP_INSTALL) -r requirements.txt -c constraints.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(PIP_INSTALL) -r requirements-dev.txt -c constraints.txt
+	@touch $@
+
+$(JAR): $(JAVA_SOURCES) listener/build.py $(VENV)/.installed
+	$(BIN)/python listener/build.py

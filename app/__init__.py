@@ -1,0 +1,1 @@
+"""Wiring: the application, its lifespan, its errors."""

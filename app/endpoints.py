@@ -1,0 +1,52 @@
+"""Checks of configured endpoints: one that is set has to work, or the service does not start."""
+
+import asyncio
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from common.artifacts import ArtifactStore, FolderStore
+from common.configuration import Settings
+from common.errors import StartError
+
+_CONNECT_SECONDS = 5.0
+
+
+async def artifact_store(settings: Settings, data_dir: Path) -> ArtifactStore:
+    """Where models are kept. Raises StartError where HDFS_ENDPOINT is set but of no use."""
+    if settings.hdfs.hdfs_endpoint:
+        await _must_connect("HDFS_ENDPOINT", settings.hdfs.hdfs_endpoint)
+        raise StartError(
+            "HDFS_ENDPOINT: models are kept in a local folder for now; unset it (see the README)."
+        )
+    return FolderStore(data_dir / "models")
+
+
+async def check_kubernetes(settings: Settings) -> None:
+    """Raises StartError where Kubernetes is configured."""
+    if settings.kubernetes.kubernetes_endpoint:
+        await _must_connect("KUBERNETES_ENDPOINT", settings.kubernetes.kubernetes_endpoint)
+    for name, value in (
+        ("KUBERNETES_ENDPOINT", settings.kubernetes.kubernetes_endpoint),
+        ("KUBECONFIG", settings.kubernetes.kubeconfig),
+    ):
+        if value:
+            raise StartError(f"{name}: applications run on a local Spark for now; unset it (see the README).")
+
+
+async def _must_connect(name: str, address: str) -> None:
+    parts = urlsplit(address if "://" in address else f"http://{address}")
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        host = parts.hostname
+    except ValueError as error:
+        raise StartError(f"{name} is not an address.") from error
+    if not host:
+        raise StartError(f"{name} is not an address.")
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+    except (OSError, TimeoutError) as error:
+        raise StartError(
+            f"{name} ({host}, port {port}) cannot be reached: {error or 'no answer'}."
+        ) from error

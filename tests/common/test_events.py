@@ -1,0 +1,124 @@
+"""What listeners send, and what they cannot have meant."""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from common.documents import JobExecution
+from common.events import JobEnded, UpdateInformation, merge_job
+from tests.samples import application_start, execution, job_end, stage
+
+
+def parsed(body: dict[str, Any]) -> Any:
+    return UpdateInformation.model_validate(body).event()
+
+
+def test_updates_may_be_an_object_or_its_text() -> None:
+    body = job_end("e", 7)
+    assert parsed(body) == parsed({**body, "updates": json.dumps(body["updates"])})
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (1_625_427_075_095, datetime(2021, 7, 4, 19, 31, 15, 95_000, UTC)),
+        ("1625427075095", datetime(2021, 7, 4, 19, 31, 15, 95_000, UTC)),
+        ("2021-07-04T19:31:15.095Z", datetime(2021, 7, 4, 19, 31, 15, 95_000, UTC)),
+        ("2021-07-04T21:31:15.095999+02:00", datetime(2021, 7, 4, 19, 31, 15, 95_000, UTC)),
+        ("2021-07-04T19:31:15", datetime(2021, 7, 4, 19, 31, 15, 0, UTC)),
+        (5, datetime(1970, 1, 1, 0, 0, 0, 5_000, UTC)),
+    ],
+)
+def test_times_are_epoch_milliseconds_or_iso_8601(written: object, meant: datetime) -> None:
+    assert parsed(application_start("e", start_time=written)).start_time == meant
+
+
+def test_ids_of_stages_may_be_texts_or_numbers() -> None:
+    body = job_end("e", 0)
+    body["updates"]["stages"] = {"4": {**stage(4, 1, 2), "stage_id": 4, "parent_stage_ids": [3, "2"]}}
+    assert parsed(body).stages["4"].parent_stage_ids == ["3", "2"]
+
+
+def test_unknown_fields_are_ignored() -> None:
+    body = job_end("e", 0, global_specs={"max_runtime": 1}, surprise=[1])
+    assert not hasattr(parsed({**body, "other": 1}), "global_specs")
+
+
+@pytest.mark.parametrize("stages", [{}, None])
+def test_a_job_may_have_no_stages(stages: object) -> None:
+    assert parsed(job_end("e", 0, stages=stages)).stages == {}
+
+
+IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
+    ("negative job", {**job_end("e", 0), "job_id": -1}),
+    ("job without id", {k: v for k, v in job_end("e", 0).items() if k != "job_id"}),
+    ("ids that disagree", {**job_end("e", 0), "job_id": 1}),
+    ("other application", job_end("e", 0, application_id="spark-1") | {"application_id": 3}),
+    ("unknown event", {**job_end("e", 0), "update_event": "JOB_BEGIN"}),
+    ("job without end", job_end("e", 0, end_time=None)),
+    ("end before start", job_end("e", 0, start_time=2_000, end_time=1_000)),
+    ("no executors", job_end("e", 0, start_scale_out=0)),
+    ("negative executors", job_end("e", 0, end_scale_out=-2)),
+    ("huge executors", job_end("e", 0, end_scale_out=10**30)),
+    ("a share above one", job_end("e", 0, rescaling_time_ratio=1.5)),
+    ("a share that is no number", job_end("e", 0, rescaling_time_ratio=math.nan)),
+    ("a time after all times", job_end("e", 0, end_time=10**30)),
+    ("a time before 1970", job_end("e", 0, start_time="1960-01-01T00:00:00Z")),
+    ("a time that is none", job_end("e", 0, start_time="yesterday")),
+    ("negative stage", job_end("e", 0, stages={"-1": None})),
+    ("stage that is no number", job_end("e", 0, stages={"x": None})),
+    ("stage under another's id", job_end("e", 0, stages={"1": stage(2, 1, 2)})),
+    ("NaN metrics", job_end("e", 0, stages={"1": {**stage(1, 1, 2), "metrics": {"cpu_utilization": math.nan}}})),
+    ("infinite metrics", job_end("e", 0, stages={"1": {"metrics": {"gc_time_ratio": math.inf}}})),
+    ("negative metrics", job_end("e", 0, stages={"1": {"metrics": {"gc_time_ratio": -0.1}}})),
+    ("stage end before start", job_end("e", 0, stages={"1": stage(1, 2_000, 1_000)})),
+    ("updates that are no JSON", {**job_end("e", 0), "updates": "{"}),
+    ("updates nested too deep", {**job_end("e", 0), "updates": "[" * 100_000}),
+    ("updates that are a list", {**job_end("e", 0), "updates": []}),
+    ("start without time", application_start("e", start_time=None)),
+    ("half a character", application_start("e", application_signature="\ud800")),
+]
+
+
+@pytest.mark.parametrize("body", [body for _, body in IMPOSSIBLE], ids=[name for name, _ in IMPOSSIBLE])
+def test_impossible_events_are_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        parsed(body)
+
+
+def _job(event: JobEnded) -> JobExecution:
+    return event.to_job(execution("e"), None)
+
+
+@given(st.permutations(range(4)))
+def test_the_order_of_events_does_not_matter(order: list[int]) -> None:
+    """Different reports of one job: a skipped stage that ran after all, a retried stage, a later end."""
+    events = [
+        parsed(job_end("e", 0, stages={"0": None, "1": stage(1, 1, 2)}, end_scale_out=None)),
+        parsed(job_end("e", 0, stages={"0": stage(0, 1, 2)}, runtime_seconds=5)),
+        parsed(job_end("e", 0, stages={"1": stage(1, 3, 4, attempt_id=1)}, runtime_seconds=4)),
+        parsed(job_end("e", 0, stages={"0": None}, runtime_seconds=1, predicted_scale_out=6)),
+    ]
+    in_order = _job(events[0])
+    for event in events[1:]:
+        in_order = merge_job(in_order, event)
+    shuffled = _job(events[order[0]])
+    for index in order[1:]:
+        shuffled = merge_job(shuffled, events[index])
+    assert shuffled.model_dump(exclude={"received_at"}) == in_order.model_dump(exclude={"received_at"})
+    assert in_order.stages["1"] is not None
+    assert in_order.stages["1"].attempt_id == 1
+    assert in_order.stages["0"] is not None
+    assert in_order.predicted_scale_out == 6
+
+
+def test_the_same_event_again_changes_nothing() -> None:
+    event = parsed(job_end("e", 0))
+    job = _job(event)
+    assert merge_job(job, event) == job

@@ -1,0 +1,172 @@
+"""What is stored of events, on a real replica set."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from common.documents import ApplicationState, utc_now
+from common.errors import ApplicationExecutionNotFound
+from common.events import UpdateInformation
+from common.executions import ExecutionRepository
+from common.mongo import Client
+from tests.samples import application_start, execution, job_end, stage
+
+
+async def send(executions: ExecutionRepository, body: dict[str, Any]) -> None:
+    update = UpdateInformation.model_validate(body)
+    await executions.apply_event(update.application_execution_id, update.event())
+
+
+async def everything(mongo: Client, database: str) -> dict[str, list[Any]]:
+    found = mongo[database]
+    return {name: await found[name].find().to_list() for name in ("application_execution", "job_execution")}
+
+
+@pytest.fixture
+async def run(executions: ExecutionRepository) -> str:
+    created = execution()
+    await executions.insert(created)
+    return created.id
+
+
+async def test_a_job_reaches_both_documents(executions: ExecutionRepository, run: str) -> None:
+    await send(executions, application_start(run))
+    await send(executions, job_end(run, 3, scale_out=4))
+    application = await executions.get(run)
+    [job] = await executions.finished_jobs(run)
+    assert (application.application_id, application.application_signature) == ("spark-1", "k-means")
+    assert (application.last_job_id, application.end_scale_out) == (3, 4)
+    assert job.global_specs == application.global_specs
+    assert job.optional_specs.spark_version == "4.1.4"
+    assert job.application_signature == "k-means"
+    assert job.stages["11"] is None
+    assert job.stages["10"] is not None
+    assert job.stages["10"].parent_stage_ids == ["9"]
+
+
+async def test_one_event_sent_many_times_at_once_is_stored_once(
+    executions: ExecutionRepository, mongo: Client, database: str, run: str
+) -> None:
+    await asyncio.gather(*(send(executions, job_end(run, 0)) for _ in range(12)))
+    first = await everything(mongo, database)
+    assert len(first["job_execution"]) == 1
+    await send(executions, job_end(run, 0))
+    await send(executions, application_start(run))
+    after_start = await everything(mongo, database)
+    await send(executions, application_start(run))
+    await send(executions, job_end(run, 0))
+    assert await everything(mongo, database) == after_start
+
+
+async def test_jobs_sent_at_once_are_all_stored(executions: ExecutionRepository, run: str) -> None:
+    await asyncio.gather(*(send(executions, job_end(run, job_id)) for job_id in range(10)))
+    assert [job.job_id for job in await executions.finished_jobs(run)] == list(range(10))
+    assert (await executions.get(run)).last_job_id == 9
+
+
+async def test_a_job_may_overtake_the_start(executions: ExecutionRepository, run: str) -> None:
+    await send(executions, job_end(run, 0))
+    assert (await executions.get(run)).application_id == "spark-1"
+    await send(executions, application_start(run))
+    application = await executions.get(run)
+    [job] = await executions.finished_jobs(run)
+    assert application.start_time is not None
+    assert application.last_job_id == 0
+    assert job.application_signature == "k-means"
+
+
+async def test_a_late_job_does_not_turn_the_application_back(executions: ExecutionRepository, run: str) -> None:
+    await send(executions, job_end(run, 5, scale_out=6))
+    await send(executions, job_end(run, 2, scale_out=2))
+    application = await executions.get(run)
+    assert (application.last_job_id, application.end_scale_out) == (5, 6)
+
+
+async def test_a_retried_stage_replaces_its_first_attempt(executions: ExecutionRepository, run: str) -> None:
+    await send(executions, job_end(run, 0, stages={"1": stage(1, 1, 2, attempt_id=1, num_tasks=3), "2": None}))
+    await send(executions, job_end(run, 0, stages={"1": stage(1, 1, 2, num_tasks=12), "2": stage(2, 1, 2)}))
+    [job] = await executions.finished_jobs(run)
+    assert job.stages["1"] is not None
+    assert (job.stages["1"].attempt_id, job.stages["1"].num_tasks) == (1, 3)
+    assert job.stages["2"] is not None
+
+
+async def test_an_unknown_execution_stores_nothing(
+    executions: ExecutionRepository, mongo: Client, database: str
+) -> None:
+    with pytest.raises(ApplicationExecutionNotFound):
+        await send(executions, job_end("nobody", 0))
+    assert await everything(mongo, database) == {"application_execution": [], "job_execution": []}
+
+
+async def test_events_touch_only_their_own_run(executions: ExecutionRepository, run: str) -> None:
+    other = execution()
+    await executions.insert(other)
+    await send(executions, job_end(run, 0, global_specs={"max_runtime": 1.0}, _id="x", state="COMPLETED"))
+    assert await executions.get(other.id) == other
+    assert (await executions.get(run)).global_specs.max_runtime == 120.0
+    assert (await executions.get(run)).state is ApplicationState.NEW
+
+
+async def test_a_failing_second_write_takes_the_first_back(
+    executions: ExecutionRepository, mongo: Client, database: str, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Job and application are one transaction."""
+
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("between the writes")
+
+    monkeypatch.setattr(executions._applications, "update_one", fail)
+    with pytest.raises(RuntimeError):
+        await send(executions, job_end(run, 0))
+    assert await mongo[database]["job_execution"].count_documents({}) == 0
+
+
+async def test_a_restarted_driver_takes_over(executions: ExecutionRepository, run: str) -> None:
+    await send(executions, application_start(run))
+    await send(executions, job_end(run, 0))
+    later = application_start(run, "spark-2", start_time=1_625_427_990_000, attempt_id=1)
+    await send(executions, later)
+    await send(executions, job_end(run, 0, "spark-2", start_seconds=931.0))
+    application = await executions.get(run)
+    assert (application.application_id, application.attempt_id) == ("spark-2", 1)
+    assert len(await executions.finished_jobs(run)) == 2
+    assert len(await executions.finished_jobs(run, "spark-2")) == 1
+
+
+async def test_a_final_state_is_never_left(executions: ExecutionRepository, run: str) -> None:
+    assert await executions.record_state(run, ApplicationState.RUNNING)
+    ended = utc_now()
+    assert await executions.record_state(run, ApplicationState.COMPLETED, fields={"end_time": ended})
+    assert not await executions.record_state(run, ApplicationState.FAILED)
+    stored = await executions.get(run)
+    assert stored.state is ApplicationState.COMPLETED
+    assert stored.end_time == ended
+    assert [change.state for change in stored.state_changes] == ["RUNNING", "COMPLETED"]
+
+
+async def test_history_is_completed_runs_with_jobs_oldest_first(executions: ExecutionRepository) -> None:
+    wanted = []
+    for index, state in enumerate(["COMPLETED", "FAILED", "COMPLETED", "RUNNING"]):
+        created = execution()
+        await executions.insert(created)
+        await send(executions, application_start(created.id))
+        if index != 2:
+            await send(executions, job_end(created.id, 0))
+        await executions.record_state(created.id, ApplicationState(state))
+        if index == 0:
+            wanted.append(created.id)
+    found = await executions.finished_runs("spark", "KMeans", 10)
+    assert [(stored.id, len(jobs)) for stored, jobs in found] == [(wanted[0], 1)]
+    assert not await executions.finished_runs("spark", "MPC", 10)
+
+
+async def test_pages_are_newest_first_and_complete(executions: ExecutionRepository) -> None:
+    for _ in range(5):
+        await executions.insert(execution())
+    first = await executions.newest(limit=2)
+    rest = await executions.newest(before=(first[-1].created_at, first[-1].id), limit=10)
+    seen = [item.id for item in [*first, *rest]]
+    assert len(set(seen)) == 5
+    assert seen == [item.id for item in await executions.newest(limit=10)]

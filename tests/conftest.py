@@ -1,0 +1,131 @@
+"""What all tests share: one real MongoDB, and services on it."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from asgi_lifespan import LifespanManager
+from pymongo import AsyncMongoClient
+
+from app.factory import create_app
+from common.configuration import PROJECT_ROOT, Settings
+from common.executions import ExecutionRepository
+from common.mongo import Client, embedded_mongod
+from common.processes import free_port
+from tests.samples import unique_name
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    """A developer's own environment decides nothing here."""
+    for group in Settings.model_fields:
+        for name in type(getattr(Settings(), group)).model_fields:
+            for variable in (name, name.upper()):
+                if variable not in ("HOST", "host"):
+                    os.environ.pop(variable, None)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    async with embedded_mongod(tmp_path_factory.mktemp("mongodb")) as uri:
+        yield uri
+
+
+@pytest_asyncio.fixture(scope="session")
+async def mongo(mongo_uri: str) -> AsyncIterator[Client]:
+    client: Client = AsyncMongoClient(mongo_uri, tz_aware=True)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def database() -> str:
+    """A database of the test's own."""
+    return unique_name("test")
+
+
+@pytest_asyncio.fixture
+async def executions(mongo: Client, database: str) -> AsyncIterator[ExecutionRepository]:
+    repository = ExecutionRepository(mongo, database)
+    await repository.create_indexes()
+    yield repository
+    await mongo.drop_database(database)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def service(
+    mongo_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service in this process, with a database of the module's own."""
+    settings = Settings()
+    settings.mongo.mongodb_endpoint = mongo_uri
+    settings.mongo.mongodb_database = unique_name("service")
+    settings.server.data_dir = tmp_path_factory.mktemp("service")
+    settings.training.training_heartbeat_seconds = 0.5
+    app = create_app(settings)
+    async with LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager:
+        transport = httpx.ASGITransport(app=manager.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=120) as client:
+            client.database = settings.mongo.mongodb_database  # type: ignore[attr-defined]
+            yield client
+
+
+class ServiceProcess:
+    """`python main.py` as a person starts it, and ways to end it."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self.log = log
+
+    async def kill(self) -> None:
+        """As the kernel would: no handler runs."""
+        self.process.kill()
+        await self.process.wait()
+
+    async def stop(self, number: int = signal.SIGINT) -> int:
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), 60)
+
+
+ServiceStarter = Callable[..., "asyncio._AsyncGeneratorContextManager"]
+
+
+@asynccontextmanager
+async def started_service(data_dir: Path, **environment: str) -> AsyncIterator[ServiceProcess]:
+    port = free_port()
+    data_dir.mkdir(parents=True, exist_ok=True)
+    log = data_dir / f"service-{port}.log"
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "main.py",
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), **environment},
+            stdout=output,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    service = ServiceProcess(process, f"http://127.0.0.1:{port}", log)
+    try:
+        async with httpx.AsyncClient(base_url=service.url, timeout=5) as client:
+            for _ in range(600):
+                assert process.returncode is None, f"the service did not start: {log.read_text()}"
+                try:
+                    if (await client.get("/readyz")).status_code == 200:
+                        break
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.1)
+            else:
+                pytest.fail(f"the service is not ready: {log.read_text()}")
+        yield service
+    finally:
+        await service.stop()

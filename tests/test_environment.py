@@ -1,0 +1,46 @@
+"""What is installed, and what the settings table says, in every place where it is written down."""
+
+import re
+from importlib import metadata
+
+import yaml
+
+from common.configuration import PROJECT_ROOT, Settings
+
+
+def requirements(name: str) -> dict[str, str]:
+    """Package to version; extras are part of the package's name."""
+    lines = (PROJECT_ROOT / name).read_text().splitlines()
+    stripped = (line.split("#")[0].strip() for line in lines)
+    return dict(line.split("==") for line in stripped if "==" in line)
+
+
+def test_conda_and_pip_agree() -> None:
+    environment = yaml.safe_load((PROJECT_ROOT / "environment.yml").read_text())
+    [pip] = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
+    conda = dict(line.split("==") for line in pip)
+    assert conda == requirements("requirements.txt") | requirements("requirements-dev.txt")
+
+
+def test_what_is_pinned_is_what_is_installed() -> None:
+    for package, version in (requirements("requirements.txt") | requirements("requirements-dev.txt")).items():
+        installed = metadata.version(package.split("[")[0])
+        assert installed.split("+")[0] == version, package
+
+
+def test_constraints_agree_with_requirements() -> None:
+    constraints = {
+        re.sub(r"[-_.]+", "-", package.lower()): version
+        for package, version in requirements("constraints.txt").items()
+    }
+    for package, version in (requirements("requirements.txt") | requirements("requirements-dev.txt")).items():
+        assert constraints[re.sub(r"[-_.]+", "-", package.split("[")[0].lower())] == version
+
+
+def test_readme_lists_every_setting_with_its_default() -> None:
+    readme = (PROJECT_ROOT / "README.md").read_text()
+    settings = Settings()
+    for group_name in Settings.model_fields:
+        group = getattr(settings, group_name)
+        for name in type(group).model_fields:
+            assert f"| `{name.upper()}` |" in readme, f"{name.upper()} is missing in README.md"

@@ -1,0 +1,1 @@
+"""Learning: histories, the runtime model, its training and the hyperparameter search."""

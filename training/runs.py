@@ -1,0 +1,240 @@
+"""Training runs in MongoDB: what is stored is the truth about a training."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from bson import ObjectId
+from pydantic import BaseModel, Field
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
+from pymongo.write_concern import WriteConcern
+
+from common.documents import Document, UtcTime, utc_now
+from common.errors import Conflict, TrainingRunNotFound
+
+LOG_LINES = 200
+"""Lines of a training's log that are kept."""
+
+
+class TrainingState(StrEnum):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (self.SUCCEEDED, self.FAILED, self.CANCELLED)
+
+
+class TrainingResult(BaseModel):
+    artifact_key: str
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    validation: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrainingRun(Document):
+    """One pretraining: its request, progress and outcome."""
+
+    id: str = Field(alias="_id", serialization_alias="id")
+    system_name: str
+    algorithm_name: str
+    model_name: str
+    experiment_name: str
+    state: TrainingState = TrainingState.QUEUED
+    detail: str = ""
+    """Why it failed, was cancelled or has to start over."""
+    created_at: UtcTime = Field(default_factory=utc_now)
+    started_at: UtcTime | None = None
+    finished_at: UtcTime | None = None
+    heartbeat_at: UtcTime | None = None
+    owner: str | None = None
+    """The service process that runs it: host, process id and start."""
+    attempts: int = 0
+    cancel_requested: bool = False
+    history_runs: int | None = None
+    history_jobs: int | None = None
+    trials_total: int
+    trials_done: int = 0
+    best_loss: float | None = None
+    """Mean relative error of the remaining runtime on held-out runs, of the best trial so far."""
+    log: list[str] = Field(default_factory=list)
+    result: TrainingResult | None = None
+
+    def to_mongo(self) -> dict[str, Any]:
+        document = self.model_dump(by_alias=False)
+        document["_id"] = document.pop("id")
+        return document
+
+
+class TrainingRunRepository:
+    """Queue, progress and results of trainings; safe with several services on one database."""
+
+    def __init__(self, client: AsyncMongoClient[dict[str, Any]], database: str) -> None:
+        concern = WriteConcern(w="majority", j=True)
+        self._runs = client.get_database(database, write_concern=concern)["training_run"]
+
+    async def create_indexes(self) -> None:
+        await self._runs.create_index([("state", ASCENDING), ("created_at", ASCENDING)], name="queue")
+        await self._runs.create_index([("created_at", DESCENDING), ("_id", DESCENDING)], name="newest")
+        await self._runs.create_index(
+            [("system_name", ASCENDING), ("algorithm_name", ASCENDING), ("finished_at", DESCENDING)],
+            name="current_model",
+        )
+
+    async def enqueue(
+        self, *, system_name: str, algorithm_name: str, model_name: str, experiment_name: str, trials: int
+    ) -> TrainingRun:
+        run = TrainingRun(
+            id=str(ObjectId()),
+            system_name=system_name,
+            algorithm_name=algorithm_name,
+            model_name=model_name,
+            experiment_name=experiment_name,
+            trials_total=trials,
+            log=[_line("queued")],
+        )
+        await self._runs.insert_one(run.to_mongo())
+        return run
+
+    async def get(self, run_id: str) -> TrainingRun:
+        """Raises TrainingRunNotFound."""
+        document = await self._runs.find_one({"_id": run_id})
+        if document is None:
+            raise TrainingRunNotFound(f"There is no training run {run_id!r}.")
+        return TrainingRun.from_mongo(document)
+
+    async def newest(
+        self,
+        *,
+        algorithm_name: str | None = None,
+        state: TrainingState | None = None,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 50,
+    ) -> Sequence[TrainingRun]:
+        """Newest first, without logs; `before` is the (created_at, id) of the last one already seen."""
+        query: dict[str, Any] = {}
+        if algorithm_name is not None:
+            query["algorithm_name"] = algorithm_name
+        if state is not None:
+            query["state"] = state.value
+        if before is not None:
+            query["$or"] = [
+                {"created_at": {"$lt": before[0]}},
+                {"created_at": before[0], "_id": {"$lt": before[1]}},
+            ]
+        order = [("created_at", DESCENDING), ("_id", DESCENDING)]
+        cursor = self._runs.find(query, {"log": 0}).sort(order).limit(limit)
+        return [TrainingRun.from_mongo(document) async for document in cursor]
+
+    async def find_current_model(
+        self, system_name: str, algorithm_name: str, model_name: str
+    ) -> TrainingRun | None:
+        """The most recent training whose model can be used."""
+        query = {
+            "system_name": system_name,
+            "algorithm_name": algorithm_name,
+            "model_name": model_name,
+            "state": TrainingState.SUCCEEDED.value,
+        }
+        document = await self._runs.find_one(query, {"log": 0}, sort=[("finished_at", DESCENDING)])
+        return TrainingRun.from_mongo(document) if document else None
+
+    async def claim(self, owner: str) -> TrainingRun | None:
+        """Take the oldest queued run, if there is one; no other service can take it too."""
+        now = utc_now()
+        document = await self._runs.find_one_and_update(
+            {"state": TrainingState.QUEUED.value},
+            {
+                "$set": {
+                    "state": TrainingState.RUNNING.value,
+                    "owner": owner,
+                    "started_at": now,
+                    "heartbeat_at": now,
+                    "trials_done": 0,
+                    "best_loss": None,
+                    "detail": "",
+                },
+                "$inc": {"attempts": 1},
+            },
+            sort=[("created_at", ASCENDING)],
+            return_document=ReturnDocument.AFTER,
+        )
+        return TrainingRun.from_mongo(document) if document else None
+
+    async def report(
+        self, run_id: str, owner: str, fields: Mapping[str, Any], lines: Sequence[str] = ()
+    ) -> TrainingRun | None:
+        """Heartbeat with progress; None where the run is no longer this owner's."""
+        update: dict[str, Any] = {"$set": {"heartbeat_at": utc_now(), **fields}}
+        if lines:
+            update["$push"] = {"log": {"$each": [_line(line) for line in lines], "$slice": -LOG_LINES}}
+        document = await self._runs.find_one_and_update(
+            {"_id": run_id, "owner": owner, "state": TrainingState.RUNNING.value},
+            update,
+            projection={"log": 0},
+            return_document=ReturnDocument.AFTER,
+        )
+        return TrainingRun.from_mongo(document) if document else None
+
+    async def finish(
+        self,
+        run_id: str,
+        owner: str,
+        state: TrainingState,
+        detail: str = "",
+        result: TrainingResult | None = None,
+    ) -> None:
+        """Store the outcome; without effect where the run is no longer this owner's."""
+        fields = {
+            "state": state.value,
+            "detail": detail,
+            "finished_at": utc_now(),
+            "result": result.model_dump() if result else None,
+        }
+        await self.report(run_id, owner, fields, [f"{state.value.lower()} {detail}".strip()])
+
+    async def put_back(self, run_id: str, owner: str, detail: str) -> None:
+        """Queue a run again that its owner could not finish."""
+        await self.report(
+            run_id, owner, {"state": TrainingState.QUEUED.value, "owner": None, "detail": detail}, [detail]
+        )
+
+    async def running(self) -> Sequence[TrainingRun]:
+        cursor = self._runs.find({"state": TrainingState.RUNNING.value}, {"log": 0})
+        return [TrainingRun.from_mongo(document) async for document in cursor]
+
+    async def request_cancel(self, run_id: str) -> TrainingRun:
+        """Cancel at once what is queued; ask the owner of what runs.
+
+        Raises:
+            TrainingRunNotFound: There is no such run.
+            Conflict: It has ended otherwise.
+        """
+        queued = {"_id": run_id, "state": TrainingState.QUEUED.value}
+        ended = {
+            "state": TrainingState.CANCELLED.value,
+            "finished_at": utc_now(),
+            "detail": "cancelled while it waited",
+            "cancel_requested": True,
+        }
+        await self._runs.update_one(queued, {"$set": ended, "$push": {"log": _line("cancelled")}})
+        await self._runs.update_one(
+            {"_id": run_id, "state": TrainingState.RUNNING.value}, {"$set": {"cancel_requested": True}}
+        )
+        run = await self.get(run_id)
+        if run.state.is_final and run.state is not TrainingState.CANCELLED:
+            raise Conflict(f"Training run {run_id} has already {run.state.value.lower()}.")
+        return run
+
+
+def is_stale(run: TrainingRun, heartbeat_seconds: float) -> bool:
+    """Whether a running training has missed five heartbeats."""
+    last = run.heartbeat_at or run.started_at or run.created_at
+    return utc_now() - last > timedelta(seconds=5 * heartbeat_seconds)
+
+
+def _line(text: str) -> str:
+    return f"{utc_now():%Y-%m-%dT%H:%M:%SZ} {text[:2000]}"
