@@ -1,0 +1,148 @@
+package org.enelservice.listener;
+
+import java.time.Duration;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import org.apache.spark.scheduler.JobSucceeded$;
+import org.apache.spark.scheduler.SparkListener;
+import org.apache.spark.scheduler.SparkListenerApplicationEnd;
+import org.apache.spark.scheduler.SparkListenerApplicationStart;
+import org.apache.spark.scheduler.SparkListenerBlockManagerRemoved;
+import org.apache.spark.scheduler.SparkListenerBlockUpdated;
+import org.apache.spark.scheduler.SparkListenerExecutorAdded;
+import org.apache.spark.scheduler.SparkListenerExecutorRemoved;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
+import org.apache.spark.scheduler.SparkListenerJobStart;
+import org.apache.spark.scheduler.SparkListenerStageCompleted;
+import org.apache.spark.scheduler.SparkListenerStageSubmitted;
+import org.apache.spark.scheduler.SparkListenerTaskEnd;
+import org.apache.spark.scheduler.SparkListenerTaskStart;
+import org.apache.spark.scheduler.SparkListenerUnpersistRDD;
+import scala.jdk.javaapi.CollectionConverters;
+
+/**
+ * Hands Spark's events to those who keep books. Every callback runs on Spark's listener bus, which drops
+ * events when it falls behind, so none of them waits, and none of them throws.
+ */
+final class EnelListener extends SparkListener {
+
+    private final JobCollector jobs;
+    private final ExecutorRoster roster;
+    private final Rescaler rescaler;
+    private final Reporter reporter;
+    private final EventJson json;
+    private final ExecutionLog log;
+    private final CountDownLatch applicationEnded = new CountDownLatch(1);
+
+    EnelListener(JobCollector jobs, ExecutorRoster roster, Rescaler rescaler, Reporter reporter, EventJson json,
+            ExecutionLog log) {
+        this.jobs = jobs;
+        this.roster = roster;
+        this.rescaler = rescaler;
+        this.reporter = reporter;
+        this.json = json;
+        this.log = log;
+    }
+
+    @Override
+    public void onApplicationStart(SparkListenerApplicationStart event) {
+        log.guard("noting the application's start", () -> {
+            String attempt = event.appAttemptId().isDefined() ? event.appAttemptId().get() : "";
+            reporter.submit(Report.applicationStart(json.applicationStart(event.appName(), attempt, event.time())));
+        });
+    }
+
+    @Override
+    public void onApplicationEnd(SparkListenerApplicationEnd event) {
+        applicationEnded.countDown();
+        log.guard("noting the application's end", () -> {
+            reporter.stopPredictions();
+            rescaler.stop();
+        });
+    }
+
+    @Override
+    public void onExecutorAdded(SparkListenerExecutorAdded event) {
+        log.guard("noting an added executor", () -> {
+            if (roster.add(event.executorId())) {
+                jobs.executors().added(event.time());
+                rescaler.executorsChanged();
+            }
+        });
+    }
+
+    @Override
+    public void onExecutorRemoved(SparkListenerExecutorRemoved event) {
+        log.guard("noting a removed executor", () -> {
+            if (roster.remove(event.executorId())) {
+                jobs.executors().removed(event.time());
+                rescaler.executorsChanged();
+            }
+        });
+    }
+
+    @Override
+    public void onJobStart(SparkListenerJobStart event) {
+        log.guard("noting a job's start", () -> jobs.jobStarted(
+                event.jobId(), event.time(), CollectionConverters.asJava(event.stageInfos()),
+                rescaler.scaleOutInForce()));
+    }
+
+    @Override
+    public void onStageSubmitted(SparkListenerStageSubmitted event) {
+        log.guard("noting a stage's start", () -> jobs.stageSubmitted(event.stageInfo()));
+    }
+
+    @Override
+    public void onStageCompleted(SparkListenerStageCompleted event) {
+        log.guard("noting a stage's end", () -> jobs.stageCompleted(event.stageInfo()));
+    }
+
+    @Override
+    public void onJobEnd(SparkListenerJobEnd event) {
+        log.guard("noting a job's end", () -> {
+            boolean succeeded = event.jobResult() == JobSucceeded$.MODULE$;
+            Optional<JobRecord> ended = jobs.jobEnded(event.jobId(), event.time(), succeeded);
+            ended.ifPresent(job -> reporter.submit(Report.jobEnd(job.jobId(), json.jobEnd(job))));
+            rescaler.executorsChanged();
+        });
+    }
+
+    @Override
+    public void onBlockUpdated(SparkListenerBlockUpdated event) {
+        log.guard("noting a block", () -> jobs.cachedBlocks().updated(event.blockUpdatedInfo()));
+    }
+
+    @Override
+    public void onBlockManagerRemoved(SparkListenerBlockManagerRemoved event) {
+        log.guard("noting lost blocks", () -> jobs.cachedBlocks().lost(event.blockManagerId().executorId()));
+    }
+
+    @Override
+    public void onUnpersistRDD(SparkListenerUnpersistRDD event) {
+        log.guard("noting unpersisted blocks", () -> jobs.cachedBlocks().unpersisted(event.rddId()));
+    }
+
+    @Override
+    public void onTaskStart(SparkListenerTaskStart event) {
+        log.guard("noting a task's start", () -> roster.taskStarted(event.taskInfo().executorId()));
+    }
+
+    @Override
+    public void onTaskEnd(SparkListenerTaskEnd event) {
+        log.guard("noting a task's end", () -> {
+            boolean idle = event.taskInfo() != null && roster.taskEnded(event.taskInfo().executorId());
+            if (idle) {
+                rescaler.executorBecameIdle();
+            }
+        });
+    }
+
+    /** Waits until every event of the application has been seen; the bus delivers its end last. */
+    void awaitApplicationEnd(Duration timeout) throws InterruptedException {
+        if (!applicationEnded.await(timeout.toMillis(), TimeUnit.MILLISECONDS)) {
+            log.warn("the listener bus did not deliver the application's end within {}", timeout);
+        }
+    }
+}

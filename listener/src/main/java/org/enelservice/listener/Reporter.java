@@ -1,0 +1,261 @@
+package org.enelservice.listener;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Comparator;
+import java.util.TreeSet;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
+
+/**
+ * Brings reports to the service on its own daemon thread, one at a time, until each is delivered or refused.
+ *
+ * <p>Policy:
+ * <ul>
+ * <li>Reports leave in the order in which they came. One that the service fails on by itself (a 500, a
+ *     timeout) steps behind the others, so that it cannot hold them back for ever.
+ * <li>No answer, 408, 429 and 5xx are tried again, after pauses that grow but never end the trying. Any other
+ *     status is final.
+ * <li>Only the newest job end asks for a prediction: for the older ones the jobs to come have already run. A
+ *     request that failed in the service itself is repeated without the question, as what has to arrive is
+ *     the report.
+ * <li>A full queue gives up its oldest job end. The start of the application is never given up.
+ * <li>Once the application ends nothing is asked any more, and {@link #close} limits what is left to do.
+ * </ul>
+ */
+final class Reporter {
+
+    private static final int CAPACITY = 4096;
+    private static final long LONGEST_PAUSE_WHILE_CLOSING = TimeUnit.SECONDS.toNanos(1);
+
+    /** A report in the queue; {@code setbacks} counts failures that were its own and not an outage's. */
+    private record Queued(Report report, long sequence, int setbacks) {
+
+        static final Comparator<Queued> ORDER =
+                Comparator.comparingInt(Queued::setbacks).thenComparingLong(Queued::sequence);
+
+        Queued setBack() {
+            return new Queued(report, sequence, setbacks + 1);
+        }
+    }
+
+    private final ServiceClient client;
+    private final Duration restTimeout;
+    private final Consumer<String> recommendations;
+    private final ExecutionLog log;
+    private final ObjectMapper mapper = new ObjectMapper();
+    private final Thread thread = new Thread(this::run, "enel-reporter");
+
+    // Guarded by this object's monitor.
+    private final TreeSet<Queued> queue = new TreeSet<>(Queued.ORDER);
+    private long nextSequence;
+    private long newestJobEnd = -1;
+    private int failuresInARow;
+    private long notBefore = System.nanoTime();
+    private long dropped;
+    private boolean predicting;
+    private boolean asking;
+    private boolean closing;
+    private long closeDeadline;
+
+    /**
+     * @param predicting whether job ends ask for a prediction
+     * @param recommendations takes the body of every answer to such a question
+     */
+    Reporter(ServiceClient client, Duration restTimeout, boolean predicting, Consumer<String> recommendations,
+            ExecutionLog log) {
+        this.client = client;
+        this.restTimeout = restTimeout;
+        this.predicting = predicting;
+        this.recommendations = recommendations;
+        this.log = log;
+        thread.setDaemon(true);
+    }
+
+    void start() {
+        thread.start();
+    }
+
+    /** Queues a report and returns at once. */
+    synchronized void submit(Report report) {
+        if (queue.size() >= CAPACITY) {
+            dropOldestJobEnd();
+        }
+        if (report.endsJob()) {
+            newestJobEnd = nextSequence;
+        }
+        queue.add(new Queued(report, nextSequence++, 0));
+        notifyAll();
+    }
+
+    private void dropOldestJobEnd() {
+        queue.stream().filter(queued -> queued.report().endsJob()).min(Comparator.comparingLong(Queued::sequence))
+                .ifPresent(queue::remove);
+        dropped++;
+        log.warnOnce("full queue", "{} reports wait to be sent already, the oldest job ends are dropped", CAPACITY);
+    }
+
+    /**
+     * Asks for nothing any more. A question under way is given up and its report sent again without it, since
+     * the service needs much longer for a prediction than for storing a report.
+     */
+    synchronized void stopPredictions() {
+        predicting = false;
+        if (asking) {
+            client.cancelExchange();
+        }
+    }
+
+    /** Sends what is queued, for at most the given time; what is left then is lost. */
+    void close(Duration timeout) throws InterruptedException {
+        synchronized (this) {
+            closing = true;
+            stopPredictions();
+            closeDeadline = System.nanoTime() + timeout.toNanos();
+            notBefore = System.nanoTime();
+            notifyAll();
+        }
+        thread.join(Math.max(1, timeout.toMillis()));
+        thread.interrupt();
+        synchronized (this) {
+            if (!queue.isEmpty() || dropped > 0) {
+                log.warn("{} reports did not reach the service before the end, {} were dropped", queue.size(), dropped);
+            }
+        }
+    }
+
+    private void run() {
+        try {
+            for (Queued queued = next(); queued != null; queued = next()) {
+                deliver(queued);
+            }
+        } catch (InterruptedException closed) {
+            // Only close() interrupts, after its time is over.
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** The report to try now, which stays in the queue; {@code null} when there is nothing left to do. */
+    private synchronized Queued next() throws InterruptedException {
+        while (true) {
+            long now = System.nanoTime();
+            if (closing && (queue.isEmpty() || now - closeDeadline >= 0)) {
+                return null;
+            }
+            if (queue.isEmpty()) {
+                wait();
+            } else if (notBefore - now > 0) {
+                long limit = closing ? Math.min(notBefore, closeDeadline) : notBefore;
+                TimeUnit.NANOSECONDS.timedWait(this, Math.max(limit - now, TimeUnit.MILLISECONDS.toNanos(1)));
+            } else {
+                return queue.first();
+            }
+        }
+    }
+
+    private void deliver(Queued queued) throws InterruptedException {
+        boolean predict;
+        Duration timeout;
+        synchronized (this) {
+            predict = predicting && queued.report().endsJob() && queued.sequence() == newestJobEnd
+                    && queued.setbacks() == 0;
+            asking = predict;
+            timeout = closing ? min(restTimeout, Duration.ofNanos(closeDeadline - System.nanoTime())) : restTimeout;
+        }
+        ServiceClient.Answer answer;
+        try {
+            answer = post(queued.report(), predict, timeout);
+        } catch (CancellationException ended) {
+            return;
+        } catch (TimeoutException late) {
+            failed(queued, true, "no answer within " + timeout, Duration.ZERO);
+            return;
+        } catch (IOException unreachable) {
+            failed(queued, false, unreachable.toString(), Duration.ZERO);
+            return;
+        } catch (RuntimeException | LinkageError unexpected) {
+            // Trying the same again would fail the same way.
+            log.warn("{} cannot be sent", queued.report(), unexpected);
+            done(queued);
+            return;
+        } finally {
+            synchronized (this) {
+                asking = false;
+            }
+        }
+        judge(queued, answer, predict);
+    }
+
+    private ServiceClient.Answer post(Report report, boolean predict, Duration timeout)
+            throws IOException, InterruptedException, TimeoutException {
+        if (!report.endsJob()) {
+            return client.postUpdate(bytes(report.event()), timeout);
+        }
+        ObjectNode event = report.event().deepCopy();
+        event.put("predict", predict);
+        return client.postPrediction(bytes(event), timeout);
+    }
+
+    private byte[] bytes(ObjectNode event) {
+        try {
+            return mapper.writeValueAsBytes(event);
+        } catch (JsonProcessingException impossible) {
+            throw new IllegalStateException(impossible);
+        }
+    }
+
+    private void judge(Queued queued, ServiceClient.Answer answer, boolean predict) {
+        int status = answer.status();
+        if (status >= 200 && status < 300) {
+            done(queued);
+            answered();
+            if (predict) {
+                log.guard("applying a recommendation", () -> recommendations.accept(answer.body()));
+            }
+        } else if (status >= 500 || status == 429 || status == 408) {
+            boolean outage = status == 503 || status == 502 || status == 504 || status == 429;
+            failed(queued, !outage, "status " + status + " " + ExecutionLog.detail(answer.body()), answer.retryAfter());
+        } else {
+            log.warnOnce("refused " + status, "{} was refused with status {}: {}", queued.report(), status,
+                    ExecutionLog.detail(answer.body()));
+            done(queued);
+            answered();
+        }
+    }
+
+    private synchronized void done(Queued queued) {
+        queue.remove(queued);
+    }
+
+    private synchronized void answered() {
+        if (failuresInARow > 0) {
+            log.info("the service answers again after {} failures", failuresInARow);
+        }
+        failuresInARow = 0;
+        notBefore = System.nanoTime();
+    }
+
+    /** Schedules the next attempt. The report may be gone meanwhile, if the queue was full. */
+    private synchronized void failed(Queued queued, boolean ownFault, String reason, Duration retryAfter) {
+        failuresInARow++;
+        long pause = Backoff.pause(failuresInARow, retryAfter).toNanos();
+        notBefore = System.nanoTime() + (closing ? Math.min(pause, LONGEST_PAUSE_WHILE_CLOSING) : pause);
+        if (ownFault && queue.remove(queued)) {
+            queue.add(queued.setBack());
+        }
+        if (failuresInARow == 1) {
+            log.warn("{} could not be delivered and is tried again: {}", queued.report(), reason);
+        } else {
+            log.debug("{} could not be delivered, failure {} in a row: {}", queued.report(), failuresInARow, reason);
+        }
+    }
+
+    private static Duration min(Duration one, Duration other) {
+        return one.compareTo(other) < 0 ? one : other;
+    }
+}

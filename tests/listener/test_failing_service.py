@@ -1,0 +1,92 @@
+"""Whatever the service does, the application runs on; what can still be delivered, is."""
+
+from pathlib import Path
+
+import pytest
+from event_log import EventLog
+from recording_service import RecordingService, Request, Response, closed_port
+from spark_cluster import FinishedApplication, fixed_scale_out, listener_conf, listener_lines, submit
+
+pytestmark = pytest.mark.spark
+
+OUTPUT = ["sum 45", "sum 190", "sum 435"]
+
+
+def assert_undisturbed(application: FinishedApplication) -> None:
+    assert application.status == 0, application.errors
+    assert application.output.splitlines() == OUTPUT
+
+
+def test_service_is_absent(listener_jar: Path, tmp_path: Path) -> None:
+    conf = listener_conf(closed_port(), flushTimeout="2s")
+    application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert_undisturbed(application)
+    lines = listener_lines(application)
+    assert any("APPLICATION_START could not be delivered and is tried again" in line for line in lines)
+    assert any("4 reports did not reach the service" in line for line in lines)
+
+
+def test_service_hangs_and_fails(listener_jar: Path, tmp_path: Path) -> None:
+    def respond(request: Request) -> Response:
+        return Response(hangs=True) if request.body["job_id"] in (None, 1) else Response(500, "no")
+
+    with RecordingService(respond) as service:
+        conf = listener_conf(service.port, restTimeout="1", flushTimeout="3s")
+        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert_undisturbed(application)
+    # The first event is never answered; that does not keep the others from being tried.
+    assert {request.body["job_id"] for request in service.requests} >= {None, 0}
+
+
+def test_nonsense_is_ignored(listener_jar: Path, spark_master: str, tmp_path: Path) -> None:
+    nonsense = [
+        "<html>",
+        {"best_predicted_scale_out_per_job": [[9, 10**9]]},
+        {"best_predicted_scale_out_per_job": [[9, -2]]},
+    ]
+
+    def respond(request: Request) -> Response:
+        job_id = request.body["job_id"]
+        return Response(body="null" if job_id is None else nonsense[job_id])
+
+    with RecordingService(respond) as service:
+        conf = listener_conf(service.port, initialExecutors="1", maxExecutors="3") | fixed_scale_out(1, 3)
+        application = submit(listener_jar, spark_master, tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert_undisturbed(application)
+    assert EventLog.read(application.event_log_folder).executor_counts() == [0, 1]
+    asked = [body["job_id"] for body in service.events("JOB_END") if body["predict"]]
+    ignored = [line for line in listener_lines(application) if "is ignored" in line]
+    # The last question may be given up because the application ends.
+    assert asked
+    assert len(asked) - 1 <= len(ignored) <= len(asked)
+
+
+def test_everything_arrives_after_an_outage_but_what_is_refused(listener_jar: Path, tmp_path: Path) -> None:
+    outage = iter([Response(503, "", {"Retry-After": "1"}), Response(503), Response(429), Response(500)])
+
+    def respond(request: Request) -> Response:
+        if request.body["job_id"] == 1:
+            return Response(404, {"detail": "no such job"})
+        return next(outage, Response())
+
+    with RecordingService(respond) as service:
+        conf = listener_conf(service.port, isAdaptive="false")
+        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert_undisturbed(application)
+    assert len(service.events("APPLICATION_START")) == 1
+    assert sorted(body["job_id"] for body in service.events("JOB_END")) == [0, 2]
+    assert not any(body["predict"] for body in service.events("JOB_END"))
+    # A refusal is final: told once, not tried again.
+    assert [request.body["job_id"] for request in service.requests].count(1) == 1
+    warnings = [line for line in listener_lines(application) if " WARN " in line]
+    assert len([line for line in warnings if "no such job" in line]) == 1
+
+
+def test_missing_setting_switches_the_listener_off(listener_jar: Path, tmp_path: Path) -> None:
+    conf = listener_conf(1)
+    del conf["spark.customExtraListener.applicationExecutionId"]
+    application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert_undisturbed(application)
+    (line,) = listener_lines(application)
+    assert "switched off" in line
+    assert "spark.customExtraListener.applicationExecutionId is missing" in line
