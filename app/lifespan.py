@@ -9,8 +9,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.endpoints import artifact_store
-from common.configuration import Settings
+from app.endpoints import artifact_store, check_kubernetes
+from common.configuration import PROJECT_ROOT, Settings
 from common.executions import ExecutionRepository
 from common.mongo import mongo_client
 from prediction.initial import InitialScaleOutChooser
@@ -19,7 +19,9 @@ from prediction.models import Models
 from prediction.predictor import Predictor
 from prediction.worker import WorkerPool
 from submission.local_spark import LocalSparkRunner
+from submission.manifest import ManifestOptions
 from submission.service import SubmissionService
+from training.onlinepredictor_config import SearchConfig
 from training.pretraining import Pretraining
 from training.runs import TrainingRunRepository
 from training.supervisor import TrainingSupervisor
@@ -27,6 +29,9 @@ from training.supervisor import TrainingSupervisor
 logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
+
+BUNDLED_EXAMPLES = {"KMeans": str(PROJECT_ROOT / "examples" / "kmeans.py")}
+"""Benchmark algorithms that a submission may name without saying where their program is."""
 
 
 def lifespan_for(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
@@ -43,28 +48,39 @@ def lifespan_for(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
 async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     data_dir = settings.server.data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True)
+    await check_kubernetes(settings)
     artifacts = await artifact_store(settings, data_dir)
     mongo = await stack.enter_async_context(mongo_client(settings.mongo, data_dir))
-    executions = ExecutionRepository(mongo, settings.mongo.mongodb_database)
+    executions = ExecutionRepository(
+        mongo, settings.mongo.mongodb_database, timeout_seconds=settings.mongo.mongodb_timeout_seconds
+    )
     training_runs = TrainingRunRepository(mongo, settings.mongo.mongodb_database)
     await executions.create_indexes()
     await training_runs.create_indexes()
 
     pool = WorkerPool(settings.prediction.prediction_workers, settings.prediction.prediction_timeout_seconds)
     stack.push_async_callback(pool.close)
-    models = Models(training_runs, ModelCache(artifacts, settings.prediction.prediction_cache_entries))
+    pool.warm_up()
+    models = Models(training_runs, ModelCache(artifacts, settings.prediction.prediction_cache_entries), pool)
     predictor = Predictor(executions, models, pool, settings.prediction)
 
     supervisor = TrainingSupervisor(training_runs, executions, artifacts, settings.training, data_dir)
     await supervisor.recover_dead()
     stack.push_async_callback(_cancel, asyncio.create_task(supervisor.run_forever(), name="trainings"))
-    pretraining = Pretraining(training_runs, executions, supervisor, settings.training.training_trials)
+    trials = settings.training.training_trials or SearchConfig().trials
+    pretraining = Pretraining(training_runs, executions, supervisor, trials)
 
     chooser = InitialScaleOutChooser(executions, models, pool, settings.prediction)
-    runner = LocalSparkRunner(executions, settings.submission, data_dir)
-    stack.push_async_callback(runner.aclose)
-    submissions = SubmissionService(executions, runner, chooser.choose, settings)
-    await submissions.recover()
+    runner = LocalSparkRunner(
+        data_dir / "spark",
+        executions.record_state,
+        cores=settings.submission.local_spark_cores,
+        memory=settings.submission.local_spark_memory,
+        max_applications=settings.submission.local_spark_max_applications,
+    )
+    submissions = SubmissionService(executions, runner, chooser.choose, _manifest_options(settings))
+    stack.push_async_callback(submissions.aclose)
+    await submissions.resume()
     return {
         "settings": settings,
         "mongo": mongo,
@@ -74,6 +90,17 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         "pretraining": pretraining,
         "submissions": submissions,
     }
+
+
+def _manifest_options(settings: Settings) -> ManifestOptions:
+    host, port = settings.callback_address
+    return ManifestOptions(
+        callback_host=host,
+        callback_port=port,
+        listener_jar=settings.submission.listener_jar,
+        callback_timeout_seconds=settings.submission.callback_timeout_seconds,
+        examples=BUNDLED_EXAMPLES,
+    )
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

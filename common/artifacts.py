@@ -41,7 +41,7 @@ class ArtifactStore(Protocol):
     async def delete(self, key: str) -> None:
         """Remove an artifact; one that is not there is no error."""
 
-    async def list(self, prefix: str) -> list[str]:
+    async def keys(self, prefix: str) -> list[str]:
         """Keys of the artifacts directly below a prefix, sorted."""
 
 
@@ -60,8 +60,8 @@ class FolderStore:
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._root / check_key(key), True)
 
-    async def list(self, prefix: str) -> list[str]:
-        return await asyncio.to_thread(self._list, check_key(prefix))
+    async def keys(self, prefix: str) -> list[str]:
+        return await asyncio.to_thread(self._keys, check_key(prefix))
 
     def _write(self, key: str, files: dict[str, bytes]) -> None:
         target = self._root / key
@@ -88,7 +88,7 @@ class FolderStore:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise ArtifactNotFound(f"There is no artifact {key!r}.") from error
 
-    def _list(self, prefix: str) -> list[str]:
+    def _keys(self, prefix: str) -> list[str]:
         folder = self._root / prefix
         if not folder.is_dir():
             return []

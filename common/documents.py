@@ -74,6 +74,8 @@ class ApplicationExecution(Document, ApplicationSpecs):
     initial_scale_out: int | None = None
     """Executors that the application was submitted with."""
     initial_scale_out_reason: str = ""
+    max_scale_out_in_effect: int | None = None
+    """Where the platform holds fewer executors than `max_scale_out`."""
 
     application_id: str | None = None
     """Spark's; unknown until the first event."""
@@ -149,6 +151,8 @@ class CandidateForecast(BaseModel):
     scale_out: int
     remaining_seconds: float
     """Expected (median) remaining runtime with this scale-out from now on."""
+    log_std: float | None = None
+    """Standard deviation of the logarithm of the remaining runtime."""
 
 
 class ScalingDecision(Document):
@@ -165,7 +169,6 @@ class ScalingDecision(Document):
     target_seconds: float
     model_key: str | None = None
     candidates: list[CandidateForecast] = Field(default_factory=list)
-    log_error_std: float | None = None
     chosen_scale_out: int | None = None
     reason: str
     remaining_jobs: list[int] = Field(default_factory=list)

@@ -1,6 +1,6 @@
 """Application executions and their jobs in MongoDB: the queries of this domain, all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,10 +32,18 @@ _FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
 
 
 class ExecutionRepository:
-    """Application executions, job executions and scaling decisions."""
+    """Application executions, job executions and scaling decisions.
 
-    def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
+    Args:
+        timeout_seconds: Until a write gives up on a MongoDB that does not answer; a transaction
+            would otherwise be tried again for two minutes.
+    """
+
+    def __init__(
+        self, client: AsyncMongoClient[Json], database: str, *, timeout_seconds: float = 10.0
+    ) -> None:
         self._client = client
+        self._timeout_seconds = timeout_seconds
         self._database: AsyncDatabase[Json] = client.get_database(database, write_concern=DURABLE)
         self._applications = self._database["application_execution"]
         self._jobs = self._database["job_execution"]
@@ -66,7 +74,8 @@ class ExecutionRepository:
     # --- application executions ---------------------------------------------------------------
 
     async def insert(self, execution: ApplicationExecution) -> None:
-        await self._applications.insert_one(execution.to_mongo())
+        with pymongo.timeout(self._timeout_seconds):
+            await self._applications.insert_one(execution.to_mongo())
 
     async def get(self, application_execution_id: str) -> ApplicationExecution:
         """Raises ApplicationExecutionNotFound."""
@@ -164,6 +173,12 @@ class ExecutionRepository:
             assert stored is not None, "read a moment ago in the same transaction"
             return ApplicationExecution.from_mongo(stored)
 
+        with pymongo.timeout(self._timeout_seconds):
+            return await self._in_transaction(store)
+
+    async def _in_transaction(
+        self, store: Callable[[AsyncClientSession], Awaitable[ApplicationExecution]]
+    ) -> ApplicationExecution:
         async with self._client.start_session() as session:
             for attempt in range(5):
                 try:

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import psutil
 
@@ -28,20 +29,24 @@ def _adopt_orphans() -> None:
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def end_descendants(grace_seconds: float) -> None:
-    """Ask every descendant of this process to end; after the grace period, make it."""
-    for ask in (psutil.Process.terminate, psutil.Process.kill):
-        # What is asked to end may start or orphan something meanwhile: look again until none is left.
-        for _ in range(10):
-            descendants = psutil.Process().children(recursive=True)
-            if not descendants:
-                return
-            for process in descendants:
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    ask(process)
-            _, alive = psutil.wait_procs(descendants, timeout=grace_seconds)
-            if alive:
-                break
+def end(command: subprocess.Popen[bytes], grace_seconds: float) -> None:
+    """End the command, then whatever it left.
+
+    The command is asked first, alone: it may have an order in which its own children end. What
+    still runs after the grace period, or was orphaned, is asked for two seconds and then killed.
+    """
+    if command.poll() is None:
+        command.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.wait(grace_seconds)
+    deadline = time.monotonic() + 2.0
+    # What ends may start or orphan something meanwhile: look again until none is left.
+    while descendants := psutil.Process().children(recursive=True):
+        patient = time.monotonic() < deadline
+        for process in descendants:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.terminate() if patient else process.kill()
+        psutil.wait_procs(descendants, timeout=0.5)
 
 
 def main() -> int:
@@ -57,23 +62,31 @@ def main() -> int:
         parser.error("a command is needed after --")
 
     _adopt_orphans()
+    stop = threading.Event()
+    # Before the command starts, lest a signal in between end only this process; and as functions,
+    # because the command would inherit "ignore".
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     # A terminal's Ctrl-C goes to every process in the foreground group; the service decides the
     # order in which its children end, so they are moved out of that group.
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
 
-    def end_when_the_service_is_gone() -> None:
+    def wait_for_the_service_to_go() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 4096):
                 pass
-        end_descendants(arguments.grace)
+        stop.set()
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(
-        signal.SIGTERM, lambda *_: threading.Thread(target=end_descendants, args=[arguments.grace]).start()
-    )
-    threading.Thread(target=end_when_the_service_is_gone, daemon=True).start()
+    def end_when_told() -> None:
+        stop.wait()
+        end(child, arguments.grace)
+
+    threading.Thread(target=wait_for_the_service_to_go, daemon=True).start()
+    ending = threading.Thread(target=end_when_told)
+    ending.start()
     code = child.wait()
-    end_descendants(arguments.grace)
+    stop.set()
+    ending.join()
     return code if code >= 0 else 128 - code
 
 

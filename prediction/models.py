@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from common.errors import ModelNotFound
+from prediction.forecast import PreloadRequest, preload
 from prediction.model_cache import Files, ModelCache
+from prediction.worker import WorkerPool
 from training.runs import TrainingRun, TrainingRunRepository
 
 ONLINE_PREDICTOR = "onlinepredictor"
@@ -29,9 +31,10 @@ class ServedModel:
 class Models:
     """Finds the current model of an algorithm and keeps it in memory."""
 
-    def __init__(self, runs: TrainingRunRepository, cache: ModelCache) -> None:
+    def __init__(self, runs: TrainingRunRepository, cache: ModelCache, pool: WorkerPool) -> None:
         self._runs = runs
         self._cache = cache
+        self._pool = pool
 
     async def find(self, system_name: str, algorithm_name: str) -> ServedModel | None:
         """The current model, or None where none is trained yet."""
@@ -41,14 +44,18 @@ class Models:
         return ServedModel(run.result.artifact_key, await self._cache.get(run.result.artifact_key))
 
     async def preload(self, base_name: str, system_name: str = "spark") -> TrainingRun:
-        """Load the current model of an algorithm; returns the training that made it.
+        """Have the current model of an algorithm ready, in memory and in a worker.
 
+        Returns:
+            The training that made it.
         Raises:
             ModelNotFound: None is trained.
+            WorkerFailed: It cannot be used.
         """
         algorithm_name = BASE_NAMES.get(base_name.lower(), base_name)
         run = await self._runs.find_current_model(system_name, algorithm_name, ONLINE_PREDICTOR)
         if run is None or run.result is None:
             raise ModelNotFound(f"No model is trained for {algorithm_name!r}.")
-        await self._cache.get(run.result.artifact_key)
+        files = await self._cache.get(run.result.artifact_key)
+        await self._pool.run(preload, PreloadRequest(dict(files), run.result.artifact_key))
         return run

@@ -94,7 +94,8 @@ class Predictor:
         run = to_run_record(execution, jobs)
         current = _current_scale_out(execution, event, jobs)
         candidates = candidate_scale_outs(
-            execution.global_specs.min_scale_out, execution.global_specs.max_scale_out
+            execution.global_specs.min_scale_out,
+            execution.max_scale_out_in_effect or execution.global_specs.max_scale_out,
         )
         # A late report about an earlier job is answered with what is left now.
         latest_job_id = max(job.job_id for job in jobs)
@@ -106,8 +107,10 @@ class Predictor:
         elapsed_seconds = max(job.end_seconds for job in run.jobs)
         budget_seconds = execution.global_specs.max_runtime - elapsed_seconds
         options = [
-            RuntimeForecast(scale_out, remaining[0], found.log_error_std)
-            for scale_out, remaining in zip(found.candidates, found.remaining_seconds, strict=True)
+            RuntimeForecast(scale_out, remaining[0], log_std)
+            for scale_out, remaining, log_std in zip(
+                found.candidates, found.remaining_seconds, found.log_error_stds, strict=True
+            )
         ]
         choice = choose_scale_out(options, budget_seconds, confidence=self._settings.target_confidence)
         decision = _to_decision(
@@ -209,10 +212,11 @@ def _to_decision(
         target_seconds=execution.global_specs.max_runtime,
         model_key=forecasts.model_key,
         candidates=[
-            CandidateForecast(scale_out=option.scale_out, remaining_seconds=option.remaining_seconds)
+            CandidateForecast(
+                scale_out=option.scale_out, remaining_seconds=option.remaining_seconds, log_std=option.log_std
+            )
             for option in options
         ],
-        log_error_std=found.log_error_std,
         chosen_scale_out=choice.forecast.scale_out,
         reason=choice.reason,
         remaining_jobs=list(found.job_ids),

@@ -6,6 +6,7 @@ ends the worker and starts another.
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import multiprocessing
 import os
@@ -46,6 +47,10 @@ class WorkerPool:
             context=multiprocessing.get_context("spawn"),
         )
 
+    def warm_up(self) -> None:
+        """Start a worker now instead of with the first request; returns at once."""
+        self._pool.schedule(os.getpid)
+
     async def run(self, function: Callable[[Request], Answer], request: Request) -> Answer:
         """Call `function(request)` in a worker.
 
@@ -77,6 +82,8 @@ def _prepare_worker(parent: int) -> None:
     import torch
 
     torch.set_num_threads(1)
+    # Takes seconds, which the first request should not have to wait for.
+    importlib.import_module("training.loop")
 
 
 def _end_with_parent(parent: int) -> None:

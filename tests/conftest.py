@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import pytest_asyncio
 from asgi_lifespan import LifespanManager
 from pymongo import AsyncMongoClient
 
-from app.factory import create_app
 from common.configuration import PROJECT_ROOT, Settings
 from common.executions import ExecutionRepository
 from common.mongo import Client, embedded_mongod
@@ -64,6 +63,9 @@ async def service(
     mongo_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service in this process, with a database of the module's own."""
+    # Imported here: tests of the lower layers do not need the whole house.
+    from app.factory import create_app
+
     settings = Settings()
     settings.mongo.mongodb_endpoint = mongo_uri
     settings.mongo.mongodb_database = unique_name("service")
@@ -94,9 +96,6 @@ class ServiceProcess:
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 60)
-
-
-ServiceStarter = Callable[..., "asyncio._AsyncGeneratorContextManager"]
 
 
 @asynccontextmanager

@@ -4,8 +4,9 @@ These types cross process borders as JSON and are all that `features`, `model` a
 of a run. `common.executions` holds the stored documents they are made from.
 """
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, NamedTuple
 
 METRIC_NAMES = (
     "cpu_utilization",
@@ -95,3 +96,71 @@ class RunRecord:
     jobs: tuple[JobRecord, ...] = field(default=())
     runtime_seconds: float | None = None
     """Of the whole application; None while it runs, or where its end was not recorded."""
+
+
+def history_to_json(history: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Plain JSON values; `history_from_json` reads them back."""
+    runs: list[dict[str, Any]] = []
+    for run in history:
+        values = asdict(run)
+        for job, record in zip(values["jobs"], run.jobs, strict=True):
+            for stage, recorded in zip(job["stages"], record.stages, strict=True):
+                stage["metrics"] = recorded.metrics._asdict() if recorded.metrics else None
+        runs.append(values)
+    return runs
+
+
+def history_from_json(values: Sequence[Mapping[str, Any]]) -> list[RunRecord]:
+    """Read what `history_to_json` wrote; unknown fields are ignored.
+
+    Raises:
+        KeyError, TypeError, ValueError: A required field is missing or has an impossible value.
+    """
+    return [
+        RunRecord(
+            **_known(RunRecord, run)
+            | {
+                "context": context_from_json(run["context"]),
+                "jobs": tuple(_job(job) for job in run.get("jobs", ())),
+                "started_at": float(run["started_at"]),
+            }
+        )
+        for run in values
+    ]
+
+
+def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f.name: values[f.name] for f in fields(kind) if f.name in values}
+
+
+def context_from_json(values: Mapping[str, Any]) -> RunContext:
+    """Read a context's fields; unknown ones are ignored."""
+    texts = {name: tuple(map(str, values.get(name, ()))) for name in ("algorithm_args", "versions")}
+    return RunContext(**_known(RunContext, values) | texts)
+
+
+def _seconds(value: float) -> float:
+    seconds = float(value)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{value!r} is no time in seconds")
+    return seconds
+
+
+def _times(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: _seconds(values[name]) for name in ("start_seconds", "runtime_seconds")}
+
+
+def _job(values: Mapping[str, Any]) -> JobRecord:
+    stages = tuple(_stage(stage) for stage in values.get("stages", ()))
+    return JobRecord(**_known(JobRecord, values) | _times(values) | {"stages": stages})
+
+
+def _stage(values: Mapping[str, Any]) -> StageRecord:
+    metrics = values.get("metrics")
+    if isinstance(metrics, Mapping):
+        metrics = [metrics[name] for name in METRIC_NAMES]
+    parsed = StageMetrics(*map(float, metrics)) if metrics else None
+    parents = tuple(int(parent) for parent in values["parent_ids"])
+    return StageRecord(
+        **_known(StageRecord, values) | _times(values) | {"metrics": parsed, "parent_ids": parents}
+    )

@@ -14,7 +14,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from common.artifacts import ArtifactStore
 from common.configuration import PROJECT_ROOT, TrainingSettings
 from common.executions import ExecutionRepository
 from common.processes import GuardedProcess
-from training.history import RunRecord
+from training.history import RunRecord, history_to_json
 from training.records import to_run_record
 from training.runs import TrainingResult, TrainingRun, TrainingRunRepository, TrainingState, is_stale
 
@@ -200,7 +200,7 @@ class TrainingSupervisor:
         fields = {"history_runs": len(history), "history_jobs": sum(len(record.jobs) for record in history)}
         await self._report(run, fields, [f"learning from {fields['history_runs']} runs"])
         request = {
-            "history": [asdict(record) for record in history],
+            "history": history_to_json(history),
             "trials": run.trials_total,
             "max_concurrent": self._settings.training_concurrent_trials,
             "seed": self._settings.training_seed,

@@ -39,7 +39,9 @@ record ListenerSettings(
      */
     static ListenerSettings from(SparkConf conf, Map<String, String> environment) {
         String method = text(conf, "method", "http").toLowerCase(java.util.Locale.ROOT);
-        require(method.equals("http") || method.equals("https"), "method", "must be http or https");
+        if (!method.equals("https")) {
+            method = "http"; // submissions of other origin name the kind of tuner here
+        }
         int port = integer(conf, "port", 0);
         require(port > 0 && port < 65536, "port", "must be between 1 and 65535");
         String service = required(conf, "service");

@@ -1,0 +1,434 @@
+"""The whole loop on one machine: run, learn, and finish on time (`make demo`).
+
+Starts the service as `python main.py` does, with nothing configured, and talks to it over HTTP as
+any client would. Exit code 0 means that the loop really closed: the model recommended a
+rescaling, Spark carried it out, and the runtime target was met.
+"""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+OUTPUT = ROOT / "demo-output"
+PLAIN_WIDTH = 110
+
+ALGORITHM = "KMeans"
+ITERATIONS = 7
+PARTITIONS = 12
+READ_SECONDS = 0.6
+APPLICATION_ARGS = [
+    *("--iterations", ITERATIONS),
+    *("--partitions", PARTITIONS),
+    *("--read-seconds-per-partition", READ_SECONDS),
+]
+PROFILING_SCALE_OUTS = (2, 6, 3, 4)
+STARTING_SCALE_OUT = 2
+MAX_SCALE_OUT = 6
+TRIALS = 8
+
+console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+class DemoFailed(Exception):
+    """Something did not go as the demo promises; the message says what."""
+
+
+@dataclass
+class Run:
+    """One finished application, as the service tells it."""
+
+    number: int
+    purpose: str
+    target_seconds: float | None
+    application: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        return str(self.application["_id"])
+
+    @property
+    def runtime_seconds(self) -> float:
+        return float(self.application["runtime_seconds"])
+
+    @property
+    def jobs(self) -> list[dict[str, Any]]:
+        return list(self.application["jobs"])
+
+    @property
+    def decisions(self) -> list[dict[str, Any]]:
+        """Those made after a job; the one before the run is left out."""
+        return [decision for decision in self.application["decisions"] if decision["job_id"] >= 0]
+
+    def scale_outs(self) -> list[int]:
+        """Executors at the start and end of every job, without repetitions."""
+        counts = [count for job in self.jobs for count in (job["start_scale_out"], job["end_scale_out"])]
+        return [count for index, count in enumerate(counts) if index == 0 or count != counts[index - 1]]
+
+
+def main() -> int:
+    OUTPUT.mkdir(exist_ok=True)
+    begun = time.monotonic()
+    try:
+        with running_service() as client:
+            runs = [profile(client, number, x) for number, x in enumerate(PROFILING_SCALE_OUTS, 1)]
+            train(client)
+            target_seconds = derive_target(runs)
+            last = steer(client, len(runs) + 1, target_seconds)
+            report([*runs, last])
+            picture = draw(last)
+    except KeyboardInterrupt:
+        console.print("\nStopped; nothing is left running.")
+        return 130
+    except DemoFailed as failure:
+        console.print(f"\n[bold red]The demo failed:[/] {failure}")
+        console.print(f"The service's log: {(OUTPUT / 'service.log').relative_to(ROOT)}")
+        return 1
+    console.print(f"Picture of the last run: {picture.relative_to(ROOT)}")
+    failures = what_is_missing(last)
+    for failure in failures:
+        console.print(f"[bold red]The loop did not close:[/] {failure}")
+    if not failures:
+        console.print("[bold green]The loop closed:[/] rescaled by the model, carried out by Spark, on time.")
+    console.print(f"{time.monotonic() - begun:.0f} s in all.")
+    return 1 if failures else 0
+
+
+# --- the service --------------------------------------------------------------------------------
+
+
+@contextmanager
+def running_service() -> Iterator[httpx.Client]:
+    """`python main.py`, ended with everything it started, also when this process is killed."""
+    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "5000")
+    console.rule("The service")
+    with (OUTPUT / "service.log").open("wb") as log:
+        guard = subprocess.Popen(
+            [sys.executable, "common/guard.py", "--grace", "60", "--", sys.executable, "main.py"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        with httpx.Client(base_url=f"http://{host}:{port}", timeout=60) as client:
+            wait_until_ready(client, guard)
+            console.print(f"Listens on {client.base_url}, with an embedded MongoDB and a local Spark.")
+            yield client
+    finally:
+        assert guard.stdin is not None, "asked for above"
+        # A second Ctrl-C must not interrupt the ending of the service.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        guard.stdin.close()
+        guard.wait()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def wait_until_ready(client: httpx.Client, guard: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        if guard.poll() is not None:
+            raise DemoFailed((OUTPUT / "service.log").read_text().strip() or "the service did not start")
+        try:
+            if client.get("/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise DemoFailed("the service was not ready within two minutes")
+
+
+def call(client: httpx.Client, method: str, path: str, **options: Any) -> Any:
+    response = client.request(method, path, **options)
+    if response.is_error:
+        raise DemoFailed(f"{method} {path}: {response.status_code} {response.text}")
+    return response.json()
+
+
+# --- the steps ----------------------------------------------------------------------------------
+
+
+def profile(client: httpx.Client, number: int, scale_out: int) -> Run:
+    """A run at a fixed scale-out, from which the model learns."""
+    if number == 1:
+        console.rule("Runs to learn from")
+    # No target yet; a day is one that no run misses.
+    return submit(client, number, "profiling", scale_out, target_seconds=86_400.0, adaptive=False)
+
+
+def steer(client: httpx.Client, number: int, target_seconds: float) -> Run:
+    """A run that starts too small for its target, and is rescaled by the service."""
+    console.rule("A run with a target")
+    console.print(
+        f"It starts with {STARTING_SCALE_OUT} executors, with which it would miss its target of "
+        f"{target_seconds:.1f} s."
+    )
+    return submit(client, number, "steered", STARTING_SCALE_OUT, target_seconds, adaptive=True)
+
+
+def submit(
+    client: httpx.Client, number: int, purpose: str, scale_out: int, target_seconds: float, adaptive: bool
+) -> Run:
+    body = {
+        "global_specs": {
+            "solution_name": "enel",
+            "experiment_name": "demo",
+            "algorithm_name": ALGORITHM,
+            "algorithm_args": APPLICATION_ARGS,
+            "data_size_MB": 1,
+            "machine_name": "local",
+            "environment_name": "demo",
+            "min_scale_out": 1,
+            "max_scale_out": MAX_SCALE_OUT,
+            "max_runtime": target_seconds,
+        },
+        "worker_specs": {"scale_out": scale_out, "cores": 1, "memory": "512m", "memory_overhead": "384m"},
+        "spark_template_values": {"scale_out_tuner.config.is_adaptive": adaptive},
+        "initial_scale_out_policy": "requested",
+    }
+    answer = call(client, "POST", "/submission/submit", json=body)
+    application = follow(client, answer["db_entry"]["_id"], f"run {number}, {scale_out} executors")
+    if application["state"] != "COMPLETED":
+        raise DemoFailed(f"run {number} ended as {application['state']}: {application['state_reason']}")
+    run = Run(number, purpose, target_seconds if adaptive else None, application)
+    path = " → ".join(map(str, run.scale_outs()))
+    console.print(f"run {number}: {len(run.jobs)} jobs in {run.runtime_seconds:.1f} s, scale-out {path}")
+    return run
+
+
+def follow(client: httpx.Client, execution_id: str, name: str) -> dict[str, Any]:
+    """The application once it has ended; tells every job while it runs."""
+    shown = -1
+    with console.status(f"{name}: starts"):
+        while True:
+            application = call(client, "GET", f"/submission/applications/{execution_id}")
+            jobs = application["jobs"]
+            if len(jobs) != shown and jobs:
+                shown = len(jobs)
+                latest = jobs[-1]
+                console.print(
+                    f"  {name}: job {latest['job_id']} ended after {latest['runtime_seconds']:.1f} s "
+                    f"with {latest['end_scale_out']} executors" + decision_text(application),
+                    style="dim",
+                )
+            if application["state"] in ("COMPLETED", "FAILED", "SUBMISSION_FAILED", "KILLED"):
+                return dict(application)
+            time.sleep(0.5)
+
+
+def decision_text(application: dict[str, Any]) -> str:
+    decisions = [decision for decision in application["decisions"] if decision["job_id"] >= 0]
+    if not decisions:
+        return ""
+    latest = decisions[-1]
+    return f"; after job {latest['job_id']} the model recommended {latest['chosen_scale_out']}"
+
+
+def train(client: httpx.Client) -> None:
+    console.rule("Pretraining")
+    request = {
+        "system_name": "spark",
+        "algorithm_name": ALGORITHM,
+        "model_name": "onlinepredictor",
+        "experiment_name": "demo",
+        "trials": TRIALS,
+    }
+    started = call(client, "POST", "/training/trigger_model_training", json=request)
+    for training in training_events(client, started["training_id"]):
+        best = "" if training["best_loss"] is None else f", best error {training['best_loss']:.1%}"
+        console.print(
+            f"  {training['state'].lower()}: {training['trials_done']}/{training['trials_total']} trials{best}",
+            style="dim",
+        )
+    if training["state"] != "SUCCEEDED":
+        raise DemoFailed(f"the training ended as {training['state']}: {training['detail']}")
+    call(client, "GET", "/prediction/preload/kmeans")
+    console.print(
+        f"Learned from {training['history_runs']} runs with {training['history_jobs']} jobs; "
+        f"the model is saved as {training['result']['artifact_key']} and loaded."
+    )
+
+
+def training_events(client: httpx.Client, training_id: str) -> Iterator[dict[str, Any]]:
+    """What changes about a training, from the service's event stream."""
+    seen: tuple[Any, ...] = ()
+    with client.stream("GET", f"/training/runs/{training_id}/events", timeout=600) as stream:
+        for line in stream.iter_lines():
+            if not line.startswith("data:"):
+                continue
+            training = json.loads(line.removeprefix("data:"))
+            told = training["state"], training["trials_done"], training["best_loss"]
+            if told != seen:
+                seen = told
+                yield training
+
+
+def derive_target(runs: list[Run]) -> float:
+    """Halfway between what the starting and the largest scale-out need on this very machine."""
+    slow = statistics.median(run.runtime_seconds for run in runs if run.scale_outs()[0] == STARTING_SCALE_OUT)
+    fast = min(run.runtime_seconds for run in runs)
+    if slow < 1.25 * fast:
+        raise DemoFailed(
+            f"{STARTING_SCALE_OUT} executors took {slow:.1f} s and the fastest run {fast:.1f} s: "
+            "this machine is too busy to show a difference"
+        )
+    return round(fast + 0.55 * (slow - fast), 1)
+
+
+# --- what came of it ----------------------------------------------------------------------------
+
+
+def rescalings(run: Run) -> list[tuple[int, int]]:
+    """Pairs of recommended and really reached scale-outs that differ from where the run was."""
+    reached = []
+    for decision in run.decisions:
+        chosen = decision["chosen_scale_out"]
+        if chosen == decision["current_scale_out"]:
+            continue
+        later = [job for job in run.jobs if job["job_id"] > decision["job_id"]]
+        if any(chosen in (job["start_scale_out"], job["end_scale_out"]) for job in later):
+            reached.append((decision["current_scale_out"], chosen))
+    return reached
+
+
+def what_is_missing(run: Run) -> list[str]:
+    missing = []
+    if not any(decision["chosen_scale_out"] != decision["current_scale_out"] for decision in run.decisions):
+        missing.append("the model recommended no rescaling")
+    elif not rescalings(run):
+        missing.append("Spark carried out no recommended rescaling")
+    assert run.target_seconds is not None, "the steered run has one"
+    if run.runtime_seconds > run.target_seconds:
+        missing.append(f"{run.runtime_seconds:.1f} s is over the target of {run.target_seconds:.1f} s")
+    return missing
+
+
+def report(runs: list[Run]) -> None:
+    console.rule("Result")
+    table = Table()
+    for column in (
+        "run",
+        "purpose",
+        "scale-out over time",
+        "runtime",
+        "target",
+        "",
+        "recommendation latency",
+    ):
+        table.add_column(column, justify="right" if column in ("run", "runtime", "target") else "left")
+    for run in runs:
+        met = (
+            ""
+            if run.target_seconds is None
+            else "met"
+            if run.runtime_seconds <= run.target_seconds
+            else "missed"
+        )
+        table.add_row(
+            str(run.number),
+            run.purpose,
+            " → ".join(map(str, run.scale_outs())),
+            f"{run.runtime_seconds:.1f} s",
+            "" if run.target_seconds is None else f"{run.target_seconds:.1f} s",
+            met,
+            latency(run),
+        )
+    console.print(table)
+
+
+def latency(run: Run) -> str:
+    """Median and largest time from a job's report to the answer, and what it was spent on."""
+    if not run.decisions:
+        return ""
+    totals = [decision["total_seconds"] for decision in run.decisions]
+    tuning = statistics.median(decision["fine_tune_seconds"] for decision in run.decisions)
+    predicting = statistics.median(decision["predict_seconds"] for decision in run.decisions)
+    total = statistics.median(totals)
+    return (
+        f"{1000 * total:.0f} ms median, {1000 * max(totals):.0f} ms max\n"
+        f"(fine-tuning {1000 * tuning:.0f}, prediction {1000 * predicting:.0f}, "
+        f"rest {1000 * (total - tuning - predicting):.0f})"
+    )
+
+
+def draw(run: Run) -> Path:
+    """Executors over time above, predicted against real remaining runtime below."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    started = run.application["start_time"]
+    times, executors = executors_over_time(run, started)
+    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(9, 6.5), layout="constrained")
+    above.step(times, executors, where="post", linewidth=2, label="executors")
+    changes = [(d["elapsed_seconds"], d["chosen_scale_out"]) for d in run.decisions]
+    above.plot(*zip(*changes, strict=True), "v", color="tab:orange", label="recommended")
+    above.set(ylabel="executors", ylim=(0, MAX_SCALE_OUT + 0.7), title=f"Run {run.number}: {ALGORITHM}")
+    above.legend(loc="lower right")
+
+    elapsed = [decision["elapsed_seconds"] for decision in run.decisions]
+    predicted = [chosen_forecast(decision) for decision in run.decisions]
+    below.plot(elapsed, [run.runtime_seconds - t for t in elapsed], "k-", label="real remaining runtime")
+    below.plot(elapsed, predicted, "o--", color="tab:orange", label="predicted, with the chosen scale-out")
+    assert run.target_seconds is not None, "the steered run has one"
+    below.plot(
+        [0, run.target_seconds],
+        [run.target_seconds, 0],
+        ":",
+        color="tab:green",
+        label="left until the target",
+    )
+    below.set(xlabel="seconds since the application started", ylabel="seconds", ylim=(0, None))
+    below.legend()
+    for axes in (above, below):
+        axes.axvline(run.runtime_seconds, color="grey", linewidth=0.8)
+        axes.grid(alpha=0.3)
+    path = OUTPUT / "last-run.png"
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def executors_over_time(run: Run, started: str) -> tuple[list[float], list[int]]:
+    from datetime import datetime
+
+    begin = datetime.fromisoformat(started)
+
+    def since(moment: str) -> float:
+        return (datetime.fromisoformat(moment) - begin).total_seconds()
+
+    points = [(0.0, run.jobs[0]["start_scale_out"])]
+    for job in run.jobs:
+        points += [
+            (since(job["start_time"]), job["start_scale_out"]),
+            (since(job["end_time"]), job["end_scale_out"]),
+        ]
+    points.append((run.runtime_seconds, run.jobs[-1]["end_scale_out"]))
+    return [time for time, _ in points], [count for _, count in points]
+
+
+def chosen_forecast(decision: dict[str, Any]) -> float:
+    return float(
+        next(
+            candidate["remaining_seconds"]
+            for candidate in decision["candidates"]
+            if candidate["scale_out"] == decision["chosen_scale_out"]
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

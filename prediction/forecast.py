@@ -1,0 +1,185 @@
+"""One forecast: load the model, fine-tune a copy to the run, predict all candidates at once.
+
+Runs in a worker process. Deserialised models stay in the process; they are never changed. The web
+process imports this module for its types: torch is loaded by what only a worker calls.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from training.features import Floats, Ints, collect, expected_jobs
+from training.history import RunRecord
+
+if TYPE_CHECKING:
+    from training.artifact import TrainedModel
+    from training.model import Batch
+
+CACHED_MODELS = 8
+"""Models of this many artifacts stay deserialised per worker process."""
+
+MAX_LOG_ERROR_STD = 1.5
+
+
+@dataclass(frozen=True)
+class ForecastRequest:
+    """What a worker needs to forecast; picklable."""
+
+    files: Mapping[str, bytes]
+    artifact_key: str
+    """Identifies the files' content: equal keys share one deserialised model."""
+    run: RunRecord
+    """Jobs finished so far; may be empty."""
+    after_job_id: int
+    """Last finished job, -1 before the run."""
+    current_scale_out: int
+    candidates: tuple[int, ...]
+    fine_tune: bool = True
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Predicted remaining runtime per candidate and remaining job."""
+
+    job_ids: tuple[int, ...]
+    """Remaining jobs in order; empty where nothing can be predicted."""
+    candidates: tuple[int, ...]
+    remaining_seconds: tuple[tuple[float, ...], ...]
+    """[candidate][job]: from this job on, with the driver's time before it, to the end of the
+    application. [c][0] is everything that is left after `after_job_id`."""
+    log_error_std: float
+    """Standard deviation of the log of measured over predicted remaining runtime, from held-out runs."""
+    log_error_stds: tuple[float, ...] = ()
+    """The same per candidate: larger where no earlier run was near the candidate."""
+    fine_tune_seconds: float = 0.0
+    predict_seconds: float = 0.0
+    epochs: int = 0
+    """Steps of fine-tuning that were kept."""
+    reason: str | None = None
+    """Why nothing can be predicted."""
+
+
+def nothing(candidates: tuple[int, ...], reason: str) -> Forecast:
+    """The forecast that says why there is none."""
+    empty: tuple[float, ...] = ()
+    return Forecast((), candidates, (empty,) * len(candidates), 0.0, (0.0,) * len(candidates), reason=reason)
+
+
+class ModelCache:
+    """Most recently used models of this process, by artifact key."""
+
+    def __init__(self, size: int = CACHED_MODELS) -> None:
+        self._size = size
+        self._models: OrderedDict[str, TrainedModel] = OrderedDict()
+
+    def get(self, key: str, files: Mapping[str, bytes]) -> TrainedModel:
+        """The model of these files.
+
+        Raises:
+            ArtifactInvalid: The files cannot be used.
+        """
+        from training.artifact import TrainedModel
+
+        model = self._models.pop(key, None) or TrainedModel.from_files(files)
+        self._models[key] = model
+        while len(self._models) > self._size:
+            self._models.popitem(last=False)
+        return model
+
+
+MODELS = ModelCache()
+
+
+@dataclass(frozen=True)
+class PreloadRequest:
+    """A model to have ready before it is asked."""
+
+    files: Mapping[str, bytes]
+    artifact_key: str
+
+
+def preload(request: PreloadRequest) -> None:
+    """Deserialise a model in this process.
+
+    Raises:
+        ArtifactInvalid: The files cannot be used.
+    """
+    MODELS.get(request.artifact_key, request.files)
+
+
+def forecast(request: ForecastRequest) -> Forecast:
+    """Predict the rest of a run for every candidate.
+
+    Raises:
+        ArtifactInvalid: The files cannot be used.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    return forecast_with(MODELS.get(request.artifact_key, request.files), request)
+
+
+def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
+    """Predict with a model at hand; the model itself stays as it is."""
+    import torch
+
+    from training.loop import fine_tune
+    from training.samples import encode
+
+    graph, candidates = model.evidence.graph, request.candidates
+    if not candidates:
+        return nothing(candidates, "there is no candidate scale-out")
+    ids = np.array(graph.job_ids)
+    ahead = ids > request.after_job_id
+    jobs = ahead & expected_jobs(model.evidence, request.run.context)
+    if not jobs.any():
+        return nothing(candidates, f"history knows no job after {request.after_job_id}")
+    finished = tuple(job for job in request.run.jobs if job.job_id <= request.after_job_id)
+    run = collect(
+        [RunRecord(request.run.run_id, request.run.context, request.run.started_at, finished)], graph
+    )
+
+    started = perf_counter()
+    network, steps = fine_tune(model, run) if request.fine_tune else (model.network, 0)
+    tuned = perf_counter()
+
+    shape = (len(candidates), len(ids))
+    current = float(max(request.current_scale_out, 1))
+    end = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
+    start = np.where(np.arange(len(ids)) == np.flatnonzero(jobs)[0], current, end)
+    cut = int(np.searchsorted(ids, request.after_job_id, side="right")) - 1
+    cuts = np.full(len(candidates), cut)
+    old = np.full(shape, current) if request.after_job_id >= 0 else end
+    start = start if request.after_job_id >= 0 else end
+    batch = encode(model.prior, run, 0, cuts, start, end, adapt=request.fine_tune, old=old, ahead=jobs)
+    with torch.no_grad():
+        runtime = network(batch).job_runtime.double().numpy()
+    remaining = model.prior.timing.remaining(runtime, jobs)
+    stds = _error_stds(batch, graph.node_job, model.log_error_std)
+    return Forecast(
+        job_ids=tuple(int(i) for i in ids[jobs]),
+        candidates=candidates,
+        remaining_seconds=tuple(tuple(map(float, row)) for row in remaining),
+        log_error_std=model.log_error_std,
+        log_error_stds=tuple(map(float, stds)),
+        fine_tune_seconds=tuned - started,
+        predict_seconds=perf_counter() - tuned,
+        epochs=steps,
+    )
+
+
+def _error_stds(batch: Batch, node_job: Ints, validated: float) -> Floats:
+    """Widen the validated error where the laws disagree more than at the best-known candidate."""
+    import torch
+
+    future = batch.future[:, torch.from_numpy(node_job)]
+    seconds = batch.log_runtime.exp() * future
+    spread = (batch.features[..., 1] * seconds).sum(dim=1) / seconds.sum(dim=1).clamp_min(1e-6)
+    beyond = (spread - spread.min()).double().numpy()
+    return np.asarray(np.minimum(np.hypot(validated, beyond), MAX_LOG_ERROR_STD))

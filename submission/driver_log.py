@@ -1,0 +1,73 @@
+"""What a driver wrote: its last lines, and the reason of a failure among them."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+_MOST_BYTES = 4 << 20
+_REASON_LENGTH = 1000
+_SECRET_KEY = re.compile(r"(?i)secret|password|token|access[.]?key|credential")
+_SECRET_ASSIGNMENT = re.compile(
+    r"(?i)\b([\w.-]*(?:secret|password|token|access[.]?key|credential)[\w.-]*\s*[=:]\s*)\S+"
+)
+_SECRET_USER_INFO = re.compile(r"(\w://[^/\s:@]*:)[^/\s@]+@")
+
+_LOGGED = re.compile(r"^\S+ \S+ (?:TRACE|DEBUG|INFO|WARN) |^\S+ (?:TRACE|DEBUG|INFO|WARN) ")
+
+
+def read_tail(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> str | None:
+    """The last lines of a file (None: no such file); of very long lines only the end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most_bytes))
+            content = file.read(most_bytes)
+    except FileNotFoundError:
+        return None
+    kept = content.decode(errors="replace").splitlines(keepends=True)[-lines:] if lines else []
+    return "".join(kept)
+
+
+def failure_reason(log: str, spark_conf: Mapping[str, str]) -> str:
+    """The lines of a driver log that tell best why it failed, without secrets; may be empty."""
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    telling = _python_error(lines) or _java_error(lines) or _last_words(lines)
+    return redact("; ".join(telling), spark_conf)[:_REASON_LENGTH]
+
+
+def redact(text: str, spark_conf: Mapping[str, str]) -> str:
+    """Hide the values of secret Spark properties, and what looks like a secret by its name."""
+    secrets = {value for key, value in spark_conf.items() if _SECRET_KEY.search(key) and len(value) > 3}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _SECRET_USER_INFO.sub(r"\1***@", _SECRET_ASSIGNMENT.sub(r"\1***", text))
+
+
+def _python_error(lines: list[str]) -> list[str]:
+    """The message under the last traceback: its first line that is not indented."""
+    starts = [
+        number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")
+    ]
+    if not starts:
+        return []
+    message = next((line for line in lines[starts[-1] + 1 :] if not line[0].isspace()), None)
+    return [message] if message else []
+
+
+def _java_error(lines: list[str]) -> list[str]:
+    """The uncaught exception and its root cause."""
+    return [
+        *_last(line for line in lines if line.startswith("Exception in thread")),
+        *_last(line for line in lines if line.startswith("Caused by:")),
+    ]
+
+
+def _last_words(lines: list[str]) -> list[str]:
+    errors = [line for line in lines if re.search(r"\b(ERROR|FATAL)\b|^Error: ", line)]
+    return errors[-2:] or [line for line in lines if not _LOGGED.match(line)][-3:] or lines[-2:]
+
+
+def _last(lines: Iterable[str]) -> list[str]:
+    found = list(lines)
+    return found[-1:]

@@ -1,0 +1,74 @@
+"""Where applications run: the seam between submission and a platform."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from common.documents import ApplicationExecution, ApplicationState
+from common.specs import WorkerSpecs
+from submission.manifest import Manifest
+
+
+class RecordState(Protocol):
+    """Stores a state change (`ExecutionRepository.record_state`); false when the state was final already."""
+
+    async def __call__(
+        self,
+        application_execution_id: str,
+        state: ApplicationState,
+        reason: str = "",
+        *,
+        fields: Mapping[str, Any] | None = None,
+    ) -> bool: ...
+
+
+class Runner(Protocol):
+    """Carries out manifests and records how that goes through a `RecordState`.
+
+    A runner knows executions by their id only and stores nothing itself: what it has to know again
+    after a restart, it is handed by `resume`.
+    """
+
+    @property
+    def name(self) -> str:
+        """As stored in `ApplicationExecution.runner`."""
+        ...
+
+    def max_executors(self, worker: WorkerSpecs) -> int | None:
+        """How many executors of this size the platform can hold; None: no limit is known."""
+        ...
+
+    async def check(self, manifest: Manifest) -> None:
+        """Refuse what could never start, before it is stored.
+
+        Raises:
+            InvalidRequest: The manifest asks for something that this platform cannot do.
+            Unavailable: The platform itself is not in order.
+        """
+        ...
+
+    async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
+        """Take responsibility for an execution; returns the platform's answer as JSON.
+
+        Returns before the application runs. Once it has returned, every further change of state is
+        recorded, whatever happens.
+        """
+        ...
+
+    async def stop(self, execution_id: str) -> bool:
+        """End an application, running or waiting, and record KILLED; false if it is unknown here.
+
+        Returns when the end is recorded, or where that takes a platform longer, is under way.
+        """
+        ...
+
+    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
+        """The last lines that the driver wrote; None when there are none (yet, or any more)."""
+        ...
+
+    async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
+        """Take up executions without a final state from before a restart, oldest first."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release everything; applications that cannot go on without the service are ended."""
+        ...

@@ -1,0 +1,30 @@
+"""Memory sizes: what a request may write, in Spark's own notation."""
+
+import re
+
+from common.errors import InvalidRequest
+
+MIB = 1 << 20
+
+_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_LARGEST_MIB = 2**31 - 1  # Spark counts executor memory in MiB, as a Java int
+
+
+def size_in_bytes(size: str) -> int:
+    """Bytes of a JVM or Kubernetes size; letters mean powers of 1024, no letter means bytes, as for a JVM."""
+    match = re.fullmatch(r"([0-9]+)([bkmgtp]?)(?:i|b)?", size.lower())
+    if match is None:
+        raise InvalidRequest(f"{size!r} is not a memory size such as 512m or 2g.")
+    return int(match[1]) * int(1024 ** _POWERS[match[2]])
+
+
+def spark_size(size: str) -> str:
+    """The size as Spark reads it everywhere (`512m`, `2g`); other units become whole MiB, rounded up.
+
+    Raises:
+        InvalidRequest: Spark cannot count that much.
+    """
+    mebibytes = -(-size_in_bytes(size) // MIB)
+    if mebibytes > _LARGEST_MIB:
+        raise InvalidRequest(f"{size} is more memory than Spark can count.")
+    return size.lower() if re.fullmatch(r"[0-9]+[mMgG]", size) else f"{mebibytes}m"

@@ -1,0 +1,203 @@
+"""From a manifest to a `spark-submit` on a standalone cluster, as the spark-operator does for Kubernetes.
+
+The manifest is all that is known here. Properties travel in a file that only its owner can read:
+on a command line every user of the machine could read them.
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from submission.manifest import Manifest
+
+# Everything else in the service's environment stays with the service: it may hold secrets.
+_PASSED_VARIABLES = frozenset(
+    {
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "JAVA_HOME",
+        "LD_LIBRARY_PATH",
+        "VIRTUAL_ENV",
+        "HADOOP_CONF_DIR",
+        "KRB5_CONFIG",
+        "SSL_CERT_FILE",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "ENEL_LISTENER_TOKEN",
+    }
+)
+
+_LOGGING = """\
+rootLogger.level = warn
+rootLogger.appenderRef.stderr.ref = stderr
+appender.stderr.type = Console
+appender.stderr.name = stderr
+appender.stderr.target = SYSTEM_ERR
+appender.stderr.layout.type = PatternLayout
+appender.stderr.layout.pattern = %d{yyyy-MM-dd}T%d{HH:mm:ss.SSS} %p %c{1}: %m%n%ex
+logger.deploy.name = org.apache.spark.deploy
+logger.deploy.level = info
+logger.backend.name = org.apache.spark.scheduler.cluster
+logger.backend.level = info
+logger.listener.name = org.enelservice
+logger.listener.level = info
+"""
+"""Quiet, except for what shows an application's life: executors, the listener, the cluster."""
+
+
+@dataclass(frozen=True)
+class SparkSubmit:
+    """What to run, apart from the master's address."""
+
+    properties: Mapping[str, str]
+    main_file: str
+    main_class: str | None
+    arguments: tuple[str, ...]
+    jars: tuple[str, ...]
+
+    def command(self, spark_home: Path, master_url: str, properties_file: Path) -> list[str]:
+        return [
+            str(spark_home / "bin" / "spark-submit"),
+            *("--master", master_url, "--deploy-mode", "client"),
+            *("--properties-file", str(properties_file)),
+            *(("--class", self.main_class) if self.main_class else ()),
+            *(("--jars", ",".join(self.jars)) if self.jars else ()),
+            self.main_file,
+            *self.arguments,
+        ]
+
+    def local_files(self) -> list[Path]:
+        """Files of this machine that have to exist: the jars and the main application."""
+        return [Path(location) for location in (*self.jars, self.main_file) if location.startswith("/")]
+
+
+def translate(manifest: Manifest) -> SparkSubmit:
+    """What the manifest means on a standalone cluster of this machine."""
+    spec: dict[str, Any] = manifest["spec"]
+    driver, executor = spec["driver"], spec["executor"]
+    jars = tuple(local_path(jar) for jar in spec.get("deps", {}).get("jars", []))
+    properties = {
+        "spark.app.name": manifest["metadata"]["name"],
+        **spec.get("sparkConf", {}),
+        **{f"spark.hadoop.{key}": value for key, value in spec.get("hadoopConf", {}).items()},
+        "spark.driver.cores": str(driver["cores"]),
+        "spark.driver.memory": driver["memory"],
+        "spark.executor.cores": str(executor["cores"]),
+        "spark.executor.memory": executor["memory"],
+        "spark.executor.instances": str(executor["instances"]),
+        **_executors(spec),
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+    }
+    # A plugin is loaded before `--jars` is on the driver's class path.
+    class_path = [
+        properties.get("spark.driver.extraClassPath", ""),
+        *(jar for jar in jars if jar.startswith("/")),
+    ]
+    properties["spark.driver.extraClassPath"] = os.pathsep.join(filter(None, class_path))
+    return SparkSubmit(
+        properties=properties,
+        main_file=local_path(spec["mainApplicationFile"]),
+        main_class=spec.get("mainClass"),
+        arguments=tuple(spec.get("arguments", [])),
+        jars=jars,
+    )
+
+
+def _executors(spec: Mapping[str, Any]) -> dict[str, str]:
+    allocation = spec.get("dynamicAllocation", {})
+    if allocation.get("enabled"):
+        properties = {
+            f"spark.dynamicAllocation.{name}": str(allocation[name])
+            for name in ("initialExecutors", "minExecutors", "maxExecutors")
+            if name in allocation
+        }
+        return properties | {
+            "spark.dynamicAllocation.enabled": "true",
+            "spark.dynamicAllocation.shuffleTracking.enabled": "true",
+        }
+    # Standalone ignores spark.executor.instances: an application takes every core that it may.
+    executor = spec["executor"]
+    return {"spark.cores.max": str(executor["instances"] * executor["cores"])}
+
+
+def local_path(location: str) -> str:
+    """The plain path of a `local:` or `file:` URI; other URIs are left to Spark."""
+    parts = urlsplit(location)
+    return unquote(parts.path) if parts.scheme in ("local", "file") else location
+
+
+def write_properties(path: Path, properties: Mapping[str, str]) -> None:
+    """Write a Java properties file that only its owner can read."""
+    lines = (f"{_escape(key, is_key=True)}={_escape(value)}\n" for key, value in sorted(properties.items()))
+    path.touch(mode=0o600)
+    path.write_text("".join(lines), encoding="ascii")
+
+
+def _escape(text: str, *, is_key: bool = False) -> str:
+    escaped = []
+    for index, character in enumerate(text):
+        if character == "\\" or (is_key and character in " :=#!") or (character == " " and index == 0):
+            escaped.append("\\" + character)
+        elif " " <= character <= "~":
+            escaped.append(character)
+        else:
+            units = character.encode("utf-16-be")
+            escaped += [f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2)]
+    return "".join(escaped)
+
+
+def find_spark_home() -> Path:
+    """The folder of pyspark, found without importing it."""
+    spec = importlib.util.find_spec("pyspark")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("pyspark is not installed")
+    return Path(spec.origin).parent
+
+
+def find_java() -> str | None:
+    """The `java` that Spark's scripts will use; None if there is none."""
+    if home := os.environ.get("JAVA_HOME"):
+        return shutil.which("java", path=str(Path(home) / "bin"))
+    return shutil.which("java")
+
+
+def write_configuration(folder: Path) -> None:
+    """Write the configuration folder that every local Spark process uses, instead of a user's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log4j2.properties").write_text(_LOGGING)
+
+
+def spark_environment(spark_home: Path, folder: Path, python: str) -> dict[str, str]:
+    """Environment of Spark's processes: nothing secret, nothing of another Spark installation."""
+    passed = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _PASSED_VARIABLES or name.startswith("LC_")
+    }
+    return passed | {
+        "SPARK_HOME": str(spark_home),
+        "SPARK_CONF_DIR": str(folder / "conf"),
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "PYSPARK_PYTHON": python,
+        "PYSPARK_DRIVER_PYTHON": python,
+        "PYTHONUNBUFFERED": "1",
+    }

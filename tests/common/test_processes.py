@@ -1,0 +1,85 @@
+"""No child outlives the service, however either of them ends."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from common.configuration import PROJECT_ROOT
+from common.processes import GuardedProcess
+
+STUBBORN = "trap '' TERM; (setsid sleep 4711 &); sleep 4711 & echo started; sleep 4711"
+"""A command that ignores being asked, with a child in a session of its own."""
+
+
+def sleepers() -> list[psutil.Process]:
+    return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "4711"]]
+
+
+async def none_left() -> bool:
+    for _ in range(100):
+        if not sleepers():
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+async def started(grace_seconds: float) -> GuardedProcess:
+    process = await GuardedProcess.start(
+        "sh", "-c", STUBBORN, stdout=asyncio.subprocess.PIPE, grace_seconds=grace_seconds
+    )
+    assert await process.stdout.readline() == b"started\n"
+    return process
+
+
+async def test_stopping_ends_everything_the_command_started() -> None:
+    process = await started(0.2)
+    assert sleepers()
+    await process.stop()
+    assert not sleepers()
+
+
+async def test_the_command_s_exit_code_comes_through_and_its_orphans_end() -> None:
+    process = await GuardedProcess.start("sh", "-c", "sleep 4711 & exit 7")
+    assert await process.wait() == 7
+    assert not sleepers()
+
+
+async def test_ending_the_guard_ends_the_command() -> None:
+    process = await started(0.2)
+    os.kill(process.pid, signal.SIGTERM)
+    await process.wait()
+    assert not sleepers()
+
+
+async def test_a_killed_service_leaves_nothing(tmp_path: Path) -> None:
+    program = tmp_path / "service.py"
+    program.write_text(
+        "import asyncio, sys\n"
+        "from common.processes import GuardedProcess\n"
+        "async def main():\n"
+        f"    await GuardedProcess.start('sh', '-c', {STUBBORN!r}, grace_seconds=0.2)\n"
+        "    await asyncio.sleep(1); print('up', flush=True); await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    service = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(program),
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+    )
+    assert service.stdout is not None
+    assert await service.stdout.readline() == b"up\n"
+    assert sleepers()
+    service.kill()
+    await service.wait()
+    assert await none_left()
+
+
+async def test_a_command_that_does_not_exist_is_told_by_its_code(capfd: pytest.CaptureFixture[str]) -> None:
+    process = await GuardedProcess.start("/nowhere/at-all")
+    assert await process.wait() != 0

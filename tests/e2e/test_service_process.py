@@ -1,0 +1,203 @@
+"""The service as a process: how it starts, ends, is killed, and what is there afterwards."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+from pymongo import AsyncMongoClient
+
+from common.configuration import PROJECT_ROOT
+from common.executions import ExecutionRepository
+from common.mongo import Client, embedded_mongod
+from common.processes import free_port
+
+from tests.conftest import started_service
+from tests.samples import execution, job_end, unique_name
+
+pytestmark = pytest.mark.service
+
+UPDATE = "/training/update_information"
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """Whatever runs with this folder on its command line."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder) in part for part in process.info["cmdline"] or []):
+            found.append(process)
+    return found
+
+
+async def all_gone(folder: Path, seconds: float = 20) -> bool:
+    for _ in range(int(seconds * 10)):
+        if not processes_of(folder):
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
+async def new_execution(uri: str, database: str) -> str:
+    """An execution of which no application runs."""
+    client: Client = AsyncMongoClient(uri, tz_aware=True)
+    created = execution()
+    await ExecutionRepository(client, database).insert(created)
+    await client.close()
+    return created.id
+
+
+def embedded_uri(data_dir: Path) -> str:
+    [port] = {
+        process.info["cmdline"][process.info["cmdline"].index("--port") + 1]
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] == "mongod" and str(data_dir / "mongodb") in process.info["cmdline"]
+    }
+    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+
+
+async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    """With nothing configured: the embedded MongoDB dies with the service, and comes back with it."""
+    acknowledged = []
+    async with started_service(tmp_path) as service:
+        execution_id = await new_execution(embedded_uri(tmp_path), "enel_service")
+
+        async def report(client: httpx.AsyncClient, job_id: int) -> None:
+            response = await client.post(UPDATE, json=job_end(execution_id, job_id))
+            if response.status_code == 200:
+                acknowledged.append(job_id)
+                if len(acknowledged) == 10:
+                    service.process.kill()
+
+        async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
+            await asyncio.gather(*(report(client, job_id) for job_id in range(40)), return_exceptions=True)
+        await service.process.wait()
+    assert len(acknowledged) >= 10
+
+    async with started_service(tmp_path) as service:
+        client: Client = AsyncMongoClient(embedded_uri(tmp_path), tz_aware=True)
+        jobs = await ExecutionRepository(client, "enel_service").finished_jobs(execution_id)
+        await client.close()
+        assert set(acknowledged) <= {job.job_id for job in jobs}
+        assert len({job.job_id for job in jobs}) == len(jobs)
+    assert await all_gone(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_stopping_leaves_no_process_and_no_traceback(tmp_path: Path, number: int) -> None:
+    async with started_service(tmp_path) as service:
+        assert processes_of(tmp_path / "mongodb")
+        assert await service.stop(number) == 0
+        assert await all_gone(tmp_path, 1)
+        assert "Traceback" not in service.log.read_text()
+
+
+async def test_a_killed_service_leaves_no_process(tmp_path: Path) -> None:
+    async with started_service(tmp_path) as service:
+        await service.kill()
+        assert await all_gone(tmp_path)
+
+
+async def test_two_services_on_one_folder_are_told(tmp_path: Path) -> None:
+    async with started_service(tmp_path):
+        code, message = await failing_start(DATA_DIR=str(tmp_path), PORT=str(free_port()))
+    assert code == 2
+    assert "DATA_DIR" in message
+
+
+async def failing_start(**environment: str) -> tuple[int, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "main.py",
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "PORT": str(free_port()), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, errors.decode()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"MONGODB_ENDPOINT": "127.0.0.1", "MONGODB_PORT": "{closed}"}, "MONGODB_ENDPOINT"),
+        ({"mongodb_endpoint": "not a host!"}, "MONGODB_ENDPOINT"),
+        ({"HDFS_ENDPOINT": "http://127.0.0.1:{closed}"}, "HDFS_ENDPOINT"),
+        ({"KUBERNETES_ENDPOINT": "https://127.0.0.1:{closed}"}, "KUBERNETES_ENDPOINT"),
+        ({"PORT": "70000"}, "PORT"),
+        ({"PORT": "{taken}"}, "PORT"),
+        ({"TRAINING_TRIALS": "many"}, "TRAINING_TRIALS"),
+        ({"LOGGING_LEVEL": "loud"}, "LOGGING_LEVEL"),
+    ],
+)
+async def test_settings_that_cannot_work_stop_the_start_and_are_named(
+    tmp_path: Path, settings: dict[str, str], named: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        values = {"closed": str(free_port()), "taken": str(taken.getsockname()[1])}
+        given = {name: value.format(**values) for name, value in settings.items()}
+        given |= {"DATA_DIR": str(tmp_path), "MONGODB_TIMEOUT_SECONDS": "1", "MONGODB_PASSWORD": "hunter2"}
+        code, message = await failing_start(**given)
+    assert code == 2
+    assert named in message
+    assert "Traceback" not in message
+    assert "hunter2" not in message
+    assert not processes_of(tmp_path)
+
+
+async def test_a_mongodb_without_transactions_is_refused(tmp_path: Path) -> None:
+    from common.mongo import mongod_binary
+
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        str(mongod_binary()),
+        *("--dbpath", str(tmp_path), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        code, message = await failing_start(MONGODB_ENDPOINT="127.0.0.1", MONGODB_PORT=str(port))
+    finally:
+        process.terminate()
+        await process.wait()
+    assert code == 2
+    assert "replica set" in message
+
+
+async def test_while_mongodb_is_away_nothing_is_acknowledged(tmp_path: Path) -> None:
+    """503 with Retry-After while it is gone; the same event is stored once it is back."""
+    database = unique_name("away")
+    async with embedded_mongod(tmp_path / "mongodb") as uri:
+        execution_id = await new_execution(uri, database)
+        environment: dict[str, Any] = {
+            "MONGODB_ENDPOINT": uri,
+            "MONGODB_DATABASE": database,
+            "MONGODB_TIMEOUT_SECONDS": "2",
+        }
+        async with started_service(tmp_path / "service", **environment) as service:
+            [mongod] = [p for p in processes_of(tmp_path / "mongodb") if p.name() == "mongod"]
+            async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
+                assert (await client.post(UPDATE, json=job_end(execution_id, 0))).status_code == 200
+                mongod.suspend()
+                try:
+                    response = await client.post(UPDATE, json=job_end(execution_id, 1))
+                    assert response.status_code == 503, response.text
+                    assert response.headers["content-type"] == "application/problem+json"
+                    assert response.headers["retry-after"]
+                    assert (await client.get("/healthz")).status_code == 200
+                    assert (await client.get("/readyz")).status_code == 503
+                finally:
+                    mongod.resume()
+                for _ in range(60):
+                    response = await client.post(UPDATE, json=job_end(execution_id, 1))
+                    if response.status_code == 200:
+                        break
+                    await asyncio.sleep(0.5)
+                assert response.status_code == 200

@@ -1,0 +1,276 @@
+"""The rendered SparkApplication: as stored, as the CRD wants it, as the operator's webhook wants it."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.configuration import PROJECT_ROOT
+from common.errors import InvalidRequest
+from common.specs import ApplicationSpecs
+from submission.manifest import EXECUTION_LABEL, Manifest, ManifestOptions, build_manifest, execution_id_of
+from submission.sizes import size_in_bytes, spark_size
+from submission.template_values import reserved_reason
+from tests.submission.conftest import request_specs
+
+CRD = PROJECT_ROOT.parent / "shared" / "crd" / "sparkoperator.k8s.io_sparkapplications.yaml"
+GOLDEN = Path(__file__).parent / "kmeans_manifest.yaml"
+EXECUTION_ID = "66f0c0ffee0123456789abcd"
+OPTIONS = ManifestOptions(
+    "127.0.0.1",
+    5000,
+    "/opt/enel/enel-listener.jar",
+    examples={"KMeans": "local:///opt/enel/examples/kmeans.py"},
+    spark_version="4.1.4",
+)
+
+# As in the operator's internal/webhook/sparkconf_validator.go.
+WEBHOOK_REFUSES = re.compile(
+    r"spark\.master|spark\.kubernetes\.driver\.master|spark\.kubernetes\.namespace"
+    r"|spark\.kubernetes\.(driver\.|executor\.)?container\.image"
+    r"|spark\.kubernetes\.authenticate\..*"
+)
+
+
+def structural(schema: Any) -> Any:
+    """An OpenAPI v3 schema as a closed JSON schema: what an API server would prune is an error here."""
+    if isinstance(schema, list):
+        return [structural(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    closed = {key: structural(value) for key, value in schema.items() if not key.startswith("x-kubernetes")}
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if schema.get("type") == "object" and "properties" in schema and not open_ended:
+        closed["additionalProperties"] = False
+    return closed
+
+
+@pytest.fixture(scope="session")
+def crd() -> jsonschema.Draft202012Validator:
+    if not CRD.exists():
+        pytest.skip(f"the CRD of the spark-operator is not at {CRD}")
+    document = yaml.safe_load(CRD.read_text())
+    schema = structural(document["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return jsonschema.Draft202012Validator(schema)
+
+
+def build(specs: ApplicationSpecs, **changes: Any) -> Manifest:
+    return build_manifest(specs, EXECUTION_ID, 2, dataclasses.replace(OPTIONS, **changes))
+
+
+def test_manifest_is_as_stored() -> None:
+    values = {
+        "log_dir": "hdfs:///spark/logs",
+        "spark_conf": {"spark.task.maxFailures": 2, "spark.speculation": True},
+    }
+    manifest = build(request_specs(spark_template_values=values))
+    assert manifest == yaml.safe_load(GOLDEN.read_text())
+    assert execution_id_of(manifest) == EXECUTION_ID
+
+
+def test_jar_with_main_class(crd: jsonschema.Draft202012Validator) -> None:
+    values = {
+        "main_application_file": "hdfs:///jars/bench.jar",
+        "main_class": "org.example.Bench",
+        "image": "registry/spark:1",
+        "release_name": "Nightly bench",
+        "rbac_service_account": "spark",
+        "unknown": {"key": 1},
+    }
+    manifest = build(request_specs(algorithm_name="MPC", spark_template_values=values))
+    spec = manifest["spec"]
+    assert (spec["type"], spec["mainClass"], spec["image"]) == (
+        "Scala",
+        "org.example.Bench",
+        "registry/spark:1",
+    )
+    assert "pythonVersion" not in spec
+    assert spec["driver"]["serviceAccount"] == "spark"
+    assert manifest["metadata"]["name"] == f"nightly-bench-{EXECUTION_ID}"
+    crd.validate(manifest)
+
+
+@pytest.mark.parametrize(
+    ("solution_name", "values", "adaptive"),
+    [
+        ("enel", {}, True),
+        ("ellis", {}, True),
+        ("static", {}, False),
+        ("static", {"scale_out_tuner.config.is_adaptive": True}, False),
+        ("enel", {"scale_out_tuner.config.is_adaptive": "False"}, False),
+        ("enel", {"scale_out_tuner": {"config": {"is_adaptive": False}}}, False),
+        ("enel", {"scale_out_tuner": {"config": {"is_adaptive": "true"}}}, True),
+        ("enel", {"scale_out_tuner": "none"}, True),
+    ],
+)
+def test_adaptive_means_muted_dynamic_allocation(
+    solution_name: str, values: dict[str, Any], adaptive: bool
+) -> None:
+    spec = build(request_specs(solution_name=solution_name, spark_template_values=values))["spec"]
+    conf = spec["sparkConf"]
+    assert conf["spark.customExtraListener.isAdaptive"] == str(adaptive).lower()
+    assert ("dynamicAllocation" in spec) is adaptive
+    muted = [value for key, value in conf.items() if key.startswith("spark.dynamicAllocation.")]
+    assert muted == ["10d"] * (5 if adaptive else 0)
+
+
+def test_upper_bound_in_effect() -> None:
+    spec = build_manifest(request_specs(max_scale_out=36), EXECUTION_ID, 2, OPTIONS, max_scale_out=6)["spec"]
+    assert spec["dynamicAllocation"]["maxExecutors"] == 6
+    assert spec["sparkConf"]["spark.customExtraListener.maxExecutors"] == "6"
+
+
+def test_ipv6_callback_and_jar_url() -> None:
+    spec = build(request_specs(), callback_host="::1", listener_jar="https://repo/enel.jar")["spec"]
+    assert spec["sparkConf"]["spark.customExtraListener.service"] == "[::1]"
+    assert spec["deps"]["jars"] == ["https://repo/enel.jar"]
+
+
+def test_paths_become_local_uris() -> None:
+    values = {"main_application_file": "/my programs/a.py"}
+    spec = build(request_specs(algorithm_name="Mine", spark_template_values=values))["spec"]
+    assert spec["mainApplicationFile"] == "local:///my%20programs/a.py"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"main_application_file": "a.py"}, "absolute path or a URI"),
+        ({"main_application_file": 3}, "must be a text"),
+        ({"image": "a\nb"}, "must be a text"),
+        ({"log_dir": "logs"}, "absolute path or a URI"),
+        ({"scale_out_tuner.config.is_adaptive": "maybe"}, "must be true or false"),
+        ({"spark_conf": []}, "must be an object"),
+        ({"spark_conf": {"hadoop.x": "1"}}, "not a Spark property"),
+        ({"spark_conf": {"spark.x": None}}, "the value of spark.x"),
+        ({"spark_conf": {"spark.x": "a\0b"}}, "the value of spark.x"),
+    ],
+)
+def test_unusable_template_values_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        build(request_specs(spark_template_values=values))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "spark.master",
+        "spark.plugins",
+        "spark.kubernetes.namespace",
+        "spark.kubernetes.container.image",
+        "spark.kubernetes.executor.container.image",
+        "spark.kubernetes.authenticate.driver.serviceAccountName",
+        "spark.kubernetes.authenticate.oauthToken",
+        "spark.customExtraListener.port",
+        "spark.dynamicAllocation.enabled",
+        "spark.executor.instances",
+        "spark.executor.memory",
+        "spark.cores.max",
+    ],
+)
+def test_reserved_keys_are_refused(key: str) -> None:
+    with pytest.raises(InvalidRequest, match=re.escape(key)):
+        build(request_specs(spark_template_values={"spark_conf": {key: "x"}}))
+
+
+def test_algorithm_without_an_example_needs_a_main_file() -> None:
+    with pytest.raises(InvalidRequest, match=r"main_application_file is missing.*MPC \(bundled: KMeans\)"):
+        build(request_specs(algorithm_name="MPC"))
+    assert build(request_specs(algorithm_name="kmeans"))["spec"]["type"] == "Python"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("512m", "512m"),
+        ("2G", "2g"),
+        ("1Gi", "1024m"),
+        ("2gb", "2048m"),
+        ("1k", "1m"),
+        ("1048577", "2m"),
+        ("1t", "1048576m"),
+    ],
+)
+def test_memory_sizes(written: str, meant: str) -> None:
+    assert spark_size(written) == meant
+    assert size_in_bytes(meant) >= size_in_bytes(written)
+
+
+def test_more_memory_than_spark_counts_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="more memory"):
+        spark_size("9999999999p")
+
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}", fullmatch=True).filter(
+    lambda name: name == name.strip()
+)
+memory = st.from_regex(r"[1-9][0-9]{0,5}([bkmgBKMG]|[KMG]i|[kmg]b)?", fullmatch=True)
+machines = st.fixed_dictionaries({"cores": st.integers(1, 1024), "memory": memory, "memory_overhead": memory})
+
+
+@st.composite
+def legal_specs(draw: st.DrawFn) -> ApplicationSpecs:
+    lowest, highest = sorted(draw(st.tuples(st.integers(1, 100_000), st.integers(1, 100_000))))
+    arguments = st.one_of(
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+        st.booleans(),
+        st.integers(-(2**63) + 1, 2**63 - 1),
+        st.floats(allow_nan=False, allow_infinity=False),
+    )
+    return ApplicationSpecs.model_validate(
+        {
+            "global_specs": {
+                "solution_name": draw(st.sampled_from(["enel", "ellis", "static"])),
+                "experiment_name": draw(names),
+                "algorithm_name": draw(names),
+                "algorithm_args": draw(st.lists(arguments, max_size=4)),
+                "data_size_MB": draw(st.integers(1, 2**63 - 1)),
+                "min_scale_out": lowest,
+                "max_scale_out": highest,
+                "max_runtime": 60,
+            },
+            "master_specs": draw(machines),
+            "worker_specs": draw(machines),
+            "spark_template_values": {
+                "main_application_file": draw(st.sampled_from(["/a b/ü.py", "s3a://bucket/x.jar"])),
+                "release_name": draw(st.none() | names),
+            },
+        }
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(specs=legal_specs(), execution_id=st.from_regex(r"[0-9a-f]{24}", fullmatch=True))
+def test_any_legal_specs_give_a_valid_manifest(
+    crd: jsonschema.Draft202012Validator, specs: ApplicationSpecs, execution_id: str
+) -> None:
+    manifest = build_manifest(specs, execution_id, specs.global_specs.min_scale_out, OPTIONS)
+    crd.validate(manifest)
+    name, labels = manifest["metadata"]["name"], manifest["metadata"]["labels"]
+    assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)
+    assert len(name) <= 50
+    assert name.endswith(execution_id)
+    assert labels[EXECUTION_LABEL] == execution_id
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", value) for value in labels.values()
+    )
+    assert not [key for key in manifest["spec"]["sparkConf"] if WEBHOOK_REFUSES.fullmatch(key)]
+
+
+def test_webhook_rules_are_reserved() -> None:
+    for key in (
+        "spark.master",
+        "spark.kubernetes.authenticate.submission.oauthToken",
+        "spark.kubernetes.namespace",
+    ):
+        assert WEBHOOK_REFUSES.fullmatch(key)
+        assert reserved_reason(key)

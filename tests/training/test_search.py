@@ -1,0 +1,178 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.training.synthetic import make_history
+from training.artifact import Hyperparameters, TrainedModel
+from training.history import history_from_json, history_to_json
+from training.onlinepredictor_config import Choice, SearchConfig
+from training.search_process import read_request
+
+PROJECT = Path(__file__).parents[2]
+MARK = "ENEL_TEST_SEARCH"
+
+
+class Child:
+    """A search process whose descendants can be told from everybody else's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.mark = uuid.uuid4().hex
+        self._errors = (folder / "stderr.log").open("wb")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "training.search_process", str(folder)],
+            cwd=PROJECT,
+            env=os.environ | {MARK: self.mark},
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            yield json.loads(line)
+
+    def descendants(self) -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.name())
+            except psutil.Error:
+                continue
+        return found
+
+    def left_over(self) -> list[str]:
+        """Descendants that do not go away; ending takes Ray's processes a moment."""
+        for _ in range(50):
+            if not self.descendants():
+                break
+            time.sleep(0.2)
+        return self.descendants()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._errors.close()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    children = []
+
+    def start_child(request: Any) -> Child:
+        content = request if isinstance(request, str) else json.dumps(request)
+        (tmp_path / "request.json").write_text(content)
+        children.append(Child(tmp_path))
+        return children[-1]
+
+    yield start_child
+    for child in children:
+        child.close()
+
+
+def test_a_search_reports_its_trials_and_leaves_a_model(start: Any, tmp_path: Path) -> None:
+    history = make_history((2, 4, 6), jobs=4)
+    request = {
+        "history": history_to_json(history),
+        "trials": 3,
+        "seed": 1,
+        "max_concurrent": 1,
+        "max_epochs": 20,
+    }
+    child = start(request)
+    events = list(child.lines())
+    assert child.process.wait(30) == 0, events
+    trials = [event for event in events if event["event"] == "trial"]
+    assert [trial["done"] for trial in trials] == [1, 2, 3]
+    assert all(trial["total"] == 3 and trial["state"] in {"TERMINATED", "PRUNED"} for trial in trials)
+    names = {field.name for field in fields(Hyperparameters)}
+    assert all(trial["hyperparameters"].keys() == names for trial in trials)
+    assert trials[0]["hyperparameters"] == asdict(Hyperparameters())
+    assert [trial["best_loss"] for trial in trials] == [
+        min(trial["loss"] for trial in trials[: i + 1]) for i in range(3)
+    ]
+
+    result = events[-1]
+    assert result["event"] == "result"
+    assert result["trials"] == 3
+    assert result["best_loss"] == pytest.approx(trials[-1]["best_loss"])
+    model = TrainedModel.from_files({f.name: f.read_bytes() for f in (tmp_path / "artifact").iterdir()})
+    assert asdict(model.hyperparameters) == result["hyperparameters"]
+    assert dict(model.validation) == result["validation"]
+    assert model.validation["score"] == result["best_loss"]
+    assert {path.name for path in tmp_path.iterdir()} == {"request.json", "artifact", "stderr.log"}
+    assert child.left_over() == []
+
+
+def test_terminating_a_search_ends_all_of_it(start: Any) -> None:
+    child = start({"history": history_to_json(make_history((2, 4, 6))), "trials": 500, "max_concurrent": 1})
+    first = next(event for event in child.lines() if event["event"] == "trial")
+    assert first["done"] == 1
+    assert "raylet" in child.descendants()
+    child.process.send_signal(signal.SIGTERM)
+    assert child.process.wait(60) == 128 + signal.SIGTERM
+    assert child.left_over() == []
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [
+        "{",
+        "[]",
+        '{"trials": 3}',
+        '{"history": [{}]}',
+        '{"history": [], "trials": 0}',
+        '{"history": [], "seed": "x"}',
+    ],
+)
+def test_a_request_that_cannot_be_used(request_text: str, tmp_path: Path) -> None:
+    (tmp_path / "request.json").write_text(request_text)
+    with pytest.raises(ValueError, match=r"request\.json"):
+        read_request(tmp_path)
+
+
+def test_failures_are_told_and_end_with_one(start: Any, tmp_path: Path) -> None:
+    child = start('{"history": [{"run_id": 1}]}')
+    events = list(child.lines())
+    assert child.process.wait(30) == 1
+    assert [event["event"] for event in events] == ["error"]
+    assert "request.json" in events[0]["message"]
+    assert not (tmp_path / "artifact").exists()
+
+
+def test_an_empty_history_is_told(start: Any) -> None:
+    child = start({"history": [], "trials": 2})
+    events = list(child.lines())
+    assert child.process.wait(60) == 1
+    assert events[-1]["event"] == "error"
+    assert "EmptyHistory" in events[-1]["message"]
+
+
+def test_histories_travel_as_json() -> None:
+    history = make_history((2, 4), stages=3)
+    assert history_from_json(json.loads(json.dumps(history_to_json(history)))) == history
+    assert history_from_json(json.loads(json.dumps([asdict(run) for run in history]))) == history
+
+
+def test_the_space_names_hyperparameters_whose_bounds_are_possible() -> None:
+    space = SearchConfig().space
+    assert space.keys() == {field.name for field in fields(Hyperparameters)}
+    for pick in (0, -1):
+        Hyperparameters(
+            **{
+                name: choice.options[pick] if isinstance(choice, Choice) else (choice.low, choice.high)[pick]
+                for name, choice in space.items()
+            }
+        )

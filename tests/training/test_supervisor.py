@@ -1,0 +1,260 @@
+"""Trainings with a real search in a real child process; what is stored is the truth about them."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from common.artifacts import FolderStore
+from common.configuration import TrainingSettings
+from common.documents import ApplicationState
+from common.events import UpdateInformation
+from common.executions import ExecutionRepository
+from common.mongo import Client
+from tests.samples import application_start, execution, job_end, unique_name
+from training.artifact import TrainedModel
+from training.runs import TrainingRun, TrainingRunRepository, TrainingState
+from training.supervisor import MAX_ATTEMPTS, TrainingSupervisor, owner_is_dead, service_identity
+
+SCALE_OUTS = (2, 3, 4, 6)
+JOBS = 6
+
+
+async def store_history(executions: ExecutionRepository, algorithm_name: str = "KMeans") -> None:
+    """Runs whose jobs take 6 / scale-out seconds."""
+    for scale_out in SCALE_OUTS:
+        run = execution(algorithm_name=algorithm_name)
+        await executions.insert(run)
+        seconds = 6.0 / scale_out
+        bodies = [application_start(run.id, start_scale_out=scale_out)]
+        bodies += [
+            job_end(
+                run.id,
+                job_id,
+                start_seconds=2.0 + job_id * (seconds + 0.2),
+                runtime_seconds=seconds,
+                scale_out=scale_out,
+            )
+            for job_id in range(JOBS)
+        ]
+        for body in bodies:
+            await executions.apply_event(run.id, UpdateInformation.model_validate(body).event())
+        last_job = (await executions.finished_jobs(run.id))[-1]
+        await executions.record_state(
+            run.id, ApplicationState.COMPLETED, fields={"end_time": last_job.end_time}
+        )
+
+
+@pytest.fixture
+async def runs(mongo: Client, database: str) -> TrainingRunRepository:
+    repository = TrainingRunRepository(mongo, database)
+    await repository.create_indexes()
+    return repository
+
+
+@pytest.fixture
+async def supervisor(
+    runs: TrainingRunRepository, executions: ExecutionRepository, tmp_path: Path
+) -> AsyncIterator[TrainingSupervisor]:
+    settings = TrainingSettings(training_heartbeat_seconds=0.3)
+    yield TrainingSupervisor(runs, executions, FolderStore(tmp_path / "models"), settings, tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def working(supervisor: TrainingSupervisor) -> AsyncIterator[None]:
+    task = asyncio.create_task(supervisor.run_forever())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def enqueue(runs: TrainingRunRepository, algorithm_name: str = "KMeans", trials: int = 2) -> str:
+    run = await runs.enqueue(
+        system_name="spark",
+        algorithm_name=algorithm_name,
+        model_name="onlinepredictor",
+        experiment_name="tests",
+        trials=trials,
+    )
+    return run.id
+
+
+async def until(runs: TrainingRunRepository, run_id: str, *states: TrainingState) -> TrainingRun:
+    for _ in range(1200):
+        run = await runs.get(run_id)
+        if run.state in states:
+            return run
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"still {run.state}: {run.log}")
+
+
+def children() -> list[psutil.Process]:
+    return [
+        p for p in psutil.process_iter(["cmdline"]) if "training.search_process" in (p.info["cmdline"] or [])
+    ]
+
+
+async def test_a_training_learns_reports_and_saves_its_model(
+    supervisor: TrainingSupervisor,
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    tmp_path: Path,
+) -> None:
+    await store_history(executions)
+    run_id = await enqueue(runs)
+    async with working(supervisor):
+        run = await until(runs, run_id, TrainingState.SUCCEEDED, TrainingState.FAILED)
+    assert run.state is TrainingState.SUCCEEDED, run.detail
+    assert (run.trials_done, run.trials_total) == (2, 2)
+    assert (run.history_runs, run.history_jobs) == (len(SCALE_OUTS), len(SCALE_OUTS) * JOBS)
+    assert run.best_loss is not None
+    assert any("trial 2/2" in line for line in run.log)
+    assert run.result is not None
+    assert run.result.hyperparameters
+    files = await FolderStore(tmp_path / "models").read(run.result.artifact_key)
+    assert set(files) == {"model.json", "weights.safetensors"}
+    assert json.loads(files["model.json"])["kind"] == "onlinepredictor"
+    TrainedModel.from_files(files)
+    assert await runs.find_current_model("spark", "KMeans", "onlinepredictor") is not None
+    assert not children()
+    assert not (tmp_path / "training" / run_id).exists()
+
+
+async def test_a_running_training_is_cancelled_with_its_processes(
+    supervisor: TrainingSupervisor, runs: TrainingRunRepository, executions: ExecutionRepository
+) -> None:
+    await store_history(executions)
+    run_id = await enqueue(runs, trials=1000)
+    async with working(supervisor):
+        await until(runs, run_id, TrainingState.RUNNING)
+        while not children():
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(1)
+        await runs.request_cancel(run_id)
+        run = await until(runs, run_id, TrainingState.CANCELLED)
+        assert not children()
+    assert run.finished_at is not None
+
+
+async def test_a_waiting_training_is_cancelled_at_once(runs: TrainingRunRepository) -> None:
+    run_id = await enqueue(runs)
+    assert (await runs.request_cancel(run_id)).state is TrainingState.CANCELLED
+    assert await runs.claim("somebody") is None
+
+
+async def test_a_failing_search_is_told(supervisor: TrainingSupervisor, runs: TrainingRunRepository) -> None:
+    run_id = await enqueue(runs, algorithm_name="NoHistory")
+    async with working(supervisor):
+        run = await until(runs, run_id, TrainingState.FAILED)
+    assert "history" in run.detail
+
+
+async def test_stopping_the_service_queues_the_training_again(
+    supervisor: TrainingSupervisor, runs: TrainingRunRepository, executions: ExecutionRepository
+) -> None:
+    await store_history(executions)
+    run_id = await enqueue(runs, trials=1000)
+    async with working(supervisor):
+        await until(runs, run_id, TrainingState.RUNNING)
+    run = await runs.get(run_id)
+    assert run.state is TrainingState.QUEUED
+    assert "stopped" in run.detail
+    assert not children()
+
+
+async def test_a_training_whose_service_died_starts_over_and_then_fails(
+    supervisor: TrainingSupervisor, runs: TrainingRunRepository
+) -> None:
+    run_id = await enqueue(runs)
+    dead = service_identity().rsplit("/", 1)[0] + "/1.00"
+    assert owner_is_dead(dead)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        claimed = await runs.claim(dead)
+        assert claimed is not None
+        assert claimed.attempts == attempt
+        await supervisor.recover_dead()
+    run = await runs.get(run_id)
+    assert run.state is TrainingState.FAILED
+    assert "stopped during attempt 3" in run.detail
+
+
+async def test_a_living_service_elsewhere_keeps_its_training(
+    supervisor: TrainingSupervisor, runs: TrainingRunRepository
+) -> None:
+    await enqueue(runs)
+    claimed = await runs.claim("another-host/1/1.00")
+    assert claimed is not None
+    await supervisor.recover_dead()
+    assert (await runs.get(claimed.id)).state is TrainingState.RUNNING
+    await asyncio.sleep(1.7)  # five missed heartbeats
+    await supervisor.recover_dead()
+    assert (await runs.get(claimed.id)).state is TrainingState.QUEUED
+
+
+async def test_two_services_never_take_the_same_training(runs: TrainingRunRepository) -> None:
+    for _ in range(3):
+        await enqueue(runs)
+    claimed = await asyncio.gather(*(runs.claim(f"service-{index}") for index in range(8)))
+    ids = [run.id for run in claimed if run]
+    assert len(ids) == len(set(ids)) == 3
+
+
+async def test_over_http_a_training_is_followed_and_then_recommends(
+    service: httpx.AsyncClient, mongo: Client
+) -> None:
+    """Trigger, events, preload, and a recommendation for a run that is too slow."""
+    executions = ExecutionRepository(mongo, service.database)  # type: ignore[attr-defined]
+    algorithm_name = unique_name("Steered")
+    await store_history(executions, algorithm_name)
+    request = {
+        "system_name": "spark",
+        "algorithm_name": algorithm_name,
+        "model_name": "onlinepredictor",
+        "trials": 2,
+    }
+    started = await service.post("/training/trigger_model_training", json=request)
+    assert started.status_code == 202
+    training_id = started.json()["training_id"]
+    assert started.headers["location"] == f"/training/runs/{training_id}"
+
+    while True:
+        run = (await service.get(f"/training/runs/{training_id}")).json()
+        if run["state"] in ("SUCCEEDED", "FAILED"):
+            break
+        await asyncio.sleep(0.2)
+    assert run["state"] == "SUCCEEDED", run["detail"]
+    assert run["id"] == training_id
+    events = (await service.get(f"/training/runs/{training_id}/events")).text
+    assert '"state":"SUCCEEDED"' in events.replace(": ", ":").replace('": "', '":"')
+    listed = (await service.get("/training/runs", params={"limit": 1})).json()
+    assert listed["items"][0]["id"] == training_id
+    assert (await service.post(f"/training/runs/{training_id}/cancel")).status_code == 409
+    assert (await service.get(f"/preload/{algorithm_name}")).status_code == 200
+
+    steered = execution(algorithm_name=algorithm_name, max_runtime=14.0)
+    await executions.insert(steered)
+    await service.post("/training/update_information", json=application_start(steered.id))
+    body = {**job_end(steered.id, 0, runtime_seconds=3.0), "predict": True}
+    answer = (await service.post("/prediction/online_scale_out_prediction", json=body)).json()
+    scale_outs = answer["best_predicted_scale_out_per_job"]
+    assert [job_id for job_id, _ in scale_outs] == [1, 2, 3, 4, 5], answer
+    assert all(2 < scale_out <= 8 for _, scale_out in scale_outs)
+    remaining = [seconds for _, seconds in answer["best_predicted_runtime_per_job"]]
+    assert remaining == sorted(remaining, reverse=True)
+    assert 0 < remaining[0] <= 9.0
+    [decision] = [d for d in await executions.decisions(steered.id) if d.job_id == 0]
+    assert decision.chosen_scale_out == scale_outs[0][1]
+    assert len(decision.candidates) == 8
+
+    last = {**job_end(steered.id, 5, runtime_seconds=3.0), "predict": True}
+    answer = (await service.post("/prediction/online_scale_out_prediction", json=last)).json()
+    assert answer["best_predicted_scale_out_per_job"] == []
+    assert answer["reason"]

@@ -1,0 +1,210 @@
+"""The artifact: a trained model, what describes it, and the files it is stored as."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from training.features import CONTEXT_BUCKETS, Evidence, Floats, Graph
+from training.history import METRIC_NAMES, context_from_json
+from training.laws import Calibration, Prior, fit_prior
+from training.model import EMBEDDING, FEATURES, RuntimeModel
+
+SCHEMA_VERSION = 1
+KIND = "onlinepredictor"
+
+
+class ArtifactInvalid(ValueError):
+    """Stored files are not a model of this kind and version, or are damaged."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What the search varies; the rest of the design is fixed."""
+
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-3
+    dropout: float = 0.1
+    hidden_dim: int = 32
+    correction_limit: float = 0.3
+    """Bound of the network's log correction of a node's runtime."""
+    noise: float = 0.05
+    """Standard deviation of the augmentation of node features."""
+
+    def __post_init__(self) -> None:
+        values = (self.learning_rate, self.weight_decay, self.dropout, self.correction_limit, self.noise)
+        if not all(np.isfinite(values)) or min(values) < 0 or self.learning_rate > 1 or self.dropout >= 1:
+            raise ValueError(f"impossible hyperparameters: {self}")
+        if self.correction_limit > 2 or not 4 <= self.hidden_dim <= 256 or self.hidden_dim % 2:
+            raise ValueError("hidden_dim is even, 4 to 256; correction_limit is at most 2")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Weights and description of one application's model; never changed once made."""
+
+    evidence: Evidence
+    calibration: Calibration
+    hyperparameters: Hyperparameters
+    validation: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+
+    @cached_property
+    def prior(self) -> Prior:
+        """Laws of the whole history."""
+        return fit_prior(self.evidence, self.calibration)
+
+    @cached_property
+    def network(self) -> RuntimeModel:
+        """The pretrained network, for inference; copy it before changing it."""
+        network = make_network(self.evidence, self.hyperparameters)
+        network.load_state_dict(dict(self.weights))
+        return network.eval().requires_grad_(False)
+
+    @property
+    def log_error_std(self) -> float:
+        return float(self.validation["log_error_std"])
+
+    def to_files(self) -> dict[str, bytes]:
+        """Files of the artifact: weights and tables, and a description."""
+        structure, arrays = evidence_to_parts(self.evidence)
+        tensors = {f"network.{name}": value.contiguous() for name, value in self.weights.items()}
+        tensors |= {f"evidence.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        description = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": KIND,
+            "config": _config(),
+            "hyperparameters": asdict(self.hyperparameters),
+            "profile": {"structure": structure, "calibration": self.calibration._asdict()},
+            "validation": dict(self.validation),
+        }
+        return {
+            "weights.safetensors": save(tensors),
+            "model.json": json.dumps(description, indent=1, allow_nan=False).encode(),
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "TrainedModel":
+        """Read what `to_files` wrote; nothing is unpickled.
+
+        Raises:
+            ArtifactInvalid: A file is missing, damaged, of another kind or version, or its parts
+                do not fit together.
+        """
+        try:
+            description = json.loads(files["model.json"])
+            tensors = load(files["weights.safetensors"])
+        except KeyError as error:
+            raise ArtifactInvalid(f"the artifact has no {error.args[0]}") from error
+        except Exception as error:  # safetensors raises its own type and many of Python's
+            raise ArtifactInvalid(f"the artifact cannot be read: {error}") from error
+        if not isinstance(description, dict) or description.get("kind") != KIND:
+            raise ArtifactInvalid(f"the artifact is not of kind {KIND}")
+        if description.get("schema_version") != SCHEMA_VERSION:
+            version = description.get("schema_version")
+            raise ArtifactInvalid(f"schema version {version} is not supported, only {SCHEMA_VERSION}")
+        if description.get("config") != _config():
+            raise ArtifactInvalid("the artifact was made by a model with other inputs")
+        try:
+            weights = _under("network.", tensors)
+            if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+                raise ArtifactInvalid("the artifact has weights that are not finite")
+            arrays = {name: value.double().numpy() for name, value in _under("evidence.", tensors).items()}
+            model = cls(
+                evidence_from_parts(description["profile"]["structure"], arrays),
+                Calibration(**description["profile"]["calibration"]),
+                Hyperparameters(**description["hyperparameters"]),
+                description["validation"],
+                weights,
+            )
+            if not np.isfinite([*model.calibration, model.log_error_std]).all():
+                raise ArtifactInvalid("the artifact has figures that are not finite")
+            _ = model.network
+            _ = model.prior
+        except ArtifactInvalid:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise ArtifactInvalid(f"the artifact's parts do not fit together: {error!r}") from error
+        return model
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "features": FEATURES,
+        "context_buckets": CONTEXT_BUCKETS,
+        "embedding": EMBEDDING,
+        "metrics": list(METRIC_NAMES),
+    }
+
+
+def make_network(evidence: Evidence, hyperparameters: Hyperparameters) -> RuntimeModel:
+    """A network of this shape; its weights come from torch's random state."""
+    return RuntimeModel(
+        evidence.graph,
+        hyperparameters.hidden_dim,
+        hyperparameters.dropout,
+        hyperparameters.correction_limit,
+    )
+
+
+def evidence_to_parts(evidence: Evidence) -> tuple[dict[str, Any], dict[str, Floats]]:
+    """Split into JSON values and arrays, for the artifact."""
+    graph = evidence.graph
+    structure = {
+        "job_ids": list(graph.job_ids),
+        "node_job": graph.node_job.tolist(),
+        "names": list(graph.names),
+        "occurrence": list(graph.occurrence),
+        "num_tasks": graph.num_tasks.tolist(),
+        "edges": graph.edges.tolist(),
+        "contexts": [
+            {f.name: getattr(context, f.name) for f in fields(context)} for context in evidence.contexts
+        ],
+    }
+    arrays = {f.name: getattr(evidence, f.name) for f in fields(evidence)[2:]}
+    return structure, arrays
+
+
+def evidence_from_parts(structure: dict[str, Any], arrays: dict[str, Floats]) -> Evidence:
+    """Rebuild what `evidence_to_parts` split.
+
+    Raises:
+        KeyError, TypeError, ValueError: The parts do not fit together.
+    """
+    graph = Graph(
+        job_ids=tuple(int(value) for value in structure["job_ids"]),
+        node_job=np.array(structure["node_job"], dtype=np.int64),
+        names=tuple(str(name) for name in structure["names"]),
+        occurrence=tuple(int(value) for value in structure["occurrence"]),
+        num_tasks=np.array(structure["num_tasks"], dtype=np.float64),
+        edges=np.array(structure["edges"], dtype=np.int64).reshape(2, -1),
+    )
+    contexts = tuple(context_from_json(item) for item in structure["contexts"])
+    runs, jobs, nodes = len(contexts), len(graph.job_ids), len(graph.names)
+    if not (graph.node_job.shape == graph.num_tasks.shape == (nodes,) and len(graph.occurrence) == nodes):
+        raise ValueError("the graph's lists differ in length")
+    if graph.edges.size and not (
+        graph.edges.min() >= 0 and graph.edges.max() < nodes and (graph.edges[0] < graph.edges[1]).all()
+    ):
+        raise ValueError("an edge of the graph leads nowhere")
+    if runs == 0 or not np.array_equal(graph.node_job[graph.drivers], np.arange(jobs)):
+        raise ValueError("every job needs one driver node, and there must be a run")
+    for item in fields(Evidence)[2:]:
+        by_node = (runs, nodes) if item.name == "log_runtime" else (runs, jobs)
+        shape = {"metrics": (runs, nodes, len(METRIC_NAMES)), "total": (runs,), "tail": (runs,)}
+        expected = shape.get(item.name, by_node)
+        if arrays[item.name].shape != expected:
+            raise ValueError(f"{item.name} has shape {arrays[item.name].shape}, expected {expected}")
+        if np.isinf(arrays[item.name]).any():
+            raise ValueError(f"{item.name} is not finite")
+    return Evidence(graph, contexts, **{f.name: arrays[f.name] for f in fields(Evidence)[2:]})

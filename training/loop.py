@@ -1,0 +1,386 @@
+"""The training loop: the loss, pretraining with held-out runs, and fine-tuning.
+
+A sample is a run at a cut: jobs up to it are known with their metrics, later ones are predicted,
+exactly as in a forecast. What a run's samples know of history comes from a prior fitted without
+that run. The network starts as the identity on that prior; validation decides how far it moves.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from training.artifact import Hyperparameters, TrainedModel, make_network
+from training.features import Bools, Evidence, Floats, Ints, Timing, collect, expected_jobs, reduced
+from training.history import RunRecord
+from training.laws import Calibration, calibrate, fit_prior
+from training.model import Batch, Prediction, RuntimeModel
+from training.samples import concatenate, encode
+
+CUTS_PER_RUN = 12
+"""Cut points kept per run, evenly spaced: neighbouring cuts are nearly the same sample."""
+
+SAMPLES_PER_STEP = 24
+"""Bounds the time of a training step for long histories."""
+
+PATIENCE_EPOCHS = 25
+"""Epochs without a better validation score after which a session has finished."""
+
+LOG_ERROR_FLOOR = 0.03
+"""Standard deviation of log remaining runtime below which no forecast claims to be."""
+
+LOG_ERROR_UNVALIDATED = 0.25
+"""Claimed where a single run leaves nothing to validate on."""
+
+GATES = (0.25, 0.5, 1.0)
+"""How far the correction may count; never zero, so that fine-tuning has something to move."""
+
+FINE_TUNING_STEPS = 8
+FINE_TUNING_CUTS = 4
+FINE_TUNING_RATE = 2e-3
+
+
+def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tensor:
+    """Huber loss of log runtimes (jobs, nodes, rest of the run), squared error of metrics and context."""
+
+    def mean(values: Tensor, weight: Tensor) -> Tensor:
+        return (values * weight).sum() / weight.sum().clamp_min(1e-6)
+
+    def huber(predicted: Tensor, target: Tensor) -> Tensor:
+        return nn.functional.huber_loss(predicted, target, reduction="none", delta=0.3)
+
+    job_known = batch.future * torch.isfinite(batch.target_job)
+    target_job = torch.nan_to_num(batch.target_job, nan=-20.0)
+    seconds = target_job.exp() * job_known
+    share = seconds / seconds.sum(dim=1, keepdim=True).clamp_min(1e-6)
+    job = mean(
+        huber(prediction.job_runtime.log(), target_job), job_known * (0.2 / job_known.shape[1] + share)
+    )
+    rest = (prediction.job_runtime * job_known).sum(dim=1).clamp_min(1e-3).log()
+    some = (job_known.sum(dim=1) > 0).float()
+    total = mean(huber(rest, seconds.sum(dim=1).clamp_min(1e-3).log()), some)
+    future = batch.future @ (network.member > 0).float()
+    node_known = future * torch.isfinite(batch.target_node)
+    node_weight = node_known * (
+        0.1 + torch.nan_to_num(batch.target_node, nan=-20.0).clamp_max(12).exp().sqrt()
+    )
+    node = mean(huber(prediction.node_log_runtime, torch.nan_to_num(batch.target_node)), node_weight)
+    metric_known = future.unsqueeze(-1) * torch.isfinite(batch.target_metrics)
+    metrics = mean((prediction.metrics - torch.nan_to_num(batch.target_metrics)) ** 2, metric_known)
+    code = network.context.encode(batch.context)
+    context = nn.functional.mse_loss(network.context.decode(code), batch.context)
+    size = (prediction.correction**2).mean()
+    return job + 2.0 * total + 0.3 * node + 0.5 * metrics + context + 0.5 * size
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything about a history that does not depend on hyperparameters."""
+
+    evidence: Evidence
+    calibration: Calibration
+    batch: Batch
+    run_of: Ints
+    """Run of each sample, (S,)."""
+    actual: Floats
+    """Measured seconds from the cut to the end of the run, (S,)."""
+    expected: Bools
+    """Jobs that were to be expected of each sample's run and come after the cut, (S, J)."""
+    timings: tuple[Timing, ...]
+    """From the runs other than this one, per run."""
+
+    def errors(self, job_runtime: Tensor, samples: Ints) -> Floats:
+        """Log of predicted over measured remaining runtime, (S,)."""
+        jobs = self.expected[samples]
+        lead = np.stack([self.timings[run].lead for run in self.run_of[samples]])
+        share = 1.0 - np.stack([self.timings[run].overlap for run in self.run_of[samples]])
+        tail = np.array([self.timings[run].tail for run in self.run_of[samples]])
+        seconds = ((lead + share * job_runtime.double().numpy()) * jobs).sum(axis=1) + tail
+        return np.asarray(np.log(np.maximum(seconds, 1e-3) / self.actual[samples]))
+
+
+def prepare(history: Sequence[RunRecord]) -> Prepared:
+    """Fit the leave-one-run-out priors and build all samples of a history.
+
+    Raises:
+        EmptyHistory: No run has a job.
+    """
+    evidence = collect(history)
+    calibration = calibrate(evidence)
+    jobs = len(evidence.graph.job_ids)
+    batches, run_of, actual, expected, timings = [], [], [], [], []
+    for run, context in enumerate(evidence.contexts):
+        single = len(evidence.contexts) == 1
+        prior = fit_prior(evidence, calibration, without=None if single else run)
+        others = [other for other in range(len(evidence.contexts)) if single or other != run]
+        ran = np.flatnonzero(np.isfinite(evidence.log_job_runtime[run]))
+        cuts = np.concatenate([[-1], ran[:-1]])
+        cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, CUTS_PER_RUN).astype(int))]
+        start, end = evidence.start_scale_out[run], evidence.end_scale_out[run]
+        latest = np.maximum.accumulate(np.where(np.isfinite(end), np.arange(jobs), ran[0]))
+        start = np.where(np.isfinite(start), start, end[latest])
+        shape = (len(cuts), jobs)
+        batches.append(
+            encode(
+                prior, evidence, run, cuts, np.broadcast_to(start, shape), np.broadcast_to(end[latest], shape)
+            )
+        )
+        timings.append(prior.timing)
+        run_of += [run] * len(cuts)
+        passed = np.array([evidence.frontier[run, cut] if cut >= 0 else 0.0 for cut in cuts])
+        actual.append(np.maximum(evidence.total[run] - passed, 1e-3))
+        jobs_ahead = np.arange(jobs) > cuts[:, None]
+        expected.append(jobs_ahead & expected_jobs(reduced(evidence, others), context))
+    return Prepared(
+        evidence, calibration, concatenate(batches), np.array(run_of), np.concatenate(actual),
+        np.concatenate(expected), tuple(timings),
+    )  # fmt: skip
+
+
+class Evaluation(NamedTuple):
+    score: float
+    """What training minimises on held-out runs: errors of rest, jobs and metrics together."""
+    errors: Floats
+    """Log of predicted over measured remaining runtime, per sample."""
+    metrics_error: float
+    """Root mean squared error of log1p metrics of jobs that had not run; 0 without metrics."""
+
+
+def evaluate(network: RuntimeModel, prepared: Prepared, samples: Ints) -> Evaluation:
+    """Judge a network on samples of runs that it was not trained on."""
+    batch = prepared.batch.select(torch.from_numpy(samples))
+    network.eval()
+    with torch.no_grad():
+        prediction = network(batch)
+    errors = prepared.errors(prediction.job_runtime, samples)
+    known = batch.future * torch.isfinite(batch.target_job)
+    target = torch.nan_to_num(batch.target_job, nan=-20.0)
+    weight = known * (target.exp() + 0.1)
+    job = ((prediction.job_runtime.log() - target).abs() * weight).sum() / weight.sum().clamp_min(1e-6)
+    future = (batch.future @ (network.member > 0).float()).unsqueeze(-1)
+    known = future * torch.isfinite(batch.target_metrics)
+    squares = (prediction.metrics - torch.nan_to_num(batch.target_metrics)) ** 2 * known
+    metrics = float((squares.sum() / known.sum().clamp_min(1.0)).sqrt())
+    relative = float(np.abs(np.expm1(np.minimum(errors, 3.0))).mean())
+    return Evaluation(relative + 0.25 * float(job) + 0.1 * metrics, errors, metrics)
+
+
+class _Trainee:
+    """One network in training."""
+
+    def __init__(
+        self, prepared: Prepared, hyperparameters: Hyperparameters, samples: Ints, seed: int
+    ) -> None:
+        self.prepared, self.samples, self.noise = prepared, samples, hyperparameters.noise
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = make_network(prepared.evidence, hyperparameters)
+            self.random = torch.get_rng_state()
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=hyperparameters.learning_rate,
+            weight_decay=hyperparameters.weight_decay,
+        )
+
+    def step(self) -> None:
+        """One epoch: one step on all samples, or on a random part of many."""
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self.random)
+            self.network.train()
+            chosen = torch.from_numpy(self.samples)
+            if len(chosen) > SAMPLES_PER_STEP:
+                chosen = chosen[torch.randperm(len(chosen))[:SAMPLES_PER_STEP]]
+            batch = self.prepared.batch.select(chosen)
+            features = batch.features + self.noise * torch.randn_like(batch.features)
+            batch = batch._replace(features=features)
+            loss = loss_of(self.network, batch, self.network(batch))
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimizer.step()
+            self.random = torch.get_rng_state()
+
+
+class PretrainingSession:
+    """Pretraining in steps of one epoch, so that a search can stop it early.
+
+    Up to 12 runs are validated in three folds of whole runs (two runs: two folds), longer
+    histories on a quarter of the runs. The model that `finish` returns is trained anew on the whole
+    history for the number of epochs that validated best: with few runs, each one counts, and a run
+    at a scale-out nobody else had would otherwise be missing from the network for good. A single
+    run leaves nothing to validate on; its model is the law alone.
+    """
+
+    def __init__(
+        self,
+        history: Sequence[RunRecord] | Prepared,
+        hyperparameters: Hyperparameters,
+        *,
+        max_epochs: int = 300,
+        seed: int = 0,
+    ) -> None:
+        self.prepared = history if isinstance(history, Prepared) else prepare(history)
+        self.hyperparameters, self.max_epochs, self.seed = hyperparameters, max_epochs, seed
+        runs = len(self.prepared.evidence.contexts)
+        order = np.random.default_rng(seed).permutation(runs)
+        if runs == 1:
+            held_out = []
+        elif runs <= 12:
+            held_out = [order[i::3] for i in range(min(3, runs))]
+        else:
+            held_out = [order[: runs // 4]]
+        of_run = self.prepared.run_of
+        everything = np.arange(len(of_run))
+        self._folds = [
+            (_Trainee(self.prepared, hyperparameters, everything[~np.isin(of_run, runs_)], seed), samples)
+            for runs_ in held_out
+            if len(samples := everything[np.isin(of_run, runs_)])
+        ]
+        self.epochs = 0
+        self.best_epochs = 0
+        self._gate = 1.0
+        self._law = self._best = self._evaluate()
+
+    @property
+    def best_loss(self) -> float:
+        """Lowest validation score of a trained network so far (before, the law's)."""
+        return self._best.score
+
+    @property
+    def finished(self) -> bool:
+        """No use in further steps."""
+        waited = self.epochs - self.best_epochs
+        return not self._folds or self.epochs >= self.max_epochs or waited >= PATIENCE_EPOCHS
+
+    def step(self) -> float:
+        """Train one epoch; returns the validation score (lower is better)."""
+        for trainee, _ in self._folds:
+            trainee.step()
+        self.epochs += 1
+        result = self._evaluate()
+        if self.best_epochs == 0 or result.score < self._best.score:
+            choices = {gate: self._evaluate(gate) for gate in GATES}
+            self._gate = min(choices, key=lambda gate: choices[gate].score)
+            self._best, self.best_epochs = choices[self._gate], self.epochs
+        return result.score
+
+    def _evaluate(self, gate: float = 1.0) -> Evaluation:
+        if not self._folds:
+            everything = np.arange(len(self.prepared.run_of))
+            network = _Trainee(self.prepared, self.hyperparameters, everything, self.seed).network
+            return evaluate(network, self.prepared, everything)
+        parts = []
+        for trainee, samples in self._folds:
+            trainee.network.gate.fill_(gate)
+            parts.append(evaluate(trainee.network, self.prepared, samples))
+            trainee.network.gate.fill_(1.0)
+        counts = np.array([len(samples) for _, samples in self._folds], dtype=np.float64)
+        return Evaluation(
+            float(np.average([part.score for part in parts], weights=counts)),
+            np.concatenate([part.errors for part in parts]),
+            float(np.average([part.metrics_error for part in parts], weights=counts)),
+        )
+
+    def finish(self) -> TrainedModel:
+        """Train on the whole history for the best number of epochs."""
+        everything = np.arange(len(self.prepared.run_of))
+        trainee = _Trainee(self.prepared, self.hyperparameters, everything, self.seed)
+        for _ in range(self.best_epochs):
+            trainee.step()
+        trainee.network.gate.fill_(self._gate)
+        weights = {name: value.detach().clone() for name, value in trainee.network.state_dict().items()}
+        return TrainedModel(
+            self.prepared.evidence,
+            self.prepared.calibration,
+            self.hyperparameters,
+            self._validation(),
+            weights,
+        )
+
+    def _validation(self) -> dict[str, Any]:
+        runs = len(self.prepared.evidence.contexts)
+        errors = np.clip(self._best.errors, -1.5, 1.5)
+        std = max(LOG_ERROR_FLOOR, float(np.sqrt((errors**2).mean())))
+        method = "leave_one_run_out" if runs <= 3 else "three_folds" if runs <= 12 else "held_out_runs"
+        return {
+            "method": method if self._folds else "training_fit",
+            "runs": runs,
+            "samples": len(errors),
+            "score": self._best.score,
+            "remaining_error": float(np.abs(np.expm1(self._best.errors)).mean()),
+            "law_remaining_error": float(np.abs(np.expm1(self._law.errors)).mean()),
+            "metrics_error": self._best.metrics_error,
+            "log_error_std": std if self._folds else max(std, LOG_ERROR_UNVALIDATED),
+            "epochs": self.best_epochs,
+            "gate": self._gate,
+        }
+
+
+def pretrain(
+    history: Sequence[RunRecord],
+    hyperparameters: Hyperparameters,
+    *,
+    max_epochs: int = 300,
+    seed: int = 0,
+    report: Callable[[int, float], None] | None = None,
+) -> TrainedModel:
+    """Train one model; `report` gets every epoch and its validation score.
+
+    Raises:
+        EmptyHistory: No run has a job.
+    """
+    session = PretrainingSession(history, hyperparameters, max_epochs=max_epochs, seed=seed)
+    while not session.finished:
+        score = session.step()
+        if report:
+            report(session.epochs, score)
+    return session.finish()
+
+
+def fine_tune(model: TrainedModel, run: Evidence) -> tuple[RuntimeModel, int]:
+    """Fit a copy of the network to a run's finished jobs.
+
+    Samples are cuts before the last finished job, so that each step predicts jobs of this run from
+    those before. Only the output layers and the node layer move; context code and attention stay. The
+    copy is thrown away if it explains the jobs no better than the pretrained network.
+
+    Args:
+        run: Table over the model's graph, the run in its only row.
+    Returns:
+        The network to forecast with, and the number of steps that were kept.
+    """
+    finished = np.flatnonzero(np.isfinite(run.log_job_runtime[0]))
+    if len(finished) < 2:
+        return model.network, 0
+    cuts = np.concatenate([[-1], finished[:-1]])
+    cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, FINE_TUNING_CUTS).astype(int))]
+    shape = (len(cuts), len(run.graph.job_ids))
+    start = np.nan_to_num(run.start_scale_out[0], nan=float(run.end_scale_out[0, finished[-1]]))
+    end = np.nan_to_num(run.end_scale_out[0], nan=float(run.end_scale_out[0, finished[-1]]))
+    batch = encode(model.prior, run, 0, cuts, np.broadcast_to(start, shape), np.broadcast_to(end, shape))
+    network = deepcopy(model.network)
+    moving = [
+        parameter
+        for name, parameter in network.named_parameters()
+        if not name.startswith(("context.", "attention.", "kind"))
+    ]
+    for parameter in moving:
+        parameter.requires_grad_(True)
+    optimizer = torch.optim.AdamW(moving, lr=FINE_TUNING_RATE, weight_decay=0.0)
+    losses = []
+    for _ in range(FINE_TUNING_STEPS):
+        loss = loss_of(network, batch, network(batch))
+        losses.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with torch.no_grad():
+        after = float(loss_of(network, batch, network(batch)))
+    network.requires_grad_(False)
+    if not np.isfinite(after) or after >= losses[0]:
+        return model.network, 0
+    return network, FINE_TUNING_STEPS
