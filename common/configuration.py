@@ -156,6 +156,9 @@ class PredictionSettings(_Group):
     target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
     """Chance of meeting the runtime target that a scale-out must have to be chosen."""
 
+    scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.95
+    """The same for a scale-out below the present one: a wrong scale-in is costly to mend."""
+
 
 class Settings(BaseModel):
     """All groups; environment names stay flat (`MONGODB_ENDPOINT`)."""

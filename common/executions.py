@@ -240,13 +240,24 @@ class ExecutionRepository:
     # --- jobs and history -----------------------------------------------------------------------
 
     async def finished_jobs(
-        self, application_execution_id: str, application_id: str | None = None
+        self,
+        application_execution_id: str,
+        application_id: str | None = None,
+        *,
+        after_job_id: int = -1,
+        limit: int = 0,
     ) -> Sequence[JobExecution]:
-        """Jobs of one run in order of their ids; of one driver attempt, where that is given."""
+        """Jobs of one run in order of their ids; of one driver attempt, where that is given.
+
+        Args:
+            limit: Most jobs to return; 0 for all.
+        """
         query: Json = {"application_execution_id": application_execution_id}
+        if after_job_id >= 0:
+            query["job_id"] = {"$gt": after_job_id}
         if application_id is not None:
             query["application_id"] = application_id
-        cursor = self._jobs.find(query).sort("job_id", ASCENDING)
+        cursor = self._jobs.find(query).sort("job_id", ASCENDING).limit(limit)
         return [JobExecution.from_mongo(document) async for document in cursor]
 
     async def finished_runs(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ OUTPUT = ROOT / "demo-output"
 PLAIN_WIDTH = 110
 
 ALGORITHM = "KMeans"
-ITERATIONS = 7
+ITERATIONS = 5
 PARTITIONS = 12
-READ_SECONDS = 0.6
+READ_SECONDS = 0.8
 APPLICATION_ARGS = [
     *("--iterations", ITERATIONS),
     *("--partitions", PARTITIONS),
@@ -89,7 +90,7 @@ def main() -> int:
             target_seconds = derive_target(runs)
             last = steer(client, len(runs) + 1, target_seconds)
             report([*runs, last])
-            picture = draw(last)
+            picture = draw(last, reported_stages(client, last))
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")
         return 130
@@ -277,7 +278,7 @@ def training_events(client: httpx.Client, training_id: str) -> Iterator[dict[str
 
 
 def derive_target(runs: list[Run]) -> float:
-    """Halfway between what the starting and the largest scale-out need on this very machine."""
+    """Between what the starting and the largest scale-out need on this very machine."""
     slow = statistics.median(run.runtime_seconds for run in runs if run.scale_outs()[0] == STARTING_SCALE_OUT)
     fast = min(run.runtime_seconds for run in runs)
     if slow < 1.25 * fast:
@@ -285,7 +286,7 @@ def derive_target(runs: list[Run]) -> float:
             f"{STARTING_SCALE_OUT} executors took {slow:.1f} s and the fastest run {fast:.1f} s: "
             "this machine is too busy to show a difference"
         )
-    return round(fast + 0.55 * (slow - fast), 1)
+    return round(fast + 0.65 * (slow - fast), 1)
 
 
 # --- what came of it ----------------------------------------------------------------------------
@@ -364,15 +365,19 @@ def latency(run: Run) -> str:
     )
 
 
-def draw(run: Run) -> Path:
+def reported_stages(client: httpx.Client, run: Run) -> list[dict[str, Any]]:
+    jobs = call(client, "GET", f"/submission/applications/{run.id}/jobs", params={"limit": 200})["items"]
+    return [stage for job in jobs for stage in job["stages"].values() if stage is not None]
+
+
+def draw(run: Run, stages: list[dict[str, Any]]) -> Path:
     """Executors over time above, predicted against real remaining runtime below."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    started = run.application["start_time"]
-    times, executors = executors_over_time(run, started)
+    times, executors = executors_over_time(run, stages)
     figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(9, 6.5), layout="constrained")
     above.step(times, executors, where="post", linewidth=2, label="executors")
     changes = [(d["elapsed_seconds"], d["chosen_scale_out"]) for d in run.decisions]
@@ -402,21 +407,16 @@ def draw(run: Run) -> Path:
     return path
 
 
-def executors_over_time(run: Run, started: str) -> tuple[list[float], list[int]]:
-    from datetime import datetime
-
-    begin = datetime.fromisoformat(started)
-
-    def since(moment: str) -> float:
-        return (datetime.fromisoformat(moment) - begin).total_seconds()
-
-    points = [(0.0, run.jobs[0]["start_scale_out"])]
-    for job in run.jobs:
-        points += [
-            (since(job["start_time"]), job["start_scale_out"]),
-            (since(job["end_time"]), job["end_scale_out"]),
-        ]
-    points.append((run.runtime_seconds, run.jobs[-1]["end_scale_out"]))
+def executors_over_time(run: Run, stages: list[dict[str, Any]]) -> tuple[list[float], list[int]]:
+    """As the stages saw it, the finest that is reported."""
+    begin = datetime.fromisoformat(run.application["start_time"])
+    seen = []
+    for stage in stages:
+        for end in ("start", "end"):
+            moment = datetime.fromisoformat(stage[f"{end}_time"])
+            seen.append(((moment - begin).total_seconds(), stage[f"{end}_scale_out"]))
+    seen.sort()
+    points = [(0.0, seen[0][1]), *seen, (run.runtime_seconds, seen[-1][1])]
     return [time for time, _ in points], [count for _, count in points]
 
 

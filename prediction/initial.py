@@ -74,7 +74,9 @@ class InitialScaleOutChooser:
         run = RunRecord(run_id="", context=to_run_context(specs), started_at=0.0)
         curves = await self._pool.run(
             forecast_with_ernest,
-            ErnestRequest(history=tuple(history), context=run.context, after_job_id=-1, candidates=candidates),
+            ErnestRequest(
+                history=tuple(history), context=run.context, after_job_id=-1, candidates=candidates
+            ),
         )
         if not curves.job_ids:
             raise WorkerFailed(curves.reason or "the history has no jobs")

@@ -112,7 +112,13 @@ class Predictor:
                 found.candidates, found.remaining_seconds, found.log_error_stds, strict=True
             )
         ]
-        choice = choose_scale_out(options, budget_seconds, confidence=self._settings.target_confidence)
+        choice = choose_scale_out(
+            options,
+            budget_seconds,
+            confidence=self._settings.target_confidence,
+            current_scale_out=current,
+            scale_in_confidence=self._settings.scale_in_confidence,
+        )
         decision = _to_decision(
             execution,
             event,

@@ -4,6 +4,9 @@ Policy: among the candidates, the smallest scale-out that is expected to meet th
 with the wanted confidence; if none is, the fastest. A forecast is the median m of a log-normal
 distribution with standard deviation s of the logarithm, so that the remaining runtime stays below
 m * exp(z * s) with the confidence whose standard normal quantile is z.
+
+Giving executors up asks for more confidence than keeping them: a scale-in that proves wrong costs
+its own time, that of the scale-out that mends it, and what the executors had cached.
 """
 
 import math
@@ -35,7 +38,12 @@ class Choice:
 
 
 def choose_scale_out(
-    forecasts: Sequence[RuntimeForecast], budget_seconds: float, *, confidence: float = 0.5
+    forecasts: Sequence[RuntimeForecast],
+    budget_seconds: float,
+    *,
+    confidence: float = 0.5,
+    current_scale_out: int = 0,
+    scale_in_confidence: float | None = None,
 ) -> Choice:
     """Smallest scale-out that meets the budget with the confidence, otherwise the fastest.
 
@@ -43,19 +51,28 @@ def choose_scale_out(
         forecasts: At least one; in any order.
         budget_seconds: What is left of the runtime target; negative when it has passed.
         confidence: In [0.5, 1).
+        current_scale_out: What the run has now; 0 before the run.
+        scale_in_confidence: Asked of scale-outs below the current one; None: the same.
     Raises:
         ValueError: There are no forecasts.
     """
     if not forecasts:
         raise ValueError("there is no forecast to choose from")
-    fitting = [forecast for forecast in forecasts if forecast.bound_seconds(confidence) <= budget_seconds]
+
+    def needed(forecast: RuntimeForecast) -> float:
+        scales_in = forecast.scale_out < current_scale_out
+        return scale_in_confidence if scales_in and scale_in_confidence is not None else confidence
+
+    fitting = [
+        forecast for forecast in forecasts if forecast.bound_seconds(needed(forecast)) <= budget_seconds
+    ]
     if fitting:
         smallest = min(fitting, key=lambda forecast: forecast.scale_out)
         return Choice(
             smallest,
             True,
             f"smallest scale-out whose remaining runtime stays within {budget_seconds:.1f} s "
-            f"with {confidence:.0%} confidence",
+            f"with {needed(smallest):.0%} confidence",
         )
     fastest = min(forecasts, key=lambda forecast: (forecast.remaining_seconds, forecast.scale_out))
     return Choice(

@@ -14,7 +14,7 @@ from common.documents import (
     UtcTime,
 )
 from common.errors import NotFound
-from common.specs import SHORT_TEXT, ApplicationSpecs
+from common.specs import INT64_MAX, SHORT_TEXT, ApplicationSpecs
 from routers.dependencies import ExecutionsDep
 from routers.pagination import decode_cursor, encode_cursor
 from submission.service import InitialScaleOutPolicy, SubmissionService
@@ -107,6 +107,12 @@ class ApplicationPage(BaseModel):
     """Pass it as `cursor` for the next page; null on the last one."""
 
 
+class JobPage(BaseModel):
+    items: list[JobExecution]
+    next_after_job_id: int | None
+    """Pass it as `after_job_id` for the next page; null on the last one."""
+
+
 @router.post("/submit")
 async def submit(request: SubmitRequest, submissions: SubmissionsDep) -> SubmitResponse:
     """Submit an application; it waits for its turn if others run."""
@@ -152,6 +158,22 @@ async def get_application(application_execution_id: str, executions: ExecutionsD
         jobs=[JobView.of(job) for job in jobs],
         decisions=await executions.decisions(execution.id),
     )
+
+
+@router.get("/applications/{application_execution_id}/jobs")
+async def get_jobs(
+    application_execution_id: str,
+    executions: ExecutionsDep,
+    after_job_id: Annotated[int, Query(ge=-1, le=INT64_MAX)] = -1,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> JobPage:
+    """Finished jobs in order, with their stages and metrics."""
+    execution = await executions.get(application_execution_id)
+    found = await executions.finished_jobs(
+        execution.id, execution.application_id, after_job_id=after_job_id, limit=limit + 1
+    )
+    page = list(found[:limit])
+    return JobPage(items=page, next_after_job_id=page[-1].job_id if len(found) > limit else None)
 
 
 @router.get("/applications/{application_execution_id}/logs", response_class=PlainTextResponse)

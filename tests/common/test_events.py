@@ -74,7 +74,10 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
     ("negative stage", job_end("e", 0, stages={"-1": None})),
     ("stage that is no number", job_end("e", 0, stages={"x": None})),
     ("stage under another's id", job_end("e", 0, stages={"1": stage(2, 1, 2)})),
-    ("NaN metrics", job_end("e", 0, stages={"1": {**stage(1, 1, 2), "metrics": {"cpu_utilization": math.nan}}})),
+    (
+        "NaN metrics",
+        job_end("e", 0, stages={"1": {**stage(1, 1, 2), "metrics": {"cpu_utilization": math.nan}}}),
+    ),
     ("infinite metrics", job_end("e", 0, stages={"1": {"metrics": {"gc_time_ratio": math.inf}}})),
     ("negative metrics", job_end("e", 0, stages={"1": {"metrics": {"gc_time_ratio": -0.1}}})),
     ("stage end before start", job_end("e", 0, stages={"1": stage(1, 2_000, 1_000)})),

@@ -76,7 +76,9 @@ async def test_a_job_may_overtake_the_start(executions: ExecutionRepository, run
     assert job.application_signature == "k-means"
 
 
-async def test_a_late_job_does_not_turn_the_application_back(executions: ExecutionRepository, run: str) -> None:
+async def test_a_late_job_does_not_turn_the_application_back(
+    executions: ExecutionRepository, run: str
+) -> None:
     await send(executions, job_end(run, 5, scale_out=6))
     await send(executions, job_end(run, 2, scale_out=2))
     application = await executions.get(run)
@@ -84,7 +86,9 @@ async def test_a_late_job_does_not_turn_the_application_back(executions: Executi
 
 
 async def test_a_retried_stage_replaces_its_first_attempt(executions: ExecutionRepository, run: str) -> None:
-    await send(executions, job_end(run, 0, stages={"1": stage(1, 1, 2, attempt_id=1, num_tasks=3), "2": None}))
+    await send(
+        executions, job_end(run, 0, stages={"1": stage(1, 1, 2, attempt_id=1, num_tasks=3), "2": None})
+    )
     await send(executions, job_end(run, 0, stages={"1": stage(1, 1, 2, num_tasks=12), "2": stage(2, 1, 2)}))
     [job] = await executions.finished_jobs(run)
     assert job.stages["1"] is not None

@@ -17,7 +17,11 @@ STUBBORN = "trap '' TERM; (setsid sleep 4711 &); sleep 4711 & echo started; slee
 
 
 def sleepers() -> list[psutil.Process]:
-    return [process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["sleep", "4711"]]
+    return [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if process.info["cmdline"] == ["sleep", "4711"]
+    ]
 
 
 async def none_left() -> bool:

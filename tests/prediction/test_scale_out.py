@@ -42,6 +42,15 @@ def test_doubt_asks_for_a_larger_one() -> None:
     assert choose_scale_out(options, 110.0, confidence=0.9).forecast.scale_out == 8
 
 
+def test_giving_executors_up_asks_for_more_confidence() -> None:
+    options = [RuntimeForecast(2, 100.0, 0.1), RuntimeForecast(4, 60.0, 0.1)]
+    for current, chosen in [(0, 2), (2, 2), (4, 4)]:
+        choice = choose_scale_out(
+            options, 112.0, confidence=0.8, current_scale_out=current, scale_in_confidence=0.95
+        )
+        assert choice.forecast.scale_out == chosen
+
+
 def test_no_forecasts_are_an_error() -> None:
     with pytest.raises(ValueError, match="no forecast"):
         choose_scale_out([], 1.0)
