@@ -89,7 +89,7 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to `_serve`: uvicorn raises them again at its end, which would cut the cleaning up."""
+        """Leave signals to `_serve`: uvicorn would raise them again while the rest is cleaned up."""
         yield
 
 

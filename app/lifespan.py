@@ -2,15 +2,18 @@
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
 
 from app.endpoints import artifact_store, check_kubernetes
 from common.configuration import PROJECT_ROOT, Settings
+from common.errors import StartError
 from common.executions import ExecutionRepository
 from common.mongo import mongo_client
 from prediction.initial import InitialScaleOutChooser
@@ -46,8 +49,7 @@ def lifespan_for(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
 
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> State:
-    data_dir = settings.server.data_dir.resolve()
-    data_dir.mkdir(parents=True, exist_ok=True)
+    data_dir = await asyncio.to_thread(_open_data_dir, settings.server.data_dir, stack)
     await check_kubernetes(settings)
     artifacts = await artifact_store(settings, data_dir)
     mongo = await stack.enter_async_context(mongo_client(settings.mongo, data_dir))
@@ -90,6 +92,22 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         "pretraining": pretraining,
         "submissions": submissions,
     }
+
+
+def _open_data_dir(folder: Path, stack: AsyncExitStack) -> Path:
+    """The folder, held for this service alone until it ends. Raises StartError."""
+    try:
+        folder = folder.resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = stack.enter_context((folder / "service.lock").open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StartError(
+            f"DATA_DIR: another service is using {folder}; set DATA_DIR to a folder of its own."
+        ) from error
+    except OSError as error:
+        raise StartError(f"DATA_DIR: {folder} cannot be used: {error.strerror}.") from error
+    return folder
 
 
 def _manifest_options(settings: Settings) -> ManifestOptions:

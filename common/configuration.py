@@ -175,6 +175,6 @@ class Settings(BaseModel):
     def callback_address(self) -> tuple[str, int]:
         """Host and port that Spark drivers report to."""
         host = self.submission.callback_host or self.server.host
-        if host in ("0.0.0.0", "::"):
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - nothing is bound here
             host = "127.0.0.1"
         return host, self.submission.callback_port or self.server.port

@@ -198,10 +198,7 @@ def merge_job(stored: JobExecution, event: JobEnded) -> JobExecution:
     """
     newer = event.end_time > stored.end_time
     said = {name: value for name, value in event.job_fields().items() if value is not None}
-    if newer:
-        fields = said
-    else:
-        fields = {name: value for name, value in said.items() if getattr(stored, name) is None}
+    fields = said if newer else {name: value for name, value in said.items() if getattr(stored, name) is None}
     stages = dict(stored.stages)
     for key, stage in event.stored_stages().items():
         present = stages.get(key)

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 REPLICA_SET = "rs0"
 _NOT_YET_INITIALIZED = 94
 _START_SECONDS = 60.0
+_FOLDER_IN_USE = 100
+"""Exit code of a `mongod` that could not open its files, mostly because another one has them open."""
 
 Client = AsyncMongoClient[dict[str, Any]]
 
@@ -92,9 +94,8 @@ async def _check(client: Client, settings: MongoSettings) -> None:
         # Reading needs the rights that writing later will need; better to learn of it now.
         await client[settings.mongodb_database]["application_execution"].find_one({}, {"_id": 1})
     except OperationFailure as error:
-        raise StartError(
-            f"{where} refuses the user of MONGODB_USERNAME: {error.details and error.details.get('codeName')}."
-        ) from error
+        reason = (error.details or {}).get("codeName", "no reason given")
+        raise StartError(f"{where} refuses the user of MONGODB_USERNAME: {reason}.") from error
     except ServerSelectionTimeoutError as error:
         raise StartError(
             f"{where} cannot be reached within {settings.mongodb_timeout_seconds:g} s "
@@ -127,7 +128,7 @@ async def embedded_mongod(folder: Path, cache_gigabytes: float = 0.25) -> AsyncI
     Raises:
         StartError: It did not come up; the message holds the end of its log.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     process, port = await _start_mongod(folder, cache_gigabytes)
     try:
         address = f"127.0.0.1:{port}"
@@ -169,11 +170,9 @@ async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedPr
                 await process.wait()
         if process.returncode is None:
             return process, port
-        if "DBPathInUse" not in _log_tail(folder) and attempt >= 2:
+        if process.returncode != _FOLDER_IN_USE and attempt >= 2:
             break
         await asyncio.sleep(0.5)
-    if "DBPathInUse" in _log_tail(folder):
-        raise StartError(f"DATA_DIR: another service is using {folder}; set DATA_DIR to a folder of its own.")
     raise StartError(f"The embedded MongoDB did not start: {_log_tail(folder)}")
 
 

@@ -250,10 +250,8 @@ def train(client: httpx.Client) -> None:
     started = call(client, "POST", "/training/trigger_model_training", json=request)
     for training in training_events(client, started["training_id"]):
         best = "" if training["best_loss"] is None else f", best error {training['best_loss']:.1%}"
-        console.print(
-            f"  {training['state'].lower()}: {training['trials_done']}/{training['trials_total']} trials{best}",
-            style="dim",
-        )
+        done = f"{training['trials_done']}/{training['trials_total']} trials"
+        console.print(f"  {training['state'].lower()}: {done}{best}", style="dim")
     if training["state"] != "SUCCEEDED":
         raise DemoFailed(f"the training ended as {training['state']}: {training['detail']}")
     call(client, "GET", "/prediction/preload/kmeans")

@@ -18,7 +18,6 @@ from common.configuration import PROJECT_ROOT
 from common.executions import ExecutionRepository
 from common.mongo import Client, embedded_mongod
 from common.processes import free_port
-
 from tests.conftest import started_service
 from tests.samples import execution, job_end, unique_name
 
