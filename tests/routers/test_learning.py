@@ -56,7 +56,7 @@ async def test_events_are_stored_under_every_path(
     if as_text:
         body["updates"] = json.dumps(body["updates"])
     # Whole addresses: httpx would take what follows two slashes for a host.
-    response = await service.post(f"{service.base_url}{path[1:]}", json=body)
+    response = await service.post(f"{service.base_url}{path}", json=body)
     assert response.status_code == 200, response.text
     application = await stored.get(run)
     assert application.application_id == "spark-1"
@@ -134,7 +134,7 @@ async def test_unknown_paths_and_methods_are_problems(service: httpx.AsyncClient
     "path", ["/prediction/preload/KMeans", "/preload/kmeans", "//preload/gbt", "/prediction//preload/mpc"]
 )
 async def test_preloading_what_is_not_trained_is_404(service: httpx.AsyncClient, path: str) -> None:
-    address = f"{service.base_url}{path[1:]}"
+    address = f"{service.base_url}{path}"
     assert "No model" in is_problem(await service.get(address), 404)["detail"]
 
 
