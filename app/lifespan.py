@@ -16,6 +16,7 @@ from common.configuration import PROJECT_ROOT, Settings
 from common.errors import StartError
 from common.executions import ExecutionRepository
 from common.mongo import mongo_client
+from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
 from prediction.model_cache import ModelCache
 from prediction.models import Models
@@ -64,7 +65,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     stack.push_async_callback(pool.close)
     pool.warm_up()
     models = Models(training_runs, ModelCache(artifacts, settings.prediction.prediction_cache_entries), pool)
-    predictor = Predictor(executions, models, pool, settings.prediction)
+    forecaster = Forecaster(executions, models, pool)
+    predictor = Predictor(executions, forecaster, settings.prediction)
 
     supervisor = TrainingSupervisor(training_runs, executions, artifacts, settings.training, data_dir)
     await supervisor.recover_dead()
@@ -72,7 +74,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     trials = settings.training.training_trials or SearchConfig().trials
     pretraining = Pretraining(training_runs, executions, supervisor, trials)
 
-    chooser = InitialScaleOutChooser(executions, models, pool, settings.prediction)
+    chooser = InitialScaleOutChooser(forecaster, settings.prediction)
     runner = LocalSparkRunner(
         data_dir / "spark",
         executions.record_state,

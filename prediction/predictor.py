@@ -13,18 +13,11 @@ from common.documents import ApplicationExecution, CandidateForecast, JobExecuti
 from common.errors import ServiceError
 from common.events import JobEnded, PredictionRequest
 from common.executions import ExecutionRepository
-from prediction.forecast import Forecast, ForecastRequest, forecast
-from prediction.models import Models
-from prediction.scale_out import Choice, RuntimeForecast, candidate_scale_outs, choose_scale_out
-from prediction.scale_out_curves import ErnestRequest, forecast_with_ernest
-from prediction.worker import WorkerPool
-from training.history import RunRecord
+from prediction.forecaster import Forecaster, options
+from prediction.scale_out import candidate_scale_outs, choose_scale_out
 from training.records import to_run_record
 
 logger = logging.getLogger(__name__)
-
-HISTORY_RUNS = 60
-"""Most recent runs that curves are fitted to; a model holds what it needs of its own history."""
 
 
 @dataclass(frozen=True)
@@ -37,28 +30,14 @@ class ScaleOutRecommendation:
     decision_id: str | None = None
 
 
-@dataclass(frozen=True)
-class _Forecasts:
-    """What a model or a curve says, or why it says nothing."""
-
-    forecast: Forecast | None = None
-    reason: str = ""
-    model_key: str | None = None
-
-
 class Predictor:
     """Knows the order: store, read, forecast, choose, store."""
 
     def __init__(
-        self,
-        executions: ExecutionRepository,
-        models: Models,
-        pool: WorkerPool,
-        settings: PredictionSettings,
+        self, executions: ExecutionRepository, forecaster: Forecaster, settings: PredictionSettings
     ) -> None:
         self._executions = executions
-        self._models = models
-        self._pool = pool
+        self._forecaster = forecaster
         self._settings = settings
 
     async def recommend(self, request: PredictionRequest) -> ScaleOutRecommendation:
@@ -86,48 +65,66 @@ class Predictor:
                 "Execution %s: no recommendation after job %d: %s", execution.id, event.job_id, error
             )
             return ScaleOutRecommendation(reason=f"the forecast failed: {error}")
+        except Exception:  # the event is stored, and the application goes on without advice
+            logger.exception("Execution %s: no recommendation after job %d", execution.id, event.job_id)
+            return ScaleOutRecommendation(reason="the forecast failed; the service's log says why")
 
     async def _recommend(
         self, execution: ApplicationExecution, event: JobEnded, received: float
     ) -> ScaleOutRecommendation:
         jobs = await self._executions.finished_jobs(execution.id, event.application_id)
         run = to_run_record(execution, jobs)
-        current = _current_scale_out(execution, event, jobs)
+        current = _current_scale_out(execution, jobs[-1])
         candidates = candidate_scale_outs(
             execution.global_specs.min_scale_out,
             execution.max_scale_out_in_effect or execution.global_specs.max_scale_out,
         )
         # A late report about an earlier job is answered with what is left now.
-        latest_job_id = max(job.job_id for job in jobs)
-        forecasts = await self._forecast(execution, run, latest_job_id, current, candidates)
-        if forecasts.forecast is None:
-            return ScaleOutRecommendation(reason=forecasts.reason)
-
-        found = forecasts.forecast
-        elapsed_seconds = max(job.end_seconds for job in run.jobs)
-        budget_seconds = execution.global_specs.max_runtime - elapsed_seconds
-        options = [
-            RuntimeForecast(scale_out, remaining[0], log_std)
-            for scale_out, remaining, log_std in zip(
-                found.candidates, found.remaining_seconds, found.log_error_stds, strict=True
+        latest_job_id = jobs[-1].job_id
+        known = execution.global_specs
+        if known.solution_name == "ellis":
+            history = await self._forecaster.history(known)
+            sourced = await self._forecaster.by_ernest(history, run, candidates, after_job_id=latest_job_id)
+        else:
+            sourced = await self._forecaster.by_model(
+                known, run, candidates, after_job_id=latest_job_id, current_scale_out=current
             )
-        ]
+        found = sourced.forecast
+        if found is None:
+            return ScaleOutRecommendation(reason=sourced.reason)
+
+        elapsed_seconds = max(job.end_seconds for job in run.jobs)
+        budget_seconds = known.max_runtime - elapsed_seconds
+        choices = options(found)
         choice = choose_scale_out(
-            options,
+            choices,
             budget_seconds,
             confidence=self._settings.target_confidence,
             current_scale_out=current,
             scale_in_confidence=self._settings.scale_in_confidence,
         )
-        decision = _to_decision(
-            execution,
-            event,
-            elapsed_seconds,
-            current,
-            forecasts,
-            options,
-            choice,
-            time.perf_counter() - received,
+        decision = ScalingDecision(
+            id=str(ObjectId()),
+            application_execution_id=execution.id,
+            job_id=latest_job_id,
+            elapsed_seconds=elapsed_seconds,
+            current_scale_out=current,
+            target_seconds=known.max_runtime,
+            model_key=sourced.source,
+            candidates=[
+                CandidateForecast(
+                    scale_out=option.scale_out,
+                    remaining_seconds=option.remaining_seconds,
+                    log_std=option.log_std,
+                )
+                for option in choices
+            ],
+            chosen_scale_out=choice.forecast.scale_out,
+            reason=choice.reason,
+            remaining_jobs=list(found.job_ids),
+            fine_tune_seconds=found.fine_tune_seconds,
+            predict_seconds=found.predict_seconds,
+            total_seconds=time.perf_counter() - received,
         )
         await self._executions.insert_decision(decision)
         chosen = choice.forecast.scale_out
@@ -148,85 +145,12 @@ class Predictor:
             decision_id=decision.id,
         )
 
-    async def _forecast(
-        self,
-        execution: ApplicationExecution,
-        run: RunRecord,
-        after_job_id: int,
-        current: int,
-        candidates: tuple[int, ...],
-    ) -> _Forecasts:
-        known = execution.global_specs
-        if known.solution_name == "ellis":
-            history = await self._executions.finished_runs(
-                known.system_name, known.algorithm_name, HISTORY_RUNS
-            )
-            request = ErnestRequest(
-                history=tuple(to_run_record(earlier, jobs) for earlier, jobs in history),
-                context=run.context,
-                after_job_id=after_job_id,
-                candidates=candidates,
-            )
-            found = await self._pool.run(forecast_with_ernest, request)
-            return _Forecasts(found if found.job_ids else None, found.reason or "", "ernest")
-        model = await self._models.find(known.system_name, known.algorithm_name)
-        if model is None:
-            return _Forecasts(reason=f"no model is trained for {known.algorithm_name!r} yet")
-        found = await self._pool.run(
-            forecast,
-            ForecastRequest(
-                files=dict(model.files),
-                artifact_key=model.key,
-                run=run,
-                after_job_id=after_job_id,
-                current_scale_out=current,
-                candidates=candidates,
-                fine_tune=True,
-            ),
-        )
-        return _Forecasts(found if found.job_ids else None, found.reason or "", model.key)
 
-
-def _current_scale_out(execution: ApplicationExecution, event: JobEnded, jobs: Sequence[JobExecution]) -> int:
-    reported = [
-        event.end_scale_out,
-        event.start_scale_out,
+def _current_scale_out(execution: ApplicationExecution, latest_job: JobExecution) -> int:
+    reported = (
+        latest_job.end_scale_out,
+        latest_job.start_scale_out,
         execution.start_scale_out,
         execution.initial_scale_out,
-    ]
-    return next((scale_out for scale_out in reported if scale_out), execution.worker_specs.scale_out)
-
-
-def _to_decision(
-    execution: ApplicationExecution,
-    event: JobEnded,
-    elapsed_seconds: float,
-    current: int,
-    forecasts: _Forecasts,
-    options: Sequence[RuntimeForecast],
-    choice: Choice,
-    total_seconds: float,
-) -> ScalingDecision:
-    found = forecasts.forecast
-    assert found is not None, "a decision needs a forecast"
-    return ScalingDecision(
-        id=str(ObjectId()),
-        application_execution_id=execution.id,
-        job_id=event.job_id,
-        elapsed_seconds=elapsed_seconds,
-        current_scale_out=current,
-        target_seconds=execution.global_specs.max_runtime,
-        model_key=forecasts.model_key,
-        candidates=[
-            CandidateForecast(
-                scale_out=option.scale_out, remaining_seconds=option.remaining_seconds, log_std=option.log_std
-            )
-            for option in options
-        ],
-        chosen_scale_out=choice.forecast.scale_out,
-        reason=choice.reason,
-        remaining_jobs=list(found.job_ids),
-        fine_tune_seconds=found.fine_tune_seconds,
-        predict_seconds=found.predict_seconds,
-        total_seconds=total_seconds,
     )
+    return next((scale_out for scale_out in reported if scale_out), execution.worker_specs.scale_out)

@@ -1,0 +1,104 @@
+"""Forecasts of a run's remaining runtime, by the model or by Ernest's curves, from a worker process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.executions import ExecutionRepository
+from common.specs import GlobalSpecs
+from prediction.forecast import Forecast, ForecastRequest, forecast
+from prediction.models import Models
+from prediction.scale_out import RuntimeForecast
+from prediction.scale_out_curves import ErnestRequest, forecast_with_ernest
+from prediction.worker import WorkerPool
+from training.history import RunRecord
+from training.records import to_run_record
+
+HISTORY_RUNS = 60
+"""Most recent runs that curves are fitted to; a model holds what it needs of its own history."""
+
+
+@dataclass(frozen=True)
+class SourcedForecast:
+    """What a model or a curve says, or why it says nothing."""
+
+    forecast: Forecast | None = None
+    reason: str = ""
+    """Why there is no forecast."""
+    source: str | None = None
+    """Key of the model's artifact, or `ernest`."""
+
+
+class Forecaster:
+    """Finds the model or the history, and lets a worker compute."""
+
+    def __init__(self, executions: ExecutionRepository, models: Models, pool: WorkerPool) -> None:
+        self._executions = executions
+        self._models = models
+        self._pool = pool
+
+    async def history(self, known: GlobalSpecs) -> list[RunRecord]:
+        """The algorithm's most recent finished runs, oldest first."""
+        found = await self._executions.finished_runs(known.system_name, known.algorithm_name, HISTORY_RUNS)
+        return [to_run_record(execution, jobs) for execution, jobs in found]
+
+    async def by_model(
+        self,
+        known: GlobalSpecs,
+        run: RunRecord,
+        candidates: tuple[int, ...],
+        *,
+        after_job_id: int = -1,
+        current_scale_out: int = 0,
+    ) -> SourcedForecast:
+        """By the algorithm's current model; fine-tuned to the run if any job has finished.
+
+        Raises:
+            WorkerFailed: The computation failed or took too long.
+        """
+        model = await self._models.find(known.system_name, known.algorithm_name)
+        if model is None:
+            return SourcedForecast(reason=f"no model is trained for {known.algorithm_name!r} yet")
+        request = ForecastRequest(
+            files=dict(model.files),
+            artifact_key=model.key,
+            run=run,
+            after_job_id=after_job_id,
+            current_scale_out=current_scale_out,
+            candidates=candidates,
+            fine_tune=bool(run.jobs),
+        )
+        return _sourced(await self._pool.run(forecast, request), model.key)
+
+    async def by_ernest(
+        self,
+        history: Sequence[RunRecord],
+        run: RunRecord,
+        candidates: tuple[int, ...],
+        *,
+        after_job_id: int = -1,
+    ) -> SourcedForecast:
+        """By Ernest's curve of every remaining job.
+
+        Raises:
+            WorkerFailed: The computation failed or took too long.
+        """
+        request = ErnestRequest(
+            history=tuple(history), context=run.context, after_job_id=after_job_id, candidates=candidates
+        )
+        return _sourced(await self._pool.run(forecast_with_ernest, request), "ernest")
+
+
+def options(found: Forecast, totals: Sequence[float] | None = None) -> list[RuntimeForecast]:
+    """What there is to choose from: per candidate everything that is left, or the totals given."""
+    return [
+        RuntimeForecast(scale_out, remaining[0] if totals is None else totals[index], log_std)
+        for index, (scale_out, remaining, log_std) in enumerate(
+            zip(found.candidates, found.remaining_seconds, found.log_error_stds, strict=True)
+        )
+    ]
+
+
+def _sourced(found: Forecast, source: str) -> SourcedForecast:
+    if not found.job_ids:
+        return SourcedForecast(reason=found.reason or "no job is left", source=source)
+    return SourcedForecast(forecast=found, source=source)
