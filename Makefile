@@ -1,11 +1,11 @@
 # Two commands do everything: `make demo` and `make test`. Both install first, into .venv.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 JAR := listener/build/enel-listener.jar
 JAVA_SOURCES := $(shell find listener/src -name '*.java')
-# A bar that redraws itself fills logs; pip's own check for a newer pip asks the network.
-PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off --quiet
+# A bar that redraws itself fills logs; a line for each package shows enough.
+PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off
 
 .PHONY: help install install-dev listener demo test check format run clean
 .DEFAULT_GOAL := help
@@ -42,7 +42,8 @@ clean:  ## Remove everything that was installed, built or stored
 	rm -rf $(VENV) listener/build .enel demo-output
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed ($(PYTHON) not found; set PYTHON=...)"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
+		{ echo "Python 3.11 is needed (set PYTHON=/path/to/python3.11)"; exit 1; }
 	@command -v javac >/dev/null || { echo "A Java 17 JDK is needed (javac not found)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
