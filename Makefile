@@ -38,7 +38,7 @@ format: install-dev  ## Format the code, and mend what the linter can
 
 listener: $(JAR)  ## Build the Spark plugin's jar
 
-clean:  ## Remove everything that was installed, built or stored
+clean:  ## Remove everything that was installed or built, and all stored runs and models
 	rm -rf $(VENV) listener/build .enel demo-output
 
 $(VENV)/bin/python:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from starlette.types import Receive, Scope, Send
 
 from app.factory import VERSION, create_app
+from app.lifespan import State
 from common.configuration import ServerSettings, Settings
 from common.errors import StartError
 
@@ -63,10 +64,12 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
     app = create_app(settings)
     starting = asyncio.current_task()
     server: _Server | None = None
+    running: State = {}
 
     def stop() -> None:
         if server is not None:
             server.should_exit = True
+            running["pretraining"].stop_following()
         elif starting is not None:
             starting.cancel()
 
@@ -75,9 +78,10 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
 
     # Entered here and not by uvicorn, which would bury the reason of a failed start in tracebacks.
     async with app.router.lifespan_context(app) as state:
+        running.update(state or {})
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "state": dict(state or {})}, receive, send)
+            await app({**scope, "state": dict(running)}, receive, send)
 
         config = uvicorn.Config(
             with_state,

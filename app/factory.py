@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=VERSION,
         summary="Runs recurring Spark applications so that they meet their runtime targets.",
         lifespan=lifespan_for(settings),
+        responses=problems.RESPONSES,
     )
     problems.install(app)
     app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)

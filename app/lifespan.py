@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from pathlib import Path
 from typing import Any
 
+import pymongo
 from fastapi import FastAPI
 
 from app.endpoints import artifact_store, check_kubernetes
@@ -34,6 +35,9 @@ logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
 
+_INDEX_SECONDS = 600.0
+"""The first index over a large collection takes its time."""
+
 BUNDLED_EXAMPLES = {"KMeans": str(PROJECT_ROOT / "examples" / "kmeans.py")}
 """Benchmark algorithms that a submission may name without saying where their program is."""
 
@@ -54,12 +58,11 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     await check_kubernetes(settings)
     artifacts = await artifact_store(settings, data_dir)
     mongo = await stack.enter_async_context(mongo_client(settings.mongo, data_dir))
-    executions = ExecutionRepository(
-        mongo, settings.mongo.mongodb_database, timeout_seconds=settings.mongo.mongodb_timeout_seconds
-    )
+    executions = ExecutionRepository(mongo, settings.mongo.mongodb_database)
     training_runs = TrainingRunRepository(mongo, settings.mongo.mongodb_database)
-    await executions.create_indexes()
-    await training_runs.create_indexes()
+    with pymongo.timeout(_INDEX_SECONDS):
+        await executions.create_indexes()
+        await training_runs.create_indexes()
 
     pool = WorkerPool(settings.prediction.prediction_workers, settings.prediction.prediction_timeout_seconds)
     stack.push_async_callback(pool.close)

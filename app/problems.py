@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pymongo.errors import (
     ConnectionFailure,
     ExecutionTimeout,
@@ -23,6 +23,34 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 _MAX_REPORTED_ERRORS = 20
+
+
+class FieldError(BaseModel):
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 describes it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] = []
+
+
+_SCHEMA = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+_SCHEMA["properties"]["errors"]["items"] = _SCHEMA.pop("$defs")["FieldError"]
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+    for status, description in (
+        ("4XX", "The request is wrong, or does not fit the present state; `detail` says why"),
+        ("5XX", "The service, or something it depends on, fails; 503 may be tried again"),
+    )
+}
+"""Of every path, for the API's own documentation."""
 
 
 def problem(

@@ -71,7 +71,8 @@ class HdfsSettings(_Group):
     """Where models are kept."""
 
     hdfs_endpoint: str = ""
-    """WebHDFS address, such as http://namenode:9870; empty keeps models in a folder below DATA_DIR."""
+    """WebHDFS address, such as http://namenode:9870; empty keeps models in a folder below
+    DATA_DIR. For now it is only checked, and then refused."""
 
     hdfs_output_dir: str = "/enel_service"
     """Folder in HDFS below which models are written."""
@@ -81,7 +82,8 @@ class KubernetesSettings(_Group):
     """Where applications run."""
 
     kubernetes_endpoint: str = ""
-    """Address of the API server; empty (and no KUBECONFIG) runs applications on a local Spark."""
+    """Address of the API server; empty (and no KUBECONFIG) runs applications on a local
+    Spark. For now it is only checked, and then refused."""
 
     kubernetes_namespace: str = "default"
     """Namespace of the SparkApplication resources."""
@@ -93,7 +95,7 @@ class KubernetesSettings(_Group):
     """What precedes the token in the Authorization header."""
 
     kubeconfig: str = ""
-    """Path of a kubeconfig file, instead of KUBERNETES_ENDPOINT."""
+    """Path of a kubeconfig file, instead of KUBERNETES_ENDPOINT. For now it is refused."""
 
 
 class SubmissionSettings(_Group):

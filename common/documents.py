@@ -24,7 +24,7 @@ UtcTime = Annotated[
 class Document(BaseModel):
     """A stored document; fields that a newer version wrote are ignored."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, use_attribute_docstrings=True)
 
     @classmethod
     def from_mongo(cls, document: dict[str, Any]) -> Self:

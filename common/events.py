@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
@@ -17,7 +15,10 @@ from pydantic import (
 )
 
 from common.documents import ApplicationExecution, JobExecution, StageExecution
-from common.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, ScaleOut
+from common.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, NoBoolean, ScaleOut, WireModel
+
+MAX_STAGES = 10_000
+"""Stages of one job; with them a stored document stays well below MongoDB's 16 MiB."""
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
@@ -66,20 +67,24 @@ def _to_stage_id(value: object) -> object:
 
 Time = Annotated[datetime, BeforeValidator(_to_time)]
 StageId = Annotated[str, BeforeValidator(_to_stage_id)]
-Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
-JobId = Annotated[int, Field(ge=0, le=INT64_MAX)]
+Count = Annotated[int, Field(ge=0, le=INT64_MAX), NoBoolean]
+JobId = Annotated[int, Field(ge=0, le=INT64_MAX), NoBoolean]
 SparkId = Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Text = Annotated[str, BeforeValidator(lambda value: value[:LONG_TEXT] if isinstance(value, str) else value)]
+
+
+def _to_text(value: object) -> object:
+    if isinstance(value, str):
+        return value[:LONG_TEXT].encode("utf-8", "replace").decode()
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_to_text)]
 """Spark puts whole stack traces into failure reasons: cut, never refused."""
 
 
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Interval(_Wire):
+class _Interval(WireModel):
     start_time: Time | None = None
     end_time: Time | None = None
     start_scale_out: ScaleOut | None = None
@@ -93,7 +98,7 @@ class _Interval(_Wire):
         return self
 
 
-class MetricsUpdate(_Wire):
+class MetricsUpdate(WireModel):
     cpu_utilization: Ratio = 0.0
     gc_time_ratio: Ratio = 0.0
     shuffle_rw_ratio: Ratio = 0.0
@@ -106,7 +111,7 @@ class StageUpdate(_Interval):
     stage_name: Text = ""
     attempt_id: Count = 0
     num_tasks: Count = 0
-    parent_stage_ids: Annotated[list[StageId], Field(max_length=100_000)] = Field(default_factory=list)
+    parent_stage_ids: Annotated[list[StageId], Field(max_length=1000)] = Field(default_factory=list)
     failure_reason: Text | None = ""
     rdd_num_partitions: Count = 0
     rdd_num_cached_partitions: Count = 0
@@ -119,7 +124,7 @@ class StageUpdate(_Interval):
         return StageExecution(stage_id=stage_id, failure_reason=self.failure_reason or "", **fields)
 
 
-class ApplicationStarted(_Wire):
+class ApplicationStarted(WireModel):
     """The `updates` of `APPLICATION_START`."""
 
     application_id: SparkId
@@ -150,7 +155,10 @@ class JobEnded(_Interval):
 
     @field_validator("stages", mode="before")
     @classmethod
-    def _absent(cls, value: object) -> object:
+    def _not_too_many(cls, value: object) -> object:
+        # Before any of them is looked at: that alone would take seconds.
+        if isinstance(value, dict) and len(value) > MAX_STAGES:
+            raise ValueError(f"more than {MAX_STAGES} stages")
         return {} if value is None else value
 
     @model_validator(mode="after")
@@ -210,15 +218,42 @@ def merge_job(stored: JobExecution, event: JobEnded) -> JobExecution:
     return stored.model_copy(update={**fields, "stages": stages})
 
 
-class UpdateInformation(_Wire):
+_EXAMPLE: dict[str, Any] = {
+    "job_id": 7,
+    "start_time": 1625427075095,
+    "end_time": 1625427083910,
+    "start_scale_out": 4,
+    "end_scale_out": 6,
+    "predicted_scale_out": 6,
+    "rescaling_time_ratio": 0.12,
+    "stages": {
+        "12": {
+            "stage_id": "12",
+            "stage_name": "collectAsMap at KMeans.scala:300",
+            "num_tasks": 64,
+            "parent_stage_ids": ["11"],
+            "start_time": 1625427075099,
+            "end_time": 1625427083900,
+            "metrics": {"cpu_utilization": 0.71, "gc_time_ratio": 0.02},
+        },
+        "11": None,
+    },
+}
+
+
+class UpdateInformation(WireModel):
     """Body of `POST /training/update_information`."""
 
     application_execution_id: SparkId
     application_id: SparkId | None = None
     job_id: JobId | None = None
     update_event: Literal["APPLICATION_START", "JOB_END"]
-    updates: dict[str, Any]
-    """The update itself, or a JSON text of it."""
+    updates: dict[str, Any] = Field(examples=[_EXAMPLE])
+    """What happened, as an object or as a JSON text of it: of an application its `application_id`,
+    `application_signature`, `attempt_id`, `start_time` and `start_scale_out`; of a job its `job_id`,
+    `start_time`, `end_time`, `start_scale_out`, `end_scale_out`, `predicted_scale_out`,
+    `rescaling_time_ratio` and `stages` by their ids, null for a stage that was skipped. Times are
+    epoch milliseconds or ISO 8601."""
 
     @field_validator("updates", mode="before")
     @classmethod
@@ -235,8 +270,10 @@ class UpdateInformation(_Wire):
     def _agreeing(cls, updates: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         for name in ("application_id", "job_id"):
             outside, inside = info.data.get(name), updates.get(name)
-            if outside is None or inside is None or isinstance(inside, bool):
+            if outside is None or inside is None:
                 continue
+            if isinstance(inside, float) and inside.is_integer():
+                inside = int(inside)
             if str(inside).strip() != str(outside):
                 raise ValueError(f"{name} is {outside!r} outside and {inside!r} inside updates")
         return updates

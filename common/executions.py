@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import bson
 import pymongo
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -20,11 +21,23 @@ from common.documents import (
     StateChange,
     utc_now,
 )
-from common.errors import ApplicationExecutionNotFound
+from common.errors import ApplicationExecutionNotFound, PayloadTooLarge
 from common.events import ApplicationStarted, JobEnded, merge_job
 
 DURABLE = WriteConcern(w="majority", j=True)
 """What is acknowledged is in a majority's journal: it survives a kill right after the answer."""
+
+_JOB_BYTES = 15 * 1024 * 1024
+"""MongoDB's limit is 16 MiB for a document, and there is an envelope around it."""
+
+_STAGES_THAT_ALWAYS_FIT = 250
+"""Their texts and parents at their longest included."""
+
+_TRANSACTION_SECONDS = 10.0
+"""For clients without a `timeoutMS`."""
+
+_HISTORY_SECONDS = 60.0
+"""Reading many runs takes longer than other operations."""
 
 Json = dict[str, Any]
 
@@ -34,16 +47,11 @@ _FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
 class ExecutionRepository:
     """Application executions, job executions and scaling decisions.
 
-    Args:
-        timeout_seconds: Until a write gives up on a MongoDB that does not answer; a transaction
-            would otherwise be tried again for two minutes.
+    How long an operation waits for a MongoDB that does not answer is the client's `timeoutMS`.
     """
 
-    def __init__(
-        self, client: AsyncMongoClient[Json], database: str, *, timeout_seconds: float = 10.0
-    ) -> None:
+    def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
         self._client = client
-        self._timeout_seconds = timeout_seconds
         self._database: AsyncDatabase[Json] = client.get_database(database, write_concern=DURABLE)
         self._applications = self._database["application_execution"]
         self._jobs = self._database["job_execution"]
@@ -74,15 +82,14 @@ class ExecutionRepository:
     # --- application executions ---------------------------------------------------------------
 
     async def insert(self, execution: ApplicationExecution) -> None:
-        with pymongo.timeout(self._timeout_seconds):
-            await self._applications.insert_one(execution.to_mongo())
+        await self._applications.insert_one(execution.to_mongo())
 
     async def get(self, application_execution_id: str) -> ApplicationExecution:
         """Raises ApplicationExecutionNotFound."""
         document = await self._applications.find_one({"_id": application_execution_id})
         if document is None:
             raise ApplicationExecutionNotFound(
-                f"There is no application execution {application_execution_id!r}."
+                f"There is no application execution {application_execution_id[:100]!r}."
             )
         return ApplicationExecution.from_mongo(document)
 
@@ -173,7 +180,8 @@ class ExecutionRepository:
             assert stored is not None, "read a moment ago in the same transaction"
             return ApplicationExecution.from_mongo(stored)
 
-        with pymongo.timeout(self._timeout_seconds):
+        # A transaction is tried again for two minutes where its time as a whole is not limited.
+        with pymongo.timeout(self._client.options.timeout or _TRANSACTION_SECONDS):
             return await self._in_transaction(store)
 
     async def _in_transaction(
@@ -199,6 +207,8 @@ class ExecutionRepository:
         changes = _changed(execution, event.application_fields())
         if changes:
             await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
+        if event.application_signature is None:
+            return
         await self._jobs.update_many(
             {
                 "application_execution_id": execution.id,
@@ -221,10 +231,12 @@ class ExecutionRepository:
         same_application = execution.application_id in (None, event.application_id)
         if stored is None:
             job = event.to_job(execution, execution.application_signature if same_application else None)
+            _check_size(job)
             await self._jobs.insert_one(job.to_mongo(), session=session)
         else:
             before = JobExecution.from_mongo(stored)
             job = merge_job(before, event)
+            _check_size(job)
             if changes := _changed(before, job.model_dump()):
                 await self._jobs.update_one(key, {"$set": changes}, session=session)
         if not same_application:
@@ -267,6 +279,12 @@ class ExecutionRepository:
 
         Failed and killed runs are left out: their runtimes are not those of the application.
         """
+        with pymongo.timeout(_HISTORY_SECONDS):
+            return await self._finished_runs(system_name, algorithm_name, limit)
+
+    async def _finished_runs(
+        self, system_name: str, algorithm_name: str, limit: int
+    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
         query: Json = {
             "global_specs.system_name": system_name,
             "global_specs.algorithm_name": algorithm_name,
@@ -298,6 +316,12 @@ class ExecutionRepository:
             ScalingDecision.from_mongo(document)
             async for document in cursor.sort([("decided_at", pymongo.ASCENDING)])
         ]
+
+
+def _check_size(job: JobExecution) -> None:
+    """Raises PayloadTooLarge where MongoDB would refuse the document, after seconds and several tries."""
+    if len(job.stages) > _STAGES_THAT_ALWAYS_FIT and len(bson.encode(job.to_mongo())) > _JOB_BYTES:
+        raise PayloadTooLarge(f"Job {job.job_id} with all its stages is larger than {_JOB_BYTES} bytes.")
 
 
 def _changed(document: ApplicationExecution | JobExecution, fields: Mapping[str, Any]) -> Json:

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import os
+import signal
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,9 @@ async def mongo_client(settings: MongoSettings, data_dir: Path) -> AsyncIterator
         if settings.mongodb_endpoint:
             client = await _configured(settings)
         else:
-            uri = await stack.enter_async_context(embedded_mongod(data_dir / "mongodb"))
+            uri = await stack.enter_async_context(
+                embedded_mongod(data_dir / "mongodb", on_unexpected_end=_stop_service)
+            )
             client = _connect(uri, settings.mongodb_timeout_seconds)
         stack.push_async_callback(client.close)
         if settings.mongodb_endpoint:
@@ -60,7 +64,8 @@ def _connect(uri: str, timeout_seconds: float, **options: Any) -> Client:
         uri,
         serverSelectionTimeoutMS=milliseconds,
         connectTimeoutMS=milliseconds,
-        socketTimeoutMS=max(milliseconds, 20_000),
+        # Bounds whole operations with their retries, transactions included, where nothing else does.
+        timeoutMS=milliseconds,
         appname="enel-service",
         tz_aware=True,
         **options,
@@ -121,10 +126,22 @@ def mongod_binary() -> Path:
     )
 
 
+def _stop_service(code: int) -> None:
+    """Nothing can be stored any more; whatever supervises the service starts it anew."""
+    logger.critical("The embedded MongoDB has ended (exit code %d): the service stops.", code)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @asynccontextmanager
-async def embedded_mongod(folder: Path, cache_gigabytes: float = 0.25) -> AsyncIterator[str]:
+async def embedded_mongod(
+    folder: Path,
+    cache_gigabytes: float = 0.25,
+    on_unexpected_end: Callable[[int], None] = lambda _: None,
+) -> AsyncIterator[str]:
     """Run a replica set of one node on `folder`; yields its URI once it accepts writes.
 
+    Args:
+        on_unexpected_end: Called with the exit code if it ends before it is stopped.
     Raises:
         StartError: It did not come up; the message holds the end of its log.
     """
@@ -143,9 +160,17 @@ async def embedded_mongod(folder: Path, cache_gigabytes: float = 0.25) -> AsyncI
         finally:
             await client.close()
         logger.info("Embedded MongoDB %s on %s", address, folder)
-        yield f"mongodb://{address}/?replicaSet={REPLICA_SET}"
+        watching = asyncio.create_task(_watch(process, on_unexpected_end))
+        try:
+            yield f"mongodb://{address}/?replicaSet={REPLICA_SET}"
+        finally:
+            watching.cancel()
     finally:
         await process.stop()
+
+
+async def _watch(process: GuardedProcess, on_unexpected_end: Callable[[int], None]) -> None:
+    on_unexpected_end(await process.wait())
 
 
 async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedProcess, int]:

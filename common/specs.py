@@ -6,7 +6,15 @@ The same models validate requests and describe the stored documents.
 from typing import Annotated, Any, Literal
 
 import bson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 SHORT_TEXT = 256
 """Characters. Longest name anywhere; a Kubernetes label value is shorter still."""
@@ -16,6 +24,12 @@ LONG_TEXT = 4096
 
 INT64_MAX = 2**63 - 1
 
+FREE_OBJECT_BYTES = 1 << 20
+"""Encoded size of a free object; a stored document may hold 16 MiB, and there is more in it."""
+
+FREE_OBJECT_DEPTH = 64
+"""Levels of nesting; MongoDB refuses more than about 180 in a document."""
+
 Name = Annotated[
     str,
     StringConstraints(
@@ -24,7 +38,17 @@ Name = Annotated[
 ]
 """A name that ends up in a path, a label or a file name: no slash, no leading dot."""
 
-ScaleOut = Annotated[int, Field(gt=0, le=100_000)]
+
+def _no_boolean(value: object) -> object:
+    """JSON's true is not the number one, whatever Python says."""
+    if isinstance(value, bool):
+        raise ValueError("a boolean is not a number")
+    return value
+
+
+NoBoolean = BeforeValidator(_no_boolean)
+
+ScaleOut = Annotated[int, Field(gt=0, le=100_000), NoBoolean]
 """Number of executors."""
 
 MemorySize = Annotated[
@@ -32,25 +56,48 @@ MemorySize = Annotated[
 ]
 """A JVM or Kubernetes size, such as `512m`, `2g` or `1Gi`."""
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=10 * 365 * 86_400)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=10 * 365 * 86_400), NoBoolean]
 
 
 def _storable(value: dict[str, Any]) -> dict[str, Any]:
+    if _depth(value) > FREE_OBJECT_DEPTH:
+        raise ValueError(f"is nested deeper than {FREE_OBJECT_DEPTH} levels")
     try:
-        bson.encode(value)
+        size = len(bson.encode(value))
     except Exception as error:  # bson raises a different type for every kind of misfit
-        raise ValueError(f"cannot be stored: {error}") from error
+        raise ValueError(f"cannot be stored: {type(error).__name__}") from error
+    if size > FREE_OBJECT_BYTES:
+        raise ValueError(f"is larger than {FREE_OBJECT_BYTES} bytes when stored")
     return value
+
+
+def _depth(value: Any) -> int:
+    """Levels of nesting, counted only as far as the limit reaches."""
+    depth, level = 0, [value]
+    while level and depth <= FREE_OBJECT_DEPTH:
+        depth += 1
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+    return depth
 
 
 FreeObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 """Any JSON object that MongoDB can hold (64-bit integers, no NUL in keys)."""
 
 
-class Spec(BaseModel):
-    """Unknown fields are ignored, as the contract says; strings must be valid text."""
+class WireModel(BaseModel):
+    """What is said over HTTP: unknown fields are ignored, as the contract says."""
 
-    model_config = ConfigDict(extra="ignore")
+    # The texts below attributes are shown in the API's own documentation, too.
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+
+
+class Spec(WireModel):
+    """A part of a submission."""
 
 
 class GlobalSpecs(Spec):
@@ -66,7 +113,7 @@ class GlobalSpecs(Spec):
         | Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)]
         | Annotated[float, Field(allow_inf_nan=False)]
     ] = Field(default_factory=list, max_length=256)
-    data_size_MB: Annotated[int, Field(gt=0, le=INT64_MAX)]
+    data_size_MB: Annotated[int, Field(gt=0, le=INT64_MAX), NoBoolean]
     data_characteristics: Annotated[str, StringConstraints(max_length=LONG_TEXT)] = ""
     machine_name: Name = "unknown"
     environment_name: Name = "unknown"
@@ -95,7 +142,7 @@ class MasterSpecs(Spec):
     """The driver."""
 
     scale_out: ScaleOut = 1
-    cores: Annotated[int, Field(gt=0, le=1024)] = 1
+    cores: Annotated[int, Field(gt=0, le=1024), NoBoolean] = 1
     memory: MemorySize = "512m"
     memory_overhead: MemorySize = "384m"
 

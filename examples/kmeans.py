@@ -4,7 +4,8 @@ Each task sleeps for `--read-seconds-per-partition` before it generates its poin
 purpose, and the only thing simulated here: with real computing, more executors would not make
 this program faster on a machine with few cores. Waiting is what executors can really share
 there: the tasks of a job with 12 partitions at half a second each wait 3 s in all with two
-executors, and 1 s with six; starting tasks adds some tenths of a second of computing. Jobs, stages, shuffles, scheduling and the clustering itself are real.
+executors, and 1 s with six; starting tasks adds some tenths of a second of computing. Jobs,
+stages, shuffles, scheduling and the clustering itself are real.
 
 Needs no input: every task generates its own points from the seed, the same ones in every
 iteration. Runs anywhere: `spark-submit --master 'local[2]' kmeans.py --iterations 3`.

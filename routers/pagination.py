@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 
 from common.errors import InvalidRequest
 
@@ -21,6 +21,6 @@ def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         moment = datetime.fromisoformat(created_at)
         if moment.tzinfo is None or not isinstance(last_id, str):
             raise ValueError
-        return moment, last_id
-    except (ValueError, TypeError, UnicodeError, binascii.Error, AttributeError) as error:
+        return moment.astimezone(UTC), last_id
+    except (ValueError, OverflowError, TypeError, UnicodeError, binascii.Error, AttributeError) as error:
         raise InvalidRequest("cursor: use next_cursor of the page before, unchanged") from error

@@ -3,10 +3,10 @@
 import re
 
 from fastapi import APIRouter
-from pydantic import BaseModel
 
 from common.errors import InvalidRequest
 from common.events import PredictionRequest
+from common.specs import WireModel
 from routers.dependencies import ModelsDep, PredictorDep
 from training.runs import TrainingResult
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["prediction"])
 _BASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}")
 
 
-class OnlineScaleOutPrediction(BaseModel):
+class OnlineScaleOutPrediction(WireModel):
     best_predicted_scale_out_per_job: list[tuple[int, int]]
     """Pairs of job id and recommended scale-out, one per remaining job."""
     best_predicted_runtime_per_job: list[tuple[int, float]]
@@ -24,7 +24,7 @@ class OnlineScaleOutPrediction(BaseModel):
     decision_id: str | None = None
 
 
-class Preloaded(BaseModel):
+class Preloaded(WireModel):
     message: str
     algorithm_name: str
     training_id: str

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import PlainTextResponse
-from pydantic import BaseModel, Field, StringConstraints, computed_field
+from pydantic import Field, StringConstraints, computed_field
 
 from common.documents import (
     ApplicationExecution,
@@ -14,7 +14,7 @@ from common.documents import (
     UtcTime,
 )
 from common.errors import NotFound
-from common.specs import INT64_MAX, SHORT_TEXT, ApplicationSpecs
+from common.specs import INT64_MAX, SHORT_TEXT, ApplicationSpecs, WireModel
 from routers.dependencies import ExecutionsDep
 from routers.pagination import decode_cursor, encode_cursor
 from submission.service import InitialScaleOutPolicy, SubmissionService
@@ -39,7 +39,7 @@ class SubmitRequest(ApplicationSpecs):
     """`requested` starts with `worker_specs.scale_out` even where history suggests another one."""
 
 
-class SubmitResponse(BaseModel):
+class SubmitResponse(WireModel):
     db_entry: ApplicationExecution
     """The stored document."""
     template_code: list[dict[str, Any]]
@@ -67,7 +67,7 @@ class ApplicationView(ApplicationExecution):
         return runtime <= self.global_specs.max_runtime
 
 
-class JobView(BaseModel):
+class JobView(WireModel):
     """One Spark job, without its stages."""
 
     job_id: int
@@ -100,14 +100,14 @@ class ApplicationDetails(ApplicationView):
     decisions: list[ScalingDecision] = Field(default_factory=list)
 
 
-class ApplicationPage(BaseModel):
+class ApplicationPage(WireModel):
     items: list[ApplicationView]
     """Newest first, without their manifests."""
     next_cursor: str | None
     """Pass it as `cursor` for the next page; null on the last one."""
 
 
-class JobPage(BaseModel):
+class JobPage(WireModel):
     items: list[JobExecution]
     next_after_job_id: int | None
     """Pass it as `after_job_id` for the next page; null on the last one."""

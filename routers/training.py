@@ -1,15 +1,15 @@
 """Learning from reported events, and pretraining."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, Field
+from pydantic import Field, StringConstraints
 
 from common.errors import UnknownModelName
 from common.events import UpdateInformation
-from common.specs import Name
+from common.specs import SHORT_TEXT, Name, WireModel
 from prediction.models import MODEL_NAMES
 from routers.dependencies import ExecutionsDep, PretrainingDep
 from routers.pagination import decode_cursor, encode_cursor
@@ -19,14 +19,15 @@ from training.runs import TrainingRun, TrainingState
 router = APIRouter(prefix="/training", tags=["training"])
 
 
-class Message(BaseModel):
+class Message(WireModel):
     message: str
 
 
-class StartTraining(BaseModel):
-    system_name: Name = "spark"
+class StartTraining(WireModel):
+    system_name: Literal["spark"] = "spark"
     algorithm_name: Name
-    model_name: str
+    model_name: Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
+    """`onlinepredictor`."""
     experiment_name: Name = "default"
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Hyperparameter trials; TRAINING_TRIALS where it is not given."""
@@ -37,7 +38,7 @@ class TrainingStarted(TrainingRun):
     message: str
 
 
-class TrainingRunPage(BaseModel):
+class TrainingRunPage(WireModel):
     items: list[TrainingRun]
     next_cursor: str | None
 
@@ -72,7 +73,8 @@ async def trigger_model_training(
     response.headers["Location"] = f"/training/runs/{run.id}"
     if wait:
         run = [state async for state in pretraining.follow(run.id)][-1]
-        response.status_code = status.HTTP_200_OK
+        if run.state.is_final:  # else the service stops; the id says where to look later
+            response.status_code = status.HTTP_200_OK
     return TrainingStarted(
         **run.model_dump(by_alias=False),
         training_id=run.id,
@@ -83,7 +85,7 @@ async def trigger_model_training(
 @router.get("/runs")
 async def list_runs(
     pretraining: PretrainingDep,
-    algorithm_name: str | None = None,
+    algorithm_name: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None,
     state: TrainingState | None = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: str | None = None,

@@ -89,6 +89,7 @@ def job_end(
     execution_id: str,
     job_id: int,
     application_id: str = "spark-1",
+    /,
     *,
     start_seconds: float | None = None,
     runtime_seconds: float = 3.0,

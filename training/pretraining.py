@@ -1,6 +1,7 @@
 """Asking for trainings, and following them."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from common.errors import NoHistory
@@ -23,6 +24,7 @@ class Pretraining:
         self._executions = executions
         self._supervisor = supervisor
         self._default_trials = default_trials
+        self._stopping = asyncio.Event()
 
     async def start(
         self,
@@ -56,8 +58,12 @@ class Pretraining:
         self._supervisor.cancel(run_id)
         return run
 
+    def stop_following(self) -> None:
+        """End every `follow`, for a service that stops; the trainings themselves go on later."""
+        self._stopping.set()
+
     async def follow(self, run_id: str, poll_seconds: float = 0.3) -> AsyncIterator[TrainingRun]:
-        """The run now and after every change, until it has ended.
+        """The run now and after every change, until it has ended or the service stops.
 
         Reads the stored run, so that it works wherever the training is carried out.
 
@@ -71,6 +77,8 @@ class Pretraining:
             if seen is None or run.model_copy(update={"heartbeat_at": seen.heartbeat_at}) != seen:
                 seen = run
                 yield run
-            if run.state.is_final:
+            if run.state.is_final or self._stopping.is_set():
                 return
-            await asyncio.sleep(poll_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(poll_seconds):
+                    await self._stopping.wait()

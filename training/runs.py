@@ -103,7 +103,7 @@ class TrainingRunRepository:
         """Raises TrainingRunNotFound."""
         document = await self._runs.find_one({"_id": run_id})
         if document is None:
-            raise TrainingRunNotFound(f"There is no training run {run_id!r}.")
+            raise TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
         return TrainingRun.from_mongo(document)
 
     async def newest(
@@ -198,9 +198,18 @@ class TrainingRunRepository:
 
     async def put_back(self, run_id: str, owner: str, detail: str) -> None:
         """Queue a run again that its owner could not finish."""
-        await self.report(
-            run_id, owner, {"state": TrainingState.QUEUED.value, "owner": None, "detail": detail}, [detail]
-        )
+        fields = {"state": TrainingState.QUEUED.value, "owner": None, "detail": detail}
+        await self.report(run_id, owner, fields, [detail])
+
+    async def give_back(self, run_id: str, owner: str, attempts: int, detail: str) -> None:
+        """Queue a run again whose owner stops in good order: that is no failed attempt."""
+        fields = {
+            "state": TrainingState.QUEUED.value,
+            "owner": None,
+            "detail": detail,
+            "attempts": attempts - 1,
+        }
+        await self.report(run_id, owner, fields, [detail])
 
     async def running(self) -> Sequence[TrainingRun]:
         cursor = self._runs.find({"state": TrainingState.RUNNING.value}, {"log": 0})

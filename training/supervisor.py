@@ -160,7 +160,9 @@ class TrainingSupervisor:
             result = await self._train(run, folder)
         except asyncio.CancelledError:
             with contextlib.suppress(PyMongoError):
-                await self._runs.put_back(run.id, self._owner, "the service was stopped; it starts over")
+                await self._runs.give_back(
+                    run.id, self._owner, run.attempts, "the service was stopped; it starts over"
+                )
             raise
         except _Cancelled:
             await self._finish(run, TrainingState.CANCELLED, "cancelled on request")

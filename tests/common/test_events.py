@@ -85,6 +85,10 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
     ("updates nested too deep", {**job_end("e", 0), "updates": "[" * 100_000}),
     ("updates that are a list", {**job_end("e", 0), "updates": []}),
     ("start without time", application_start("e", start_time=None)),
+    ("true for a number", job_end("e", 0, start_scale_out=True)),
+    ("true for an id", {**job_end("e", 1), "job_id": True}),
+    ("ids that only Python holds equal", job_end("e", 1, job_id=True)),
+    ("more stages than anybody has", job_end("e", 0, stages={str(n): {} for n in range(10_001)})),
     ("half a character", application_start("e", application_signature="\ud800")),
 ]
 
@@ -93,6 +97,17 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
 def test_impossible_events_are_refused(body: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         parsed(body)
+
+
+def test_texts_are_cut_and_mended_but_never_refused() -> None:
+    body = job_end("e", 0, stages={"1": {"stage_name": "a\ud800b", "failure_reason": "x" * 100_000}})
+    stage = parsed(body).stages["1"]
+    assert stage.stage_name == "a?b"
+    assert len(stage.failure_reason) == 4096
+
+
+def test_a_whole_number_may_be_written_as_a_fraction() -> None:
+    assert parsed({**job_end("e", 1, job_id=1.0), "job_id": 1.0}).job_id == 1
 
 
 def _job(event: JobEnded) -> JobExecution:

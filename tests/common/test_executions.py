@@ -127,6 +127,14 @@ async def test_a_failing_second_write_takes_the_first_back(
     assert await mongo[database]["job_execution"].count_documents({}) == 0
 
 
+async def test_what_a_later_start_leaves_out_is_kept(executions: ExecutionRepository, run: str) -> None:
+    await send(executions, application_start(run))
+    await send(executions, job_end(run, 0))
+    await send(executions, application_start(run, application_signature=None, attempt_id=None))
+    [job] = await executions.finished_jobs(run)
+    assert job.application_signature == (await executions.get(run)).application_signature == "k-means"
+
+
 async def test_a_restarted_driver_takes_over(executions: ExecutionRepository, run: str) -> None:
     await send(executions, application_start(run))
     await send(executions, job_end(run, 0))

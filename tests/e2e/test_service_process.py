@@ -20,6 +20,8 @@ from common.mongo import Client, embedded_mongod
 from common.processes import free_port
 from tests.conftest import started_service
 from tests.samples import execution, job_end, unique_name
+from tests.training.test_supervisor import store_history
+from training.runs import TrainingRunRepository
 
 pytestmark = pytest.mark.service
 
@@ -101,6 +103,52 @@ async def test_a_killed_service_leaves_no_process(tmp_path: Path) -> None:
     async with started_service(tmp_path) as service:
         await service.kill()
         assert await all_gone(tmp_path)
+
+
+async def test_an_open_stream_does_not_keep_a_stopping_service(tmp_path: Path) -> None:
+    """The one who waits is told where to look later; the training starts over, unpunished."""
+    async with started_service(tmp_path, TRAINING_HEARTBEAT_SECONDS="0.5") as service:
+        client: Client = AsyncMongoClient(embedded_uri(tmp_path), tz_aware=True)
+        await store_history(ExecutionRepository(client, "enel_service"))
+        async with httpx.AsyncClient(base_url=service.url, timeout=60) as http:
+            request = {"algorithm_name": "KMeans", "model_name": "onlinepredictor", "trials": 1000}
+            waiting = asyncio.create_task(
+                http.post("/training/trigger_model_training", params={"wait": "true"}, json=request)
+            )
+            runs = TrainingRunRepository(client, "enel_service")
+            while not await runs.running():
+                await asyncio.sleep(0.1)
+            [run] = await runs.running()
+            following = asyncio.create_task(http.get(f"/training/runs/{run.id}/events"))
+            await asyncio.sleep(1)
+            assert await service.stop() == 0
+            assert (await waiting).status_code == 202
+            assert "RUNNING" in (await following).text
+        await client.close()
+        assert "Traceback" not in service.log.read_text()
+
+    async with (
+        started_service(tmp_path, TRAINING_HEARTBEAT_SECONDS="0.5") as service,
+        httpx.AsyncClient(base_url=service.url, timeout=60) as http,
+    ):
+        for _ in range(100):
+            again = (await http.get(f"/training/runs/{run.id}")).json()
+            if again["state"] == "RUNNING":
+                break
+            await asyncio.sleep(0.1)
+        assert (again["state"], again["attempts"]) == ("RUNNING", 1)
+        assert any("stopped" in line for line in again["log"])
+        await http.post(f"/training/runs/{run.id}/cancel")
+    assert await all_gone(tmp_path)
+
+
+async def test_without_its_mongodb_the_service_stops(tmp_path: Path) -> None:
+    async with started_service(tmp_path) as service:
+        [mongod] = [p for p in processes_of(tmp_path / "mongodb") if p.name() == "mongod"]
+        mongod.kill()
+        assert await asyncio.wait_for(service.process.wait(), 60) == 0
+        assert "embedded MongoDB has ended" in service.log.read_text()
+    assert await all_gone(tmp_path)
 
 
 async def test_two_services_on_one_folder_are_told(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Events over HTTP, as listeners in the field send them, and what must not get in."""
 
+import base64
 import json
 from typing import Any
 
@@ -125,6 +126,21 @@ async def test_a_large_body_of_unknown_length_is_refused(service: httpx.AsyncCli
     is_problem(await service.post(UPDATE, content=pieces()), 413)
 
 
+async def test_a_document_that_grows_too_large_is_413(
+    service: httpx.AsyncClient, stored: ExecutionRepository, run: str
+) -> None:
+    """Each event is acceptable; together they exceed what one stored job may hold."""
+    for part in range(5):
+        stages = {str(2000 * part + n): {"stage_name": "x" * 4000} for n in range(1500)}
+        response = await service.post(UPDATE, json=job_end(run, 0, stages=stages))
+        if response.status_code != 200:
+            break
+    assert part > 0
+    is_problem(response, 413)
+    [job] = await stored.finished_jobs(run)
+    assert len(job.stages) == 1500 * part
+
+
 async def test_unknown_paths_and_methods_are_problems(service: httpx.AsyncClient) -> None:
     is_problem(await service.get("/nowhere"), 404)
     is_problem(await service.get(UPDATE), 405)
@@ -169,7 +185,10 @@ async def test_unknown_trainings_are_404(service: httpx.AsyncClient, path: str) 
     is_problem(await service.get(path), 404)
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsMl0=", "é"])
+BEYOND_TIME = base64.urlsafe_b64encode(b'["0001-01-01T00:00:00+14:00", "x"]').decode()
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsMl0=", "é", BEYOND_TIME])
 async def test_a_cursor_that_is_not_ours_is_422(service: httpx.AsyncClient, cursor: str) -> None:
     is_problem(await service.get("/training/runs", params={"cursor": cursor}), 422)
 
@@ -179,4 +198,5 @@ async def test_the_api_describes_itself(service: httpx.AsyncClient) -> None:
     paths = (await service.get("/openapi.json")).json()["paths"]
     assert {UPDATE, PREDICT, "/submission/submit", "/training/runs/{run_id}"} <= set(paths)
     assert (await service.get("/healthz")).json() == {"status": "ok"}
-    assert (await service.get("/readyz")).json()["mongodb"] == "ok"
+    assert (await service.get("/readyz")).json() == {"status": "ok"}
+    assert (await service.head("/healthz")).status_code == 200

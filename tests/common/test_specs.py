@@ -1,0 +1,81 @@
+"""What a submission may say."""
+
+import math
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from common.specs import FREE_OBJECT_BYTES, FREE_OBJECT_DEPTH, ApplicationSpecs
+from tests.samples import specs
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
+
+
+def test_the_deepest_and_the_ordinary_are_accepted() -> None:
+    body = specs()
+    body["spark_template_values"] = {
+        "image": "x",
+        "$odd.key": [1, None],
+        "deep": nested(FREE_OBJECT_DEPTH - 1),
+    }
+    assert ApplicationSpecs.model_validate(body).spark_template_values["image"] == "x"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        nested(FREE_OBJECT_DEPTH + 1),
+        nested(5_000),
+        {"a": "x" * FREE_OBJECT_BYTES},
+        {"a": [[]] * 500_000},
+        {"a": 2**64},
+        {"a\0": 1},
+        {"a": "\ud800"},
+    ],
+    ids=["deep", "very deep", "large", "many", "huge number", "NUL", "half a character"],
+)
+def test_objects_that_cannot_be_stored_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="spark_template_values"):
+        ApplicationSpecs.model_validate({**specs(), "spark_template_values": values})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_scale_out": 5, "max_scale_out": 4},
+        {"min_scale_out": 0},
+        {"min_scale_out": True},
+        {"max_scale_out": 10**30},
+        {"max_runtime": math.nan},
+        {"max_runtime": math.inf},
+        {"max_runtime": -1},
+        {"max_runtime": "soon"},
+        {"data_size_MB": 0},
+        {"data_size_MB": 2**70},
+        {"algorithm_name": "../../etc"},
+        {"algorithm_name": ""},
+        {"experiment_name": "a/b"},
+        {"solution_name": "magic"},
+        {"system_name": "flink"},
+        {"algorithm_args": [{}]},
+        {"algorithm_args": [math.nan]},
+    ],
+    ids=str,
+)
+def test_impossible_specs_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        ApplicationSpecs.model_validate(specs(**wrong))
+
+
+@pytest.mark.parametrize("memory", ["0g", "-1g", "1e3g", "lots", "", "1.5g"])
+def test_impossible_sizes_are_refused(memory: str) -> None:
+    body = specs()
+    body["worker_specs"]["memory"] = memory
+    with pytest.raises(ValidationError):
+        ApplicationSpecs.model_validate(body)
