@@ -161,6 +161,10 @@ class PredictionSettings(_Group):
     scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.95
     """The same for a scale-out below the present one: a wrong scale-in is costly to mend."""
 
+    scale_in_reserve_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """Seconds that a scale-out below the present one has to leave until the target: about what it
+    takes to get an executor back."""
+
 
 class Settings(BaseModel):
     """All groups; environment names stay flat (`MONGODB_ENDPOINT`)."""

@@ -102,6 +102,7 @@ class Predictor:
             confidence=self._settings.target_confidence,
             current_scale_out=current,
             scale_in_confidence=self._settings.scale_in_confidence,
+            scale_in_reserve_seconds=self._settings.scale_in_reserve_seconds,
         )
         decision = ScalingDecision(
             id=str(ObjectId()),

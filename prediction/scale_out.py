@@ -5,8 +5,9 @@ with the wanted confidence; if none is, the fastest. A forecast is the median m 
 distribution with standard deviation s of the logarithm, so that the remaining runtime stays below
 m * exp(z * s) with the confidence whose standard normal quantile is z.
 
-Giving executors up asks for more confidence than keeping them: a scale-in that proves wrong costs
-its own time, that of the scale-out that mends it, and what the executors had cached.
+Giving executors up asks for more confidence than keeping them, and for time in reserve: a scale-in
+that proves wrong costs its own time, that of the scale-out that mends it, and what the executors
+had cached.
 """
 
 import math
@@ -44,6 +45,7 @@ def choose_scale_out(
     confidence: float = 0.5,
     current_scale_out: int = 0,
     scale_in_confidence: float | None = None,
+    scale_in_reserve_seconds: float = 0.0,
 ) -> Choice:
     """Smallest scale-out that meets the budget with the confidence, otherwise the fastest.
 
@@ -53,6 +55,7 @@ def choose_scale_out(
         confidence: In [0.5, 1).
         current_scale_out: What the run has now; 0 before the run.
         scale_in_confidence: Asked of scale-outs below the current one; None: the same.
+        scale_in_reserve_seconds: What those have to leave of the budget.
     Raises:
         ValueError: There are no forecasts.
     """
@@ -63,9 +66,11 @@ def choose_scale_out(
         scales_in = forecast.scale_out < current_scale_out
         return scale_in_confidence if scales_in and scale_in_confidence is not None else confidence
 
-    fitting = [
-        forecast for forecast in forecasts if forecast.bound_seconds(needed(forecast)) <= budget_seconds
-    ]
+    def fits(forecast: RuntimeForecast) -> bool:
+        reserve = scale_in_reserve_seconds if forecast.scale_out < current_scale_out else 0.0
+        return forecast.bound_seconds(needed(forecast)) + reserve <= budget_seconds
+
+    fitting = [forecast for forecast in forecasts if fits(forecast)]
     if fitting:
         smallest = min(fitting, key=lambda forecast: forecast.scale_out)
         return Choice(

@@ -51,6 +51,16 @@ def test_giving_executors_up_asks_for_more_confidence() -> None:
         assert choice.forecast.scale_out == chosen
 
 
+def test_giving_executors_up_needs_time_in_reserve() -> None:
+    options = [RuntimeForecast(2, 100.0), RuntimeForecast(4, 60.0)]
+    for budget, chosen in [(105.0, 4), (110.0, 2)]:
+        choice = choose_scale_out(
+            options, budget, current_scale_out=4, scale_in_confidence=0.5, scale_in_reserve_seconds=10.0
+        )
+        assert choice.forecast.scale_out == chosen
+    assert choose_scale_out(options, 105.0, current_scale_out=2, scale_in_reserve_seconds=10.0).meets_target
+
+
 def test_no_forecasts_are_an_error() -> None:
     with pytest.raises(ValueError, match="no forecast"):
         choose_scale_out([], 1.0)
