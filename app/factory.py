@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from fastapi_offline import FastAPIOffline
 
 from app import problems
 from app.lifespan import lifespan_for
@@ -14,7 +15,7 @@ VERSION = "0.1.0"
 
 def create_app(settings: Settings) -> FastAPI:
     """The service; its lifespan opens everything else."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="Enel Service",
         version=VERSION,
         summary="Runs recurring Spark applications so that they meet their runtime targets.",

@@ -1,7 +1,6 @@
 """Opens what the service needs, in order, and closes it in reverse; also after a failed start."""
 
 import asyncio
-import contextlib
 import fcntl
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -34,6 +33,9 @@ from training.supervisor import TrainingSupervisor
 logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
+
+_CLEAN_UP_SECONDS = 20.0
+"""A search that is ended takes some seconds."""
 
 _INDEX_SECONDS = 600.0
 """The first index over a large collection takes its time."""
@@ -127,6 +129,7 @@ def _manifest_options(settings: Settings) -> ManifestOptions:
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    """End a task, which has time to clean up, but also where a library swallows its cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)

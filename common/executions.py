@@ -237,7 +237,7 @@ class ExecutionRepository:
             before = JobExecution.from_mongo(stored)
             job = merge_job(before, event)
             _check_size(job)
-            if changes := _changed(before, job.model_dump()):
+            if changes := _changed_job(before, job):
                 await self._jobs.update_one(key, {"$set": changes}, session=session)
         if not same_application:
             return  # from an attempt of the driver that another one has replaced, or will
@@ -322,6 +322,15 @@ def _check_size(job: JobExecution) -> None:
     """Raises PayloadTooLarge where MongoDB would refuse the document, after seconds and several tries."""
     if len(job.stages) > _STAGES_THAT_ALWAYS_FIT and len(bson.encode(job.to_mongo())) > _JOB_BYTES:
         raise PayloadTooLarge(f"Job {job.job_id} with all its stages is larger than {_JOB_BYTES} bytes.")
+
+
+def _changed_job(before: JobExecution, after: JobExecution) -> Json:
+    """Changed fields and, one by one, changed stages: a job's stages as a whole may be megabytes."""
+    changes = _changed(before, after.model_dump(exclude={"stages"}))
+    for stage_id, stage in after.stages.items():
+        if stage_id not in before.stages or before.stages[stage_id] != stage:
+            changes[f"stages.{stage_id}"] = stage.model_dump() if stage else None
+    return changes
 
 
 def _changed(document: ApplicationExecution | JobExecution, fields: Mapping[str, Any]) -> Json:
