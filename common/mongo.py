@@ -187,6 +187,8 @@ async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedPr
             *("--wiredTigerCacheSizeGB", str(cache_gigabytes)),
             *("--logpath", str(folder / "mongod.log")),
             "--nounixsocket",
+            # It would wait for its clients to find another primary; there is none.
+            *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
             grace_seconds=30,
         )
         with contextlib.suppress(TimeoutError):

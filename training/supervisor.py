@@ -216,6 +216,7 @@ class TrainingSupervisor:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
                 env={**_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
+                grace_seconds=3.0,  # a search that is ended has nothing to save
             )
         try:
             code = await self._follow(run, process, progress)

@@ -121,10 +121,10 @@ async def test_an_open_stream_does_not_keep_a_stopping_service(tmp_path: Path) -
             [run] = await runs.running()
             following = asyncio.create_task(http.get(f"/training/runs/{run.id}/events"))
             await asyncio.sleep(1)
+            await client.close()
             assert await service.stop() == 0
             assert (await waiting).status_code == 202
             assert "RUNNING" in (await following).text
-        await client.close()
         assert "Traceback" not in service.log.read_text()
 
     async with (
