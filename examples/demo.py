@@ -81,6 +81,9 @@ class Run:
 
 
 def main() -> int:
+    # Also where a shell has told background processes to ignore Ctrl-C.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     OUTPUT.mkdir(exist_ok=True)
     begun = time.monotonic()
     try:
@@ -133,10 +136,10 @@ def running_service() -> Iterator[httpx.Client]:
     finally:
         assert guard.stdin is not None, "asked for above"
         # A second Ctrl-C must not interrupt the ending of the service.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         guard.stdin.close()
         guard.wait()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def wait_until_ready(client: httpx.Client, guard: subprocess.Popen[bytes]) -> None:
