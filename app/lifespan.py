@@ -23,7 +23,7 @@ from prediction.models import Models
 from prediction.predictor import Predictor
 from prediction.worker import WorkerPool
 from submission.local_spark import LocalSparkRunner
-from submission.manifest import ManifestOptions
+from submission.manifest import ManifestOptions, bundled_examples
 from submission.service import SubmissionService
 from training.onlinepredictor_config import SearchConfig
 from training.pretraining import Pretraining
@@ -39,9 +39,6 @@ _CLEAN_UP_SECONDS = 20.0
 
 _INDEX_SECONDS = 600.0
 """The first index over a large collection takes its time."""
-
-BUNDLED_EXAMPLES = {"KMeans": str(PROJECT_ROOT / "examples" / "kmeans.py")}
-"""Benchmark algorithms that a submission may name without saying where their program is."""
 
 
 def lifespan_for(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[State]]:
@@ -91,7 +88,6 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     stack.push_async_callback(submissions.aclose)
     await submissions.resume()
     return {
-        "settings": settings,
         "mongo": mongo,
         "executions": executions,
         "predictor": predictor,
@@ -124,7 +120,7 @@ def _manifest_options(settings: Settings) -> ManifestOptions:
         callback_port=port,
         listener_jar=settings.submission.listener_jar,
         callback_timeout_seconds=settings.submission.callback_timeout_seconds,
-        examples=BUNDLED_EXAMPLES,
+        examples=bundled_examples(PROJECT_ROOT / "examples"),
     )
 
 

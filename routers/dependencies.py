@@ -4,7 +4,6 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request
 
-from common.configuration import Settings
 from common.executions import ExecutionRepository
 from common.mongo import Client
 from prediction.models import Models
@@ -14,10 +13,6 @@ from training.pretraining import Pretraining
 
 def _state(request: Request, name: str) -> Any:
     return getattr(request.state, name)
-
-
-def get_settings(request: Request) -> Settings:
-    return cast(Settings, _state(request, "settings"))
 
 
 def get_mongo(request: Request) -> Client:
@@ -40,7 +35,6 @@ def get_pretraining(request: Request) -> Pretraining:
     return cast(Pretraining, _state(request, "pretraining"))
 
 
-SettingsDep = Annotated[Settings, Depends(get_settings)]
 MongoDep = Annotated[Client, Depends(get_mongo)]
 ExecutionsDep = Annotated[ExecutionRepository, Depends(get_executions)]
 PredictorDep = Annotated[Predictor, Depends(get_predictor)]
