@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 JAR := listener/build/enel-listener.jar
+HADOOP := $(VENV)/hdfs/complete
 JAVA_SOURCES := $(shell find listener/src -name '*.java')
 # A bar that redraws itself fills logs; a line for each package shows enough.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off
@@ -15,7 +16,7 @@ help:  ## Show this list
 
 install: $(VENV)/.installed $(JAR)  ## Install what the service needs, and build the Spark plugin
 
-install-dev: $(VENV)/.installed-dev $(JAR)
+install-dev: $(VENV)/.installed-dev $(JAR) $(HADOOP)
 
 run: install  ## Start the service on its embedded defaults
 	$(BIN)/python main.py
@@ -55,6 +56,10 @@ $(VENV)/.installed: $(VENV)/bin/python requirements.txt constraints.txt
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(PIP_INSTALL) -r requirements-dev.txt -c constraints.txt
 	@touch $@
+
+# Where no Hadoop can be had it says so, and tests that need one are skipped.
+$(HADOOP): tests/hdfs_jars.py $(VENV)/.installed
+	@$(BIN)/python tests/hdfs_jars.py
 
 $(JAR): $(JAVA_SOURCES) listener/build.py $(VENV)/.installed
 	$(BIN)/python listener/build.py

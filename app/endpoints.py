@@ -1,24 +1,38 @@
 """Checks of configured endpoints: one that is set has to work, or the service does not start."""
 
 import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from common.artifacts import ArtifactStore, FolderStore
 from common.configuration import Settings
 from common.errors import StartError
+from common.hdfs import HdfsStore, HdfsUnavailable
+
+logger = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 5.0
 
 
-async def artifact_store(settings: Settings, data_dir: Path) -> ArtifactStore:
-    """Where models are kept. Raises StartError where HDFS_ENDPOINT is set but of no use."""
-    if settings.hdfs.hdfs_endpoint:
-        await _must_connect("HDFS_ENDPOINT", settings.hdfs.hdfs_endpoint)
-        raise StartError(
-            "HDFS_ENDPOINT: models are kept in a local folder for now; unset it (see the README)."
-        )
-    return FolderStore(data_dir / "models")
+@asynccontextmanager
+async def artifact_store(settings: Settings, data_dir: Path) -> AsyncIterator[ArtifactStore]:
+    """Where models are kept. Raises StartError where HDFS is configured but of no use."""
+    if not settings.hdfs.hdfs_endpoint:
+        yield FolderStore(data_dir / "models")
+        return
+    store = HdfsStore(settings.hdfs)
+    try:
+        try:
+            await store.check_writable()
+        except HdfsUnavailable as error:
+            raise StartError(f"{error.look_at}: {error}") from error
+        logger.info("Models are kept in HDFS, below %s", settings.hdfs.hdfs_output_dir)
+        yield store
+    finally:
+        await store.aclose()
 
 
 async def check_kubernetes(settings: Settings) -> None:

@@ -1,25 +1,83 @@
-"""Saved models as files: a small interface, and the store that keeps them in a local folder."""
+"""Saved models as files: what a store does, checksums, and the store in a local folder."""
 
 import asyncio
+import hashlib
 import os
 import re
 import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from common.errors import NotFound
+from pydantic import BaseModel
 
-_KEY = re.compile(r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}(/[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255})*$")
+from common.errors import NotFound, ServiceError, Unavailable
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}"
+_KEY = re.compile(rf"{_NAME}(/{_NAME})*")
+
+INCOMPLETE = ".incomplete."
+"""Prefix of the folder that an artifact is written to before it is renamed; no key begins with a dot."""
 
 
 class ArtifactNotFound(NotFound):
     title = "No such artifact"
 
 
+class ArtifactExists(ServiceError):
+    """Artifacts are written once."""
+
+    status, title = 409, "The artifact exists already"
+
+
+class ArtifactDamaged(ServiceError):
+    """Files differ from what was published."""
+
+    status, title = 500, "The artifact is damaged"
+
+
+class StoreUnavailable(Unavailable):
+    """The store does not answer, or cannot be written to now."""
+
+    title = "The model store is not available"
+
+
 class InvalidArtifactKey(ValueError):
     """A key is names separated by slashes; nothing that could leave the store."""
+
+
+class FileInfo(BaseModel):
+    """What a published file has to look like."""
+
+    size_bytes: int
+    sha256: str
+
+
+class ArtifactStore(Protocol):
+    """Artifacts are small sets of files (weights and their description), written once.
+
+    Every method raises InvalidArtifactKey for what is no key, and StoreUnavailable while the store
+    does not answer.
+    """
+
+    async def write(self, key: str, files: Mapping[str, bytes]) -> None:
+        """Store all files or none: written beside, read back and compared, then renamed.
+
+        Raises:
+            ArtifactExists: There is an artifact of that key.
+        """
+
+    async def read(self, key: str) -> dict[str, bytes]:
+        """All files of an artifact. Raises ArtifactNotFound."""
+
+    async def delete(self, key: str) -> None:
+        """Remove an artifact and what an interrupted `write` of it left; nothing there is no error."""
+
+    async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
+        """Keys one level below a prefix, sorted; also those of interrupted writes, if asked."""
+
+    async def check(self) -> None:
+        """Return if the store answers."""
 
 
 def check_key(key: str) -> str:
@@ -29,20 +87,39 @@ def check_key(key: str) -> str:
     return key
 
 
-class ArtifactStore(Protocol):
-    """Artifacts are small sets of files (weights and their description), written once."""
+def check_file_name(name: str) -> str:
+    """The name itself; an artifact has no folders inside. Raises InvalidArtifactKey."""
+    if not re.fullmatch(_NAME, name):
+        raise InvalidArtifactKey(f"{name!r} is not a name of a file")
+    return name
 
-    async def write(self, key: str, files: Mapping[str, bytes]) -> None:
-        """Store all files or none; an artifact of that key is replaced."""
 
-    async def read(self, key: str) -> dict[str, bytes]:
-        """All files of an artifact. Raises ArtifactNotFound."""
+def describe(files: Mapping[str, bytes]) -> dict[str, FileInfo]:
+    """Sizes and checksums."""
+    return {
+        name: FileInfo(size_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        for name, content in sorted(files.items())
+    }
 
-    async def delete(self, key: str) -> None:
-        """Remove an artifact; one that is not there is no error."""
 
-    async def keys(self, prefix: str) -> list[str]:
-        """Keys of the artifacts directly below a prefix, sorted."""
+def verify(key: str, files: Mapping[str, bytes], expected: Mapping[str, FileInfo]) -> None:
+    """Raises ArtifactDamaged, naming the first file that is not as published."""
+    for name in sorted(set(expected) | set(files)):
+        if name not in files:
+            raise ArtifactDamaged(f"{key}: {name} is missing.")
+        if name not in expected:
+            raise ArtifactDamaged(f"{key}: {name} was not published.")
+        size, content = expected[name].size_bytes, files[name]
+        if len(content) != size:
+            raise ArtifactDamaged(f"{key}: {name} has {len(content)} bytes, published were {size}.")
+        if hashlib.sha256(content).hexdigest() != expected[name].sha256:
+            raise ArtifactDamaged(f"{key}: the checksum of {name} is not that of the published file.")
+
+
+def incomplete_name(key: str) -> str:
+    """Where an artifact is before it is complete: beside its place, so that a rename moves it there."""
+    parent, _, name = key.rpartition("/")
+    return f"{parent}/{INCOMPLETE}{name}" if parent else f"{INCOMPLETE}{name}"
 
 
 class FolderStore:
@@ -52,44 +129,91 @@ class FolderStore:
         self._root = root
 
     async def write(self, key: str, files: Mapping[str, bytes]) -> None:
+        for name in files:
+            check_file_name(name)
         await asyncio.to_thread(self._write, check_key(key), dict(files))
 
     async def read(self, key: str) -> dict[str, bytes]:
         return await asyncio.to_thread(self._read, check_key(key))
 
     async def delete(self, key: str) -> None:
-        await asyncio.to_thread(shutil.rmtree, self._root / check_key(key), True)
+        await asyncio.to_thread(self._delete, check_key(key))
 
-    async def keys(self, prefix: str) -> list[str]:
-        return await asyncio.to_thread(self._keys, check_key(prefix))
+    async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
+        return await asyncio.to_thread(self._keys, check_key(prefix), incomplete)
+
+    async def check(self) -> None:
+        await asyncio.to_thread(self._check)
 
     def _write(self, key: str, files: dict[str, bytes]) -> None:
-        target = self._root / key
-        temporary = self._root / ".incoming" / uuid.uuid4().hex
-        temporary.mkdir(parents=True)
+        target, temporary = self._root / key, self._root / incomplete_name(key)
         try:
+            shutil.rmtree(temporary, ignore_errors=True)  # an interrupted write of the same key
+            temporary.mkdir(parents=True)
             for name, content in files.items():
-                with (temporary / check_key(name)).open("xb") as file:
+                with (temporary / name).open("xb") as file:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-            target.parent.mkdir(parents=True, exist_ok=True)
+            verify(key, _read_folder(temporary), describe(files))
             if target.exists():
-                target.rename(self._root / ".incoming" / f"{temporary.name}.replaced")
+                raise ArtifactExists(f"There is an artifact {key!r} already.")
             temporary.rename(target)
-        finally:
+            _sync_folder(target)
+            _sync_folder(target.parent)
+        except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
-            shutil.rmtree(self._root / ".incoming" / f"{temporary.name}.replaced", ignore_errors=True)
+            raise StoreUnavailable(f"The folder of models cannot be written to: {error.strerror}.") from error
+        except ServiceError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
 
     def _read(self, key: str) -> dict[str, bytes]:
-        folder = self._root / key
         try:
-            return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+            return _read_folder(self._root / key)
         except (FileNotFoundError, NotADirectoryError) as error:
+            if not self._root.is_dir():  # nothing can be said about what belongs there
+                raise StoreUnavailable("The folder of models is not there.") from error
             raise ArtifactNotFound(f"There is no artifact {key!r}.") from error
+        except OSError as error:
+            raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
 
-    def _keys(self, prefix: str) -> list[str]:
-        folder = self._root / prefix
-        if not folder.is_dir():
+    def _delete(self, key: str) -> None:
+        for path in (self._root / incomplete_name(key), self._root / key):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _keys(self, prefix: str, incomplete: bool) -> list[str]:
+        try:
+            names = [entry.name for entry in (self._root / prefix).iterdir() if entry.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(f"{prefix}/{entry.name}" for entry in folder.iterdir() if entry.is_dir())
+        except OSError as error:
+            raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
+        return keys_of(prefix, names, incomplete)
+
+    def _check(self) -> None:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"The folder of models cannot be used: {error.strerror}.") from error
+
+
+def keys_of(prefix: str, names: list[str], incomplete: bool) -> list[str]:
+    """Keys below a prefix from the names of the folders that lie there."""
+    wanted = {name for name in names if not name.startswith(".")}
+    if incomplete:
+        wanted |= {name.removeprefix(INCOMPLETE) for name in names if name.startswith(INCOMPLETE)}
+    return sorted(f"{prefix}/{name}" for name in wanted if _KEY.fullmatch(name))
+
+
+def _read_folder(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def _sync_folder(folder: Path) -> None:
+    """A rename survives a power cut only after this."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,9 +6,13 @@ the embedded default, a set one that cannot be reached stops the start. Secrets 
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import from_json
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from common.triggers import Cron, Every
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,11 +75,90 @@ class HdfsSettings(_Group):
     """Where models are kept."""
 
     hdfs_endpoint: str = ""
-    """WebHDFS address, such as http://namenode:9870; empty keeps models in a folder below
-    DATA_DIR. For now it is only checked, and then refused."""
+    """WebHDFS address, such as http://namenode:9870; several NameNodes are separated by `;`. Empty
+    keeps models in a folder below DATA_DIR."""
 
     hdfs_output_dir: str = "/enel_service"
     """Folder in HDFS below which models are written."""
+
+    hdfs_user: str = ""
+    """User to act as where HDFS trusts its clients; empty: the user that runs the service."""
+
+    hdfs_token: SecretStr = SecretStr("")
+    """Delegation token to authenticate with."""
+
+    hdfs_kerberos: bool = False
+    """Authenticate with the Kerberos ticket of the process; needs the package requests-kerberos."""
+
+    hdfs_tls_verify: bool = True
+    """Whether certificates of https addresses are checked; without that, anyone can pretend to be HDFS."""
+
+    hdfs_ca_file: str = ""
+    """File with the certificate authorities to trust instead of the public ones (PEM)."""
+
+    hdfs_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds to wait for a connection, and for each piece of an answer; then 503."""
+
+    @field_validator("hdfs_endpoint")
+    @classmethod
+    def _http_addresses(cls, value: str) -> str:
+        addresses = [_http_address(part.strip()) for part in value.split(";")] if value.strip() else []
+        return ";".join(dict.fromkeys(addresses))  # the client would never stop asking the same one twice
+
+    @field_validator("hdfs_output_dir")
+    @classmethod
+    def _absolute_folder(cls, value: str) -> str:
+        names = value.rstrip("/").split("/")[1:]
+        if not value.startswith("/"):
+            raise ValueError("a folder in HDFS is an absolute path, such as /enel_service")
+        if any(
+            name in ("", ".", "..") or not name.isprintable() or set(name) & set(":#%?;") for name in names
+        ):
+            raise ValueError("not a path of a folder in HDFS")
+        return "/" + "/".join(names)
+
+    @field_validator("hdfs_token")
+    @classmethod
+    def _token_says_who(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        token = value.get_secret_value().strip()
+        if token and info.data.get("hdfs_user"):
+            raise ValueError("a token says whose it is: unset HDFS_USER or HDFS_TOKEN")
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("not a delegation token")
+        return SecretStr(token)
+
+    @field_validator("hdfs_kerberos")
+    @classmethod
+    def _one_way_to_authenticate(cls, value: bool, info: ValidationInfo) -> bool:
+        token = info.data.get("hdfs_token")
+        if value and token is not None and token.get_secret_value():
+            raise ValueError("Kerberos and a token exclude each other: unset HDFS_KERBEROS or HDFS_TOKEN")
+        if value and info.data.get("hdfs_user"):
+            raise ValueError("a Kerberos ticket says whose it is: unset HDFS_USER or HDFS_KERBEROS")
+        return value
+
+    @field_validator("hdfs_ca_file")
+    @classmethod
+    def _used_to_verify(cls, value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get("hdfs_tls_verify", True):
+            raise ValueError("certificates are not checked at all: unset HDFS_CA_FILE or HDFS_TLS_VERIFY")
+        return value
+
+
+def _http_address(address: str) -> str:
+    """With its scheme and without a closing slash. Raises ValueError, which repeats nothing secret."""
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+        usable = bool(parts.hostname) and parts.port != 0 and address.isprintable() and " " not in address
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError("not an address; WebHDFS has one such as http://namenode:9870")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("WebHDFS is spoken over http or https, at an address such as http://namenode:9870")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ValueError("an address is scheme, host and port; HDFS_USER or HDFS_TOKEN say who asks")
+    return parts.geturl().rstrip("/")
 
 
 class KubernetesSettings(_Group):
@@ -142,6 +225,60 @@ class TrainingSettings(_Group):
     training_heartbeat_seconds: Annotated[float, Field(gt=0)] = 2.0
     """Seconds between heartbeats of a training; after five missed ones it counts as dead."""
 
+    training_interval: str = ""
+    """Train every algorithm anew that often, such as `24h` or `7d` (a number alone is seconds), where
+    there was something new to learn from; empty: only by request."""
+
+    training_schedules: Annotated[dict[str, str], NoDecode] = {}
+    """Cron expressions by algorithm, in place of the interval, as JSON: `{"KMeans": "0 3 * * *"}`."""
+
+    training_time_zone: str = "UTC"
+    """Time zone of the cron expressions, such as `Europe/Berlin`."""
+
+    promotion_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share by which a new model version's error may exceed the present one's for it to serve."""
+
+    @property
+    def interval(self) -> Every | None:
+        return Every.parse(self.training_interval) if self.training_interval else None
+
+    @property
+    def cron_schedules(self) -> dict[str, Cron]:
+        """By algorithm."""
+        return {
+            algorithm: Cron.parse(expression, self.training_time_zone)
+            for algorithm, expression in self.training_schedules.items()
+        }
+
+    @field_validator("training_interval")
+    @classmethod
+    def _interval(cls, value: str) -> str:
+        if value:
+            Every.parse(value)
+        return value
+
+    @field_validator("training_schedules", mode="before")
+    @classmethod
+    def _json(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return from_json(value)
+        except ValueError as error:
+            raise ValueError('not JSON, such as {"KMeans": "0 3 * * *"}') from error
+
+    @field_validator("training_schedules")
+    @classmethod
+    def _cron_expressions(cls, value: dict[str, str]) -> dict[str, str]:
+        for expression in value.values():
+            Cron.parse(expression)
+        return value
+
+    @field_validator("training_time_zone")
+    @classmethod
+    def _time_zone(cls, value: str) -> str:
+        return Cron.parse("0 0 * * *", value).time_zone
+
 
 class PredictionSettings(_Group):
     """Online recommendations."""
@@ -153,7 +290,10 @@ class PredictionSettings(_Group):
     """Seconds for fine-tuning and forecasting; then the worker is replaced, and nothing recommended."""
 
     prediction_cache_entries: Annotated[int, Field(ge=1)] = 32
-    """Models kept in memory."""
+    """Model versions kept in memory."""
+
+    prediction_cache_bytes: Annotated[int, Field(ge=1)] = 512 * 1024 * 1024
+    """Bytes of model versions kept in memory; a version that is larger alone is read every time."""
 
     target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
     """Chance of meeting the runtime target that a scale-out must have to be chosen."""

@@ -1,0 +1,385 @@
+"""Models in HDFS, over WebHDFS.
+
+A delegation token travels in the query of every address, and the HTTP libraries put whole addresses
+into their exceptions and log messages. Therefore no text of theirs is repeated here, no exception of
+theirs stays behind an error as its cause or context, and their loggers are held back.
+"""
+
+import asyncio
+import getpass
+import logging
+import ssl
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import quote, urlsplit
+
+import requests
+import urllib3
+from hdfs import Client, HdfsError
+
+from common.artifacts import (
+    ArtifactDamaged,
+    ArtifactExists,
+    ArtifactNotFound,
+    StoreUnavailable,
+    check_file_name,
+    check_key,
+    describe,
+    incomplete_name,
+    keys_of,
+    verify,
+)
+from common.configuration import HdfsSettings
+from common.errors import StartError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_WORKERS = 4
+"""Operations at once. Threads of the store's own: during an outage all of them wait for timeouts."""
+
+_LOGGERS = ("hdfs", "urllib3", "requests", "requests_kerberos", "spnego")
+"""They log addresses, some of them as warnings; what fails reaches us as an exception anyway."""
+
+_TRY_ANOTHER_NAMENODE = ("StandbyException", "RetriableException")
+
+_REFUSED = ("AccessControlException", "AuthorizationException", "SecurityException")
+_UNKNOWN_CALLER = ("AuthenticationException", "InvalidToken")
+
+_UNEXPECTED_ANSWER = (AttributeError, LookupError, TypeError, ValueError)
+"""HdfsCLI takes answers apart without looking at them first; requests' JSON errors are ValueErrors."""
+
+_REASONS = {
+    "SafeModeException": "HDFS is in safe mode: it can be read, but not written to",
+    "StandbyException": "no NameNode of HDFS is active",
+    "RetriableException": "the NameNode is still starting",
+    "NSQuotaExceededException": "the quota of files is used up",
+    "DSQuotaExceededException": "the quota of space is used up",
+    "QuotaByStorageTypeExceededException": "the quota of space is used up",
+}
+
+
+class HdfsUnavailable(StoreUnavailable):
+    """HDFS cannot be used now. `look_at` names the settings to look at if that was never different."""
+
+    def __init__(self, detail: str, look_at: str = "HDFS_ENDPOINT") -> None:
+        super().__init__(f"{detail}.")
+        self.look_at = look_at
+
+
+class HdfsStore:
+    """Artifacts as folders below HDFS_OUTPUT_DIR.
+
+    Proxies and certificates that the environment names for other programs are not used: what counts
+    are the settings.
+
+    Raises:
+        StartError: The settings contradict the machine: an unreadable file, a missing package.
+    """
+
+    def __init__(self, settings: HdfsSettings) -> None:
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        self._root = settings.hdfs_output_dir.rstrip("/")
+        session, self._caller, self._caller_setting = _session(settings)
+        self._token = settings.hdfs_token.get_secret_value()
+        self._timeout_seconds = settings.hdfs_timeout_seconds
+        self._client = _WebHdfs(settings.hdfs_endpoint, session=session, timeout=(self._timeout_seconds,) * 2)
+        self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="hdfs")
+
+    async def aclose(self) -> None:
+        """Let what is running end with its present request, and close the connections."""
+        self._client.is_closed = True
+        await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)
+        self._client.close()
+
+    async def write(self, key: str, files: Mapping[str, bytes]) -> None:
+        for name in files:
+            check_file_name(name)
+        await self._run(self._write, check_key(key), dict(files))
+
+    async def read(self, key: str) -> dict[str, bytes]:
+        return await self._run(self._read, check_key(key))
+
+    async def delete(self, key: str) -> None:
+        await self._run(self._delete, check_key(key))
+
+    async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
+        return await self._run(self._keys, check_key(prefix), incomplete)
+
+    async def check(self) -> None:
+        await self._run(self._check)
+
+    async def check_writable(self) -> None:
+        """Return if a file can be written and read; that needs the DataNodes too."""
+        await self._run(self._check_writable)
+
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
+        if self._client.is_closed:
+            raise HdfsUnavailable("The service is stopping")
+        call = partial(self._translated, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+    def _translated(self, work: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return work(*arguments)
+        except (HdfsError, urllib3.exceptions.HTTPError, OSError, *_UNEXPECTED_ANSWER) as error:
+            failure = self._failure(error)
+        raise failure  # out here: inside, the error with its addresses would be the context
+
+    def _write(self, key: str, files: dict[str, bytes]) -> None:
+        target, temporary = self._path(key), self._path(incomplete_name(key))
+        if _unless_missing(self._client.status, target) is not None:
+            raise ArtifactExists(f"There is an artifact {key!r} already.")
+        self._client.delete(temporary, recursive=True)  # an interrupted write of the same key
+        try:
+            self._client.makedirs(temporary)
+            for name, content in files.items():
+                self._client.write(f"{temporary}/{name}", data=content)
+            self._must_be_complete(temporary, files)
+            verify(key, self._read_folder(temporary), describe(files))
+            self._publish(key, files)
+        except requests.Timeout:
+            # One more request would mean one more timeout. What is left there is no artifact, and is
+            # removed by the next write of this key or by its deletion.
+            raise
+        except Exception:
+            with suppress(Exception):
+                self._client.delete(temporary, recursive=True)
+            raise
+
+    def _must_be_complete(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """DataNodes report success for the beginning of a file when its quota ends with a block."""
+        for name, status in self._list(folder).items():
+            kept, sent = status["length"], len(files.get(name, b""))
+            if kept < sent:
+                raise HdfsUnavailable(
+                    f"HDFS kept {kept} of {sent} bytes of {name}: its space or a quota must be used up"
+                )
+
+    def _publish(self, key: str, files: Mapping[str, bytes]) -> None:
+        target, temporary = self._path(key), self._path(incomplete_name(key))
+        refusal: HdfsError | None = None
+        try:
+            self._client.rename_once(temporary, target)
+        except HdfsError as error:
+            refusal = error
+        if refusal is not None and refusal.exception == "FileAlreadyExistsException":
+            raise ArtifactExists(f"There is an artifact {key!r} already.")
+        # Looked at also after a refusal: with two NameNodes, the first may have renamed it before its
+        # answer was lost, and the second then finds nothing to rename.
+        sizes = {name: status["length"] for name, status in self._list(target).items()}
+        if sizes == {name: len(content) for name, content in files.items()}:
+            return
+        if refusal is not None:
+            raise refusal
+        # A gateway that does not know the option has moved it into a folder that was there.
+        stray = f"{target}/{temporary.rpartition('/')[2]}"
+        if self._client.delete(stray, recursive=True):
+            raise ArtifactExists(f"There is an artifact {key!r} already.")
+        raise ArtifactDamaged(f"{key}: the files are not in their place after the last step of writing them.")
+
+    def _read(self, key: str) -> dict[str, bytes]:
+        files = _unless_missing(self._read_folder, self._path(key))
+        if files is None:
+            raise ArtifactNotFound(f"There is no artifact {key!r}.")
+        return files
+
+    def _delete(self, key: str) -> None:
+        for path in (self._path(incomplete_name(key)), self._path(key)):
+            self._client.delete(path, recursive=True)
+
+    def _keys(self, prefix: str, incomplete: bool) -> list[str]:
+        names = [name for name, status in self._list(self._path(prefix)).items() if _is_folder(status)]
+        return keys_of(prefix, names, incomplete)
+
+    def _check(self) -> None:
+        self._client.makedirs(self._root or "/")
+
+    def _check_writable(self) -> None:
+        self._check()
+        path, content = self._path(f".check-{uuid.uuid4().hex}"), b"Can this be written and read?"
+        try:
+            self._client.write(path, data=content)
+            if self._client.content_of(path, len(content)) != content:
+                raise HdfsUnavailable("HDFS returns something else than was written")
+        finally:
+            with suppress(Exception):
+                self._client.delete(path)
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}"
+
+    def _list(self, folder: str) -> dict[str, dict[str, Any]]:
+        return dict(_unless_missing(self._client.list, folder, status=True) or ())
+
+    def _read_folder(self, folder: str) -> dict[str, bytes]:
+        return {
+            name: self._client.content_of(f"{folder}/{name}", status["length"])
+            for name, status in sorted(self._client.list(folder, status=True))
+            if not _is_folder(status)
+        }
+
+    def _failure(self, error: Exception) -> HdfsUnavailable:
+        """What a failure means, in words of our own."""
+        if isinstance(error, HdfsError):
+            return self._refusal(error)
+        where = _where(error)
+        if isinstance(error, requests.exceptions.SSLError):
+            return HdfsUnavailable(
+                f"HDFS{where}: no TLS connection, or its certificate is not trusted",
+                "HDFS_CA_FILE and HDFS_TLS_VERIFY",
+            )
+        if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+            return HdfsUnavailable(f"HDFS{where} does not answer within {self._timeout_seconds:g} s")
+        inner = error.args[0] if isinstance(error, requests.ConnectionError) and error.args else error
+        if isinstance(inner, requests.exceptions.ChunkedEncodingError | urllib3.exceptions.ProtocolError):
+            return HdfsUnavailable(f"HDFS{where} broke off the connection")
+        if isinstance(error, _UNEXPECTED_ANSWER):
+            return HdfsUnavailable(f"What answers is not WebHDFS ({type(error).__name__})")
+        return HdfsUnavailable(f"HDFS{where} cannot be reached ({type(error).__name__})")
+
+    def _refusal(self, error: HdfsError) -> HdfsUnavailable:
+        name, said = error.exception or "", self._first_line(error)
+        if name in _REFUSED:
+            return HdfsUnavailable(
+                f"HDFS gives {self._caller} no permission below {self._root or '/'}: {said}",
+                f"HDFS_OUTPUT_DIR and {self._caller_setting}",
+            )
+        if name in _UNKNOWN_CALLER:
+            return HdfsUnavailable(
+                f"HDFS gives no permission to {self._caller}, whom it cannot authenticate: {said}",
+                self._caller_setting,
+            )
+        if name in _REASONS:
+            return HdfsUnavailable(f"HDFS cannot be used: {_REASONS[name]}")
+        if "replicated to 0 nodes" in said or "Failed to find datanode" in said:
+            return HdfsUnavailable("HDFS cannot be used: no DataNode is alive that has space")
+        return HdfsUnavailable(f"HDFS refuses: {name or 'error'}: {said}")
+
+    def _first_line(self, error: HdfsError) -> str:
+        line = str(error).strip().partition("\n")[0]
+        if self._token:  # lest somebody repeat the address that was asked for
+            line = line.replace(self._token, "…").replace(quote(self._token, safe=""), "…")
+        return line[:300].rstrip(".") or "no reason given"
+
+
+class _WebHdfs(Client):  # type: ignore[misc]
+    """HdfsCLI's client, with errors that say what was refused, and a rename that replaces nothing."""
+
+    is_closed = False
+
+    def close(self) -> None:
+        self._session.close()
+
+    def rename_once(self, source: str, target: str) -> None:
+        """Move a folder; HdfsError where there is something at `target`, into which it would be moved."""
+        # The only variant with options is atomic. HttpFS ignores the option, and answers as without.
+        answer = self._rename(source, destination=target, renameoptions="NONE")
+        if answer.content and not answer.json()["boolean"]:
+            raise HdfsError("the rename was refused", exception="IOException")
+
+    def content_of(self, path: str, size_bytes: int) -> bytes:
+        """A whole file, or HdfsUnavailable."""
+        with self.read(path) as reader:
+            content = bytes(reader.read())
+        if len(content) != size_bytes:
+            raise HdfsUnavailable(f"HDFS sent {len(content)} of {size_bytes} bytes of {path}")
+        return content
+
+    def _request(self, method: str, url: str, **options: Any) -> requests.Response:
+        if self.is_closed:
+            raise HdfsUnavailable("The service is stopping")
+        response: requests.Response = super()._request(method, url, **options)
+        if response.status_code < 400:
+            return response
+        name, message = _remote_exception(response)
+        if name in _TRY_ANOTHER_NAMENODE:
+            return response  # HdfsCLI does
+        if response.status_code == 401 or (not name and response.status_code == 403):
+            raise HdfsError(message, exception="AuthenticationException")
+        if not name and response.status_code >= 500:
+            raise requests.ConnectionError(request=response.request)  # a gateway, or a dying server
+        raise HdfsError(message, exception=name)
+
+
+def _session(settings: HdfsSettings) -> tuple[requests.Session, str, str]:
+    """A session that authenticates, who that is in words, and the settings that decide it."""
+    session = requests.Session()
+    session.trust_env = False
+    session.headers["Accept-Encoding"] = "identity"  # sizes are compared
+    session.verify = _verification(settings)
+    if settings.hdfs_kerberos:
+        try:
+            from hdfs.ext.kerberos import KerberosClient
+        except ImportError as error:
+            raise StartError(
+                "HDFS_KERBEROS needs a package that is not installed: pip install requests-kerberos."
+            ) from error
+        KerberosClient(settings.hdfs_endpoint, session=session)  # gives the session its authentication
+        return session, "the owner of the Kerberos ticket", "HDFS_KERBEROS"
+    if token := settings.hdfs_token.get_secret_value():
+        session.params = {"delegation": token}
+        return session, "the owner of the token", "HDFS_TOKEN"
+    try:
+        user = settings.hdfs_user or getpass.getuser()
+    except (KeyError, OSError) as error:
+        raise StartError("HDFS_USER: this process's user has no name; set the user to act as.") from error
+    session.params = {"user.name": user}
+    return session, f"user {user!r}", "HDFS_USER"
+
+
+def _verification(settings: HdfsSettings) -> bool | str:
+    if not settings.hdfs_tls_verify:
+        if "https:" in settings.hdfs_endpoint:
+            logger.warning("HDFS_TLS_VERIFY is off: certificates of HDFS are not checked.")
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # said once is enough
+        return False
+    if not settings.hdfs_ca_file:
+        return True
+    try:
+        ssl.create_default_context(cafile=settings.hdfs_ca_file)
+    except OSError as error:  # also what the ssl module raises
+        reason = "it holds no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+        raise StartError(f"HDFS_CA_FILE: {settings.hdfs_ca_file} cannot be used: {reason}.") from error
+    return settings.hdfs_ca_file
+
+
+def _unless_missing(work: Callable[..., T], *arguments: Any, **options: Any) -> T | None:
+    """What `work` returns; None where it found nothing there, or a file in place of a folder."""
+    try:
+        return work(*arguments, **options)
+    except HdfsError as error:
+        missing = error.exception in ("FileNotFoundException", "ParentNotDirectoryException")
+        if not missing and "is not a directory" not in str(error):
+            raise
+    return None
+
+
+def _is_folder(status: Mapping[str, Any]) -> bool:
+    return bool(status["type"] == "DIRECTORY")
+
+
+def _remote_exception(response: requests.Response) -> tuple[str, str]:
+    """Class and message of Hadoop's own error; no class where something else has answered."""
+    try:
+        remote = response.json()["RemoteException"]
+        return str(remote["exception"]), str(remote["message"])
+    except (ValueError, KeyError, TypeError):
+        return "", f"status {response.status_code}"
+
+
+def _where(error: Exception) -> str:
+    """Host and port of the request that failed; never more of its address."""
+    request = error.request if isinstance(error, requests.RequestException) else None
+    if request is None or not request.url:
+        return ""
+    with suppress(ValueError):
+        parts = urlsplit(str(request.url))
+        return f" at {parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+    return ""
