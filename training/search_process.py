@@ -6,20 +6,14 @@ terminated. Ray's processes end with this one.
 """
 
 import json
-import os
-import signal
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
+from training.child import Emit, run_child
 from training.features import EmptyHistory, usable
 from training.history import RunRecord, history_from_json
 from training.onlinepredictor_config import SearchConfig
-
-Emit = Callable[[dict[str, Any]], None]
 
 SETTINGS = ("trials", "max_epochs", "max_concurrent", "seed")
 """Of `SearchConfig`, that a request may set."""
@@ -77,36 +71,5 @@ def run(folder: Path, emit: Emit) -> None:
     )
 
 
-def _private_stdout() -> Emit:
-    """Keep stdout for events: whatever else prints, in Python or below, goes to stderr."""
-    stream = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
-
-    def emit(event: dict[str, Any]) -> None:
-        stream.write(json.dumps(event) + "\n")
-        stream.flush()
-
-    return emit
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
-    raise SystemExit(128 + signum)
-
-
-def main(arguments: list[str]) -> int:
-    emit = _private_stdout()
-    signal.signal(signal.SIGTERM, _terminate)
-    if len(arguments) != 1:
-        emit({"event": "error", "message": "expected one argument: the folder of the request"})
-        return 1
-    try:
-        run(Path(arguments[0]), emit)
-    except Exception as error:  # the parent must hear about every failure
-        emit({"event": "error", "message": f"{type(error).__name__}: {error}"})
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_child(sys.argv[1:], run))

@@ -1,0 +1,52 @@
+"""What the child processes of trainings have in common, on the side of the service."""
+
+import asyncio
+import json
+import logging
+import os
+import shutil
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+
+async def read_events(stream: asyncio.StreamReader, add: Callable[[dict[str, Any]], None]) -> None:
+    """Hand on the child's events until it closes its output; lines that are none are skipped."""
+    recent: deque[str] = deque(maxlen=5)
+    while line := await stream.readline():
+        text = line.decode(errors="replace").rstrip()
+        try:
+            add(json.loads(text))
+        except (ValueError, KeyError, AttributeError, TypeError):
+            recent.append(text)  # a library printed to standard output
+    if recent:
+        logger.debug("Output of a training that is no event: %s", list(recent))
+
+
+def child_environment() -> dict[str, str]:
+    """The child's environment: ours without the secrets, which it has no use for."""
+    hidden = ("MONGODB_", "KUBERNETES_", "HDFS_", "KUBECONFIG")
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(hidden)}
+
+
+def write_request(folder: Path, request: dict[str, Any]) -> None:
+    """Start a folder anew with this request in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / "request.json").write_text(json.dumps(request, allow_nan=False))
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by name."""
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
+
+
+def tail(path: Path, characters: int = 1500) -> str:
+    """The end of a log; empty where there is none."""
+    try:
+        return path.read_text(errors="replace")[-characters:].strip()
+    except OSError:
+        return ""
