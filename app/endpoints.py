@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from common.artifacts import ArtifactStore, FolderStore
+from common.artifacts import ArtifactStore, FolderStore, StoreUnavailable, identify
 from common.configuration import Settings
 from common.errors import StartError
 from common.hdfs import HdfsStore, HdfsUnavailable
@@ -21,14 +21,21 @@ _CONNECT_SECONDS = 5.0
 async def artifact_store(settings: Settings, data_dir: Path) -> AsyncIterator[ArtifactStore]:
     """Where models are kept. Raises StartError where HDFS is configured but of no use."""
     if not settings.hdfs.hdfs_endpoint:
-        yield FolderStore(data_dir / "models")
+        folder = FolderStore(data_dir / "models")
+        try:
+            await identify(folder)
+        except StoreUnavailable as error:
+            raise StartError(f"DATA_DIR: {error}") from error
+        yield folder
         return
     store = HdfsStore(settings.hdfs)
     try:
         try:
             await store.check_writable()
-        except HdfsUnavailable as error:
-            raise StartError(f"{error.look_at}: {error}") from error
+            await identify(store)
+        except StoreUnavailable as error:
+            look_at = error.look_at if isinstance(error, HdfsUnavailable) else "HDFS_ENDPOINT"
+            raise StartError(f"{look_at}: {error}") from error
         logger.info("Models are kept in HDFS, below %s", settings.hdfs.hdfs_output_dir)
         yield store
     finally:

@@ -8,7 +8,7 @@ from app import problems
 from app.lifespan import lifespan_for
 from app.middleware import LimitBody, NormalizePath
 from common.configuration import Settings
-from routers import health, prediction, submission, training
+from routers import health, models, prediction, submission, training
 
 VERSION = "0.1.0"
 
@@ -25,7 +25,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
     app.add_middleware(NormalizePath)
-    for module in (submission, prediction, training, health):
+    for module in (submission, prediction, training, models, health):
         app.include_router(module.router)
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app

@@ -3,31 +3,40 @@
 import asyncio
 import fcntl
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pymongo
 from fastapi import FastAPI
 
+from app.chores import run_chores
 from app.endpoints import artifact_store, check_kubernetes
 from common.configuration import PROJECT_ROOT, Settings
 from common.errors import StartError
 from common.executions import ExecutionRepository
 from common.mongo import mongo_client
+from common.registered_models import read_version
+from common.registry import ModelRegistry
 from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
 from prediction.model_cache import ModelCache
-from prediction.models import Models
+from prediction.models import ONLINE_PREDICTOR, Models
 from prediction.predictor import Predictor
 from prediction.worker import WorkerPool
 from submission.local_spark import LocalSparkRunner
 from submission.manifest import ManifestOptions, bundled_examples
 from submission.service import SubmissionService
+from training.garbage import collect_garbage
+from training.gate import PromotionGate
 from training.onlinepredictor_config import SearchConfig
 from training.pretraining import Pretraining
+from training.publishing import Outbox, Publisher
 from training.runs import TrainingRunRepository
+from training.schedules import PeriodicTrainings
 from training.supervisor import TrainingSupervisor
 
 logger = logging.getLogger(__name__)
@@ -55,31 +64,62 @@ def lifespan_for(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
 async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     data_dir = await asyncio.to_thread(_open_data_dir, settings.server.data_dir, stack)
     await check_kubernetes(settings)
-    artifacts = await artifact_store(settings, data_dir)
+    artifacts = await stack.enter_async_context(artifact_store(settings, data_dir))
     mongo = await stack.enter_async_context(mongo_client(settings.mongo, data_dir))
     executions = ExecutionRepository(mongo, settings.mongo.mongodb_database)
     training_runs = TrainingRunRepository(mongo, settings.mongo.mongodb_database)
+    registry = ModelRegistry(mongo, settings.mongo.mongodb_database)
     with pymongo.timeout(_INDEX_SECONDS):
         await executions.create_indexes()
         await training_runs.create_indexes()
+        await registry.create_indexes()
 
     pool = WorkerPool(settings.prediction.prediction_workers, settings.prediction.prediction_timeout_seconds)
     stack.push_async_callback(pool.close)
     pool.warm_up()
-    models = Models(training_runs, ModelCache(artifacts, settings.prediction.prediction_cache_entries), pool)
+    cache = ModelCache(
+        partial(read_version, artifacts),
+        entries=settings.prediction.prediction_cache_entries,
+        size_bytes=settings.prediction.prediction_cache_bytes,
+    )
+    models = Models(registry, artifacts, cache, pool)
     forecaster = Forecaster(executions, models, pool)
     predictor = Predictor(executions, forecaster, settings.prediction)
 
-    supervisor = TrainingSupervisor(training_runs, executions, artifacts, settings.training, data_dir)
+    tolerance = settings.training.promotion_tolerance
+    gate = PromotionGate(registry, artifacts, executions, data_dir / "training", tolerance)
+    heartbeat_seconds = settings.training.training_heartbeat_seconds
+    publisher = Publisher(training_runs, registry, artifacts, gate, Outbox(data_dir), heartbeat_seconds)
+    supervisor = TrainingSupervisor(
+        training_runs, executions, registry, publisher, settings.training, data_dir
+    )
+    await publisher.claim()
     await supervisor.recover_dead()
-    stack.push_async_callback(_cancel, asyncio.create_task(supervisor.run_forever(), name="trainings"))
+    for name, forever in (("publishing", publisher.run_forever()), ("trainings", supervisor.run_forever())):
+        stack.push_async_callback(_cancel, asyncio.create_task(forever, name=name))
     trials = settings.training.training_trials or SearchConfig().trials
     pretraining = Pretraining(training_runs, executions, supervisor, trials)
+
+    periodic_trainings = PeriodicTrainings(
+        mongo,
+        settings.mongo.mongodb_database,
+        training_runs,
+        executions,
+        registry,
+        every_algorithm=settings.training.interval,
+        by_algorithm=settings.training.cron_schedules,
+        kind=ONLINE_PREDICTOR,
+        trials=trials,
+        history_runs=settings.training.training_max_history_runs,
+    )
+    collect = partial(collect_garbage, artifacts, training_runs, registry)
+    stack.enter_context(run_chores(periodic_trainings, collect, heartbeat_seconds))
 
     chooser = InitialScaleOutChooser(forecaster, settings.prediction)
     runner = LocalSparkRunner(
         data_dir / "spark",
         executions.record_state,
+        name=f"local/{_instance(data_dir)}" if settings.mongo.mongodb_endpoint else "local",
         cores=settings.submission.local_spark_cores,
         memory=settings.submission.local_spark_memory,
         max_applications=settings.submission.local_spark_max_applications,
@@ -93,6 +133,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         "predictor": predictor,
         "models": models,
         "pretraining": pretraining,
+        "periodic_trainings": periodic_trainings,
         "submissions": submissions,
     }
 
@@ -111,6 +152,14 @@ def _open_data_dir(folder: Path, stack: AsyncExitStack) -> Path:
     except OSError as error:
         raise StartError(f"DATA_DIR: {folder} cannot be used: {error.strerror}.") from error
     return folder
+
+
+def _instance(data_dir: Path) -> str:
+    """What tells this folder's service from others on the same MongoDB, also after a restart."""
+    path = data_dir / "instance"
+    if not path.exists() or not path.read_text():
+        path.write_text(secrets.token_hex(4))
+    return path.read_text()
 
 
 def _manifest_options(settings: Settings) -> ManifestOptions:

@@ -79,7 +79,7 @@ def _printable(value: object) -> str:
 
 async def _render_service_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
-    return problem(error.status, error.title, str(error), error.headers)
+    return problem(error.status, error.title, str(error), error.headers, **error.members)
 
 
 async def _render_request_validation(_: Request, error: Exception) -> JSONResponse:

@@ -1,10 +1,13 @@
 """Saved models as files: what a store does, checksums, and the store in a local folder."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
+import random
 import re
 import shutil
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +18,13 @@ from common.errors import NotFound, ServiceError, Unavailable
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}"
 _KEY = re.compile(rf"{_NAME}(/{_NAME})*")
+
+_IDENTITY = "store"
+"""Key of the artifact that tells one store from another."""
+
+_IDENTITY_CHARACTERS = 32
+
+_IDENTIFY_ATTEMPTS = 8
 
 INCOMPLETE = ".incomplete."
 """Prefix of the folder that an artifact is written to before it is renamed; no key begins with a dot."""
@@ -60,6 +70,9 @@ class ArtifactStore(Protocol):
     does not answer.
     """
 
+    identity: str
+    """Which store it is, the same for all who use it; empty until `identify` has asked."""
+
     async def write(self, key: str, files: Mapping[str, bytes]) -> None:
         """Store all files or none: written beside, read back and compared, then renamed.
 
@@ -77,7 +90,7 @@ class ArtifactStore(Protocol):
         """Keys one level below a prefix, sorted; also those of interrupted writes, if asked."""
 
     async def check(self) -> None:
-        """Return if the store answers."""
+        """Return if the store answers and has, or can be given, its folder."""
 
 
 def check_key(key: str) -> str:
@@ -122,11 +135,36 @@ def incomplete_name(key: str) -> str:
     return f"{parent}/{INCOMPLETE}{name}" if parent else f"{INCOMPLETE}{name}"
 
 
+async def identify(store: ArtifactStore) -> None:
+    """Learn, or decide, a store's identity, which lies in the store itself.
+
+    Without one, somebody else's empty folder would look like a store that has lost its artifacts.
+
+    Raises:
+        StoreUnavailable: It can neither be read nor written.
+    """
+    await store.check()
+    for attempt in range(_IDENTIFY_ATTEMPTS):
+        # Two services that start at once may both write, and hinder each other: who is late looks again.
+        await asyncio.sleep(attempt * random.random() / 2)
+        with contextlib.suppress(ArtifactExists, ArtifactDamaged, StoreUnavailable):
+            try:
+                identity = (await store.read(_IDENTITY)).get("identity", b"").decode(errors="replace")
+            except ArtifactNotFound:
+                await store.write(_IDENTITY, {"identity": uuid.uuid4().hex.encode()})
+                continue
+            if len(identity) == _IDENTITY_CHARACTERS:
+                store.identity = identity
+                return
+    raise StoreUnavailable("The model store cannot be told from others: it forgets what is written.")
+
+
 class FolderStore:
     """Artifacts as folders below `root`."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.identity = ""
 
     async def write(self, key: str, files: Mapping[str, bytes]) -> None:
         for name in files:

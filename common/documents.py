@@ -69,7 +69,7 @@ class ApplicationExecution(Document, ApplicationSpecs):
     state_reason: str = ""
     state_changes: list[StateChange] = Field(default_factory=list)
     runner: str = ""
-    """`local` or `kubernetes`."""
+    """`local`, with the service's name where several share a MongoDB, or `kubernetes`."""
     manifests: list[dict[str, Any]] = Field(default_factory=list)
     initial_scale_out: int | None = None
     """Executors that the application was submitted with."""
@@ -168,6 +168,8 @@ class ScalingDecision(Document):
     current_scale_out: int
     target_seconds: float
     model_key: str | None = None
+    """Id of the model version that made the forecast, such as `spark.KMeans.onlinepredictor/3`; or
+    `ernest`."""
     candidates: list[CandidateForecast] = Field(default_factory=list)
     chosen_scale_out: int | None = None
     reason: str

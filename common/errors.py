@@ -1,6 +1,7 @@
 """Errors with an HTTP status; `app.problems` renders them as RFC 9457 problem details."""
 
 from collections.abc import Mapping
+from typing import Any
 
 
 class ServiceError(Exception):
@@ -16,6 +17,8 @@ class ServiceError(Exception):
     def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.headers = dict(headers or {})
+        self.members: dict[str, Any] = {}
+        """Further members of the problem, for programs."""
 
 
 class InvalidRequest(ServiceError):

@@ -1,6 +1,6 @@
 """Application executions and their jobs in MongoDB: the queries of this domain, all of them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +9,6 @@ import pymongo
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import DuplicateKeyError
-from pymongo.read_concern import ReadConcern
-from pymongo.write_concern import WriteConcern
 
 from common.documents import (
     ApplicationExecution,
@@ -23,18 +20,13 @@ from common.documents import (
 )
 from common.errors import ApplicationExecutionNotFound, PayloadTooLarge
 from common.events import ApplicationStarted, JobEnded, merge_job
-
-DURABLE = WriteConcern(w="majority", j=True)
-"""What is acknowledged is in a majority's journal: it survives a kill right after the answer."""
+from common.transactions import DURABLE, in_transaction
 
 _JOB_BYTES = 15 * 1024 * 1024
 """MongoDB's limit is 16 MiB for a document, and there is an envelope around it."""
 
 _STAGES_THAT_ALWAYS_FIT = 250
 """Their texts and parents at their longest included."""
-
-_TRANSACTION_SECONDS = 10.0
-"""For clients without a `timeoutMS`."""
 
 _HISTORY_SECONDS = 60.0
 """Reading many runs takes longer than other operations."""
@@ -180,24 +172,7 @@ class ExecutionRepository:
             assert stored is not None, "read a moment ago in the same transaction"
             return ApplicationExecution.from_mongo(stored)
 
-        # A transaction is tried again for two minutes where its time as a whole is not limited.
-        with pymongo.timeout(self._client.options.timeout or _TRANSACTION_SECONDS):
-            return await self._in_transaction(store)
-
-    async def _in_transaction(
-        self, store: Callable[[AsyncClientSession], Awaitable[ApplicationExecution]]
-    ) -> ApplicationExecution:
-        async with self._client.start_session() as session:
-            for attempt in range(5):
-                try:
-                    return await session.with_transaction(
-                        store, read_concern=ReadConcern("snapshot"), write_concern=DURABLE
-                    )
-                except DuplicateKeyError:
-                    # The same job's first event arrived twice at once; the other one inserted it.
-                    if attempt == 4:
-                        raise
-            raise AssertionError("the loop above returns or raises")
+        return await in_transaction(self._client, store)
 
     async def _store_start(
         self, execution: ApplicationExecution, event: ApplicationStarted, session: AsyncClientSession
@@ -285,16 +260,24 @@ class ExecutionRepository:
     async def _finished_runs(
         self, system_name: str, algorithm_name: str, limit: int
     ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
-        query: Json = {
-            "global_specs.system_name": system_name,
-            "global_specs.algorithm_name": algorithm_name,
-            "state": {"$in": [ApplicationState.COMPLETED.value, ApplicationState.NEW.value, None]},
-            "last_job_id": {"$ne": None},
-            "start_time": {"$ne": None},
-        }
+        query = _history_query(system_name, algorithm_name)
         cursor = self._applications.find(query, {"manifests": 0}).sort("created_at", DESCENDING).limit(limit)
         executions = [ApplicationExecution.from_mongo(document) async for document in cursor]
         executions.reverse()
+        return await self._with_jobs(executions)
+
+    async def runs_by_id(
+        self, execution_ids: Sequence[str]
+    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
+        """These runs with their jobs, in this order; unknown ids and runs without jobs are left out."""
+        with pymongo.timeout(_HISTORY_SECONDS):
+            cursor = self._applications.find({"_id": {"$in": list(execution_ids)}}, {"manifests": 0})
+            found = {document["_id"]: ApplicationExecution.from_mongo(document) async for document in cursor}
+            return await self._with_jobs([found[name] for name in execution_ids if name in found])
+
+    async def _with_jobs(
+        self, executions: Sequence[ApplicationExecution]
+    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
         jobs: dict[str, list[JobExecution]] = {execution.id: [] for execution in executions}
         owners = {execution.id: execution.application_id for execution in executions}
         found = self._jobs.find({"application_execution_id": {"$in": list(jobs)}}).sort("job_id", ASCENDING)
@@ -303,6 +286,31 @@ class ExecutionRepository:
             if job.application_id == owners[job.application_execution_id]:
                 jobs[job.application_execution_id].append(job)
         return [(execution, jobs[execution.id]) for execution in executions if jobs[execution.id]]
+
+    async def finished_run_times(
+        self, system_name: str, algorithm_name: str, limit: int
+    ) -> dict[str, datetime | None]:
+        """The runs that started last among those of `finished_runs`, each with the end of its last job."""
+        cursor = self._applications.find(
+            _history_query(system_name, algorithm_name), {"last_job_end_time": 1}
+        ).sort("start_time", DESCENDING)
+        return {document["_id"]: document.get("last_job_end_time") async for document in cursor.limit(limit)}
+
+    async def algorithms_with_history(self) -> Sequence[tuple[str, str]]:
+        """System and algorithm names of which a run can be learned from, sorted."""
+        pipeline: list[Json] = [
+            {"$match": {"last_job_id": {"$ne": None}, "start_time": {"$ne": None}}},
+            {
+                "$group": {
+                    "_id": {
+                        "system": "$global_specs.system_name",
+                        "algorithm": "$global_specs.algorithm_name",
+                    }
+                }
+            },
+        ]
+        found = await self._applications.aggregate(pipeline)
+        return sorted([(entry["_id"]["system"], entry["_id"]["algorithm"]) async for entry in found])
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -316,6 +324,16 @@ class ExecutionRepository:
             ScalingDecision.from_mongo(document)
             async for document in cursor.sort([("decided_at", pymongo.ASCENDING)])
         ]
+
+
+def _history_query(system_name: str, algorithm_name: str) -> Json:
+    return {
+        "global_specs.system_name": system_name,
+        "global_specs.algorithm_name": algorithm_name,
+        "state": {"$in": [ApplicationState.COMPLETED.value, ApplicationState.NEW.value, None]},
+        "last_job_id": {"$ne": None},
+        "start_time": {"$ne": None},
+    }
 
 
 def _check_size(job: JobExecution) -> None:

@@ -85,6 +85,7 @@ class HdfsStore:
     def __init__(self, settings: HdfsSettings) -> None:
         for name in _LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        self.identity = ""
         self._root = settings.hdfs_output_dir.rstrip("/")
         session, self._caller, self._caller_setting = _session(settings)
         self._token = settings.hdfs_token.get_secret_value()

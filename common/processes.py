@@ -1,4 +1,4 @@
-"""Child processes that end with the service."""
+"""Child processes that end with the service, and how services tell each other apart."""
 
 import asyncio
 import socket
@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Self
+
+import psutil
 
 from common import guard
 
@@ -75,3 +77,20 @@ def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def service_identity() -> str:
+    """Host, process id and process start: another process never has the same."""
+    process = psutil.Process()
+    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
+
+
+def owner_is_dead(owner: str) -> bool:
+    """Whether an owner on this host is known not to run any more."""
+    host, pid, created = owner.rsplit("/", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != created
+    except psutil.NoSuchProcess:
+        return True

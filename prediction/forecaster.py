@@ -25,7 +25,7 @@ class SourcedForecast:
     reason: str = ""
     """Why there is no forecast."""
     source: str | None = None
-    """Key of the model's artifact, or `ernest`."""
+    """Id of the model version, or `ernest`."""
 
 
 class Forecaster:
@@ -53,6 +53,7 @@ class Forecaster:
         """By the algorithm's current model; fine-tuned to the run if any job has finished.
 
         Raises:
+            StoreUnavailable: The model is not in memory and cannot be read now.
             WorkerFailed: The computation failed or took too long.
         """
         model = await self._models.find(known.system_name, known.algorithm_name)
@@ -60,14 +61,14 @@ class Forecaster:
             return SourcedForecast(reason=f"no model is trained for {known.algorithm_name!r} yet")
         request = ForecastRequest(
             files=dict(model.files),
-            artifact_key=model.key,
+            artifact_key=model.version.artifact_key,
             run=run,
             after_job_id=after_job_id,
             current_scale_out=current_scale_out,
             candidates=candidates,
             fine_tune=bool(run.jobs),
         )
-        return _sourced(await self._pool.run(forecast, request), model.key)
+        return _sourced(await self._pool.run(forecast, request), model.version.id)
 
     async def by_ernest(
         self,

@@ -1,42 +1,92 @@
-"""Artifacts in memory, as they were read: never changed, loaded once however many ask."""
+"""Models' files in memory, as they were read: never changed, loaded once however many ask."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-from common.artifacts import ArtifactStore
+from common.registered_models import ModelVersion
 
 Files = Mapping[str, bytes]
 
 
 class ModelCache:
-    """The most recently used artifacts. What is missing is never remembered."""
+    """The most recently used versions, bounded in number and in bytes.
 
-    def __init__(self, store: ArtifactStore, entries: int) -> None:
-        self._store = store
+    What cannot be loaded is never remembered: the next caller tries again.
+    """
+
+    def __init__(
+        self, load: Callable[[ModelVersion], Awaitable[Files]], *, entries: int, size_bytes: int
+    ) -> None:
+        self._load_files = load
         self._entries = entries
+        self._size_bytes = size_bytes
         self._loaded: OrderedDict[str, Files] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Files]] = {}
+        self.cached_bytes = 0
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._loaded
+    def __contains__(self, version_id: str) -> bool:
+        return version_id in self._loaded
 
-    async def get(self, key: str) -> Files:
-        """The artifact's files. Raises ArtifactNotFound."""
-        if key in self._loaded:
-            self._loaded.move_to_end(key)
-            return self._loaded[key]
-        if key not in self._loading:
-            self._loading[key] = asyncio.create_task(self._load(key))
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+    async def get(self, version: ModelVersion) -> Files:
+        """The version's files.
+
+        Raises:
+            ArtifactDamaged: They are not those that were published.
+            StoreUnavailable: They are not in memory, and the store does not answer.
+        """
+        if version.id in self._loaded:
+            self._loaded.move_to_end(version.id)
+            return self._loaded[version.id]
+        if version.id not in self._loading:
+            loading = asyncio.create_task(self._load(version))
+            loading.add_done_callback(_ask_how_it_ended)
+            self._loading[version.id] = loading
         # A caller that goes away must not take the load away from the others.
-        return await asyncio.shield(self._loading[key])
+        return await asyncio.shield(self._loading[version.id])
 
-    async def _load(self, key: str) -> Files:
+    def cached_versions(self, name: str) -> list[int]:
+        """Numbers of a model's versions that are in memory, ascending."""
+        pairs = (version_id.rpartition("/") for version_id in self._loaded)
+        return sorted(int(number) for of, _, number in pairs if of == name)
+
+    def drop(self, version_id: str) -> None:
+        """Forget a version, such as one that was deleted; one that is being loaded will not be kept."""
+        self._loading.pop(version_id, None)
+        if files := self._loaded.pop(version_id, None):
+            self.cached_bytes -= _size(files)
+
+    async def _load(self, version: ModelVersion) -> Files:
         try:
-            files = await self._store.read(key)
-            self._loaded[key] = files
-            while len(self._loaded) > self._entries:
-                self._loaded.popitem(last=False)
+            files = await self._load_files(version)
+            if self._is_wanted(version):
+                self._keep(version.id, files)
             return files
         finally:
-            del self._loading[key]
+            if self._is_wanted(version):
+                del self._loading[version.id]
+
+    def _is_wanted(self, version: ModelVersion) -> bool:
+        """Whether nobody has dropped what this task loads."""
+        return self._loading.get(version.id) is asyncio.current_task()
+
+    def _keep(self, version_id: str, files: Files) -> None:
+        if (size := _size(files)) > self._size_bytes:
+            return  # it would only push all others out
+        self._loaded[version_id] = files
+        self.cached_bytes += size
+        while len(self._loaded) > self._entries or self.cached_bytes > self._size_bytes:
+            self.cached_bytes -= _size(self._loaded.popitem(last=False)[1])
+
+
+def _ask_how_it_ended(loading: asyncio.Task[Files]) -> None:
+    """Where every caller has gone away, asyncio would log an error that nobody asked for."""
+    if not loading.cancelled():
+        loading.exception()
+
+
+def _size(files: Files) -> int:
+    return sum(len(content) for content in files.values())

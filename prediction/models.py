@@ -1,12 +1,23 @@
-"""Which trained model serves an algorithm."""
+"""Which model version serves an algorithm, and its files in memory."""
 
+import logging
 from dataclasses import dataclass
 
-from common.errors import ModelNotFound
+from common.artifacts import ArtifactDamaged, ArtifactStore, StoreUnavailable
+from common.errors import Conflict, ModelNotFound
+from common.registered_models import (
+    ModelVersion,
+    RegisteredModel,
+    VersionState,
+    model_name,
+    read_version,
+)
+from common.registry import ModelRegistry
 from prediction.forecast import PreloadRequest, preload
 from prediction.model_cache import Files, ModelCache
 from prediction.worker import WorkerPool
-from training.runs import TrainingRun, TrainingRunRepository
+
+logger = logging.getLogger(__name__)
 
 ONLINE_PREDICTOR = "onlinepredictor"
 """The one kind of model there is so far: it forecasts what is left of a run."""
@@ -21,41 +32,124 @@ BASE_NAMES = {
 }
 """Short names of the benchmark algorithms."""
 
+_MOST_FALLBACKS = 10
+"""Damaged versions in a row before the search for one that can serve is given up."""
+
 
 @dataclass(frozen=True)
 class ServedModel:
-    key: str
+    version: ModelVersion
     files: Files
 
 
 class Models:
-    """Finds the current model of an algorithm and keeps it in memory."""
+    """Finds the champion of an algorithm and keeps it in memory.
 
-    def __init__(self, runs: TrainingRunRepository, cache: ModelCache, pool: WorkerPool) -> None:
-        self._runs = runs
-        self._cache = cache
+    The registry is asked every time, which takes a millisecond: a new champion, or an old one that was
+    called back, serves with the next request, in every service on the same database.
+    """
+
+    def __init__(
+        self, registry: ModelRegistry, store: ArtifactStore, cache: ModelCache, pool: WorkerPool
+    ) -> None:
+        self.registry = registry
+        self.cache = cache
+        self._store = store
         self._pool = pool
 
     async def find(self, system_name: str, algorithm_name: str) -> ServedModel | None:
-        """The current model, or None where none is trained yet."""
-        run = await self._runs.find_current_model(system_name, algorithm_name, ONLINE_PREDICTOR)
-        if run is None or run.result is None:
-            return None
-        return ServedModel(run.result.artifact_key, await self._cache.get(run.result.artifact_key))
+        """The version that serves, or None where none does.
 
-    async def preload(self, base_name: str, system_name: str = "spark") -> TrainingRun:
-        """Have the current model of an algorithm ready, in memory and in a worker.
+        A version whose files are damaged is reported and gives way to the one before.
 
-        Returns:
-            The training that made it.
         Raises:
-            ModelNotFound: None is trained.
+            StoreUnavailable: It is not in memory and cannot be read now.
+        """
+        name = model_name(system_name, algorithm_name, ONLINE_PREDICTOR)
+        for _ in range(_MOST_FALLBACKS):
+            version = await self.registry.find_champion(name)
+            if version is None:
+                return None
+            try:
+                return ServedModel(version, await self.cache.get(version))
+            except ArtifactDamaged as error:
+                await self._report_damage(version, error)
+            except StoreUnavailable as error:
+                raise StoreUnavailable(
+                    f"Version {version.version} of {name} is not in memory, and cannot be read now: {error}"
+                ) from error
+        return None
+
+    async def preload(self, base_name: str, system_name: str = "spark") -> ModelVersion:
+        """Have the champion of an algorithm ready, in memory and in a worker.
+
+        Raises:
+            ModelNotFound: None serves.
+            StoreUnavailable: It cannot be read now.
             WorkerFailed: It cannot be used.
         """
         algorithm_name = BASE_NAMES.get(base_name.lower(), base_name)
-        run = await self._runs.find_current_model(system_name, algorithm_name, ONLINE_PREDICTOR)
-        if run is None or run.result is None:
+        served = await self.find(system_name, algorithm_name)
+        if served is None:
             raise ModelNotFound(f"No model is trained for {algorithm_name!r}.")
-        files = await self._cache.get(run.result.artifact_key)
-        await self._pool.run(preload, PreloadRequest(dict(files), run.result.artifact_key))
-        return run
+        await self._pool.run(preload, PreloadRequest(dict(served.files), served.version.artifact_key))
+        return served.version
+
+    async def set_alias(self, name: str, alias: str, version_number: int, reason: str) -> RegisteredModel:
+        """Let an alias name a version that is known to be intact.
+
+        Raises:
+            UnknownModel, UnknownVersion: There is none.
+            Conflict: It is damaged or deleted.
+            StoreUnavailable: It cannot be read now; nothing has changed.
+        """
+        version = await self.registry.get_version(name, version_number)
+        if version.state is VersionState.READY:
+            try:
+                await self.cache.get(version)
+            except ArtifactDamaged as error:
+                await self._report_damage(version, error)
+        return await self.registry.set_alias(name, alias, version_number, reason)
+
+    async def verify(self, name: str, version_number: int) -> ModelVersion:
+        """Read a version's files and compare them with what was published; store what is found.
+
+        Raises:
+            UnknownVersion: There is none.
+            Conflict: It is deleted.
+            StoreUnavailable: They cannot be read now.
+        """
+        version = await self.registry.get_version(name, version_number)
+        if version.state is VersionState.DELETED:
+            raise Conflict(f"Version {version_number} of {name!r} is deleted.")
+        try:
+            await read_version(self._store, version)
+        except ArtifactDamaged as error:
+            await self._report_damage(version, error)
+        else:
+            await self.registry.set_state(name, version_number, VersionState.READY, "")
+        return await self.registry.get_version(name, version_number)
+
+    async def delete_version(self, name: str, version_number: int) -> ModelVersion:
+        """Delete a version that no alias names.
+
+        Raises:
+            UnknownModel, UnknownVersion: There is none.
+            Conflict: An alias names it.
+        """
+        version = await self.registry.delete_version(name, version_number)
+        self.cache.drop(version.id)
+        try:
+            await self._store.delete(version.artifact_key)
+        except StoreUnavailable as error:
+            logger.warning("The files of %s are removed later: %s", version.id, error)
+        return version
+
+    def is_cached(self, version: ModelVersion) -> bool:
+        """Whether this service has the version's files in memory."""
+        return version.id in self.cache
+
+    async def _report_damage(self, version: ModelVersion, error: ArtifactDamaged) -> None:
+        self.cache.drop(version.id)
+        if await self.registry.set_state(version.name, version.version, VersionState.DAMAGED, str(error)):
+            logger.error("Version %d of %s is not served: %s", version.version, version.name, error)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from common.artifacts import StoreUnavailable
 from common.configuration import PredictionSettings
 from common.documents import ApplicationExecution, CandidateForecast, JobExecution, ScalingDecision
 from common.errors import ServiceError
@@ -43,11 +44,12 @@ class Predictor:
     async def recommend(self, request: PredictionRequest) -> ScaleOutRecommendation:
         """Store the reported event, then recommend a scale-out for the jobs that are left.
 
-        Only storing may fail: once the event is stored the answer is a recommendation or the
-        reason for none.
+        Once the event is stored the answer is a recommendation, or the reason for none.
 
         Raises:
             ApplicationExecutionNotFound: Nothing was stored.
+            StoreUnavailable: The event is stored (the problem's member `stored` says so), but the
+                model is not in memory and cannot be read now.
         """
         received = time.perf_counter()
         event = request.event()
@@ -60,6 +62,9 @@ class Predictor:
             return ScaleOutRecommendation(reason="a static solution is never rescaled")
         try:
             return await self._recommend(execution, event, received)
+        except StoreUnavailable as error:
+            error.members = {"stored": True}
+            raise
         except (ServiceError, PyMongoError) as error:
             logger.warning(
                 "Execution %s: no recommendation after job %d: %s", execution.id, event.job_id, error

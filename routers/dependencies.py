@@ -9,6 +9,7 @@ from common.mongo import Client
 from prediction.models import Models
 from prediction.predictor import Predictor
 from training.pretraining import Pretraining
+from training.schedules import PeriodicTrainings
 
 
 def _state(request: Request, name: str) -> Any:
@@ -35,8 +36,13 @@ def get_pretraining(request: Request) -> Pretraining:
     return cast(Pretraining, _state(request, "pretraining"))
 
 
+def get_periodic_trainings(request: Request) -> PeriodicTrainings:
+    return cast(PeriodicTrainings, _state(request, "periodic_trainings"))
+
+
 MongoDep = Annotated[Client, Depends(get_mongo)]
 ExecutionsDep = Annotated[ExecutionRepository, Depends(get_executions)]
 PredictorDep = Annotated[Predictor, Depends(get_predictor)]
 ModelsDep = Annotated[Models, Depends(get_models)]
 PretrainingDep = Annotated[Pretraining, Depends(get_pretraining)]
+PeriodicTrainingsDep = Annotated[PeriodicTrainings, Depends(get_periodic_trainings)]

@@ -8,7 +8,6 @@ from common.errors import InvalidRequest
 from common.events import PredictionRequest
 from common.specs import WireModel
 from routers.dependencies import ModelsDep, PredictorDep
-from training.runs import TrainingResult
 
 router = APIRouter(tags=["prediction"])
 
@@ -27,8 +26,10 @@ class OnlineScaleOutPrediction(WireModel):
 class Preloaded(WireModel):
     message: str
     algorithm_name: str
-    training_id: str
-    result: TrainingResult | None
+    model: str
+    """Name in the registry, see `GET /models/{name}`."""
+    version: int
+    training_id: str | None
 
 
 @router.post("/prediction/online_scale_out_prediction")
@@ -59,10 +60,11 @@ async def preload(base_name: str, models: ModelsDep) -> Preloaded:
         raise InvalidRequest(
             "base_name: letters, digits, spaces and ._+- only, beginning with a letter or digit"
         )
-    run = await models.preload(base_name)
+    version = await models.preload(base_name)
     return Preloaded(
-        message=f"The model of {run.algorithm_name} is in memory.",
-        algorithm_name=run.algorithm_name,
-        training_id=run.id,
-        result=run.result,
+        message=f"The model of {version.algorithm_name} is in memory: version {version.version}.",
+        algorithm_name=version.algorithm_name,
+        model=version.name,
+        version=version.version,
+        training_id=version.training_run_id,
     )

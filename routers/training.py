@@ -11,10 +11,11 @@ from common.errors import UnknownModelName
 from common.events import UpdateInformation
 from common.specs import SHORT_TEXT, Name, WireModel
 from prediction.models import MODEL_NAMES
-from routers.dependencies import ExecutionsDep, PretrainingDep
+from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import decode_cursor, encode_cursor
 from training.pretraining import Pretraining
 from training.runs import TrainingRun, TrainingState
+from training.schedules import TrainingSchedule
 
 router = APIRouter(prefix="/training", tags=["training"])
 
@@ -41,6 +42,10 @@ class TrainingStarted(TrainingRun):
 class TrainingRunPage(WireModel):
     items: list[TrainingRun]
     next_cursor: str | None
+
+
+class TrainingSchedules(WireModel):
+    items: list[TrainingSchedule]
 
 
 @router.post("/update_information")
@@ -72,7 +77,10 @@ async def trigger_model_training(
     )
     response.headers["Location"] = f"/training/runs/{run.id}"
     if wait:
-        run = [state async for state in pretraining.follow(run.id)][-1]
+        async for state in pretraining.follow(run.id):
+            run = state
+            if run.state is TrainingState.PUBLISHING and run.detail:
+                break  # the model store is away: nobody knows for how long
         if run.state.is_final:  # else the service stops; the id says where to look later
             response.status_code = status.HTTP_200_OK
     return TrainingStarted(
@@ -99,6 +107,12 @@ async def list_runs(
     return TrainingRunPage(
         items=page, next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None
     )
+
+
+@router.get("/schedules")
+async def list_schedules(periodic: PeriodicTrainingsDep) -> TrainingSchedules:
+    """Periodic trainings (TRAINING_INTERVAL, TRAINING_SCHEDULES): when next, and what came of the last."""
+    return TrainingSchedules(items=list(await periodic.schedules()))
 
 
 @router.get("/runs/{run_id}")

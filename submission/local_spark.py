@@ -74,19 +74,21 @@ class LocalSparkRunner:
     Args:
         folder: Where everything is kept: the cluster's files, and a folder per application.
         record_state: Where state changes go; kept trying while MongoDB is away.
+        name: `local`; where several services share a MongoDB, followed by which of them it is: only
+            that one can go on with an execution, or end it.
     """
-
-    name = "local"
 
     def __init__(
         self,
         folder: Path,
         record_state: RecordState,
         *,
+        name: str = "local",
         cores: int = 6,
         memory: str = "8g",
         max_applications: int = 1,
     ) -> None:
+        self.name = name
         self._folder = folder.absolute()
         self._record_state = record_state
         self._cores = cores

@@ -69,6 +69,7 @@ class SubmissionService:
         self._runner = runner
         self._choose_initial_scale_out = choose_initial_scale_out
         self._manifest_options = manifest_options
+        self._platform = runner.name.partition("/")[0]
 
     async def submit(
         self, specs: ApplicationSpecs, policy: InitialScaleOutPolicy = "predicted"
@@ -150,12 +151,12 @@ class SubmissionService:
         bounds, warnings = specs.global_specs, []
         if limit is not None and limit < bounds.min_scale_out:
             raise InvalidRequest(
-                f"min_scale_out is {bounds.min_scale_out}, but the {self._runner.name} Spark can hold"
+                f"min_scale_out is {bounds.min_scale_out}, but the {self._platform} Spark can hold"
                 f" {limit} executors with {specs.worker_specs.cores} cores and {specs.worker_specs.memory}."
             )
         if limit is not None and limit < bounds.max_scale_out:
             warnings.append(
-                f"max_scale_out {bounds.max_scale_out} is more than the {self._runner.name} Spark can hold;"
+                f"max_scale_out {bounds.max_scale_out} is more than the {self._platform} Spark can hold;"
                 f" at most {limit} executors will be used."
             )
             bounds = bounds.model_copy(update={"max_scale_out": limit})

@@ -18,6 +18,9 @@ from common.configuration import PROJECT_ROOT, Settings
 from common.executions import ExecutionRepository
 from common.mongo import Client, embedded_mongod
 from common.processes import free_port
+from common.registry import ModelRegistry
+from tests.hdfs_cluster import hdfs_cluster
+from tests.hdfs_jars import JarsMissing
 from tests.samples import unique_name
 
 
@@ -44,6 +47,16 @@ async def mongo(mongo_uri: str) -> AsyncIterator[Client]:
     await client.close()
 
 
+@pytest_asyncio.fixture(scope="session")
+async def hdfs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A real HDFS that is only used, never stopped; tests that stop one start their own."""
+    try:
+        async with hdfs_cluster(tmp_path_factory.mktemp("hdfs")) as cluster:
+            yield cluster.endpoint
+    except JarsMissing as reason:
+        pytest.skip(f"no HDFS: {reason}")
+
+
 @pytest.fixture
 def database() -> str:
     """A database of the test's own."""
@@ -58,24 +71,43 @@ async def executions(mongo: Client, database: str) -> AsyncIterator[ExecutionRep
     await mongo.drop_database(database)
 
 
+@pytest_asyncio.fixture
+async def registry(mongo: Client, database: str) -> ModelRegistry:
+    repository = ModelRegistry(mongo, database)
+    await repository.create_indexes()
+    return repository
+
+
 @pytest_asyncio.fixture(scope="module")
 async def service(
     mongo_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service in this process, with a database of the module's own."""
+    async with service_in_process(mongo_uri, tmp_path_factory.mktemp("service")) as client:
+        yield client
+
+
+@asynccontextmanager
+async def service_in_process(
+    mongo_uri: str, data_dir: Path, **training: object
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that knows its service's `database` and `data_dir`; `training` are settings of that group."""
     # Imported here: tests of the lower layers do not need the whole house.
     from app.factory import create_app
 
     settings = Settings()
     settings.mongo.mongodb_endpoint = mongo_uri
     settings.mongo.mongodb_database = unique_name("service")
-    settings.server.data_dir = tmp_path_factory.mktemp("service")
+    settings.server.data_dir = data_dir
     settings.training.training_heartbeat_seconds = 0.5
+    for name, value in training.items():
+        setattr(settings.training, name, value)
     app = create_app(settings)
     async with LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager:
         transport = httpx.ASGITransport(app=manager.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=120) as client:
             client.database = settings.mongo.mongodb_database  # type: ignore[attr-defined]
+            client.data_dir = data_dir  # type: ignore[attr-defined]
             yield client
 
 

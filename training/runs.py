@@ -1,17 +1,20 @@
 """Training runs in MongoDB: what is stored is the truth about a training."""
 
+import secrets
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from bson import ObjectId
 from pydantic import BaseModel, Field
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
-from pymongo.write_concern import WriteConcern
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.documents import Document, UtcTime, utc_now
 from common.errors import Conflict, TrainingRunNotFound
+from common.registered_models import Promotion, new_artifact_id
+from common.transactions import DURABLE
 
 LOG_LINES = 200
 """Lines of a training's log that are kept."""
@@ -20,6 +23,8 @@ LOG_LINES = 200
 class TrainingState(StrEnum):
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
+    PUBLISHING = "PUBLISHING"
+    """The model is there and kept by its service; it is brought to the store and the registry."""
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
@@ -29,8 +34,21 @@ class TrainingState(StrEnum):
         return self in (self.SUCCEEDED, self.FAILED, self.CANCELLED)
 
 
+_OWNED = [TrainingState.RUNNING.value, TrainingState.PUBLISHING.value]
+"""States in which some service works on a run."""
+
+UNFINISHED = (TrainingState.QUEUED, TrainingState.RUNNING, TrainingState.PUBLISHING)
+
+
 class TrainingResult(BaseModel):
+    """The version that a training made."""
+
     artifact_key: str
+    model: str = ""
+    """Name in the registry, see `GET /models/{name}`."""
+    version: int | None = None
+    promotion: Promotion | None = None
+    """Whether it serves, why, and how it compares with the version before."""
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     validation: dict[str, Any] = Field(default_factory=dict)
 
@@ -53,6 +71,10 @@ class TrainingRun(Document):
     owner: str | None = None
     """The service process that runs it: host, process id and start."""
     attempts: int = 0
+    artifact_id: str | None = None
+    """Of the present attempt; nobody publishes for the run under another one."""
+    trigger: str = "request"
+    """`request`, or the schedule that asked for it."""
     cancel_requested: bool = False
     history_runs: int | None = None
     history_jobs: int | None = None
@@ -73,19 +95,26 @@ class TrainingRunRepository:
     """Queue, progress and results of trainings; safe with several services on one database."""
 
     def __init__(self, client: AsyncMongoClient[dict[str, Any]], database: str) -> None:
-        concern = WriteConcern(w="majority", j=True)
-        self._runs = client.get_database(database, write_concern=concern)["training_run"]
+        self._runs = client.get_database(database, write_concern=DURABLE)["training_run"]
 
     async def create_indexes(self) -> None:
         await self._runs.create_index([("state", ASCENDING), ("created_at", ASCENDING)], name="queue")
         await self._runs.create_index([("created_at", DESCENDING), ("_id", DESCENDING)], name="newest")
         await self._runs.create_index(
-            [("system_name", ASCENDING), ("algorithm_name", ASCENDING), ("finished_at", DESCENDING)],
-            name="current_model",
+            [("system_name", ASCENDING), ("algorithm_name", ASCENDING), ("state", ASCENDING)],
+            name="of_algorithm",
         )
 
     async def enqueue(
-        self, *, system_name: str, algorithm_name: str, model_name: str, experiment_name: str, trials: int
+        self,
+        *,
+        system_name: str,
+        algorithm_name: str,
+        model_name: str,
+        experiment_name: str,
+        trials: int,
+        trigger: str = "request",
+        session: AsyncClientSession | None = None,
     ) -> TrainingRun:
         run = TrainingRun(
             id=str(ObjectId()),
@@ -94,9 +123,10 @@ class TrainingRunRepository:
             model_name=model_name,
             experiment_name=experiment_name,
             trials_total=trials,
-            log=[_line("queued")],
+            trigger=trigger,
+            log=[_line("queued" if trigger == "request" else f"queued by schedule: {trigger}")],
         )
-        await self._runs.insert_one(run.to_mongo())
+        await self._runs.insert_one(run.to_mongo(), session=session)
         return run
 
     async def get(self, run_id: str) -> TrainingRun:
@@ -129,18 +159,16 @@ class TrainingRunRepository:
         cursor = self._runs.find(query, {"log": 0}).sort(order).limit(limit)
         return [TrainingRun.from_mongo(document) async for document in cursor]
 
-    async def find_current_model(
-        self, system_name: str, algorithm_name: str, model_name: str
-    ) -> TrainingRun | None:
-        """The most recent training whose model can be used."""
+    async def has_unfinished(
+        self, system_name: str, algorithm_name: str, session: AsyncClientSession | None = None
+    ) -> bool:
+        """Whether a training of the algorithm waits, runs or is being published."""
         query = {
             "system_name": system_name,
             "algorithm_name": algorithm_name,
-            "model_name": model_name,
-            "state": TrainingState.SUCCEEDED.value,
+            "state": {"$in": list(UNFINISHED)},
         }
-        document = await self._runs.find_one(query, {"log": 0}, sort=[("finished_at", DESCENDING)])
-        return TrainingRun.from_mongo(document) if document else None
+        return await self._runs.find_one(query, {"_id": 1}, session=session) is not None
 
     async def claim(self, owner: str) -> TrainingRun | None:
         """Take the oldest queued run, if there is one; no other service can take it too."""
@@ -153,6 +181,7 @@ class TrainingRunRepository:
                     "owner": owner,
                     "started_at": now,
                     "heartbeat_at": now,
+                    "artifact_id": new_artifact_id(secrets.token_hex(4), now),
                     "trials_done": 0,
                     "best_loss": None,
                     "detail": "",
@@ -172,7 +201,7 @@ class TrainingRunRepository:
         if lines:
             update["$push"] = {"log": {"$each": [_line(line) for line in lines], "$slice": -LOG_LINES}}
         document = await self._runs.find_one_and_update(
-            {"_id": run_id, "owner": owner, "state": TrainingState.RUNNING.value},
+            {"_id": run_id, "owner": owner, "state": {"$in": _OWNED}},
             update,
             projection={"log": 0},
             return_document=ReturnDocument.AFTER,
@@ -198,7 +227,7 @@ class TrainingRunRepository:
 
     async def put_back(self, run_id: str, owner: str, detail: str) -> None:
         """Queue a run again that its owner could not finish."""
-        fields = {"state": TrainingState.QUEUED.value, "owner": None, "detail": detail}
+        fields = {"state": TrainingState.QUEUED.value, "owner": None, "artifact_id": None, "detail": detail}
         await self.report(run_id, owner, fields, [detail])
 
     async def give_back(self, run_id: str, owner: str, attempts: int, detail: str) -> None:
@@ -206,13 +235,38 @@ class TrainingRunRepository:
         fields = {
             "state": TrainingState.QUEUED.value,
             "owner": None,
+            "artifact_id": None,
             "detail": detail,
             "attempts": attempts - 1,
         }
         await self.report(run_id, owner, fields, [detail])
 
-    async def running(self) -> Sequence[TrainingRun]:
-        cursor = self._runs.find({"state": TrainingState.RUNNING.value}, {"log": 0})
+    async def take_for_publishing(self, run_id: str, artifact_id: str, owner: str) -> TrainingRun | None:
+        """Go on with a run whose model is trained, also after a restart.
+
+        Returns:
+            None where another attempt has taken the run's place, or it has ended.
+        """
+        document = await self._runs.find_one_and_update(
+            {"_id": run_id, "artifact_id": artifact_id, "state": {"$in": _OWNED}},
+            {"$set": {"owner": owner, "state": TrainingState.PUBLISHING.value, "heartbeat_at": utc_now()}},
+            projection={"log": 0},
+            return_document=ReturnDocument.AFTER,
+        )
+        return TrainingRun.from_mongo(document) if document else None
+
+    async def check_publishing(self, run_id: str, artifact_id: str, session: AsyncClientSession) -> bool:
+        """Whether this attempt may still publish; a change of that in between aborts the transaction."""
+        result = await self._runs.update_one(
+            {"_id": run_id, "artifact_id": artifact_id, "state": TrainingState.PUBLISHING.value},
+            {"$set": {"heartbeat_at": utc_now()}},
+            session=session,
+        )
+        return result.matched_count == 1
+
+    async def in_progress(self) -> Sequence[TrainingRun]:
+        """Runs that some service works on."""
+        cursor = self._runs.find({"state": {"$in": _OWNED}}, {"log": 0})
         return [TrainingRun.from_mongo(document) async for document in cursor]
 
     async def request_cancel(self, run_id: str) -> TrainingRun:
@@ -231,7 +285,7 @@ class TrainingRunRepository:
         }
         await self._runs.update_one(queued, {"$set": ended, "$push": {"log": _line("cancelled")}})
         await self._runs.update_one(
-            {"_id": run_id, "state": TrainingState.RUNNING.value}, {"$set": {"cancel_requested": True}}
+            {"_id": run_id, "state": {"$in": _OWNED}}, {"$set": {"cancel_requested": True}}
         )
         run = await self.get(run_id)
         if run.state.is_final and run.state is not TrainingState.CANCELLED:
@@ -239,10 +293,9 @@ class TrainingRunRepository:
         return run
 
 
-def is_stale(run: TrainingRun, heartbeat_seconds: float) -> bool:
-    """Whether a running training has missed five heartbeats."""
-    last = run.heartbeat_at or run.started_at or run.created_at
-    return utc_now() - last > timedelta(seconds=5 * heartbeat_seconds)
+def silent_seconds(run: TrainingRun) -> float:
+    """Since the last sign of life of a run that somebody works on."""
+    return (utc_now() - (run.heartbeat_at or run.started_at or run.created_at)).total_seconds()
 
 
 def _line(text: str) -> str:

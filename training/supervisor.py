@@ -1,55 +1,49 @@
 """Carries out queued trainings, one at a time, each in a child process.
 
 The stored run is the truth: this loop claims runs, passes on what the child reports, and finds
-runs whose service died. A dead run starts over; after three starts it has failed.
+runs whose service died. A dead run starts over; after three starts it has failed. The trained model
+is handed to the publisher.
 """
 
 import asyncio
 import contextlib
 import json
 import logging
-import os
 import shutil
-import socket
 import sys
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
 from pymongo.errors import PyMongoError
 
-from common.artifacts import ArtifactStore
 from common.configuration import PROJECT_ROOT, TrainingSettings
+from common.errors import ServiceError
 from common.executions import ExecutionRepository
-from common.processes import GuardedProcess
+from common.processes import GuardedProcess, owner_is_dead, service_identity
+from common.registered_models import NewVersion, TrainingData, model_name
+from common.registry import ModelRegistry
+from training.children import child_environment, read_events, read_files, tail, write_request
+from training.features import usable
 from training.history import RunRecord, history_to_json
+from training.promotion import select_held_out
+from training.publishing import Publisher, new_version
 from training.records import to_run_record
-from training.runs import TrainingResult, TrainingRun, TrainingRunRepository, TrainingState, is_stale
+from training.runs import TrainingRun, TrainingRunRepository, TrainingState, silent_seconds
 
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 """Starts of one training, counting those that a dying service cut short."""
 
+MISSED_HEARTBEATS = 5
+"""After these a training counts as dead."""
 
-def service_identity() -> str:
-    """Host, process id and process start: another process never has the same."""
-    process = psutil.Process()
-    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
-
-
-def owner_is_dead(owner: str) -> bool:
-    """Whether an owner on this host is known not to run any more."""
-    host, pid, created = owner.rsplit("/", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != created
-    except psutil.NoSuchProcess:
-        return True
+PUBLISHING_SILENCE_SECONDS = 600.0
+"""After these, what a silent service has trained but not published counts as lost. Long: the model is
+on that service's disk, and the service may only be restarting."""
 
 
 class TrainingFailed(Exception):
@@ -96,13 +90,15 @@ class TrainingSupervisor:
         self,
         runs: TrainingRunRepository,
         executions: ExecutionRepository,
-        artifacts: ArtifactStore,
+        registry: ModelRegistry,
+        publisher: Publisher,
         settings: TrainingSettings,
         data_dir: Path,
     ) -> None:
         self._runs = runs
         self._executions = executions
-        self._artifacts = artifacts
+        self._registry = registry
+        self.publisher = publisher
         self._settings = settings
         self._folder = data_dir / "training"
         self._owner = service_identity()
@@ -118,6 +114,7 @@ class TrainingSupervisor:
         """End the child at once if it is this run's; elsewhere the owner's next heartbeat sees it."""
         if self._current == run_id:
             self._cancelled.set()
+        self.publisher.wake()
 
     async def run_forever(self) -> None:
         while True:
@@ -136,12 +133,11 @@ class TrainingSupervisor:
 
     async def recover_dead(self) -> None:
         """Queue again, or give up, runs whose service has died."""
-        for run in await self._runs.running():
-            owner = run.owner or ""
-            if owner != self._owner and not (
-                owner_is_dead(owner) or is_stale(run, self._settings.training_heartbeat_seconds)
-            ):
+        kept = await self.publisher.kept()  # first: what is published meanwhile is not in progress
+        for run in await self._runs.in_progress():
+            if run.artifact_id in kept or not self._is_dead(run):
                 continue
+            owner = run.owner or ""
             detail = f"the service that ran it stopped during attempt {run.attempts}"
             if run.cancel_requested:
                 await self._runs.finish(run.id, owner, TrainingState.CANCELLED, "cancelled on request")
@@ -151,13 +147,21 @@ class TrainingSupervisor:
                 await self._runs.put_back(run.id, owner, f"{detail}; it starts over")
             logger.warning("Training %s: %s", run.id, detail)
 
+    def _is_dead(self, run: TrainingRun) -> bool:
+        if run.owner == self._owner:
+            return True  # this service works on one at a time, and looks between two
+        if run.state is TrainingState.PUBLISHING:
+            return silent_seconds(run) > PUBLISHING_SILENCE_SECONDS
+        silent = silent_seconds(run) > MISSED_HEARTBEATS * self._settings.training_heartbeat_seconds
+        return silent or owner_is_dead(run.owner or "")
+
     async def _carry_out(self, run: TrainingRun) -> None:
         folder = self._folder / run.id
         self._current = run.id
         self._cancelled.clear()
         logger.info("Training %s of %s starts (attempt %d)", run.id, run.algorithm_name, run.attempts)
         try:
-            result = await self._train(run, folder)
+            new, files = await self._train(run, folder)
         except asyncio.CancelledError:
             with contextlib.suppress(PyMongoError):
                 await self._runs.give_back(
@@ -178,36 +182,55 @@ class TrainingSupervisor:
                 "Training %s failed: %s", run.id, detail, exc_info=not isinstance(error, TrainingFailed)
             )
         else:
-            await self._finish(run, TrainingState.SUCCEEDED, "", result)
-            logger.info("Training %s finished: %s", run.id, result.artifact_key)
+            await self._hand_over(run, new, files)
         finally:
             self._current = None
             await asyncio.to_thread(shutil.rmtree, folder, True)
 
-    async def _finish(
-        self, run: TrainingRun, state: TrainingState, detail: str, result: TrainingResult | None = None
-    ) -> None:
+    async def _hand_over(self, run: TrainingRun, new: NewVersion, files: dict[str, bytes]) -> None:
+        try:
+            await self.publisher.keep(new, files)
+        except ServiceError as error:  # above all: this service's own disk is full
+            logger.error("Training %s: its model cannot be kept: %s", run.id, error)
+            await self._finish(run, TrainingState.FAILED, f"The model cannot be kept: {error}"[:4000])
+            return
+        await self._patiently(
+            run, lambda: self._runs.take_for_publishing(run.id, new.artifact_id, self._owner)
+        )
+        self.publisher.wake()
+        logger.info("Training %s has a model; it is published next", run.id)
+
+    async def _finish(self, run: TrainingRun, state: TrainingState, detail: str) -> None:
+        await self._patiently(run, lambda: self._runs.finish(run.id, self._owner, state, detail))
+
+    async def _patiently(self, run: TrainingRun, store: Callable[[], Awaitable[object]]) -> None:
         """Store the outcome, however long MongoDB is away: minutes of work hang on it."""
         while True:
             try:
-                return await self._runs.finish(run.id, self._owner, state, detail, result)
+                await store()
+                return
             except PyMongoError as error:
                 logger.warning("Training %s: the outcome is not stored yet: %s", run.id, type(error).__name__)
                 await asyncio.sleep(self._settings.training_heartbeat_seconds)
 
-    async def _train(self, run: TrainingRun, folder: Path) -> TrainingResult:
-        history = await self._read_history(run)
-        if not history:
+    async def _train(self, run: TrainingRun, folder: Path) -> tuple[NewVersion, dict[str, bytes]]:
+        found = usable(await self._read_history(run))
+        if not found:
             raise TrainingFailed("The history has gone since this training was asked for.")
+        held_out = await self._held_out(run, found)
+        history = [record for record in found if record.run_id not in held_out]
         fields = {"history_runs": len(history), "history_jobs": sum(len(record.jobs) for record in history)}
-        await self._report(run, fields, [f"learning from {fields['history_runs']} runs"])
+        lines = [f"learning from {len(history)} runs"]
+        if held_out:
+            lines.append(f"held out to compare with the present version: {len(held_out)} runs")
+        await self._report(run, fields, lines)
         request = {
             "history": history_to_json(history),
             "trials": run.trials_total,
             "max_concurrent": self._settings.training_concurrent_trials,
             "seed": self._settings.training_seed,
         }
-        await asyncio.to_thread(_write_request, folder, request)
+        await asyncio.to_thread(write_request, folder, request)
 
         progress = _Progress({}, [])
         with (folder / "stderr.log").open("wb") as stderr:
@@ -215,7 +238,7 @@ class TrainingSupervisor:
                 *(sys.executable, "-m", "training.search_process", str(folder)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                env={**_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
+                env={**child_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
                 grace_seconds=3.0,  # a search that is ended has nothing to save
             )
         try:
@@ -223,16 +246,24 @@ class TrainingSupervisor:
         finally:
             await process.stop()
         if code != 0 or progress.result is None:
-            raise TrainingFailed(progress.error or f"exit code {code}: {_tail(folder / 'stderr.log')}")
+            raise TrainingFailed(progress.error or f"exit code {code}: {tail(folder / 'stderr.log')}")
 
-        files = await asyncio.to_thread(_read_files, folder / "artifact")
-        key = f"pretrained_models/{run.system_name}/{run.algorithm_name}/{run.model_name}/{run.id}"
-        await self._artifacts.write(key, files)
-        return TrainingResult(
-            artifact_key=key,
+        files = await asyncio.to_thread(read_files, folder / "artifact")
+        new = new_version(
+            run,
+            files,
+            schema_version=json.loads(files["model.json"])["schema_version"],
             hyperparameters=progress.result.get("hyperparameters", {}),
             validation=progress.result.get("validation", {}),
+            training_data=_training_data(history, [run for run in found if run.run_id in held_out]),
         )
+        return new, files
+
+    async def _held_out(self, run: TrainingRun, history: Sequence[RunRecord]) -> list[str]:
+        """Runs to judge the new version on; none where it has nothing to be compared with."""
+        name = model_name(run.system_name, run.algorithm_name, run.model_name)
+        champion = await self._registry.find_champion(name)
+        return select_held_out(history, champion.training_data.run_ids) if champion else []
 
     async def _read_history(self, run: TrainingRun) -> Sequence[RunRecord]:
         found = await self._executions.finished_runs(
@@ -242,7 +273,7 @@ class TrainingSupervisor:
 
     async def _follow(self, run: TrainingRun, process: GuardedProcess, progress: _Progress) -> int:
         """Pass on the child's events until it ends; a heartbeat at least every few seconds."""
-        reading = asyncio.create_task(_read_events(process.stdout, progress))
+        reading = asyncio.create_task(read_events(process.stdout, progress.add))
         cancelled = asyncio.create_task(self._cancelled.wait())
         try:
             while True:
@@ -282,36 +313,15 @@ class _Lost(Exception):
     """Another service holds the run now."""
 
 
-async def _read_events(stream: asyncio.StreamReader, progress: _Progress) -> None:
-    recent: deque[str] = deque(maxlen=5)
-    while line := await stream.readline():
-        text = line.decode(errors="replace").rstrip()
-        try:
-            progress.add(json.loads(text))
-        except (ValueError, KeyError, AttributeError, TypeError):
-            recent.append(text)  # a library printed to standard output
-    if recent:
-        logger.debug("Output of a training that is no event: %s", list(recent))
-
-
-def _environment() -> dict[str, str]:
-    """The child's environment: ours without the secrets, which it has no use for."""
-    hidden = ("MONGODB_", "KUBERNETES_", "HDFS_", "KUBECONFIG")
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(hidden)}
-
-
-def _write_request(folder: Path, request: dict[str, Any]) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / "request.json").write_text(json.dumps(request, allow_nan=False))
-
-
-def _read_files(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
-
-
-def _tail(path: Path, characters: int = 1500) -> str:
-    try:
-        return path.read_text(errors="replace")[-characters:].strip()
-    except OSError:
-        return ""
+def _training_data(history: Sequence[RunRecord], held_out: Sequence[RunRecord]) -> TrainingData:
+    starts = [datetime.fromtimestamp(record.started_at, UTC) for record in history]
+    ends = [run.started_at + max(job.end_seconds for job in run.jobs) for run in (*history, *held_out)]
+    return TrainingData(
+        runs=len(history),
+        jobs=sum(len(record.jobs) for record in history),
+        first_run_at=min(starts),
+        last_run_at=max(starts),
+        last_job_end_time=datetime.fromtimestamp(max(ends), UTC),
+        run_ids=[record.run_id for record in history],
+        held_out_run_ids=[record.run_id for record in held_out],
+    )

@@ -17,6 +17,7 @@ from common.artifacts import (
     FolderStore,
     InvalidArtifactKey,
     describe,
+    identify,
     incomplete_name,
     verify,
 )
@@ -251,3 +252,13 @@ async def test_many_write_and_read_at_once(store: ArtifactStore, open_store: Ope
     answers = await asyncio.gather(*(write_and_read(number, key) for number, key in enumerate(contents)))
     assert answers == list(contents.values())
     assert await store.keys(PREFIX, incomplete=True) == sorted(contents)
+
+
+async def test_all_who_use_a_store_know_it_by_the_same_name(
+    store: ArtifactStore, open_store: OpenStore
+) -> None:
+    stores = [store, open_store(), open_store()]
+    await asyncio.gather(*(identify(each) for each in stores[:2]))
+    await identify(stores[2])
+    assert len({each.identity for each in stores}) == 1
+    assert store.identity

@@ -116,9 +116,9 @@ async def test_an_open_stream_does_not_keep_a_stopping_service(tmp_path: Path) -
                 http.post("/training/trigger_model_training", params={"wait": "true"}, json=request)
             )
             runs = TrainingRunRepository(client, "enel_service")
-            while not await runs.running():
+            while not await runs.in_progress():
                 await asyncio.sleep(0.1)
-            [run] = await runs.running()
+            [run] = await runs.in_progress()
             following = asyncio.create_task(http.get(f"/training/runs/{run.id}/events"))
             await asyncio.sleep(1)
             await client.close()
@@ -183,6 +183,14 @@ async def failing_start(**environment: str) -> tuple[int, str]:
         ({"PORT": "{taken}"}, "PORT"),
         ({"TRAINING_TRIALS": "many"}, "TRAINING_TRIALS"),
         ({"LOGGING_LEVEL": "loud"}, "LOGGING_LEVEL"),
+        ({"TRAINING_INTERVAL": "soon"}, "TRAINING_INTERVAL"),
+        ({"TRAINING_INTERVAL": "0"}, "TRAINING_INTERVAL"),
+        ({"TRAINING_SCHEDULES": "KMeans: daily"}, "TRAINING_SCHEDULES"),
+        ({"TRAINING_SCHEDULES": '["0 3 * * *"]'}, "TRAINING_SCHEDULES"),
+        ({"training_schedules": '{{"KMeans": "0 3 31 2 *"}}'}, "TRAINING_SCHEDULES"),
+        ({"TRAINING_TIME_ZONE": "Europe/Nowhere"}, "TRAINING_TIME_ZONE"),
+        ({"PROMOTION_TOLERANCE": "2"}, "PROMOTION_TOLERANCE"),
+        ({"PREDICTION_CACHE_BYTES": "0"}, "PREDICTION_CACHE_BYTES"),
     ],
 )
 async def test_settings_that_cannot_work_stop_the_start_and_are_named(

@@ -1,29 +1,30 @@
 """First scale-outs and recommendations from a real history, model and worker."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
 from common.artifacts import FolderStore
 from common.configuration import PredictionSettings
 from common.events import PredictionRequest, UpdateInformation
 from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.registered_models import read_version
+from common.registry import ModelRegistry
 from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
 from prediction.model_cache import ModelCache
 from prediction.models import Models
 from prediction.predictor import Predictor, ScaleOutRecommendation
 from prediction.worker import WorkerPool
-from tests.samples import application_start, execution, job_end, unique_name
+from tests.registered import publish
+from tests.samples import application_start, execution, job_end
 from tests.training.test_supervisor import JOBS, store_history
 from training.artifact import Hyperparameters
 from training.loop import pretrain
 from training.records import to_run_record
-from training.runs import TrainingResult, TrainingRunRepository, TrainingState
-
-FOLDER = "pretrained_models/spark/KMeans/onlinepredictor"
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +35,16 @@ async def pool() -> AsyncIterator[WorkerPool]:
 
 
 @pytest.fixture
-async def runs(mongo: Client, database: str) -> TrainingRunRepository:
-    return TrainingRunRepository(mongo, database)
-
-
-@pytest.fixture
 def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path)
 
 
 @pytest.fixture
 def forecaster(
-    executions: ExecutionRepository, runs: TrainingRunRepository, store: FolderStore, pool: WorkerPool
+    executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore, pool: WorkerPool
 ) -> Forecaster:
-    return Forecaster(executions, Models(runs, ModelCache(store, 2), pool), pool)
+    cache = ModelCache(partial(read_version, store), entries=2, size_bytes=1 << 30)
+    return Forecaster(executions, Models(registry, store, cache, pool), pool)
 
 
 @pytest.fixture
@@ -62,7 +59,7 @@ def chooser(forecaster: Forecaster) -> InitialScaleOutChooser:
 
 async def train(
     executions: ExecutionRepository,
-    runs: TrainingRunRepository,
+    registry: ModelRegistry,
     store: FolderStore,
     *,
     truncated: bool = False,
@@ -70,22 +67,12 @@ async def train(
     history = [
         to_run_record(earlier, jobs) for earlier, jobs in await executions.finished_runs("spark", "KMeans", 9)
     ]
+    torch.set_num_threads(1)  # several threads on small tensors only wait for each other
     model = pretrain(history, Hyperparameters(), max_epochs=20, seed=0)
     files = model.to_files()
     if truncated:
         files["weights.safetensors"] = files["weights.safetensors"][:100]
-    # A key of the test's own: workers keep what they have read.
-    key = f"{FOLDER}/{unique_name('model')}"
-    await store.write(key, files)
-    run = await runs.enqueue(
-        system_name="spark",
-        algorithm_name="KMeans",
-        model_name="onlinepredictor",
-        experiment_name="tests",
-        trials=1,
-    )
-    await runs.claim("test")
-    await runs.finish(run.id, "test", TrainingState.SUCCEEDED, "", TrainingResult(artifact_key=key))
+    await publish(registry, store, files)
 
 
 async def report_first_job(
@@ -111,7 +98,7 @@ async def test_without_history_the_requested_scale_out_is_the_first(chooser: Ini
 async def test_the_first_scale_out_fits_the_target(
     chooser: InitialScaleOutChooser,
     executions: ExecutionRepository,
-    runs: TrainingRunRepository,
+    registry: ModelRegistry,
     store: FolderStore,
     target: float,
     lowest: int,
@@ -121,7 +108,7 @@ async def test_the_first_scale_out_fits_the_target(
     """Runs take 2 s and then 6 jobs of 6 / scale-out + 0.2 seconds: 21 s with 2, 12 s with 4."""
     await store_history(executions)
     if trained:
-        await train(executions, runs, store)
+        await train(executions, registry, store)
     chosen = await chooser.choose(execution(max_runtime=target))
     assert lowest <= chosen.scale_out <= highest, chosen
     assert ("the model" in chosen.reason) == trained
@@ -135,12 +122,12 @@ async def test_the_first_scale_out_fits_the_target(
 async def test_a_run_that_is_too_slow_is_given_more(
     predictor: Predictor,
     executions: ExecutionRepository,
-    runs: TrainingRunRepository,
+    registry: ModelRegistry,
     store: FolderStore,
     solution_name: str,
 ) -> None:
     await store_history(executions)
-    await train(executions, runs, store)
+    await train(executions, registry, store)
     given = await report_first_job(predictor, executions, solution_name=solution_name, max_runtime=19.0)
     assert [job_id for job_id, _ in given.scale_outs] == [1, 2, 3, 4, 5], given.reason
     assert {scale_out for _, scale_out in given.scale_outs} <= {3, 4, 5, 6, 7, 8}
@@ -150,19 +137,19 @@ async def test_a_run_that_is_too_slow_is_given_more(
 
 
 async def test_a_run_with_time_to_spare_gives_executors_up(
-    predictor: Predictor, executions: ExecutionRepository, runs: TrainingRunRepository, store: FolderStore
+    predictor: Predictor, executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore
 ) -> None:
     await store_history(executions)
-    await train(executions, runs, store)
+    await train(executions, registry, store)
     given = await report_first_job(predictor, executions, max_runtime=1000.0)
     assert {scale_out for _, scale_out in given.scale_outs} == {1}
 
 
 async def test_nothing_above_what_the_platform_holds_is_recommended(
-    predictor: Predictor, executions: ExecutionRepository, runs: TrainingRunRepository, store: FolderStore
+    predictor: Predictor, executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore
 ) -> None:
     await store_history(executions)
-    await train(executions, runs, store)
+    await train(executions, registry, store)
     run = execution(max_runtime=6.0).model_copy(update={"max_scale_out_in_effect": 3})
     await executions.insert(run)
     given = await predictor.recommend(PredictionRequest.model_validate(job_end(run.id, 0)))
@@ -178,10 +165,10 @@ async def test_a_static_run_is_left_alone(predictor: Predictor, executions: Exec
 
 
 async def test_a_truncated_model_is_told_and_the_job_is_stored(
-    predictor: Predictor, executions: ExecutionRepository, runs: TrainingRunRepository, store: FolderStore
+    predictor: Predictor, executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore
 ) -> None:
     await store_history(executions)
-    await train(executions, runs, store, truncated=True)
+    await train(executions, registry, store, truncated=True)
     given = await report_first_job(predictor, executions, max_runtime=14.0)
     assert not given.scale_outs
     assert "the forecast failed" in given.reason

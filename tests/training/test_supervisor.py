@@ -16,10 +16,14 @@ from common.documents import ApplicationState
 from common.events import UpdateInformation
 from common.executions import ExecutionRepository
 from common.mongo import Client
+from common.processes import owner_is_dead, service_identity
+from common.registry import ModelRegistry
 from tests.samples import application_start, execution, job_end, unique_name
 from training.artifact import TrainedModel
+from training.gate import PromotionGate
+from training.publishing import Outbox, Publisher
 from training.runs import TrainingRun, TrainingRunRepository, TrainingState
-from training.supervisor import MAX_ATTEMPTS, TrainingSupervisor, owner_is_dead, service_identity
+from training.supervisor import MAX_ATTEMPTS, TrainingSupervisor
 
 SCALE_OUTS = (2, 3, 4, 6)
 JOBS = 6
@@ -58,22 +62,38 @@ async def runs(mongo: Client, database: str) -> TrainingRunRepository:
 
 
 @pytest.fixture
-async def supervisor(
-    runs: TrainingRunRepository, executions: ExecutionRepository, tmp_path: Path
-) -> AsyncIterator[TrainingSupervisor]:
+def publisher(
+    runs: TrainingRunRepository, registry: ModelRegistry, executions: ExecutionRepository, tmp_path: Path
+) -> Publisher:
+    store = FolderStore(tmp_path / "models")
+    gate = PromotionGate(registry, store, executions, tmp_path / "training", 0.0)
+    return Publisher(runs, registry, store, gate, Outbox(tmp_path), 0.3)
+
+
+@pytest.fixture
+def supervisor(
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    publisher: Publisher,
+    tmp_path: Path,
+) -> TrainingSupervisor:
     settings = TrainingSettings(training_heartbeat_seconds=0.3)
-    return TrainingSupervisor(runs, executions, FolderStore(tmp_path / "models"), settings, tmp_path)
+    return TrainingSupervisor(runs, executions, registry, publisher, settings, tmp_path)
 
 
 @contextlib.asynccontextmanager
 async def working(supervisor: TrainingSupervisor) -> AsyncIterator[None]:
-    task = asyncio.create_task(supervisor.run_forever())
+    tasks = [
+        asyncio.create_task(supervisor.run_forever()),
+        asyncio.create_task(supervisor.publisher.run_forever()),
+    ]
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def enqueue(runs: TrainingRunRepository, algorithm_name: str = "KMeans", trials: int = 2) -> str:
@@ -106,6 +126,7 @@ async def test_a_training_learns_reports_and_saves_its_model(
     supervisor: TrainingSupervisor,
     runs: TrainingRunRepository,
     executions: ExecutionRepository,
+    registry: ModelRegistry,
     tmp_path: Path,
 ) -> None:
     await store_history(executions)
@@ -123,7 +144,14 @@ async def test_a_training_learns_reports_and_saves_its_model(
     assert set(files) == {"model.json", "weights.safetensors"}
     assert json.loads(files["model.json"])["kind"] == "onlinepredictor"
     TrainedModel.from_files(files)
-    assert await runs.find_current_model("spark", "KMeans", "onlinepredictor") is not None
+    assert (run.result.model, run.result.version) == ("spark.KMeans.onlinepredictor", 1)
+    assert run.result.promotion is not None
+    assert run.result.promotion.promoted
+    champion = await registry.find_champion("spark.KMeans.onlinepredictor")
+    assert champion is not None
+    assert champion.training_data.runs == len(SCALE_OUTS)
+    assert champion.artifact_key == run.result.artifact_key
+    assert not await supervisor.publisher.kept()
     assert not children()
     assert not (tmp_path / "training" / run_id).exists()
 

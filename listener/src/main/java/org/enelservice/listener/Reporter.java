@@ -20,7 +20,7 @@ import java.util.function.Consumer;
  * <li>Reports leave in the order in which they came. One that the service fails on by itself (a 500, a
  *     timeout) steps behind the others, so that it cannot hold them back for ever.
  * <li>No answer, 408, 429 and 5xx are tried again, after pauses that grow but never end the trying. Any other
- *     status is final.
+ *     status is final. So is a 503 that says the event is stored: only the recommendation is missing.
  * <li>Only the newest job end asks for a prediction: for the older ones the jobs to come have already run. A
  *     request that failed in the service itself is repeated without the question, as what has to arrive is
  *     the report.
@@ -217,6 +217,11 @@ final class Reporter {
             if (predict) {
                 log.guard("applying a recommendation", () -> recommendations.accept(answer.body()));
             }
+        } else if (status == 503 && isStored(answer.body())) {
+            log.warnOnce("no model", "{} is stored, but the service cannot recommend anything now: {}",
+                    queued.report(), ExecutionLog.detail(answer.body()));
+            done(queued);
+            answered();
         } else if (status >= 500 || status == 429 || status == 408) {
             boolean outage = status == 503 || status == 502 || status == 504 || status == 429;
             failed(queued, !outage, "status " + status + " " + ExecutionLog.detail(answer.body()), answer.retryAfter());
@@ -225,6 +230,15 @@ final class Reporter {
                     ExecutionLog.detail(answer.body()));
             done(queued);
             answered();
+        }
+    }
+
+    /** Whether the service has stored the event and only misses what it would recommend with. */
+    private boolean isStored(String body) {
+        try {
+            return mapper.readTree(body).path("stored").asBoolean(false);
+        } catch (JsonProcessingException notOurs) {
+            return false;
         }
     }
 

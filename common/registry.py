@@ -1,0 +1,322 @@
+"""The model registry in MongoDB: versions are added, aliases are moved, nothing else changes.
+
+Every change of an alias or of a version's state also writes the model's own document, so that two
+of them at once conflict: an alias never names a version that is deleted at the same moment.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
+from pymongo.asynchronous.client_session import AsyncClientSession
+
+from common.documents import utc_now
+from common.errors import Conflict, NotFound
+from common.registered_models import (
+    ALIAS_CHANGES_KEPT,
+    CHAMPION,
+    Alias,
+    AliasChange,
+    ModelVersion,
+    NewVersion,
+    Promotion,
+    RegisteredModel,
+    VersionState,
+    version_id,
+)
+from common.transactions import DURABLE, in_transaction
+
+Json = dict[str, Any]
+
+_RUN_IDS = {"training_data.run_ids": 0, "training_data.held_out_run_ids": 0}
+
+
+class UnknownModel(NotFound):
+    title = "Unknown model"
+
+
+class UnknownVersion(NotFound):
+    title = "Unknown model version"
+
+
+class ModelRegistry:
+    """Models, versions and aliases; safe with several services on one database."""
+
+    def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
+        self._client = client
+        collections = client.get_database(database, write_concern=DURABLE)
+        self._models = collections["model"]
+        self._versions = collections["model_version"]
+
+    async def create_indexes(self) -> None:
+        await self._versions.create_index(
+            [("name", ASCENDING), ("version", DESCENDING)], unique=True, name="number"
+        )
+        await self._versions.create_index([("artifact_key", ASCENDING)], unique=True, name="artifact")
+        await self._models.create_index([("algorithm_name", ASCENDING), ("_id", ASCENDING)], name="algorithm")
+
+    # --- reading --------------------------------------------------------------------------------
+
+    async def find_model(self, name: str) -> RegisteredModel | None:
+        document = await self._models.find_one({"_id": name})
+        return RegisteredModel.from_mongo(document) if document else None
+
+    async def get_model(self, name: str) -> RegisteredModel:
+        """Raises UnknownModel."""
+        model = await self.find_model(name)
+        if model is None:
+            raise UnknownModel(f"There is no model {name[:300]!r}.")
+        return model
+
+    async def models(
+        self, *, algorithm_name: str | None = None, after: str | None = None, limit: int = 50
+    ) -> Sequence[RegisteredModel]:
+        """By name; `after` is the last name already seen."""
+        query: Json = {}
+        if algorithm_name is not None:
+            query["algorithm_name"] = algorithm_name
+        if after is not None:
+            query["_id"] = {"$gt": after}
+        cursor = self._models.find(query, {"alias_changes": 0}).sort("_id", ASCENDING).limit(limit)
+        return [RegisteredModel.from_mongo(document) async for document in cursor]
+
+    async def get_version(self, name: str, version: int) -> ModelVersion:
+        """Raises UnknownVersion."""
+        found = await self._find_version({"_id": version_id(name, version)})
+        if found is None:
+            raise UnknownVersion(f"There is no version {version} of {name[:300]!r}.")
+        return found
+
+    async def find_by_artifact(self, artifact_key: str) -> ModelVersion | None:
+        return await self._find_version({"artifact_key": artifact_key})
+
+    async def find_champion(self, name: str) -> ModelVersion | None:
+        """The version that serves; None where there is none."""
+        model = await self._models.find_one({"_id": name}, {f"aliases.{CHAMPION}": 1})
+        version = ((model or {}).get("aliases") or {}).get(CHAMPION, {}).get("version")
+        return await self._find_version({"_id": version_id(name, version)}) if version else None
+
+    async def find_latest(self, name: str) -> ModelVersion | None:
+        """The newest version, in whatever state."""
+        document = await self._versions.find_one({"name": name}, sort=[("version", DESCENDING)])
+        return ModelVersion.from_mongo(document) if document else None
+
+    async def versions(
+        self,
+        name: str,
+        *,
+        state: VersionState | None = None,
+        before: int | None = None,
+        limit: int = 50,
+    ) -> Sequence[ModelVersion]:
+        """Newest first, without the ids of runs; deleted ones only if asked for."""
+        query: Json = {"name": name, "state": state or {"$ne": VersionState.DELETED}}
+        if before is not None:
+            query["version"] = {"$lt": before}
+        cursor = self._versions.find(query, _RUN_IDS).sort("version", DESCENDING).limit(limit)
+        return [ModelVersion.from_mongo(document) async for document in cursor]
+
+    async def artifact_keys(self) -> set[str]:
+        """Of all versions that have files."""
+        query = {"state": {"$ne": VersionState.DELETED}}
+        return {entry["artifact_key"] async for entry in self._versions.find(query, {"artifact_key": 1})}
+
+    async def _find_version(self, query: Json) -> ModelVersion | None:
+        document = await self._versions.find_one(query)
+        return ModelVersion.from_mongo(document) if document else None
+
+    # --- changing -------------------------------------------------------------------------------
+
+    async def register(
+        self, new: NewVersion, fence: Callable[[AsyncClientSession], Awaitable[None]]
+    ) -> ModelVersion:
+        """Add a version with the next number; the same artifact is registered once.
+
+        Args:
+            fence: Raises, in the same transaction, where the caller may not publish any more.
+        """
+
+        async def store(session: AsyncClientSession) -> ModelVersion:
+            await fence(session)
+            found = await self._versions.find_one({"artifact_key": new.artifact_key}, session=session)
+            if found is not None:
+                return ModelVersion.from_mongo(found)
+            first = RegisteredModel(
+                name=new.name,
+                kind=new.kind,
+                system_name=new.system_name,
+                algorithm_name=new.algorithm_name,
+            ).model_dump(by_alias=True, exclude={"name", "latest_version"})
+            model = await self._models.find_one_and_update(
+                {"_id": new.name},
+                {"$inc": {"latest_version": 1}, "$setOnInsert": first},
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+                session=session,
+            )
+            assert model is not None, "an upsert returns the document"
+            version = new.numbered(model["latest_version"])
+            await self._versions.insert_one(version.to_mongo(), session=session)
+            return version
+
+        return await in_transaction(self._client, store)
+
+    async def record_promotion(self, name: str, version: int, promotion: Promotion) -> bool:
+        """Store how a new version compares, and let it serve if it was promoted.
+
+        Returns:
+            False, with nothing stored: the champion is no longer the one it was compared with.
+        Raises:
+            UnknownModel, UnknownVersion: There is none.
+            Conflict: It was promoted, but is damaged or deleted by now.
+        """
+
+        async def store(session: AsyncClientSession) -> bool:
+            model = await self._get_model(name, session)
+            if model.champion != promotion.champion_version:
+                return False
+            if promotion.promoted and model.champion != version:
+                await self._must_be_ready(name, version, session)
+                await self._point(model, CHAMPION, version, promotion.reason, session)
+            await self._versions.update_one(
+                {"_id": version_id(name, version)},
+                {"$set": {"promotion": promotion.model_dump()}},
+                session=session,
+            )
+            return True
+
+        return await in_transaction(self._client, store)
+
+    async def set_alias(self, name: str, alias: str, version: int, reason: str) -> RegisteredModel:
+        """Let an alias name a version.
+
+        Raises:
+            UnknownModel, UnknownVersion: There is none.
+            Conflict: The version is damaged or deleted.
+        """
+
+        async def store(session: AsyncClientSession) -> None:
+            model = await self._get_model(name, session)
+            await self._touch(name, session)
+            await self._must_be_ready(name, version, session)
+            if model.aliases.get(alias) is None or model.aliases[alias].version != version:
+                await self._point(model, alias, version, reason, session)
+
+        await in_transaction(self._client, store)
+        return await self.get_model(name)
+
+    async def remove_alias(self, name: str, alias: str, reason: str) -> RegisteredModel:
+        """Raises UnknownModel."""
+
+        async def store(session: AsyncClientSession) -> None:
+            model = await self._get_model(name, session)
+            if alias in model.aliases:
+                await self._point(model, alias, None, reason, session)
+
+        await in_transaction(self._client, store)
+        return await self.get_model(name)
+
+    async def delete_version(self, name: str, version: int) -> ModelVersion:
+        """Mark a version as deleted, once; its files are the caller's to remove afterwards.
+
+        Raises:
+            UnknownModel, UnknownVersion: There is none.
+            Conflict: An alias names it.
+        """
+
+        async def store(session: AsyncClientSession) -> None:
+            model = await self._get_model(name, session)
+            named = sorted(alias for alias, of in model.aliases.items() if of.version == version)
+            if named:
+                raise Conflict(f"Version {version} of {name!r} is the {named[0]}: name another one first.")
+            await self._touch(name, session)
+            await self._versions.update_one(
+                {"_id": version_id(name, version), "state": {"$ne": VersionState.DELETED}},
+                {"$set": {"state": VersionState.DELETED, "state_reason": f"deleted at {utc_now():%FT%TZ}"}},
+                session=session,
+            )
+
+        await in_transaction(self._client, store)
+        return await self.get_version(name, version)
+
+    async def set_state(self, name: str, version: int, state: VersionState, reason: str) -> bool:
+        """Mark a version as damaged, or as ready again; a damaged champion gives way to the one before.
+
+        Returns:
+            Whether anything changed (false: it is in that state already, deleted, or unknown).
+        """
+
+        async def store(session: AsyncClientSession) -> bool:
+            model = await self._get_model(name, session)
+            await self._touch(name, session)
+            result = await self._versions.update_one(
+                {"_id": version_id(name, version), "state": {"$nin": [state, VersionState.DELETED]}},
+                {"$set": {"state": state, "state_reason": reason}},
+                session=session,
+            )
+            if result.modified_count and state is VersionState.DAMAGED and model.champion == version:
+                before = await self._former_champion(model, session)
+                await self._point(model, CHAMPION, before, f"version {version}: {reason}", session)
+            return result.modified_count == 1
+
+        return await in_transaction(self._client, store)
+
+    async def _former_champion(self, model: RegisteredModel, session: AsyncClientSession) -> int | None:
+        """The version that served before the present one and can serve; not one that was taken back."""
+        former: list[int] = []
+        for change in model.alias_changes:
+            if change.alias != CHAMPION or change.version is None:
+                continue
+            if change.version in former:  # a roll-back: what came after it is no choice any more
+                del former[former.index(change.version) :]
+            former.append(change.version)
+        for version in reversed(former):
+            key = {"_id": version_id(model.name, version), "state": VersionState.READY}
+            if await self._versions.find_one(key, {"_id": 1}, session=session):
+                return version
+        return None
+
+    async def _get_model(self, name: str, session: AsyncClientSession) -> RegisteredModel:
+        document = await self._models.find_one({"_id": name}, session=session)
+        if document is None:
+            raise UnknownModel(f"There is no model {name[:300]!r}.")
+        return RegisteredModel.from_mongo(document)
+
+    async def _must_be_ready(self, name: str, version: int, session: AsyncClientSession) -> None:
+        """Raises UnknownVersion or Conflict."""
+        found = await self._versions.find_one({"_id": version_id(name, version)}, session=session)
+        if found is None:
+            raise UnknownVersion(f"There is no version {version} of {name[:300]!r}.")
+        if found["state"] != VersionState.READY:
+            raise Conflict(f"Version {version} of {name[:300]!r} is {found['state'].lower()}.")
+
+    async def _touch(self, name: str, session: AsyncClientSession) -> None:
+        await self._models.update_one({"_id": name}, {"$inc": {"revision": 1}}, session=session)
+
+    async def _point(
+        self,
+        model: RegisteredModel,
+        alias: str,
+        version: int | None,
+        reason: str,
+        session: AsyncClientSession,
+    ) -> None:
+        now = utc_now()
+        previous = model.aliases.get(alias)
+        change = AliasChange(
+            alias=alias,
+            version=version,
+            previous=previous.version if previous else None,
+            at=now,
+            reason=reason,
+        )
+        update: Json = {
+            "$inc": {"revision": 1},
+            "$push": {"alias_changes": {"$each": [change.model_dump()], "$slice": -ALIAS_CHANGES_KEPT}},
+        }
+        if version is None:
+            update["$unset"] = {f"aliases.{alias}": ""}
+        else:
+            entry = Alias(version=version, since=now, reason=reason)
+            update["$set"] = {f"aliases.{alias}": entry.model_dump()}
+        await self._models.update_one({"_id": model.name}, update, session=session)

@@ -1,0 +1,77 @@
+"""When something that recurs is due next: at an interval, or by a cron expression."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+_LONGEST_SECONDS = 366 * 86_400
+
+
+class Trigger(Protocol):
+    def next_after(self, moment: datetime) -> datetime:
+        """The next due time, strictly later."""
+
+
+@dataclass(frozen=True)
+class Every:
+    """At a fixed interval."""
+
+    text: str
+    seconds: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Every":
+        """From seconds, or a number with a unit: `90`, `30m`, `24h`, `7d`. Raises ValueError."""
+        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)([smhd]?)", text.strip().lower())
+        seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+        if not 1 <= seconds <= _LONGEST_SECONDS:
+            raise ValueError(
+                "an interval is a number of seconds, or such as 30m, 24h or 7d; at least a second"
+            )
+        return cls(text.strip().lower(), seconds)
+
+    def next_after(self, moment: datetime) -> datetime:
+        return moment + timedelta(seconds=self.seconds)
+
+    def __str__(self) -> str:
+        return f"every {self.text}" + ("s" if self.text[-1].isdigit() else "")
+
+
+@dataclass(frozen=True)
+class Cron:
+    """By cron's five fields as Debian's cron reads them: Sunday is 0, changes of the clock are minded."""
+
+    expression: str
+    time_zone: str = "UTC"
+
+    @classmethod
+    def parse(cls, expression: str, time_zone: str = "UTC") -> "Cron":
+        """Raises ValueError for what is no expression, never comes, or for an unknown time zone."""
+        if len(expression.split()) != 5:
+            raise ValueError(f"{expression[:100]!r} is no cron expression: five fields are needed")
+        try:
+            zone = ZoneInfo(time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError(f"{time_zone[:100]!r} is not a time zone") from error
+        try:
+            next(CronSim(expression, datetime(2024, 1, 1, tzinfo=zone)))
+        except (CronSimError, StopIteration, ValueError) as error:
+            raise ValueError(
+                f"{expression[:100]!r} is no cron expression, or one that never comes"
+            ) from error
+        return cls(" ".join(expression.split()), time_zone)
+
+    def next_after(self, moment: datetime) -> datetime:
+        local = moment.astimezone(ZoneInfo(self.time_zone))
+        # In the hour that comes twice the next time on the clock may be one that has passed.
+        due = (time.astimezone(moment.tzinfo) for time in CronSim(self.expression, local))
+        return next(time for time in due if time > moment)
+
+    def __str__(self) -> str:
+        return f"cron {self.expression} ({self.time_zone})"

@@ -1,0 +1,79 @@
+"""A model of a test's own in the service, and one that is really trained."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+import torch
+
+from common.artifacts import FolderStore
+from common.executions import ExecutionRepository
+from common.mongo import Client
+from common.registered_models import ModelVersion, model_name
+from common.registry import ModelRegistry
+from tests.registered import FILES, publish
+from tests.samples import application_start, execution, unique_name
+from tests.training.test_supervisor import store_history
+from training.artifact import Hyperparameters
+from training.loop import pretrain
+from training.records import to_run_record
+
+
+class Registered:
+    """A model of the test's own in the service's registry and store."""
+
+    def __init__(self, service: httpx.AsyncClient, mongo: Client) -> None:
+        self.algorithm_name = unique_name("Algorithm")
+        self.name = model_name("spark", self.algorithm_name, "onlinepredictor")
+        self.path = f"/models/{self.name}"
+        self.folder: Path = service.data_dir / "models"  # type: ignore[attr-defined]
+        self.registry = ModelRegistry(mongo, service.database)  # type: ignore[attr-defined]
+        self.executions = ExecutionRepository(mongo, service.database)  # type: ignore[attr-defined]
+        self._service = service
+
+    async def publish(self, files: Mapping[str, bytes] = FILES, **fields: Any) -> ModelVersion:
+        store = FolderStore(self.folder)
+        return await publish(self.registry, store, files, **{"algorithm_name": self.algorithm_name, **fields})
+
+    async def start_run(self, max_runtime: float = 19.0) -> str:
+        run = execution(algorithm_name=self.algorithm_name, max_runtime=max_runtime)
+        await self.executions.insert(run)
+        started = await self._service.post("/training/update_information", json=application_start(run.id))
+        assert started.status_code == 200, started.text
+        return run.id
+
+    def weights(self, version: ModelVersion) -> Path:
+        return self.folder / version.artifact_key / "weights.safetensors"
+
+    @contextmanager
+    def store_away(self) -> Iterator[None]:
+        """As while a disk is not mounted."""
+        aside = self.folder.with_name("models-aside")
+        self.folder.rename(aside)
+        try:
+            yield
+        finally:
+            aside.rename(self.folder)
+
+
+@pytest.fixture
+def model(service: httpx.AsyncClient, mongo: Client) -> Registered:
+    return Registered(service, mongo)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def trained(service: httpx.AsyncClient, mongo: Client) -> Mapping[str, bytes]:
+    """Files of a real model, small and quickly trained."""
+    executions = ExecutionRepository(mongo, service.database)  # type: ignore[attr-defined]
+    algorithm_name = unique_name("Learned")
+    await store_history(executions, algorithm_name)
+    found = await executions.finished_runs("spark", algorithm_name, 9)
+    history = [to_run_record(run, jobs) for run, jobs in found]
+    torch.set_num_threads(1)  # several threads on small tensors only wait for each other
+    fitted = await asyncio.to_thread(pretrain, history, Hyperparameters(), max_epochs=20, seed=0)
+    return fitted.to_files()

@@ -1,0 +1,41 @@
+"""Removes what interrupted publications and deletions left in the store."""
+
+import logging
+
+from common.artifacts import ArtifactStore
+from common.registered_models import ARTIFACTS
+from common.registry import ModelRegistry
+from training.runs import TrainingRunRepository
+
+logger = logging.getLogger(__name__)
+
+_LEVELS = 3
+"""System, algorithm and kind of model lie above an artifact."""
+
+
+async def collect_garbage(
+    store: ArtifactStore, runs: TrainingRunRepository, registry: ModelRegistry
+) -> list[str]:
+    """Delete artifacts, complete or not, that no version has and no training is about to register.
+
+    Safe at any time beside publications: files appear only while their training is in progress, and
+    it ends only after the version is registered. So the order of the three readings is what matters.
+
+    Returns:
+        Keys of what was deleted.
+    Raises:
+        StoreUnavailable: What was found so far is deleted.
+    """
+    folders = [ARTIFACTS]
+    for _ in range(_LEVELS):
+        folders = [key for folder in folders for key in await store.keys(folder)]
+    found = [key for folder in folders for key in await store.keys(folder, incomplete=True)]
+    if not found:
+        return []
+    in_progress = {run.artifact_id for run in await runs.in_progress()}
+    registered = await registry.artifact_keys()
+    garbage = [key for key in found if key not in registered and key.rpartition("/")[2] not in in_progress]
+    for key in garbage:
+        await store.delete(key)
+        logger.info("Removed %s, which belongs to no model version", key)
+    return garbage
