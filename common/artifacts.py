@@ -217,8 +217,12 @@ class FolderStore:
             raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
 
     def _delete(self, key: str) -> None:
-        for path in (self._root / incomplete_name(key), self._root / key):
-            shutil.rmtree(path, ignore_errors=True)
+        # What is being deleted is no artifact any more, also where this is cut short.
+        target, incomplete = self._root / key, self._root / incomplete_name(key)
+        shutil.rmtree(incomplete, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            target.rename(incomplete)
+        shutil.rmtree(incomplete, ignore_errors=True)
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
         try:

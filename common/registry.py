@@ -116,9 +116,9 @@ class ModelRegistry:
         cursor = self._versions.find(query, _RUN_IDS).sort("version", DESCENDING).limit(limit)
         return [ModelVersion.from_mongo(document) async for document in cursor]
 
-    async def artifact_keys(self) -> set[str]:
-        """Of all versions that have files."""
-        query = {"state": {"$ne": VersionState.DELETED}}
+    async def artifact_keys(self, *, deleted: bool = False) -> set[str]:
+        """Of all versions that have files; or of those that should have none any more."""
+        query = {"state": VersionState.DELETED if deleted else {"$ne": VersionState.DELETED}}
         return {entry["artifact_key"] async for entry in self._versions.find(query, {"artifact_key": 1})}
 
     async def _find_version(self, query: Json) -> ModelVersion | None:

@@ -18,8 +18,11 @@ async def collect_garbage(
 ) -> list[str]:
     """Delete artifacts, complete or not, that no version has and no training is about to register.
 
+    Only what trainings and versions of this database have left: another deployment may use the same
+    folder, and a database that was set up anew must not cost anybody a model.
+
     Safe at any time beside publications: files appear only while their training is in progress, and
-    it ends only after the version is registered. So the order of the three readings is what matters.
+    it ends only after the version is registered. So the order of the readings is what matters.
 
     Returns:
         Keys of what was deleted.
@@ -29,13 +32,20 @@ async def collect_garbage(
     folders = [ARTIFACTS]
     for _ in range(_LEVELS):
         folders = [key for folder in folders for key in await store.keys(folder)]
-    found = [key for folder in folders for key in await store.keys(folder, incomplete=True)]
+    found = {key for folder in folders for key in await store.keys(folder, incomplete=True)}
     if not found:
         return []
     in_progress = {run.artifact_id for run in await runs.in_progress()}
-    registered = await registry.artifact_keys()
-    garbage = [key for key in found if key not in registered and key.rpartition("/")[2] not in in_progress]
+    loose = {key for key in found if _artifact_id(key) not in in_progress}
+    loose -= await registry.artifact_keys()
+    drawn = await runs.drawn_here({_artifact_id(key) for key in loose})
+    deleted = await registry.artifact_keys(deleted=True)
+    garbage = sorted(key for key in loose if _artifact_id(key) in drawn or key in deleted)
     for key in garbage:
         await store.delete(key)
         logger.info("Removed %s, which belongs to no model version", key)
     return garbage
+
+
+def _artifact_id(key: str) -> str:
+    return key.rpartition("/")[2]

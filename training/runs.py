@@ -1,7 +1,7 @@
 """Training runs in MongoDB: what is stored is the truth about a training."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -104,6 +104,7 @@ class TrainingRunRepository:
             [("system_name", ASCENDING), ("algorithm_name", ASCENDING), ("state", ASCENDING)],
             name="of_algorithm",
         )
+        await self._runs.create_index([("artifact_ids", ASCENDING)], name="artifacts")
 
     async def enqueue(
         self,
@@ -173,6 +174,7 @@ class TrainingRunRepository:
     async def claim(self, owner: str) -> TrainingRun | None:
         """Take the oldest queued run, if there is one; no other service can take it too."""
         now = utc_now()
+        artifact_id = new_artifact_id(secrets.token_hex(4), now)
         document = await self._runs.find_one_and_update(
             {"state": TrainingState.QUEUED.value},
             {
@@ -181,12 +183,13 @@ class TrainingRunRepository:
                     "owner": owner,
                     "started_at": now,
                     "heartbeat_at": now,
-                    "artifact_id": new_artifact_id(secrets.token_hex(4), now),
+                    "artifact_id": artifact_id,
                     "trials_done": 0,
                     "best_loss": None,
                     "detail": "",
                 },
                 "$inc": {"attempts": 1},
+                "$push": {"artifact_ids": artifact_id},
             },
             sort=[("created_at", ASCENDING)],
             return_document=ReturnDocument.AFTER,
@@ -263,6 +266,12 @@ class TrainingRunRepository:
             session=session,
         )
         return result.matched_count == 1
+
+    async def drawn_here(self, artifact_ids: Collection[str]) -> set[str]:
+        """Those of these ids that an attempt of a run in this database has had."""
+        wanted = set(artifact_ids)
+        cursor = self._runs.find({"artifact_ids": {"$in": list(wanted)}}, {"artifact_ids": 1})
+        return {drawn async for run in cursor for drawn in run["artifact_ids"]} & wanted
 
     async def in_progress(self) -> Sequence[TrainingRun]:
         """Runs that some service works on."""
