@@ -14,17 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.features import Floats, Ints, collect, expected_jobs
+from training.features import collect, expected_jobs
 from training.history import RunRecord
 
 if TYPE_CHECKING:
     from training.artifact import TrainedModel
-    from training.model import Batch
 
 CACHED_MODELS = 8
 """Models of this many artifacts stay deserialised per worker process."""
-
-MAX_LOG_ERROR_STD = 1.5
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,8 @@ class Forecast:
     """[candidate][job]: from this job on, with the driver's time before it, to the end of the
     application. [c][0] is everything that is left after `after_job_id`."""
     log_error_std: float
-    """Standard deviation of the log of measured over predicted remaining runtime, from held-out runs."""
+    """Standard deviation of the log of measured over predicted remaining runtime, from held-out runs,
+    at the best-known candidate."""
     log_error_stds: tuple[float, ...] = ()
     """The same per candidate: larger where no earlier run was near the candidate."""
     fine_tune_seconds: float = 0.0
@@ -127,10 +125,8 @@ def forecast(request: ForecastRequest) -> Forecast:
 
 def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
     """Predict with a model at hand; the model itself stays as it is."""
-    import torch
-
     from training.loop import fine_tune
-    from training.samples import encode
+    from training.rest import forecast_rest
 
     graph, candidates = model.evidence.graph, request.candidates
     if not candidates:
@@ -154,32 +150,16 @@ def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
     end = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
     start = np.where(np.arange(len(ids)) == np.flatnonzero(jobs)[0], current, end)
     cut = int(np.searchsorted(ids, request.after_job_id, side="right")) - 1
-    cuts = np.full(len(candidates), cut)
     old = np.full(shape, current) if request.after_job_id >= 0 else end
     start = start if request.after_job_id >= 0 else end
-    batch = encode(model.prior, run, 0, cuts, start, end, adapt=request.fine_tune, old=old, ahead=jobs)
-    with torch.no_grad():
-        runtime = network(batch).job_runtime.double().numpy()
-    remaining = model.prior.timing.remaining(runtime, jobs)
-    stds = _error_stds(batch, graph.node_job, model.log_error_std)
+    rest = forecast_rest(model, network, run, cut, start, end, jobs, adapt=request.fine_tune, old=old)
     return Forecast(
         job_ids=tuple(int(i) for i in ids[jobs]),
         candidates=candidates,
-        remaining_seconds=tuple(tuple(map(float, row)) for row in remaining),
-        log_error_std=model.log_error_std,
-        log_error_stds=tuple(map(float, stds)),
+        remaining_seconds=tuple(tuple(map(float, row)) for row in rest.remaining_seconds),
+        log_error_std=float(rest.log_error_std.min()),
+        log_error_stds=tuple(map(float, rest.log_error_std)),
         fine_tune_seconds=tuned - started,
         predict_seconds=perf_counter() - tuned,
         epochs=steps,
     )
-
-
-def _error_stds(batch: Batch, node_job: Ints, validated: float) -> Floats:
-    """Widen the validated error where the laws disagree more than at the best-known candidate."""
-    import torch
-
-    future = batch.future[:, torch.from_numpy(node_job)]
-    seconds = batch.log_runtime.exp() * future
-    spread = (batch.features[..., 1] * seconds).sum(dim=1) / seconds.sum(dim=1).clamp_min(1e-6)
-    beyond = (spread - spread.min()).double().numpy()
-    return np.asarray(np.minimum(np.hypot(validated, beyond), MAX_LOG_ERROR_STD))

@@ -15,6 +15,8 @@ from training.features import CONTEXT_BUCKETS, Evidence, Floats, Graph
 from training.history import METRIC_NAMES, context_from_json
 from training.laws import Calibration, Prior, fit_prior
 from training.model import EMBEDDING, FEATURES, RuntimeModel
+from training.rest import Trust
+from training.similar_runs import SimilarRuns
 
 SCHEMA_VERSION = 1
 KIND = "onlinepredictor"
@@ -66,6 +68,17 @@ class TrainedModel:
         network = make_network(self.evidence, self.hyperparameters)
         network.load_state_dict(dict(self.weights))
         return network.eval().requires_grad_(False)
+
+    @cached_property
+    def similar_runs(self) -> SimilarRuns:
+        """The same history, seen as whole runs rather than jobs."""
+        return SimilarRuns(self.evidence, self.prior.size_exponent)
+
+    @cached_property
+    def trust(self) -> Trust:
+        """How far similar runs count, and how sure forecasts are."""
+        stds = self.validation.get("log_error_stds") or [self.log_error_std]
+        return Trust(float(self.validation.get("similar_runs_share", 0.0)), tuple(map(float, stds)))
 
     @property
     def log_error_std(self) -> float:
@@ -123,7 +136,9 @@ class TrainedModel:
                 description["validation"],
                 weights,
             )
-            if not np.isfinite([*model.calibration, model.log_error_std]).all():
+            trust = model.trust
+            figures = [*model.calibration, model.log_error_std, trust.share, *trust.log_error_stds]
+            if not np.isfinite(figures).all():
                 raise ArtifactInvalid("the artifact has figures that are not finite")
             _ = model.network
             _ = model.prior

@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from training.artifact import TrainedModel
 from training.features import MIN_SECONDS, EmptyHistory, Floats, Ints, collect, expected_jobs
 from training.history import RunRecord
 from training.loop import fine_tune
-from training.samples import encode
+from training.rest import forecast_rest
 
 CUTS_PER_RUN = 6
 """Moments per run; neighbouring ones say nearly the same, and each one costs a fine-tuning."""
@@ -180,14 +179,11 @@ def predict_remaining(model: TrainedModel, known: RunRecord, start: Floats, end:
     ids = np.array(model.evidence.graph.job_ids)
     after = known.jobs[-1].job_id if known.jobs else -1
     jobs = (ids > after) & expected_jobs(model.evidence, known.context)
-    timing = model.prior.timing
     if not jobs.any():
-        return timing.tail
+        return model.prior.timing.tail
     run = collect([known], model.evidence.graph)
     network, _ = fine_tune(model, run)
-    cuts = np.array([int(np.searchsorted(ids, after, side="right")) - 1])
-    batch = encode(model.prior, run, 0, cuts, start[None], end[None], ahead=jobs)
-    with torch.no_grad():
-        runtime = network(batch).job_runtime.double().numpy()
-    seconds = float(timing.remaining(runtime, jobs)[0, 0])
+    cut = int(np.searchsorted(ids, after, side="right")) - 1
+    rest = forecast_rest(model, network, run, cut, start[None], end[None], jobs)
+    seconds = float(rest.remaining_seconds[0, 0])
     return seconds if np.isfinite(seconds) else float("inf")

@@ -7,7 +7,6 @@ that run. The network starts as the identity on that prior; validation decides h
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,23 +14,30 @@ import torch
 from torch import Tensor, nn
 
 from training.artifact import Hyperparameters, TrainedModel, make_network
-from training.features import Bools, Evidence, Floats, Ints, Timing, collect, expected_jobs, reduced
+from training.features import Evidence, Floats, Ints
 from training.history import RunRecord
-from training.laws import Calibration, calibrate, fit_prior
 from training.model import Batch, Prediction, RuntimeModel
-from training.samples import concatenate, encode
+from training.prepared import Prepared, prepare
+from training.rest import LOG_ERROR_FLOOR, choose_share, error_stds, joint_errors
+from training.samples import encode
 
-CUTS_PER_RUN = 12
-"""Cut points kept per run, evenly spaced: neighbouring cuts are nearly the same sample."""
+__all__ = [
+    "LOG_ERROR_FLOOR",
+    "LOG_ERROR_UNVALIDATED",
+    "Prepared",
+    "PretrainingSession",
+    "evaluate",
+    "fine_tune",
+    "loss_of",
+    "prepare",
+    "pretrain",
+]
 
 SAMPLES_PER_STEP = 24
 """Bounds the time of a training step for long histories."""
 
 PATIENCE_EPOCHS = 25
 """Epochs without a better validation score after which a session has finished."""
-
-LOG_ERROR_FLOOR = 0.03
-"""Standard deviation of log remaining runtime below which no forecast claims to be."""
 
 LOG_ERROR_UNVALIDATED = 0.25
 """Claimed where a single run leaves nothing to validate on."""
@@ -75,70 +81,6 @@ def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tens
     context = nn.functional.mse_loss(network.context.decode(code), batch.context)
     size = (prediction.correction**2).mean()
     return job + 2.0 * total + 0.3 * node + 0.5 * metrics + context + 0.5 * size
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Everything about a history that does not depend on hyperparameters."""
-
-    evidence: Evidence
-    calibration: Calibration
-    batch: Batch
-    run_of: Ints
-    """Run of each sample, (S,)."""
-    actual: Floats
-    """Measured seconds from the cut to the end of the run, (S,)."""
-    expected: Bools
-    """Jobs that were to be expected of each sample's run and come after the cut, (S, J)."""
-    timings: tuple[Timing, ...]
-    """From the runs other than this one, per run."""
-
-    def errors(self, job_runtime: Tensor, samples: Ints) -> Floats:
-        """Log of predicted over measured remaining runtime, (S,)."""
-        jobs = self.expected[samples]
-        lead = np.stack([self.timings[run].lead for run in self.run_of[samples]])
-        share = 1.0 - np.stack([self.timings[run].overlap for run in self.run_of[samples]])
-        tail = np.array([self.timings[run].tail for run in self.run_of[samples]])
-        seconds = ((lead + share * job_runtime.double().numpy()) * jobs).sum(axis=1) + tail
-        return np.asarray(np.log(np.maximum(seconds, 1e-3) / self.actual[samples]))
-
-
-def prepare(history: Sequence[RunRecord]) -> Prepared:
-    """Fit the leave-one-run-out priors and build all samples of a history.
-
-    Raises:
-        EmptyHistory: No run has a job.
-    """
-    evidence = collect(history)
-    calibration = calibrate(evidence)
-    jobs = len(evidence.graph.job_ids)
-    batches, run_of, actual, expected, timings = [], [], [], [], []
-    for run, context in enumerate(evidence.contexts):
-        single = len(evidence.contexts) == 1
-        prior = fit_prior(evidence, calibration, without=None if single else run)
-        others = [other for other in range(len(evidence.contexts)) if single or other != run]
-        ran = np.flatnonzero(np.isfinite(evidence.log_job_runtime[run]))
-        cuts = np.concatenate([[-1], ran[:-1]])
-        cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, CUTS_PER_RUN).astype(int))]
-        start, end = evidence.start_scale_out[run], evidence.end_scale_out[run]
-        latest = np.maximum.accumulate(np.where(np.isfinite(end), np.arange(jobs), ran[0]))
-        start = np.where(np.isfinite(start), start, end[latest])
-        shape = (len(cuts), jobs)
-        batches.append(
-            encode(
-                prior, evidence, run, cuts, np.broadcast_to(start, shape), np.broadcast_to(end[latest], shape)
-            )
-        )
-        timings.append(prior.timing)
-        run_of += [run] * len(cuts)
-        passed = np.array([evidence.frontier[run, cut] if cut >= 0 else 0.0 for cut in cuts])
-        actual.append(np.maximum(evidence.total[run] - passed, 1e-3))
-        jobs_ahead = np.arange(jobs) > cuts[:, None]
-        expected.append(jobs_ahead & expected_jobs(reduced(evidence, others), context))
-    return Prepared(
-        evidence, calibration, concatenate(batches), np.array(run_of), np.concatenate(actual),
-        np.concatenate(expected), tuple(timings),
-    )  # fmt: skip
 
 
 class Evaluation(NamedTuple):
@@ -302,19 +244,31 @@ class PretrainingSession:
         )
 
     def _validation(self) -> dict[str, Any]:
-        runs = len(self.prepared.evidence.contexts)
-        errors = np.clip(self._best.errors, -1.5, 1.5)
-        std = max(LOG_ERROR_FLOOR, float(np.sqrt((errors**2).mean())))
+        prepared, runs = self.prepared, len(self.prepared.evidence.contexts)
+        everything = np.arange(len(prepared.run_of))
+        law = prepared.law_errors
+        similar, unusual = prepared.similar_errors
+        share = choose_share(law, similar, runs) if self._folds else 0.0
+        held_out = np.concatenate([samples for _, samples in self._folds]) if self._folds else everything
+        errors = joint_errors(share, self._best.errors, similar[held_out])
+        jobs = len(prepared.evidence.graph.job_ids)
+        scale = unusual if share > 0 else np.ones_like(unusual)
+        stds = error_stds(joint_errors(share, law, similar) / scale, prepared.cut_of, jobs, runs)
+        if not self._folds:
+            stds = tuple(max(std, LOG_ERROR_UNVALIDATED) for std in stds)
         method = "leave_one_run_out" if runs <= 3 else "three_folds" if runs <= 12 else "held_out_runs"
         return {
             "method": method if self._folds else "training_fit",
             "runs": runs,
             "samples": len(errors),
             "score": self._best.score,
-            "remaining_error": float(np.abs(np.expm1(self._best.errors)).mean()),
+            "remaining_error": float(np.abs(np.expm1(errors)).mean()),
+            "network_remaining_error": float(np.abs(np.expm1(self._best.errors)).mean()),
             "law_remaining_error": float(np.abs(np.expm1(self._law.errors)).mean()),
             "metrics_error": self._best.metrics_error,
-            "log_error_std": std if self._folds else max(std, LOG_ERROR_UNVALIDATED),
+            "log_error_std": float(np.mean(stds)),
+            "log_error_stds": list(stds),
+            "similar_runs_share": share,
             "epochs": self.best_epochs,
             "gate": self._gate,
         }

@@ -1,0 +1,220 @@
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training.synthetic import make_history
+from training.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
+from training.features import Evidence, collect
+from training.history import JobRecord, RunContext, RunRecord
+from training.loop import prepare, pretrain
+from training.rest import (
+    LOG_ERROR_FLOOR,
+    choose_share,
+    error_stds,
+    forecast_rest,
+    joint_errors,
+    left_out_errors,
+)
+from training.similar_runs import RestForecast, SimilarRuns
+
+JOBS = 8
+CONTEXT = RunContext("Recurring", data_size_mb=1000)
+Law = Callable[[float], float]
+
+
+def cliff(scale_out: float) -> float:
+    return (200.0 if scale_out < 20 else 40.0) * scale_out**-0.3
+
+
+def parallel(scale_out: float) -> float:
+    return 100.0 / scale_out
+
+
+def flat(scale_out: float) -> float:
+    return 10.0
+
+
+def make_run(
+    number: int,
+    scale_out: int,
+    law: Law,
+    *,
+    drift: float = 1.0,
+    noise: float = 0.05,
+    context: RunContext = CONTEXT,
+) -> RunRecord:
+    random = np.random.default_rng(number)
+    clock, jobs = 0.0, []
+    for job_id in range(JOBS):
+        seconds = law(scale_out) * drift * float(np.exp(noise * random.standard_normal()))
+        jobs.append(JobRecord(job_id, clock, seconds, scale_out, scale_out, 0.0))
+        clock += seconds
+    return RunRecord(str(number), context, 1000.0 * number, tuple(jobs), clock)
+
+
+def history(
+    law: Law, scale_outs: Sequence[int] = (4, 6, 9, 12, 15, 18, 22, 25, 28, 32, 36)
+) -> list[RunRecord]:
+    return [make_run(n, x, law) for n, x in enumerate(scale_outs)]
+
+
+def ask(
+    runs: Sequence[RunRecord], run: RunRecord, finished: int, scale_out: int | None = None
+) -> RestForecast:
+    evidence = collect(runs)
+    known = collect([replace(run, jobs=run.jobs[:finished])], evidence.graph)
+    then = float(scale_out or run.jobs[0].end_scale_out)
+    ahead = np.arange(JOBS) >= finished
+    found = SimilarRuns(evidence).rest(known, finished - 1, np.full((1, JOBS), then), ahead)
+    assert found is not None
+    return found
+
+
+def left(run: RunRecord, finished: int) -> float:
+    return float(np.log(sum(job.runtime_seconds for job in run.jobs[finished:])))
+
+
+@pytest.mark.parametrize("law", [cliff, parallel, flat])
+@pytest.mark.parametrize("finished", [0, 1, 5])
+@pytest.mark.parametrize("scale_out", [5, 16, 24, 30])
+def test_whatever_the_law_between_earlier_runs(law: Law, finished: int, scale_out: int) -> None:
+    run = make_run(99, scale_out, law)
+    # Next to a cliff it is seen smoothed; elsewhere it has to be close.
+    tolerance = 0.6 if law is cliff and scale_out in (16, 24) else 0.25
+    assert abs(ask(history(law), run, finished).log_mean[0] - left(run, finished)) < tolerance
+
+
+def test_both_sides_of_a_cliff() -> None:
+    run = make_run(99, 5, cliff)
+    below, above = (ask(history(cliff), run, 0, x).log_mean[0] for x in (15, 28))
+    assert below - above > 1.0
+
+
+@pytest.mark.parametrize("drift", [0.7, 1.5, 2.0])
+def test_a_run_that_drifts_is_followed(drift: float) -> None:
+    runs = [
+        make_run(n, x, parallel, drift=d)
+        for n, (x, d) in enumerate(
+            [(4, 1), (6, 1.4), (9, 0.8), (12, 1), (18, 1.8), (24, 1), (30, 0.9), (36, 1)]
+        )
+    ]
+    run = make_run(99, 14, parallel, drift=drift)
+    before, after = (abs(ask(runs, run, n).log_mean[0] - left(run, n)) for n in (0, 4))
+    assert after < 0.7 * before
+
+
+def test_an_unusual_run_is_less_certain() -> None:
+    usual, strange = (ask(history(parallel), make_run(99, 14, parallel, drift=d), 4) for d in (1.0, 3.0))
+    assert strange.unusual > 2 * usual.unusual
+
+
+def test_far_from_all_runs_it_says_so() -> None:
+    runs = history(parallel, (4, 5, 6, 4, 5, 6))
+    near, far = (ask(runs, make_run(99, 5, parallel), 0, x) for x in (5, 36))
+    assert far.log_std[0] > 1.3 * near.log_std[0]
+
+
+def test_one_failed_run_is_no_trend() -> None:
+    runs = [*history(parallel), make_run(50, 14, parallel, drift=20.0)]
+    run = make_run(99, 14, parallel)
+    assert abs(ask(runs, run, 0).log_mean[0] - left(run, 0)) < 0.3
+
+
+def test_larger_data_takes_longer() -> None:
+    twice = replace(CONTEXT, data_size_mb=2000)
+    run = make_run(99, 12, parallel, context=twice)
+    difference = (
+        ask(history(parallel), run, 0).log_mean[0]
+        - ask(history(parallel), make_run(99, 12, parallel), 0).log_mean[0]
+    )
+    assert 0.2 < difference < 1.0
+
+
+def test_too_little_to_say() -> None:
+    evidence = collect(history(parallel, (4,)))
+    run = collect([make_run(99, 4, parallel)], evidence.graph)
+    similar = SimilarRuns(evidence)
+    assert similar.rest(run, -1, np.full((2, JOBS), 4.0), np.ones(JOBS, bool)) is None
+    assert similar.left_out(-1, np.ones(JOBS, bool)) is None
+
+
+def test_what_follows_the_cut_does_not_matter() -> None:
+    evidence = collect(history(parallel))
+    run = make_run(99, 12, parallel)
+    ahead, then = np.arange(JOBS) > 2, np.full((1, JOBS), 12.0)
+    whole, known = (
+        SimilarRuns(evidence).rest(collect([part], evidence.graph), 2, then, ahead)
+        for part in (run, replace(run, jobs=run.jobs[:3]))
+    )
+    assert whole is not None
+    assert known is not None
+    np.testing.assert_array_equal(whole.log_mean, known.log_mean)
+
+
+def test_left_out_errors_are_those_of_a_history_without_the_run() -> None:
+    runs = history(flat)
+    prepared = prepare(runs)
+    found = left_out_errors(
+        SimilarRuns(prepared.evidence), prepared.run_of, prepared.cut_of, prepared.expected
+    )
+    assert np.isfinite(found.error).all()
+    assert np.abs(found.error).max() < 0.2
+    assert prepared.similar_errors.error.shape == prepared.law_errors.shape
+
+
+def test_joint_errors_and_the_share() -> None:
+    law, similar = np.array([0.4, -0.4, 0.4, 0.2]), np.array([-0.2, 0.2, -0.2, np.nan])
+    np.testing.assert_allclose(joint_errors(0.5, law, similar), [0.1, -0.1, 0.1, 0.2])
+    assert choose_share(law, similar, 20) > 0.4
+    assert choose_share(0.1 * law, similar, 20) < 0.3
+    assert choose_share(law, similar, 2) == 0.0
+
+
+def test_error_stds_cover_and_follow_the_cut() -> None:
+    random = np.random.default_rng(0)
+    cut = np.repeat(np.arange(-1, 9), 60)
+    scale = np.where(cut < 4, 0.1, 0.4)
+    stds = error_stds(scale * random.standard_normal(len(cut)), cut, 10, 60)
+    assert stds[0] == pytest.approx(0.1, rel=0.3)
+    assert stds[-1] == pytest.approx(0.4, rel=0.3)
+    assert error_stds(np.zeros(5), np.arange(-1, 4), 5, 5) == (LOG_ERROR_FLOOR,) * 5
+
+
+def test_joined_with_the_network_a_cliff_is_seen() -> None:
+    torch.set_num_threads(1)
+    model = pretrain(history(cliff), Hyperparameters(), max_epochs=5)
+    evidence = model.evidence
+    errors = []
+    for part in (model, replace(model, validation={**model.validation, "similar_runs_share": 0.0})):
+        for x in (5, 8, 11, 14, 17, 23, 26, 30, 34):
+            run = make_run(100 + x, x, cliff)
+            rest = forecast_rest(
+                part,
+                part.network,
+                _start(run, evidence),
+                -1,
+                *[np.full((1, JOBS), float(x))] * 2,
+                np.ones(JOBS, bool),
+            )
+            errors.append(abs(float(np.log(rest.remaining_seconds[0, 0])) - left(run, 0)))
+    assert np.mean(errors[:9]) <= np.mean(errors[9:]) + 0.02
+    assert np.mean(errors[:9]) < 0.25
+
+
+def test_trust_survives_the_artifact_and_may_be_missing() -> None:
+    model = pretrain(make_history(), Hyperparameters(), max_epochs=2)
+    read = TrainedModel.from_files(model.to_files())
+    assert read.trust == model.trust
+    assert len(read.trust.log_error_stds) == len(model.evidence.graph.job_ids)
+    older = {k: v for k, v in model.validation.items() if k not in ("log_error_stds", "similar_runs_share")}
+    assert replace(model, validation=older).trust.share == 0.0
+    damaged = replace(model, validation={**model.validation, "log_error_stds": ["much"]})
+    with pytest.raises(ArtifactInvalid):
+        TrainedModel.from_files(damaged.to_files())
+
+
+def _start(run: RunRecord, evidence: Evidence) -> Evidence:
+    return collect([replace(run, jobs=(), runtime_seconds=None)], evidence.graph)

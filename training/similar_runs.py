@@ -1,0 +1,334 @@
+"""The rest of a run from similar earlier runs: a Gaussian process per cut on log remaining runtime.
+
+No law is assumed: what counts as similar is a scale-out schedule close in ln x, and a run that has
+deviated from expectation as this one has. That follows cliffs, and runs that drift as a whole, which
+sums of smooth curves per job miss; further from all runs it says little, and says so. The network
+and its laws see it the other way round; `training.rest` joins both.
+
+Two layers. First every job's log runtime over its scale-out, whose left-out residuals are how far
+each run was from expectation at each job, comparable between scale-outs. Then, at a cut, the log
+remaining runtime over the scale-outs that follow and those deviations. Weights of both kernels are
+fixed, chosen for what log runtimes usually vary by: histories are too short to choose them, and
+choices by left-out runs did not predict better. Noise is long-tailed (Student's t by reweighting):
+one failed run is no trend.
+
+Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.2 and
+5.4.2 (left-out residuals in closed form); Lange et al., Robust Statistical Modeling Using the t
+Distribution, JASA 1989.
+
+Numpy only. Axes: R runs, J jobs, S schedules that are asked about.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from training.features import Bools, Evidence, Floats, Ints, log_size, similarity
+
+NOISE = 0.1
+"""Variance of a log runtime between alike runs. Rather too much than too little: where runs repeat
+themselves more closely, the laws do well, and count more."""
+
+WIDTH = 0.4
+"""In ln x: 24 and 36 executors are 0.4 apart."""
+
+INERTIA = 0.5
+"""How far the first scale-out of a run still counts later, besides the present one: data was cached
+and partitioned with it, and requests are not always carried out."""
+
+STATE_WIDTH = 0.6
+"""In log deviation; a run twice as slow as expected is 0.7 away from one as expected."""
+
+LEVEL, SLOPE, BUMP, STATE, JOINT, DRIFT = 0.5, 1.0, 0.25, 0.25, 0.25, 0.17
+"""Prior variances: of the level, of the exponent of x, of what is local in ln x, of what is local in
+the deviations, of both together, and of the share of each deviation that lasts."""
+
+RECENT_JOBS = 3
+DEVIATION_LIMIT = 2.0
+"""Log; a job that is seven times slower than expected says no more than that."""
+
+TAIL_FREEDOM = 4.0
+"""Degrees of freedom of Student's t."""
+
+UNUSUAL_DEVIATION = 0.03
+MAX_UNUSUAL = 4.0
+"""Deviations below the first make no run unusual; nothing makes forecasts less sure than the second."""
+
+UNOBSERVED = 1e6
+"""Noise variance of what was not observed."""
+
+
+class RestForecast(NamedTuple):
+    """Of the seconds from a cut to the end of the run, per schedule."""
+
+    log_mean: Floats
+    """(S,)"""
+    log_std: Floats
+    """(S,), before calibration."""
+    typical_std: float
+    """The same where earlier runs are, at the median."""
+    unusual: float
+    """How much less sure forecasts are of a run that has deviated like this one, 1 for usual runs."""
+
+
+class LeftOut(NamedTuple):
+    """What a cut's forecasts would have been for each earlier run without that run."""
+
+    rows: Ints
+    """Runs for which there is one."""
+    error: Floats
+    """Log of forecast over measured."""
+    unusual: Floats
+    """As in `RestForecast`."""
+
+
+class _Process(NamedTuple):
+    """A fitted Gaussian process; targets are relative to `mean`."""
+
+    mean: float
+    alpha: Floats
+    inverse: Floats
+
+    @property
+    def left_out(self) -> Floats:
+        return np.asarray(self.alpha / np.diagonal(self.inverse, axis1=-2, axis2=-1))
+
+    @property
+    def left_out_std(self) -> Floats:
+        return np.asarray(np.sqrt(1.0 / np.diagonal(self.inverse, axis1=-2, axis2=-1)))
+
+
+def _matern(distance: Floats) -> Floats:
+    """Matern kernel of smoothness 3/2 at distances in units of its width."""
+    scaled = np.sqrt(3.0) * distance
+    return np.asarray((1.0 + scaled) * np.exp(-scaled))
+
+
+def _distance(left: Floats, right: Floats) -> Floats:
+    """Euclidean, (..., A, F) and (..., B, F) to (..., A, B)."""
+    gap = left[..., :, None, :] - right[..., None, :, :]
+    return np.asarray(np.sqrt((gap**2).sum(axis=-1)))
+
+
+def _robust_fit(kernel: Floats, target: Floats, noise: Floats, mean: float) -> _Process:
+    """Fit with long-tailed noise: what left-out residuals show to be far off counts less.
+
+    Args:
+        kernel: (R, R)
+        target: (R,)
+        noise: Variance of each observation, (R,).
+    """
+    robust = np.ones_like(target)
+    seen = noise < UNOBSERVED
+    for _ in range(4):
+        inverse = np.asarray(np.linalg.inv(kernel + np.diag(noise / robust)), dtype=np.float64)
+        process = _Process(mean, inverse @ (target - mean), inverse)
+        residual = np.abs(process.left_out)
+        spread = max(1.4826 * float(np.median(residual[seen])), 0.03) if seen.any() else 1.0
+        weight = (TAIL_FREEDOM + 1) / (TAIL_FREEDOM + (residual / spread) ** 2)
+        robust = np.where(seen, np.clip(weight, 0.02, 1.0), 1.0)
+    return process
+
+
+@dataclass(frozen=True)
+class SimilarRuns:
+    """The history of one application, ready to be asked about the rest of a run."""
+
+    evidence: Evidence
+    size_exponent: float = 0.8
+    """Of the runtime over the data size, between contexts."""
+
+    @cached_property
+    def _ran(self) -> Bools:
+        return np.isfinite(self.evidence.log_job_runtime)
+
+    @cached_property
+    def _log_scale_out(self) -> Floats:
+        """In effect during each job; a run's mean for jobs it did not have, (R, J)."""
+        return _effective(self.evidence.start_scale_out, self.evidence.end_scale_out)
+
+    @cached_property
+    def _log_runtime(self) -> Floats:
+        """Of jobs, as if the data size were 1 MB; 0 where not observed, (R, J)."""
+        sizes = np.array([log_size(context) for context in self.evidence.contexts])
+        log_runtime = self.evidence.log_job_runtime - self.size_exponent * sizes[:, None]
+        return np.where(self._ran, log_runtime, 0.0)
+
+    @cached_property
+    def _seconds(self) -> Floats:
+        """What each job took of the run's time, with the driver's time before it; NaN, (R, J)."""
+        table = self.evidence
+        return np.asarray(table.lead + (1.0 - table.overlap) * np.exp(table.log_job_runtime))
+
+    @cached_property
+    def _share(self) -> Floats:
+        """Usual seconds of each job, (J,): short jobs say little."""
+        columns = [column[np.isfinite(column)] for column in self._seconds.T]
+        return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns]) + 1e-3
+
+    @cached_property
+    def _near(self) -> Floats:
+        """Similarity of the contexts, (R, R)."""
+        contexts = self.evidence.contexts
+        return np.asarray(np.stack([similarity(contexts, context) for context in contexts]))
+
+    @cached_property
+    def _jobs(self) -> list[_Process]:
+        """Every job's log runtime over its scale-out."""
+        return [self._fit_job(job) for job in range(self._ran.shape[1])]
+
+    def _fit_job(self, job: int) -> _Process:
+        places = self._job_places(self._log_scale_out, job)
+        ran = self._ran[:, job]
+        target = self._log_runtime[:, job]
+        mean = float(np.median(target[ran])) if ran.any() else 0.0
+        noise = np.where(ran, NOISE, UNOBSERVED)
+        kernel = self._near * _job_kernel(places, places)
+        return _robust_fit(kernel, np.where(ran, target, mean), noise, mean)
+
+    def _job_places(self, log_scale_out: Floats, job: int) -> Floats:
+        """Where runs lie at a job, from schedules (A, J): its scale-out, and the first, (A, 2)."""
+        middle = float(self._log_scale_out[:, job].mean())
+        now, first = log_scale_out[:, job] - middle, log_scale_out[:, 0] - middle
+        return np.stack([now, INERTIA * first], axis=-1)
+
+    @cached_property
+    def _deviations(self) -> Floats:
+        """Log of measured over expected, each expected without the run itself, (R, J)."""
+        left_out = np.stack([process.left_out for process in self._jobs], axis=1)
+        return np.clip(np.where(self._ran, left_out, 0.0), -DEVIATION_LIMIT, DEVIATION_LIMIT)
+
+    def _own_deviations(self, run: Evidence, log_scale_out: Floats, cut: int) -> Floats:
+        """The same of a run in progress, (1, J); 0 from the cut on."""
+        deviations = np.zeros((1, self._ran.shape[1]))
+        near = similarity(self.evidence.contexts, run.contexts[0])
+        size = self.size_exponent * log_size(run.contexts[0])
+        for job in map(int, np.flatnonzero(np.isfinite(run.log_job_runtime[0]))):
+            if job > cut or not self._ran[:, job].any():
+                continue
+            places = self._job_places(self._log_scale_out, job)
+            here = self._job_places(log_scale_out[None], job)
+            process = self._jobs[job]
+            expected = process.mean + float((near * _job_kernel(here, places)[0]) @ process.alpha)
+            deviations[0, job] = run.log_job_runtime[0, job] - size - expected
+        return np.clip(deviations, -DEVIATION_LIMIT, DEVIATION_LIMIT)
+
+    def _places(self, log_scale_out: Floats, ahead: Bools) -> Floats:
+        """Where schedules lie: the mean of ln x over what follows, the next job's, the first, (A, 3)."""
+        share = self._share[ahead] / self._share[ahead].sum()
+        middle = float(self._log_scale_out.mean())
+        later, following = log_scale_out[:, ahead] @ share, log_scale_out[:, np.flatnonzero(ahead)[0]]
+        first = INERTIA * (log_scale_out[:, 0] - middle)
+        return np.stack([later - middle, following - middle, first], axis=-1)
+
+    def _states(self, deviations: Floats, cut: int) -> Floats:
+        """How a run has gone: of late, by seconds, and by jobs, (., 3)."""
+        if cut < 0:
+            return np.zeros((len(deviations), 3))
+        share, since = self._share[: cut + 1], max(cut + 1 - RECENT_JOBS, 0)
+        recent = share[since:] / share[since:].sum()
+        seen = deviations[:, : cut + 1]
+        return np.stack([seen[:, since:] @ recent, seen @ share / share.sum(), seen.mean(axis=1)], axis=-1)
+
+    def _targets(self, ahead: Bools) -> Floats:
+        """Log seconds from a cut to the end as if the data size were 1 MB, (R,); NaN without all jobs."""
+        tail = self.evidence.tail
+        usual = float(np.median(tail[np.isfinite(tail)])) if np.isfinite(tail).any() else 0.0
+        seconds = self._seconds[:, ahead].sum(axis=1) + np.where(np.isfinite(tail), tail, usual)
+        sizes = np.array([log_size(context) for context in self.evidence.contexts])
+        return np.asarray(np.log(np.maximum(seconds, 1e-3)) - self.size_exponent * sizes)
+
+    def _fit(self, cut: int, ahead: Bools, near: Floats) -> tuple[_Process, Floats, Floats, Bools] | None:
+        """The process of one cut: places and states of its runs; None with fewer than two runs."""
+        target = self._targets(ahead)
+        used = np.isfinite(target)
+        if used.sum() < 2:
+            return None
+        places = self._places(self._log_scale_out, ahead)[used]
+        states = self._states(self._deviations, cut)[used]
+        kernel = self._near[np.ix_(used, used)] * _rest_kernel(places, states, places, states)
+        mean = _weighted_median(target[used], near[used])
+        process = _robust_fit(kernel, target[used], np.full(int(used.sum()), NOISE), mean)
+        return process, places, states, used
+
+    def rest(
+        self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, *, adapt: bool = True
+    ) -> RestForecast | None:
+        """Forecast what is left of a run under some schedules.
+
+        Args:
+            run: Table over the same graph with the run in its only row; jobs after the cut are ignored.
+            cut: Position of the last finished job, -1 before the run.
+            scale_outs: At the end of each job, (S, J); those up to the cut are replaced by the run's.
+            ahead: Jobs that are to be expected after the cut, (J,), at least one.
+            adapt: Whether the run's deviations so far count.
+        Returns:
+            None where fewer than two earlier runs had all of these jobs.
+        """
+        context = run.contexts[0]
+        near = similarity(self.evidence.contexts, context)
+        fitted = self._fit(cut, ahead, near)
+        if fitted is None:
+            return None
+        process, places, states, used = fitted
+        known = np.isfinite(run.log_job_runtime[0]) & (np.arange(len(ahead)) <= cut)
+        own = 0.5 * np.log(np.where(known, run.start_scale_out[0] * run.end_scale_out[0], 1.0))
+        schedule = np.where(known, own, np.log(scale_outs))
+        if known.any():
+            schedule[:, 0] = own[np.flatnonzero(known)[0]]
+        deviations = self._own_deviations(run, schedule[0], cut) if adapt else np.zeros((1, len(ahead)))
+        here = self._places(schedule, ahead)
+        state = np.repeat(self._states(deviations, cut), len(here), axis=0)
+        kernel = near[used] * _rest_kernel(here, state, places, states)
+        log_mean = process.mean + kernel @ process.alpha + self.size_exponent * log_size(context)
+        own_variance = _rest_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[:, 0, 0]
+        variance = own_variance - np.einsum("sr,rq,sq->s", kernel, process.inverse, kernel)
+        log_std = np.sqrt(np.maximum(variance, 0.0) + NOISE)
+        unusual = float(_unusual(state[:1], states)[0])
+        return RestForecast(log_mean, log_std, float(np.median(process.left_out_std)), unusual)
+
+    def left_out(self, cut: int, ahead: Bools) -> LeftOut | None:
+        """Errors at a cut for each earlier run that had all jobs ahead; None with fewer than three."""
+        fitted = self._fit(cut, ahead, np.ones(len(self.evidence.contexts)))
+        if fitted is None or fitted[3].sum() < 3:
+            return None
+        process, _, states, used = fitted
+        return LeftOut(np.flatnonzero(used), -process.left_out, _unusual(states, states))
+
+
+def _effective(start: Floats, end: Floats) -> Floats:
+    log_scale_out = 0.5 * np.log(start * end)
+    ran = np.isfinite(log_scale_out)
+    mean = np.where(ran, log_scale_out, 0.0).sum(axis=1) / np.maximum(ran.sum(axis=1), 1)
+    return np.asarray(np.where(ran, log_scale_out, mean[:, None]))
+
+
+def _job_kernel(left: Floats, right: Floats) -> Floats:
+    """Of places (A, F) and (B, F), (A, B)."""
+    linear = left[:, None, 0] * right[None, :, 0]
+    return np.asarray(2 * LEVEL + SLOPE * linear + BUMP * _matern(_distance(left, right) / WIDTH))
+
+
+def _rest_kernel(place: Floats, state: Floats, places: Floats, states: Floats) -> Floats:
+    """Of places (..., A, F) and (..., B, F) with states (..., A, 3) and (..., B, 3), (..., A, B)."""
+    near = _matern(_distance(place, places) / WIDTH)
+    alike = _matern(_distance(state, states) / STATE_WIDTH)
+    linear = place[..., :, None, 0] * places[..., None, :, 0]
+    drift = (state[..., :, None, :] * states[..., None, :, :]).sum(axis=-1)
+    local = BUMP * near + STATE * alike + JOINT * near * alike
+    return np.asarray(LEVEL + SLOPE * linear + DRIFT * drift + local)
+
+
+def _unusual(state: Floats, states: Floats) -> Floats:
+    """Size of deviations (A, 3) against what is usual among earlier runs (B, 3), 0.7 or more, (A,)."""
+    size, sizes = (np.sqrt((of**2).mean(axis=1)) for of in (state, states))
+    usual = max(float(np.median(sizes)), UNUSUAL_DEVIATION)
+    return np.asarray(np.minimum(np.sqrt(0.5 + 0.5 * (size / usual) ** 2), MAX_UNUSUAL))
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][int(np.searchsorted(total, 0.5 * total[-1]))])
