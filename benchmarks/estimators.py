@@ -1,0 +1,179 @@
+"""Who predicts the rest of recorded runs: the model, parts of it, and simple estimators.
+
+An estimator is fitted to earlier runs and asked about a later one, after some of its jobs, at the
+scale-outs that the run then really had.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from benchmarks.ellis_data import job_gaps, usual_jobs
+from prediction.scale_out_curves import Curve, fit_bell, fit_ernest
+from training.artifact import Hyperparameters, TrainedModel
+from training.evaluation import scale_outs
+from training.features import Floats, collect, expected_jobs
+from training.history import RunRecord
+from training.loop import fine_tune, pretrain
+from training.rest import forecast_rest
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Of the seconds that are left."""
+
+    seconds: float
+    log_std: float | None = None
+
+
+class Estimator(Protocol):
+    def fit(self, history: Sequence[RunRecord]) -> None: ...
+
+    def rest(self, run: RunRecord, finished: int) -> Estimate:
+        """What is left of a run after some of its jobs; later ones only tell their scale-outs."""
+        ...
+
+
+class CurvePerJob:
+    """One curve per job, added up, with the median time between jobs."""
+
+    def __init__(self, fit_curve: Callable[[Floats, Floats], Curve]) -> None:
+        self._fit_curve = fit_curve
+        self._curves: list[Curve] = []
+        self._gaps = np.zeros(1)
+
+    def fit(self, history: Sequence[RunRecord]) -> None:
+        jobs = usual_jobs(history)
+        points = [[run.jobs[job] for run in history if len(run.jobs) > job] for job in range(jobs)]
+        self._curves = [
+            self._fit_curve(
+                np.array([float(p.end_scale_out) for p in of_job]),
+                np.array([p.runtime_seconds for p in of_job]),
+            )
+            for of_job in points
+        ]
+        self._gaps = np.median([job_gaps(run) for run in history if len(run.jobs) == jobs], axis=0)
+
+    def rest(self, run: RunRecord, finished: int) -> Estimate:
+        x = _schedule(run, len(self._curves))
+        jobs = range(finished, len(self._curves))
+        seconds = sum(float(self._curves[job].predict([x[job]])[0]) for job in jobs)
+        return Estimate(seconds + float(self._gaps[finished:].sum()))
+
+
+class SimilarMedian:
+    """Weighted median of what was left of earlier runs; weights fall with the distance of schedules."""
+
+    WIDTH = 0.25
+    """In ln x."""
+
+    def fit(self, history: Sequence[RunRecord]) -> None:
+        jobs = usual_jobs(history)
+        complete = [run for run in history if len(run.jobs) == jobs]
+        self._schedules = np.log([_schedule(run, jobs) for run in complete])
+        ends = [[run.jobs[0].start_seconds, *(job.end_seconds for job in run.jobs)] for run in complete]
+        totals = np.array([run.runtime_seconds or run.jobs[-1].end_seconds for run in complete])
+        self._left = totals[:, None] - np.array(ends)
+
+    def rest(self, run: RunRecord, finished: int) -> Estimate:
+        schedule = np.log(_schedule(run, self._schedules.shape[1]))
+        gap = (self._schedules - schedule)[:, finished:]
+        weight = np.exp(-0.5 * (gap**2).mean(axis=1) / self.WIDTH**2) + 1e-4
+        left = self._left[:, finished]
+        order = np.argsort(left)
+        total = np.cumsum(weight[order])
+        return Estimate(float(left[order][np.searchsorted(total, total[-1] / 2)]))
+
+
+class Model:
+    """The trained model as the service uses it.
+
+    Args:
+        retrain_runs: Pretrains again after so many runs.
+        network, similar_runs, adapts: Turn parts off, for ablations.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        *,
+        retrain_runs: int = 1,
+        max_epochs: int = 60,
+        trained: dict[int, TrainedModel] | None = None,
+        network: bool = True,
+        similar_runs: bool = True,
+        adapts: bool = True,
+    ) -> None:
+        self._seed, self._retrain_runs, self._max_epochs = seed, retrain_runs, max_epochs
+        self._trained = {} if trained is None else trained
+        self._network, self._similar_runs, self._adapts = network, similar_runs, adapts
+        self._model: TrainedModel | None = None
+        self._fitted_on = 0
+
+    def fit(self, history: Sequence[RunRecord]) -> None:
+        runs = len(history)
+        if self._model is not None and runs - self._fitted_on < self._retrain_runs:
+            return
+        if runs not in self._trained:
+            self._trained[runs] = pretrain(
+                history, Hyperparameters(), max_epochs=self._max_epochs, seed=self._seed
+            )
+        self._model, self._fitted_on = self._changed(self._trained[runs]), runs
+
+    def _changed(self, model: TrainedModel) -> TrainedModel:
+        if not self._network:
+            weights = {**model.weights, "gate": torch.zeros(())}
+            model = replace(model, weights=weights)
+        if not self._similar_runs:
+            model = replace(model, validation={**model.validation, "similar_runs_share": 0.0})
+        return model
+
+    def rest(self, run: RunRecord, finished: int) -> Estimate:
+        model = self._model
+        assert model is not None
+        ids = np.array(model.evidence.graph.job_ids)
+        after = run.jobs[finished - 1].job_id if finished else -1
+        jobs = (ids > after) & expected_jobs(model.evidence, run.context)
+        if not jobs.any():
+            return Estimate(model.prior.timing.tail, model.log_error_std)
+        start, end = scale_outs(run, ids)
+        known = collect([replace(run, jobs=run.jobs[:finished], runtime_seconds=None)], model.evidence.graph)
+        network = fine_tune(model, known)[0] if self._adapts and self._network else model.network
+        cut = int(np.searchsorted(ids, after, side="right")) - 1
+        rest = forecast_rest(model, network, known, cut, start[None], end[None], jobs, adapt=self._adapts)
+        return Estimate(float(rest.remaining_seconds[0, 0]), float(rest.log_error_std[0]))
+
+
+def baselines() -> dict[str, Estimator]:
+    return {
+        "Ernest per job": CurvePerJob(fit_ernest),
+        "Bell per job": CurvePerJob(fit_bell),
+        "median of similar runs": SimilarMedian(),
+    }
+
+
+def models(seed: int, max_epochs: int, retrain_runs: int, ablations: bool) -> dict[str, Estimator]:
+    """Ours and its parts; they share what is trained."""
+    trained: dict[int, TrainedModel] = {}
+
+    def model(network: bool = True, similar_runs: bool = True, adapts: bool = True) -> Model:
+        return Model(
+            seed, retrain_runs=retrain_runs, max_epochs=max_epochs, trained=trained,
+            network=network, similar_runs=similar_runs, adapts=adapts,
+        )  # fmt: skip
+
+    found: dict[str, Estimator] = {"ours": model()}
+    if ablations:
+        found["without graph network"] = model(network=False)
+        found["without similar runs"] = model(similar_runs=False)
+        found["without this run's jobs"] = model(adapts=False)
+    return found
+
+
+def _schedule(run: RunRecord, jobs: int) -> Floats:
+    """Scale-out during each job; after the last one of a run that was cut short, that one's."""
+    own = [float(max(job.end_scale_out, 1)) for job in run.jobs[:jobs]]
+    return np.array(own + own[-1:] * (jobs - len(own)))

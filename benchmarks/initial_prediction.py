@@ -1,0 +1,192 @@
+"""How well the runtime of an application is predicted before it runs, and the scale-out chosen.
+
+    python benchmarks/initial_prediction.py --data DIR [--jobs FILE ...] [--seeds 5] [--quick]
+        --output DIR
+
+The data folder holds recorded runs, `c3o/*.tsv` and `bell/*.csv`. For each context n random
+scale-outs of it are known (one run each), and all runs of every other context of that job; the
+medians at its other scale-outs are predicted. With a machine type left out, no other context of that
+type is known. Bell's runs have no context: n random scale-outs are all that is known. Every method
+sees the same runs.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.initial_baselines import Predictor, Task, bell, ernest, with_context  # noqa: E402
+from benchmarks.initial_protocol import ABLATIONS, coverage, error, ours, select, tasks  # noqa: E402
+from benchmarks.initial_report import write_report  # noqa: E402
+from benchmarks.recorded_runs import DataMissing, RecordedJob, load_folder  # noqa: E402
+from training.context_model import EarlierRun, Query, fit_context_model  # noqa: E402
+
+SELECTION_POINTS = 2
+SELECTIONS = {"selection": False, "selection by rank": True}
+"""Whether targets are quantiles of the recorded medians."""
+OTHER_CONFIDENCES = (0.6, 0.7, 0.8, 0.9, 0.95)
+BELL_SEEDS = 20
+"""Draws of known scale-outs per seed: there is one context only."""
+
+console = Console(highlight=False)
+Row = dict[str, Any]
+
+
+def own_predictions(task: Task, about: Row, confidence: float, ablations: bool) -> list[Row]:
+    """Rows of the model under test, of its variants, and of what they choose."""
+    predicted = ours(task)
+    rows = [
+        {
+            **about,
+            "method": "ours",
+            "error": error(task, np.exp(predicted.log_mean)),
+            "coverage": coverage(task, predicted),
+        }
+    ]
+    if about["points"] == SELECTION_POINTS and about["part"] == "contexts":
+        wanted = {"ours": confidence} | {f"ours, confidence {c:.0%}": c for c in OTHER_CONFIDENCES}
+        for part, by_rank in SELECTIONS.items():
+            for name, sure in wanted.items():
+                chosen = select(task, predicted.log_mean, predicted.log_std, sure, by_rank)
+                rows.append({**about, "part": part, "method": name, **chosen})
+            chosen = select(task, predicted.log_mean, None, 0.5, by_rank)
+            rows.append({**about, "part": part, "method": "ours without uncertainty", **chosen})
+    if not ablations:
+        return rows
+    for name, assumptions in ABLATIONS.items():
+        variant = ours(task, assumptions)
+        rows.append({**about, "method": name, "error": error(task, np.exp(variant.log_mean))})
+    if task.own:
+        variant = ours(task, context=False)
+        rows.append(
+            {**about, "method": "ours without context", "error": error(task, np.exp(variant.log_mean))}
+        )
+    return rows
+
+
+def measure(
+    task: Task, about: Row, methods: Mapping[str, Predictor], confidence: float, ablations: bool
+) -> list[Row]:
+    rows = own_predictions(task, about, confidence, ablations)
+    for name, method in methods.items():
+        if name in ("Ernest", "Bell") and not task.own:
+            continue
+        seconds = method(task)
+        rows.append({**about, "method": name, "error": error(task, seconds)})
+        if about["points"] == SELECTION_POINTS and about["part"] == "contexts":
+            log_mean = np.log(np.maximum(seconds, 1e-3))
+            for part, by_rank in SELECTIONS.items():
+                chosen = select(task, log_mean, None, 0.5, by_rank)
+                rows.append({**about, "part": part, "method": name, **chosen})
+    return rows
+
+
+def plan(
+    c3o: Sequence[RecordedJob], bells: Sequence[RecordedJob], arguments: argparse.Namespace
+) -> list[tuple[Task, Row]]:
+    """Everything that is to be predicted, and what it belongs to."""
+    planned: list[tuple[Task, Row]] = []
+
+    def add(part: str, job: RecordedJob, points: int, seed: int, found: Iterable[Task]) -> None:
+        for task in found:
+            machine = dict(task.context).get(job.machine or "", "")
+            about = {"part": part, "job": job.name, "machine": machine, "points": points, "seed": seed}
+            planned.append((task, about))
+
+    def drawn(points: Sequence[int], seed: int) -> list[int]:
+        """Without known runs nothing is random: once is enough."""
+        return [number for number in points if number or not seed]
+
+    for seed in range(arguments.seeds):
+        for job in c3o:
+            for points in drawn(arguments.points, seed):
+                add("contexts", job, points, seed, tasks(job, points, seed))
+            machines = {dict(context).get(job.machine or "") for context in job.contexts}
+            if job.machine and len(machines) > 1:
+                for points in drawn((0, 3), seed):
+                    add("unseen machine", job, points, seed, tasks(job, points, seed, leave_out_machine=True))
+        for job in bells:
+            for points in (2, 4, 6):
+                for draw in range(4 if arguments.quick else BELL_SEEDS):
+                    number = seed * BELL_SEEDS + draw
+                    add("bell", job, points, number, tasks(job, points, number))
+    return [(task, about) for task, about in planned if task.other or task.own]
+
+
+def latency(job: RecordedJob) -> list[Row]:
+    """Seconds to fit and to predict, for 60 runs and for all of this job."""
+    rows = []
+    for number in (60, len(job.runs)):
+        chosen = [job.runs[i] for i in np.linspace(0, len(job.runs) - 1, number).astype(int)]
+        runs = [EarlierRun(dict(run.context), run.scale_out, run.runtime_seconds) for run in chosen]
+        queries = [Query(runs[0].context, x) for x in range(2, 37)]
+        taken = []
+        for _ in range(3):
+            begun = time.perf_counter()
+            fit_context_model(runs, resources=job.resources, sizes=job.sizes).predict(queries)
+            taken.append(time.perf_counter() - begun)
+        rows.append({"part": "latency", "job": job.name, "runs": number, "seconds": float(np.median(taken))})
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of recorded runs")
+    parser.add_argument("--jobs", nargs="*", default=[], help="files to use, by name; all by default")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--points", type=int, nargs="*", default=[0, 1, 2, 3, 5], help="n, for contexts")
+    parser.add_argument("--confidence", type=float, default=0.8, help="of the chosen scale-outs")
+    parser.add_argument("--quick", action="store_true", help="one seed, n of 0 and 2 only, fewer baselines")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write to")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.seeds, arguments.points = 1, [0, 2]
+    try:
+        c3o, bells = load_folder(arguments.data, arguments.jobs)
+    except DataMissing as reason:
+        console.print(f"No data: {reason}", style="red")
+        return 2
+    planned = plan(c3o, bells, arguments)
+    methods = dict(with_context())
+    if arguments.quick:
+        del methods["random forest"], methods["plain GP"]
+    few = {name: methods[name] for name in ("boosting", "log boosting")}
+    by_part: dict[str, Mapping[str, Predictor]] = {
+        "contexts": methods,
+        "unseen machine": few,
+        "bell": {"Ernest": ernest, "Bell": bell},
+    }
+    rows: list[Row] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("predicting", total=len(planned))
+        shown = ""
+        for task, about in planned:
+            name = f"{about['part']}: {about['job']}, n={about['points']}, seed {about['seed']}"
+            progress.update(bar, description=name)
+            if name != shown and not console.is_terminal:
+                progress.console.print(name, style="dim")
+            shown = name
+            ablations = about["part"] != "bell" and about["seed"] == 0 and about["points"] in (0, 2, 3)
+            rows += measure(task, about, by_part[about["part"]], arguments.confidence, ablations)
+            progress.advance(bar)
+    if c3o:
+        rows += latency(max(c3o, key=lambda job: len(job.runs)))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    (arguments.output / "rows.json").write_text(json.dumps(rows))
+    write_report(rows, arguments.output, console)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""How well the rest of recorded runs is predicted, by the model and by simple estimators.
+
+    python benchmarks/remaining_runtime.py --data DIR [--apps FILE ...] [--seeds 1] [--quick]
+        --output DIR
+
+Each run after the profiling runs is predicted from the runs before it: after every job, what is
+left, at the scale-outs that it really had. Runs during which executors were killed are counted
+apart. Error: mean absolute relative error.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.ellis_data import PROFILING_RUNS, is_failure_run, load_all, recordings, run_number  # noqa: E402
+from benchmarks.estimators import Estimator, baselines, models  # noqa: E402
+from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
+from training.features import Bools, Floats  # noqa: E402
+from training.history import RunRecord  # noqa: E402
+
+OURS, ERNEST = "ours", "Ernest per job"
+NORMAL_QUANTILE = 1.645
+"""End of a normal distribution's 90% interval, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One estimator's, over one application's runs and jobs, (P,)."""
+
+    predicted: Floats
+    measured: Floats
+    log_std: Floats
+    """NaN where none was given."""
+    failure: Bools
+    run: Floats
+    after: Floats
+    """Share of the run's jobs that had ended."""
+
+    def error(self, failure: bool) -> float:
+        of = self.failure == failure
+        return float((np.abs(self.predicted - self.measured) / self.measured)[of].mean()) if of.any() else 0.0
+
+    def coverage(self, failure: bool | None = None) -> float:
+        """Share of the 90% intervals that hold what was measured."""
+        of = np.ones(len(self.run), bool) if failure is None else self.failure == failure
+        inside = np.abs(np.log(self.measured / self.predicted)) <= NORMAL_QUANTILE * self.log_std
+        return float(inside[of].mean()) if of.any() else 0.0
+
+
+def predict(
+    estimator: Estimator, runs: Sequence[RunRecord], every: int, advance: Callable[[], None]
+) -> Predictions:
+    """Go through the runs in order; `every` thins out runs and moments."""
+    rows = []
+    for index in range(PROFILING_RUNS, len(runs)):
+        advance()
+        if (index - PROFILING_RUNS) % every:
+            continue
+        run = runs[index]
+        estimator.fit(runs[:index])
+        for finished in range(1, len(run.jobs), every):
+            left = (run.runtime_seconds or run.jobs[-1].end_seconds) - run.jobs[finished - 1].end_seconds
+            found = estimator.rest(run, finished)
+            std = np.nan if found.log_std is None else found.log_std
+            rows.append(
+                (found.seconds, left, std, is_failure_run(run), run_number(run), finished / len(run.jobs))
+            )
+    columns = np.array(rows, dtype=np.float64).T
+    return Predictions(columns[0], columns[1], columns[2], columns[3] > 0, columns[4], columns[5])
+
+
+Results = dict[str, dict[str, list[Predictions]]]
+"""Per application and estimator, one per seed."""
+
+
+def _mean(found: Sequence[Predictions], failure: bool) -> float:
+    return float(np.mean([part.error(failure) for part in found]))
+
+
+def judge(results: Results) -> list[Bar]:
+    bars = []
+    for failure, limit, name in ((False, 0.4, "normal"), (True, 0.75, "failures")):
+        for app, by in results.items():
+            bars.append(
+                Bar(
+                    f"{app}, {name}: error over Ernest",
+                    _mean(by[OURS], failure),
+                    limit,
+                    _mean(by[ERNEST], failure),
+                    percent=True,
+                )
+            )
+        ours, ernest = (
+            float(np.mean([_mean(by[n], failure) for by in results.values()])) for n in (OURS, ERNEST)
+        )
+        bars.append(Bar(f"on average, {name}: error over Ernest", ours, limit, ernest, percent=True))
+        if not failure:
+            bars.append(Bar("on average, normal: error", ours, 0.2, percent=True))
+    for app, by in results.items():
+        covered = float(np.mean([part.coverage() for part in by[OURS]]))
+        bars.append(Bar(f"{app}: 90% intervals cover", covered, 0.95, at_least=0.85, percent=True))
+    return bars  # fmt: skip
+
+
+def table(results: Results) -> Section:
+    columns = ["estimator"]
+    for app in results:
+        columns += [f"{app} normal", f"{app} failures", f"{app} coverage normal", f"{app} coverage failures"]
+    columns += ["average normal", "average failures"]
+    rows = []
+    for name in next(iter(results.values())):
+        row = [name]
+        for by in results.values():
+            row += [f"{_mean(by[name], failure):.1%}" for failure in (False, True)]
+            for failure in (False, True):
+                covered = float(np.mean([part.coverage(failure) for part in by[name]]))
+                row.append(f"{covered:.1%}" if np.isfinite(by[name][0].log_std).any() else "")
+        row += [
+            f"{np.mean([_mean(by[name], failure) for by in results.values()]):.1%}"
+            for failure in (False, True)
+        ]
+        rows.append(row)
+    return Section("Error of the remaining runtime", columns, rows)
+
+
+def draw(results: Results, path: Path) -> None:
+    """Error over the course of a run, one picture per application."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(results), figsize=(5 * len(results), 3.6), squeeze=False)
+    for axis, (app, by) in zip(axes[0], results.items(), strict=True):
+        for name, found in by.items():
+            normal = ~found[0].failure
+            error = np.abs(found[0].predicted / found[0].measured - 1)[normal]
+            after = found[0].after[normal]
+            moments = np.unique(after)
+            means = [100 * error[after == moment].mean() for moment in moments]
+            axis.plot(moments, means, label=name, linewidth=2 if name == OURS else 1)
+        axis.set(
+            title=f"{app}, normal runs", xlabel="share of jobs that ended", ylabel="error %", ylim=(0, 150)
+        )
+    axes[0][0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--apps", nargs="*", default=[], help="files below --data; all CSV files by default")
+    parser.add_argument("--seeds", type=int, default=1, help="of the model; the recordings are what they are")
+    parser.add_argument("--epochs", type=int, default=60, help="of a pretraining, at most")
+    parser.add_argument("--retrain", type=int, default=1, help="runs between two pretrainings")
+    parser.add_argument("--no-ablations", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="every fourth run and job, one seed")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    every, seeds, retrain = (4, 1, 4) if arguments.quick else (1, arguments.seeds, arguments.retrain)
+    recorded = load_all(recordings(arguments.data, arguments.apps))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    results: Results = {}
+    with Progress(console=console) as progress:
+        for app, runs in recorded.items():
+            by = results.setdefault(app, {})
+            asked = [(0, name, found) for name, found in baselines().items()]
+            for seed in range(seeds):
+                ours = models(seed, arguments.epochs, retrain, not arguments.no_ablations)
+                asked += [(seed, name, found) for name, found in ours.items()]
+            task = progress.add_task(app, total=len(asked) * (len(runs) - PROFILING_RUNS))
+            for seed, name, estimator in asked:
+                progress.update(task, description=f"{app}: {name}, seed {seed}")
+                found = predict(estimator, runs, every, lambda task=task: progress.advance(task))  # type: ignore[misc]
+                by.setdefault(name, []).append(found)
+    bars = judge(results)
+    sections = [table(results), bars_section(bars)]
+    show(console, sections)
+    values = {
+        app: {
+            name: {
+                "normal": _mean(found, False),
+                "failures": _mean(found, True),
+                "coverage": [part.coverage() for part in found],
+            }
+            for name, found in by.items()
+        }
+        for app, by in results.items()
+    }
+    write(arguments.output, "remaining_runtime", sections, bars, {"seeds": seeds, "results": values})
+    draw(results, arguments.output / "remaining_runtime.png")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,306 @@
+"""Do runs meet their targets? The service's decisions, Ellis and static choices, in closed loop.
+
+    python benchmarks/runtime_targets.py --data DIR [--apps FILE ...] [--seeds 5] [--quick]
+        [--targets KMeans=14,MPC=9] [--variants standard,slow,deaf] --output DIR
+
+Each sequence of runs starts with ten profiling runs over the scale-outs; 55 runs with a target
+follow, during fifteen of which executors are killed. Policies see the same luck: what a run draws
+depends on seed and number only. Each learns from the runs it steered itself.
+
+CVC: share of runs over the target. CVS: minutes over it, mean over all runs; relative: over the
+target. Executor-hours are per run.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.ellis_data import FAILURE_RUNS, PROFILING_RUNS, load_all, recordings  # noqa: E402
+from benchmarks.policies import Ellis, Fixed, OwnDecisions, Policy, Static  # noqa: E402
+from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
+from benchmarks.simulator import (  # noqa: E402
+    MAX_SCALE_OUT,
+    MIN_SCALE_OUT,
+    Application,
+    Conditions,
+    SimulatedRun,
+    calibrate_application,
+    profiling_scale_outs,
+)
+from training.history import RunRecord  # noqa: E402
+
+RUNS = 55
+CANDIDATES = tuple(range(MIN_SCALE_OUT, MAX_SCALE_OUT + 1))
+RECORDED_TARGETS = {"KMeans": 14.0, "MPC": 9.0}
+"""Minutes that the recorded experiments aimed at; other applications need --targets."""
+
+VARIANTS = {
+    "standard": Conditions(),
+    "slow": Conditions(out_seconds=60.0, in_seconds=60.0),
+    "deaf": Conditions(ignored_share=0.5),
+}
+OURS, ELLIS, STATIC, MARGIN, MAXIMUM, ORACLE = (
+    "ours", "corrected Ellis", "static", "static, 0.9", "maximum", "oracle"
+)  # fmt: skip
+
+
+def policies(ablations: bool) -> dict[str, Callable[[], Policy]]:
+    found: dict[str, Callable[[], Policy]] = {
+        OURS: lambda: OwnDecisions(CANDIDATES),
+        ELLIS: lambda: Ellis(CANDIDATES),
+        STATIC: lambda: Static(CANDIDATES),
+        MARGIN: lambda: Static(CANDIDATES, 0.9),
+        MAXIMUM: lambda: Fixed(MAX_SCALE_OUT),
+    }
+    if ablations:
+        found["ours, no fine-tuning"] = lambda: OwnDecisions(CANDIDATES, fine_tune=False)
+        found["ours, no uncertainty"] = lambda: OwnDecisions(CANDIDATES, uncertain=False)
+    return found
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One steered run."""
+
+    number: int
+    runtime_seconds: float
+    target_seconds: float
+    executor_hours: float
+    rescalings: int
+    initial_scale_out: int
+
+    @property
+    def is_failure(self) -> bool:
+        return self.number in FAILURE_RUNS
+
+    @property
+    def over_seconds(self) -> float:
+        return max(self.runtime_seconds - self.target_seconds, 0.0)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one policy did with one application and target, over seeds."""
+
+    cvc: float
+    cvs_minutes: float
+    relative_cvs: float
+    normal_relative_cvs: float
+    executor_hours: float
+    rescalings: float
+    normal_cvc: float
+    decision_ms: float
+
+
+def executor_hours(run: RunRecord, initial: int) -> float:
+    """Scale-out over time; a rescaling within a job counts from its middle."""
+    total, clock = 0.0, 0.0
+    for job in run.jobs:
+        total += job.start_scale_out * (job.start_seconds - clock)
+        total += 0.5 * (job.start_scale_out + job.end_scale_out) * job.runtime_seconds
+        clock = job.end_seconds
+    return total / 3600
+
+
+def play_sequence(
+    application: Application,
+    make: Callable[[], Policy],
+    target_seconds: float,
+    seed: int,
+    conditions: Conditions,
+    advance: Callable[[], None],
+) -> tuple[list[Outcome], list[float]]:
+    """Profiling runs, then the runs with a target; returns these, and the policy's decision times."""
+    history = []
+    for number, scale_out in enumerate(profiling_scale_outs(seed, PROFILING_RUNS), start=1):
+        history.append(SimulatedRun(application, number, seed, False, conditions).play(scale_out))
+    policy = make()
+    outcomes = []
+    for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + RUNS + 1):
+        run = SimulatedRun(application, number, seed, number in FAILURE_RUNS, conditions)
+        initial = policy.initial(history, target_seconds)
+        record = run.play(initial, lambda known, now: policy.after_job(known, now, target_seconds))
+        history.append(record)
+        assert record.runtime_seconds is not None
+        hours = executor_hours(record, initial)
+        outcomes.append(
+            Outcome(number, record.runtime_seconds, target_seconds, hours, run.rescalings, initial)
+        )
+        advance()
+    return outcomes, getattr(policy, "decision_seconds", [])
+
+
+def oracle(application: Application, target_seconds: float, seed: int) -> list[Outcome]:
+    """The smallest static scale-out that meets each run's target, otherwise the fastest."""
+    outcomes = []
+    for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + RUNS + 1):
+        tried = []
+        for scale_out in CANDIDATES:
+            run = SimulatedRun(application, number, seed, number in FAILURE_RUNS, Conditions())
+            record = run.play(scale_out)
+            assert record.runtime_seconds is not None
+            hours = executor_hours(record, scale_out)
+            tried.append(Outcome(number, record.runtime_seconds, target_seconds, hours, 0, scale_out))
+        met = [outcome for outcome in tried if outcome.over_seconds == 0]
+        outcomes.append(met[0] if met else min(tried, key=lambda outcome: outcome.runtime_seconds))
+    return outcomes
+
+
+def summarize(outcomes: Sequence[Outcome], decision_seconds: Sequence[float]) -> Summary:
+    over = np.array([outcome.over_seconds for outcome in outcomes])
+    target = np.array([outcome.target_seconds for outcome in outcomes])
+    normal = np.array([not outcome.is_failure for outcome in outcomes])
+    return Summary(
+        float((over > 0).mean()),
+        float(over.mean() / 60),
+        float((over / target).mean()),
+        float((over / target)[normal].mean()),
+        float(np.mean([outcome.executor_hours for outcome in outcomes])),
+        float(np.mean([outcome.rescalings for outcome in outcomes])),
+        float((over > 0)[normal].mean()),
+        float(np.median(decision_seconds) * 1000) if len(decision_seconds) else 0.0,
+    )
+
+
+Results = dict[tuple[str, float, str], dict[str, Summary]]
+"""By application, factor of the target, and variant: what each policy achieved."""
+
+
+def judge(results: Results) -> list[Bar]:
+    bars = []
+    for (app, factor, variant), by_policy in results.items():
+        ours, ellis, margin = by_policy[OURS], by_policy[ELLIS], by_policy[MARGIN]
+        where = f"{app}, target x{factor:g}"
+        if variant != "standard":
+            bars.append(Bar(f"{where}, {variant}: CVC over Ellis", ours.cvc, 1.0, ellis.cvc))
+            continue
+        share = 0.8 if factor == 1.0 else 0.65
+        bars.append(Bar(f"{where}: CVC over Ellis", ours.cvc, share, ellis.cvc))
+        bars.append(Bar(f"{where}: CVC over static, 0.9", ours.cvc, 1.0, margin.cvc))
+        if factor == 1.0:
+            bars.append(
+                Bar(
+                    f"{where}: relative CVS, normal, over Ellis",
+                    ours.normal_relative_cvs,
+                    0.65,
+                    ellis.normal_relative_cvs,
+                )
+            )
+            bars.append(
+                Bar(f"{where}: executor-hours over Ellis", ours.executor_hours, 1.0, ellis.executor_hours)
+            )
+    return bars
+
+
+def tables(results: Results) -> list[Section]:
+    columns = (
+        "policy", "CVC", "CVC normal", "CVS min", "rel. CVS", "rel. CVS normal",
+        "executor-hours", "rescalings", "decision ms",
+    )  # fmt: skip
+    sections = []
+    for (app, factor, variant), by_policy in results.items():
+        rows = [
+            [name, f"{s.cvc:.1%}", f"{s.normal_cvc:.1%}", f"{s.cvs_minutes:.2f}", f"{s.relative_cvs:.3f}",
+             f"{s.normal_relative_cvs:.3f}", f"{s.executor_hours:.2f}", f"{s.rescalings:.1f}",
+             f"{s.decision_ms:.0f}" if s.decision_ms else ""]
+            for name, s in by_policy.items()
+        ]  # fmt: skip
+        sections.append(Section(f"{app}, target x{factor:g}, {variant}", columns, rows))
+    return sections
+
+
+def draw(results: Results, path: Path) -> None:
+    """Violations over price, one picture per application and target."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(results), figsize=(4.2 * len(results), 4), squeeze=False)
+    for axis, ((app, factor, variant), by_policy) in zip(axes[0], results.items(), strict=True):
+        for name, summary in by_policy.items():
+            axis.scatter(summary.executor_hours, 100 * summary.cvc, s=60 if name == OURS else 30)
+            axis.annotate(name, (summary.executor_hours, 100 * summary.cvc), fontsize=7)
+        axis.set(title=f"{app}, x{factor:g}, {variant}", xlabel="executor-hours per run", ylabel="CVC %")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def _targets(text: str) -> dict[str, float]:
+    pairs = [part.split("=") for part in text.split(",") if part]
+    return {name: float(minutes) for name, minutes in pairs}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--apps", nargs="*", default=[], help="files below --data; all CSV files by default")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--targets", type=_targets, default={}, help="minutes: KMeans=14,MPC=9")
+    parser.add_argument("--factors", type=float, nargs="*", default=[1.0, 1.25])
+    parser.add_argument("--variants", default="standard,slow,deaf")
+    parser.add_argument("--ablations", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="one seed, the standard variant")
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    seeds = range(1 if arguments.quick else arguments.seeds)
+    variants = ["standard"] if arguments.quick else arguments.variants.split(",")
+    targets = RECORDED_TARGETS | arguments.targets
+    recorded = load_all(recordings(arguments.data, arguments.apps))
+    missing = [name for name in recorded if name not in targets]
+    if missing:
+        parser.error(f"give the targets of {', '.join(missing)} with --targets NAME=MINUTES")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    asked = [
+        (app, factor, variant)
+        for app in recorded
+        for factor in arguments.factors
+        for variant in variants
+        if variant == "standard" or factor == 1.0
+    ]
+    results: Results = {}
+    compared = policies(arguments.ablations)
+    with Progress(console=console) as progress:
+        task = progress.add_task("Runs", total=len(asked) * len(seeds) * len(compared) * RUNS)
+        for app, factor, variant in asked:
+            application = calibrate_application(recorded[app])
+            target = 60.0 * targets[app] * factor
+            by_policy = results.setdefault((app, factor, variant), {})
+            for name, make in compared.items():
+                outcomes: list[Outcome] = []
+                decisions: list[float] = []
+                progress.update(task, description=f"{app} x{factor:g} {variant}: {name}")
+                for seed in seeds:
+                    played, seconds = play_sequence(
+                        application, make, target, seed, VARIANTS[variant], lambda: progress.advance(task)
+                    )
+                    outcomes += played
+                    decisions += seconds
+                by_policy[name] = summarize(outcomes, decisions)
+            by_policy[ORACLE] = summarize([o for s in seeds for o in oracle(application, target, s)], [])
+            show(console, tables({(app, factor, variant): by_policy}))
+    bars = judge(results)
+    sections = [*tables(results), bars_section(bars)]
+    show(console, sections[-1:])
+    values = [
+        {"application": app, "factor": factor, "variant": variant, "policies": summaries}
+        for (app, factor, variant), by_policy in results.items()
+        if (summaries := {name: asdict(summary) for name, summary in by_policy.items()})
+    ]
+    write(arguments.output, "runtime_targets", sections, bars, {"seeds": len(seeds), "results": values})
+    draw(results, arguments.output / "runtime_targets.png")
+
+
+if __name__ == "__main__":
+    main()

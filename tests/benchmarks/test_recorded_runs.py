@@ -1,0 +1,83 @@
+"""Recorded runs in both formats, from tiny files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.recorded_runs import DataMissing, load_bell, load_c3o, load_folder
+from common.configuration import PROJECT_ROOT
+
+C3O = """\
+instance_count\tmachine_type\tslots\tdata_size_MB\tk\tgross_runtime
+2\tm4.xlarge\t8\t1000\t3\t100
+2\tm4.xlarge\t8\t1000\t3\t104
+4\tm4.xlarge\t16\t1000\t3\t60
+6\tm4.xlarge\t24\t1000\t3\t50
+2\tc4.xlarge\t8\t2000\t3\t150
+"""
+BELL = "Nodes,Runtime[ms]\n4,600000\n8,350500\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in (("c3o/sort.tsv", C3O), ("bell/grep.csv", BELL)):
+        path = tmp_path / name
+        path.parent.mkdir()
+        path.write_text(text)
+    return tmp_path
+
+
+def test_totals_become_resources_of_an_instance(folder: Path) -> None:
+    job = load_c3o(folder / "c3o" / "sort.tsv")
+    assert (job.name, job.resources, job.sizes, job.machine) == (
+        "sort",
+        ("slots",),
+        ("data_size_MB",),
+        "machine_type",
+    )
+    assert {dict(run.context)["slots"] for run in job.runs} == {4.0}
+    assert [run.columns["slots"] for run in job.runs] == [8.0, 8.0, 16.0, 24.0, 8.0]
+    assert [run.runtime_seconds for run in job.runs] == [100.0, 104.0, 60.0, 50.0, 150.0]
+    first, second = job.contexts.values()
+    assert first == {2.0: [0, 1], 4.0: [2], 6.0: [3]}
+    assert second == {2.0: [4]}
+
+
+@pytest.mark.parametrize("header", ["Nodes,Runtime", "Nodes,Runtime[ms]", "nodes , runtime [ms]"])
+def test_bells_milliseconds_become_seconds(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "grep.csv"
+    path.write_text(BELL.replace("Nodes,Runtime[ms]", header))
+    job = load_bell(path)
+    assert [(run.scale_out, run.runtime_seconds) for run in job.runs] == [(4.0, 600.0), (8.0, 350.5)]
+    assert list(job.contexts) == [()]
+
+
+def test_a_folder_is_read_whole_or_by_name(folder: Path) -> None:
+    c3o, bell = load_folder(folder)
+    assert [job.name for job in (*c3o, *bell)] == ["sort", "grep"]
+    c3o, bell = load_folder(folder, ["c3o/sort.tsv"])
+    assert [job.name for job in (*c3o, *bell)] == ["sort"]
+    assert load_folder(folder / "bell")[1][0].name == "grep"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a\tb\n1\t2\n", C3O.replace("104", "-1"), C3O.replace("104", "none"), C3O + "2\tm4\n"]
+)
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.tsv"
+    path.write_text(text)
+    with pytest.raises(DataMissing, match=r"broken\.tsv"):
+        load_c3o(path)
+
+
+def test_a_missing_folder_is_told_with_exit_code_2(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/initial_prediction.py", "--data", str(tmp_path / "none")]
+    ended = subprocess.run(
+        [*command, "--output", str(tmp_path / "out")], cwd=PROJECT_ROOT, capture_output=True, text=True
+    )
+    assert ended.returncode == 2
+    assert "there is no folder" in " ".join(ended.stdout.split())
+    with pytest.raises(DataMissing):
+        load_folder(tmp_path)

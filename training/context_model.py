@@ -1,0 +1,336 @@
+"""The runtime of a whole application from its context and its scale-out, before it runs.
+
+A Gaussian process on log runtimes whose covariance (`training.context_kernel`) holds a scale-out law
+with coefficients that vary over contexts, and a correction. Features are what the earlier runs show
+(`training.context_features`); none are needed. Its mean is what is believed of any application: more
+executors, and more of everything in each, help by the same power law; more data takes longer. That
+is what remains far from all earlier runs, where the standard deviation says so.
+
+Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.2, 5.4.2;
+Venkataraman et al., Ernest, NSDI 2016; Will et al., C3O: Collaborative Cluster Configuration
+Optimization for Distributed Data Processing in Public Clouds, IC2E 2021, for the problem.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_solve
+
+from training.context_features import Context, Encoding, Points
+from training.context_kernel import (
+    CONTEXT_TERMS,
+    JITTER,
+    LAW_TERMS,
+    Covariance,
+)
+from training.features import Floats
+
+SCHEMA_VERSION = 1
+
+TERMS = (
+    "spot",
+    "linear",
+    "category",
+    "law",
+    "smooth",
+    "context",
+    "context_law",
+    "context_smooth",
+    "group",
+    "group_law",
+)
+
+MAX_FITTED = 300
+"""Points (distinct contexts and scale-outs) that parameters are fitted to; evenly chosen contexts."""
+
+MAX_KNOWN = 1000
+"""Points that predictions are made from: those of the latest contexts."""
+
+DOUBT = 4.0
+"""Points' worth of belief that errors are as large as the model says, against what the data shows."""
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A finished run of the application."""
+
+    context: Context
+    """Features by name: numbers, texts, or None where unknown."""
+    scale_out: float
+    """Executors or machines."""
+    runtime_seconds: float
+
+
+@dataclass(frozen=True)
+class Query:
+    """A run to predict."""
+
+    context: Context
+    scale_out: float
+
+
+@dataclass(frozen=True)
+class RuntimePrediction:
+    """Log-normal runtimes, one per query."""
+
+    log_mean: Floats
+    """Of seconds: the exponential is the median."""
+    log_std: Floats
+    """Of what runs take on average in this context at this scale-out."""
+    run_log_std: Floats
+    """Of what one run takes; larger by the noise of single runs."""
+
+
+@dataclass(frozen=True)
+class NoPrediction:
+    reason: str
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What is believed before any run; not fitted."""
+
+    terms: tuple[str, ...] = TERMS
+    """Of the covariance; fewer to see what each is worth."""
+    scale_out_exponent: float = -0.5
+    size_exponent: float = 0.4
+    share_resources: bool = True
+    """Whether an executor with twice of every resource counts as two."""
+    carried: float = 0.5
+    """Share of what a job's parameters and data explain that holds on any machine."""
+
+
+@dataclass(frozen=True)
+class ContextModel:
+    """A fitted model; never changed once made. Without runs it knows nothing, and says so."""
+
+    encoding: Encoding
+    assumptions: Assumptions
+    parameters: Floats
+    """Of the covariance: logs."""
+    numeric: Floats
+    """Features of the known points, (P, F)."""
+    categories: Floats
+    """(P, C)"""
+    scale_outs: Floats
+    """(P,)"""
+    log_runtime: Floats
+    """Medians of the runs at each point, (P,)."""
+    counts: Floats
+    """Of runs at each point, (P,)."""
+    inflation: float = 1.0
+    """By how much standard deviations were too small, on points left out."""
+    _contexts: dict[bytes, int] = field(default_factory=dict, compare=False, repr=False)
+    _spots: dict[tuple[int, float], int] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for key in _keys(self.numeric, self.categories):
+            self._contexts.setdefault(key, len(self._contexts))
+        known = [self._contexts[key] for key in _keys(self.numeric, self.categories)]
+        for spot in zip(known, map(float, self.scale_outs), strict=True):
+            self._spots.setdefault(spot, len(self._spots))
+
+    def predict(self, queries: Sequence[Query]) -> RuntimePrediction | NoPrediction:
+        """Distributions of the runtimes.
+
+        Raises:
+            ValueError: A scale-out is not positive.
+        """
+        scale_outs = np.array([float(query.scale_out) for query in queries])
+        if not (np.isfinite(scale_outs).all() and (scale_outs > 0).all()):
+            raise ValueError("scale-outs must be positive")
+        if not len(self.log_runtime):
+            return NoPrediction("no earlier run has a runtime and a scale-out")
+        numeric, categories = self.encoding.encode([query.context for query in queries])
+        points = self._points(numeric, categories.astype(np.float64), scale_outs)
+        known, level, factor, alpha = self._solved
+        cross = self._covariance.between(points, known, self.parameters)
+        mean = self._believed(points) + level + cross @ alpha
+        explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
+        variance = np.maximum(self._covariance.variance(points, self.parameters) - explained, JITTER)
+        variance *= self.inflation**2
+        return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """Settings (JSON-able) and arrays."""
+        settings = {
+            "schema_version": SCHEMA_VERSION,
+            "encoding": self.encoding.to_json(),
+            "assumptions": asdict(self.assumptions),
+            "inflation": self.inflation,
+        }
+        return settings, {name: getattr(self, name) for name in _ARRAYS}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, Floats]) -> "ContextModel":
+        """Rebuild what `to_parts` split.
+
+        Raises:
+            KeyError, TypeError, ValueError: These are not parts of such a model.
+        """
+        if settings["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"unknown version of a context model: {settings['schema_version']}")
+        assumptions = Assumptions(
+            **{**settings["assumptions"], "terms": tuple(settings["assumptions"]["terms"])}
+        )
+        values: dict[str, Any] = {name: np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS}
+        model = cls(
+            encoding=Encoding.from_json(settings["encoding"]),
+            assumptions=assumptions,
+            inflation=float(settings["inflation"]),
+            **values,
+        )
+        known = len(model.log_runtime)
+        widths = (len(model.encoding.numeric), len(model.encoding.categories))
+        shapes = [(known, widths[0]), (known, widths[1]), (known,), (known,)]
+        actual = [model.numeric.shape, model.categories.shape, model.scale_outs.shape, model.counts.shape]
+        parameters = len(model._covariance.names) + sum(widths) if known else 0
+        if actual != shapes or model.parameters.shape != (parameters,):
+            raise ValueError("the arrays of a context model do not fit each other")
+        return model
+
+    def _points(self, numeric: Floats, categories: Floats, scale_outs: Floats) -> Points:
+        contexts = [self._contexts.get(key, -1) for key in _keys(numeric, categories)]
+        spots = [self._spots.get((c, float(x)), -1) for c, x in zip(contexts, scale_outs, strict=True)]
+        return Points(
+            numeric=numeric,
+            categories=categories.astype(np.int64),
+            context=np.array(contexts, dtype=np.int64),
+            log_scale_out=self.encoding.log_effective(numeric, scale_outs),
+            spot=np.array(spots, dtype=np.int64),
+        )
+
+    def _believed(self, points: Points) -> Floats:
+        """Log runtime that is believed without data, up to a constant, (P,)."""
+        size = self.assumptions.size_exponent * self.encoding.log_size(points.numeric)
+        return np.asarray(self.assumptions.scale_out_exponent * points.log_scale_out + size)
+
+    @cached_property
+    def _covariance(self) -> Covariance:
+        log_scale_out = self.encoding.log_effective(self.numeric, self.scale_outs)
+        features = len(self.encoding.numeric) + len(self.encoding.categories)
+        return Covariance(
+            terms=tuple(t for t in self.assumptions.terms if features or t not in CONTEXT_TERMS),
+            spread=np.array(self.encoding.spread),
+            categories=len(self.encoding.categories),
+            environment=self.encoding.environment(self.numeric, self.categories),
+            carried=self.assumptions.carried,
+            mean_log_scale_out=float(log_scale_out.mean()),
+        )
+
+    @cached_property
+    def _known(self) -> tuple[Points, Floats, float]:
+        """Points, log runtimes beyond what is believed and the level, and that level."""
+        points = self._points(self.numeric, self.categories, self.scale_outs)
+        beyond = self.log_runtime - self._believed(points)
+        level = float(beyond.mean())
+        return points, beyond - level, level
+
+    @cached_property
+    def _solved(self) -> tuple[Points, float, Floats, Floats]:
+        """Points, level, factor of their covariance, and its inverse times what is beyond the level."""
+        points, residual, level = self._known
+        noise = np.exp(self.parameters[0]) / self.counts + JITTER
+        covariance = self._covariance.between(points, points, self.parameters) + np.diag(noise)
+        factor: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+        return points, level, factor, np.asarray(cho_solve((factor, True), residual))
+
+    def _fitted_parameters(self) -> Floats:
+        points, residual, _ = self._known
+        chosen = _thinned(points, MAX_FITTED)
+        part = Points(*(array[chosen] for array in points))
+        return self._covariance.fit(part, residual[chosen], self.counts[chosen])
+
+    def _measured_inflation(self) -> float:
+        """Root mean square of standardized errors of points left out, one at a time; at least 1.
+
+        Few points say little of the parameters either: that widens as Student's distribution does.
+        """
+        *_, factor, alpha = self._solved
+        number = len(alpha)
+        precision = np.diag(cho_solve((factor, True), np.eye(number)))
+        squares = np.minimum(alpha**2 / precision, 16.0)
+        measured = (squares.sum() + DOUBT) / (number + DOUBT)
+        return math.sqrt(max(measured, 1.0) * (1.0 + 1.0 / (number + 1.0)))
+
+
+_ARRAYS = ("parameters", "numeric", "categories", "scale_outs", "log_runtime", "counts")
+
+
+def fit_context_model(
+    runs: Sequence[EarlierRun],
+    *,
+    resources: Collection[str] = (),
+    sizes: Collection[str] = (),
+    assumptions: Assumptions | None = None,
+) -> ContextModel:
+    """Fit the model to earlier runs of one application; deterministic.
+
+    Args:
+        runs: In order of time. Those without a positive finite runtime and scale-out are left out.
+        resources: Names of features that every executor adds: its cores, its memory.
+        sizes: Names of features that are sizes of the data.
+        assumptions: Defaults unless something is to be tried without.
+    """
+    usable = [run for run in runs if _positive(run.scale_out) and _positive(run.runtime_seconds)]
+    assumptions = assumptions or Assumptions()
+    encoding = Encoding.of([run.context for run in usable], resources, sizes, assumptions.share_resources)
+    numeric, codes = encoding.encode([run.context for run in usable])
+    categories = codes.astype(np.float64)
+    together: dict[tuple[bytes, float], list[int]] = {}
+    for row, key in enumerate(_keys(numeric, categories)):
+        together.setdefault((key, float(usable[row].scale_out)), []).append(row)
+    latest = dict(sorted(together.items(), key=lambda item: item[1][-1])[-MAX_KNOWN:])
+    groups = sorted(latest.values(), key=lambda rows: rows[0])
+    first = [rows[0] for rows in groups]
+    model = ContextModel(
+        encoding=encoding,
+        assumptions=assumptions,
+        parameters=np.zeros(0),
+        numeric=numeric[first],
+        categories=categories[first],
+        scale_outs=np.array([float(usable[row].scale_out) for row in first]),
+        log_runtime=np.array(
+            [float(np.median([math.log(usable[row].runtime_seconds) for row in rows])) for rows in groups]
+        ),
+        counts=np.array([float(len(rows)) for rows in groups]),
+    )
+    if not groups:
+        return model
+    model = _with(model, parameters=model._fitted_parameters())
+    return _with(model, inflation=model._measured_inflation())
+
+
+def law_free(terms: Sequence[str] = TERMS) -> tuple[str, ...]:
+    """The terms but for the scale-out law."""
+    return tuple(term for term in terms if term not in LAW_TERMS)
+
+
+def _with(model: ContextModel, **changes: Any) -> ContextModel:
+    settings, arrays = model.to_parts()
+    values = {**arrays, "inflation": settings["inflation"], **changes}
+    return ContextModel(encoding=model.encoding, assumptions=model.assumptions, **values)
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+def _keys(numeric: Floats, categories: Floats) -> list[bytes]:
+    """What tells contexts apart."""
+    rows = np.concatenate([np.round(numeric, 9) + 0.0, categories], axis=1)
+    return [row.tobytes() for row in rows]
+
+
+def _thinned(points: Points, limit: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Indices of at most about `limit` points: whole contexts, evenly chosen."""
+    contexts = np.unique(points.context)
+    if len(points.context) <= limit:
+        return np.arange(len(points.context))
+    wanted = max(1, int(len(contexts) * limit / len(points.context)))
+    chosen = contexts[np.linspace(0, len(contexts) - 1, wanted).astype(np.int64)]
+    return np.flatnonzero(np.isin(points.context, chosen))[:limit]
