@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarks.initial_baselines import Array, Task
 from benchmarks.recorded_runs import RecordedJob
-from prediction.scale_out import RuntimeForecast, choose_scale_out
+from prediction.scale_out import RuntimeForecast, ScaleOutRule, choose_scale_out
 from training.context_model import (
     Assumptions,
     EarlierRun,
@@ -120,7 +120,7 @@ def select(
             if by_rank
             else float(fastest + share * (slowest - fastest))
         )
-        chosen = choose_scale_out(forecasts, target, confidence=confidence).forecast.scale_out
+        chosen = choose_scale_out(forecasts, target, ScaleOutRule(confidence)).forecast.scale_out
         at = int(np.flatnonzero(task.scale_outs == chosen)[0])
         needed = int(np.flatnonzero(task.runtimes <= target)[0])
         work = task.scale_outs * task.runtimes

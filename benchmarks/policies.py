@@ -16,6 +16,7 @@ from common.specs import ApplicationSpecs
 from prediction.forecast import Forecast, ForecastRequest, forecast_with
 from prediction.forecaster import Forecaster, SourcedForecast, options
 from prediction.initial import InitialScaleOutChooser
+from prediction.rule import rule_of
 from prediction.scale_out import RuntimeForecast, choose_scale_out
 from prediction.scale_out_curves import ernest_forecast, fit_ernest
 from training.artifact import Hyperparameters, TrainedModel
@@ -146,6 +147,7 @@ class OwnDecisions:
         self._settings = settings or PredictionSettings()
         self._model: TrainedModel | None = None
         self._trained_on = 0
+        self._asked = self._rescalings = 0
         self.decision_seconds: list[float] = []
 
     def initial(self, history: Sequence[RunRecord], target_seconds: float) -> int:
@@ -153,6 +155,7 @@ class OwnDecisions:
             model = pretrain(history, Hyperparameters(), max_epochs=self._max_epochs)
             self._model = self._adjust(model) if self._adjust else model
             self._trained_on = len(history)
+        self._asked = self._rescalings = 0
         answers = cast(Forecaster, _Answers(self, history))
         context = history[-1].context
         chosen = asyncio.run(
@@ -173,13 +176,16 @@ class OwnDecisions:
         choice = choose_scale_out(
             choices,
             target_seconds - run.jobs[-1].end_seconds,
-            confidence=self._settings.target_confidence,
+            rule_of(self._settings),
             current_scale_out=scale_out,
-            scale_in_confidence=self._settings.scale_in_confidence,
-            scale_in_reserve_seconds=self._settings.scale_in_reserve_seconds,
+            asked_scale_out=self._asked,
+            rescalings=self._rescalings,
         )
         self.decision_seconds.append(perf_counter() - started)
-        return choice.forecast.scale_out
+        chosen = choice.forecast.scale_out
+        self._rescalings += chosen != (self._asked or scale_out)
+        self._asked = chosen
+        return chosen
 
     def forecast(self, run: RunRecord, after_job_id: int, scale_out: int) -> Forecast:
         assert self._model is not None

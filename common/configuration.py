@@ -298,12 +298,24 @@ class PredictionSettings(_Group):
     target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
     """Chance of meeting the runtime target that a scale-out must have to be chosen."""
 
+    stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
+    """The same for the present scale-out; lower values rescale less often, and miss more."""
+
     scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.95
     """The same for a scale-out below the present one: a wrong scale-in is costly to mend."""
 
     scale_in_reserve_seconds: Annotated[float, Field(ge=0)] = 10.0
     """Seconds that a scale-out below the present one has to leave until the target: about what it
     takes to get an executor back."""
+
+    rescaling_cost_seconds: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds that every rescaling is taken to cost beyond what the forecast has of it."""
+
+    max_rescalings: Annotated[int, Field(ge=1)] = 20
+    """Rescalings of one run; the last one is kept for a scale-out."""
+
+    infeasible_target: Literal["fastest", "cheapest"] = "fastest"
+    """What a run gets that cannot meet its target any more."""
 
 
 class Settings(BaseModel):

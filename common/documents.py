@@ -172,6 +172,10 @@ class ScalingDecision(Document):
     `ernest`."""
     candidates: list[CandidateForecast] = Field(default_factory=list)
     chosen_scale_out: int | None = None
+    rescalings: int = 0
+    """How many were asked for in this run, this one included."""
+    meets_target: bool | None = None
+    """Whether the choice was expected to."""
     reason: str
     remaining_jobs: list[int] = Field(default_factory=list)
     fine_tune_seconds: float | None = None

@@ -317,6 +317,15 @@ class ExecutionRepository:
     async def insert_decision(self, decision: ScalingDecision) -> None:
         await self._decisions.insert_one(decision.to_mongo())
 
+    async def find_latest_decision(self, application_execution_id: str) -> ScalingDecision | None:
+        """The one made last during the run, without its candidates."""
+        document = await self._decisions.find_one(
+            {"application_execution_id": application_execution_id, "job_id": {"$gte": 0}},
+            {"candidates": 0},
+            sort=[("decided_at", DESCENDING)],
+        )
+        return ScalingDecision.from_mongo(document) if document else None
+
     async def decisions(self, application_execution_id: str) -> list[ScalingDecision]:
         """In the order in which they were made."""
         cursor = self._decisions.find({"application_execution_id": application_execution_id})

@@ -11,6 +11,7 @@ from common.errors import ServiceError
 from common.specs import ApplicationSpecs
 from prediction.forecast import Forecast
 from prediction.forecaster import Forecaster, options
+from prediction.rule import rule_of
 from prediction.scale_out import candidate_scale_outs, choose_scale_out
 from training.history import RunRecord
 from training.records import to_run_context
@@ -38,7 +39,7 @@ class InitialScaleOutChooser:
 
     def __init__(self, forecaster: Forecaster, settings: PredictionSettings) -> None:
         self._forecaster = forecaster
-        self._settings = settings
+        self._rule = rule_of(settings)
 
     async def choose(self, specs: ApplicationSpecs) -> InitialScaleOut:
         """Never fails: where the forecast does, the requested scale-out is what is left."""
@@ -70,7 +71,7 @@ class InitialScaleOutChooser:
             if rest is not None:
                 choices = options(rest, _joined_seconds(curves.forecast, rest))
                 source = "Ernest's curve for the first job, the model for the rest"
-        choice = choose_scale_out(choices, known.max_runtime, confidence=self._settings.target_confidence)
+        choice = choose_scale_out(choices, known.max_runtime, self._rule)
         return InitialScaleOut(
             choice.forecast.scale_out,
             f"{choice.reason} (by {source}, from {len(history)} runs)",

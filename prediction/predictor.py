@@ -15,6 +15,7 @@ from common.errors import ServiceError
 from common.events import JobEnded, PredictionRequest
 from common.executions import ExecutionRepository
 from prediction.forecaster import Forecaster, options
+from prediction.rule import rule_of
 from prediction.scale_out import candidate_scale_outs, choose_scale_out
 from training.records import to_run_record
 
@@ -39,7 +40,7 @@ class Predictor:
     ) -> None:
         self._executions = executions
         self._forecaster = forecaster
-        self._settings = settings
+        self._rule = rule_of(settings)
 
     async def recommend(self, request: PredictionRequest) -> ScaleOutRecommendation:
         """Store the reported event, then recommend a scale-out for the jobs that are left.
@@ -101,13 +102,16 @@ class Predictor:
         elapsed_seconds = max(job.end_seconds for job in run.jobs)
         budget_seconds = known.max_runtime - elapsed_seconds
         choices = options(found)
+        before = await self._executions.find_latest_decision(execution.id)
+        asked = before.chosen_scale_out if before and before.chosen_scale_out else current
+        rescalings = before.rescalings if before else 0
         choice = choose_scale_out(
             choices,
             budget_seconds,
-            confidence=self._settings.target_confidence,
+            self._rule,
             current_scale_out=current,
-            scale_in_confidence=self._settings.scale_in_confidence,
-            scale_in_reserve_seconds=self._settings.scale_in_reserve_seconds,
+            asked_scale_out=asked,
+            rescalings=rescalings,
         )
         decision = ScalingDecision(
             id=str(ObjectId()),
@@ -126,6 +130,8 @@ class Predictor:
                 for option in choices
             ],
             chosen_scale_out=choice.forecast.scale_out,
+            rescalings=rescalings + (choice.forecast.scale_out != asked),
+            meets_target=choice.meets_target,
             reason=choice.reason,
             remaining_jobs=list(found.job_ids),
             fine_tune_seconds=found.fine_tune_seconds,

@@ -1,19 +1,32 @@
 """The choice of a scale-out: pure functions over forecasts.
 
 Policy: among the candidates, the smallest scale-out that is expected to meet the runtime target
-with the wanted confidence; if none is, the fastest. A forecast is the median m of a log-normal
-distribution with standard deviation s of the logarithm, so that the remaining runtime stays below
-m * exp(z * s) with the confidence whose standard normal quantile is z.
+with the wanted confidence. A forecast is the median m of a log-normal distribution with standard
+deviation s of the logarithm, so that the remaining runtime stays below m * exp(z * s) with the
+confidence whose standard normal quantile is z.
 
-Giving executors up asks for more confidence than keeping them, and for time in reserve: a scale-in
-that proves wrong costs its own time, that of the scale-out that mends it, and what the executors
-had cached.
+Not every scale-out is asked for the same confidence. Staying asks for the least: between the
+confidence at which a run is rescaled and the one at which it would be rescaled back lies a band in
+which nothing happens (hysteresis). Giving executors up asks for the most, and for time in reserve:
+a scale-in that proves wrong costs its own time, that of the scale-out that mends it, and what the
+executors had cached. Every rescaling costs time that the forecast of a run at rest does not have.
+Rescalings are limited in number, and the last one is kept for a scale-out.
+
+If no candidate meets the target, the fastest is chosen, or where that is preferred, the cheapest.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from statistics import NormalDist
+
+
+class Infeasible(StrEnum):
+    """What is chosen where no scale-out is expected to meet the target."""
+
+    FASTEST = "fastest"
+    CHEAPEST = "cheapest"
 
 
 @dataclass(frozen=True)
@@ -30,6 +43,39 @@ class RuntimeForecast:
         """What the remaining runtime stays below with this confidence (0.5: the median)."""
         return self.remaining_seconds * math.exp(NormalDist().inv_cdf(confidence) * self.log_std)
 
+    def chance_within(self, seconds: float) -> float:
+        """Probability that the remaining runtime stays within these seconds."""
+        if seconds <= 0:
+            return 0.0
+        if self.log_std <= 0:
+            return float(self.remaining_seconds <= seconds)
+        log_ratio = math.log(seconds / max(self.remaining_seconds, 1e-9))
+        return NormalDist().cdf(log_ratio / self.log_std)
+
+    @property
+    def executor_seconds(self) -> float:
+        """The price, at the median."""
+        return self.scale_out * self.remaining_seconds
+
+
+@dataclass(frozen=True)
+class ScaleOutRule:
+    """How sure a choice has to be. Confidences are probabilities in [0.5, 1)."""
+
+    confidence: float = 0.5
+    """Of a scale-out above the present one, and before the run."""
+    stay_confidence: float | None = None
+    """Of the present scale-out, or one that was asked for already; None: the same."""
+    scale_in_confidence: float | None = None
+    """Of a scale-out below the present one; None: the same."""
+    scale_in_reserve_seconds: float = 0.0
+    """What a scale-out below the present one has to leave of the budget."""
+    rescaling_cost_seconds: float = 0.0
+    """What every rescaling is taken to cost."""
+    max_rescalings: int | None = None
+    """Of one run; None: no limit."""
+    infeasible: Infeasible = Infeasible.FASTEST
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -41,48 +87,84 @@ class Choice:
 def choose_scale_out(
     forecasts: Sequence[RuntimeForecast],
     budget_seconds: float,
+    rule: ScaleOutRule | None = None,
     *,
-    confidence: float = 0.5,
     current_scale_out: int = 0,
-    scale_in_confidence: float | None = None,
-    scale_in_reserve_seconds: float = 0.0,
+    asked_scale_out: int = 0,
+    rescalings: int = 0,
 ) -> Choice:
-    """Smallest scale-out that meets the budget with the confidence, otherwise the fastest.
+    """Smallest scale-out that meets the budget as sure as the rule wants it.
 
     Args:
         forecasts: At least one; in any order.
         budget_seconds: What is left of the runtime target; negative when it has passed.
-        confidence: In [0.5, 1).
+        rule: By default, medians decide.
         current_scale_out: What the run has now; 0 before the run.
-        scale_in_confidence: Asked of scale-outs below the current one; None: the same.
-        scale_in_reserve_seconds: What those have to leave of the budget.
+        asked_scale_out: What was asked for last; 0: nothing. It may not have taken effect yet, and to
+            ask for it again is no further rescaling.
+        rescalings: How many were asked for in this run.
     Raises:
         ValueError: There are no forecasts.
     """
     if not forecasts:
         raise ValueError("there is no forecast to choose from")
+    rule = rule or ScaleOutRule()
+    kept = {current_scale_out, asked_scale_out} - {0}
+    choices, limit = _allowed(forecasts, rule, current_scale_out, asked_scale_out, rescalings)
 
-    def needed(forecast: RuntimeForecast) -> float:
-        scales_in = forecast.scale_out < current_scale_out
-        return scale_in_confidence if scales_in and scale_in_confidence is not None else confidence
+    def confidence(forecast: RuntimeForecast) -> float:
+        if forecast.scale_out in kept:
+            return rule.confidence if rule.stay_confidence is None else rule.stay_confidence
+        if forecast.scale_out < current_scale_out and rule.scale_in_confidence is not None:
+            return rule.scale_in_confidence
+        return rule.confidence
 
-    def fits(forecast: RuntimeForecast) -> bool:
-        reserve = scale_in_reserve_seconds if forecast.scale_out < current_scale_out else 0.0
-        return forecast.bound_seconds(needed(forecast)) + reserve <= budget_seconds
+    def needed_seconds(forecast: RuntimeForecast) -> float:
+        """The budget from which on the scale-out fits."""
+        seconds = forecast.bound_seconds(confidence(forecast))
+        if kept and forecast.scale_out not in kept:
+            seconds += rule.rescaling_cost_seconds
+            if forecast.scale_out < current_scale_out:
+                seconds += rule.scale_in_reserve_seconds
+        return seconds
 
-    fitting = [forecast for forecast in forecasts if fits(forecast)]
+    fitting = [forecast for forecast in choices if needed_seconds(forecast) <= budget_seconds]
     if fitting:
         smallest = min(fitting, key=lambda forecast: forecast.scale_out)
         return Choice(
             smallest,
             True,
             f"smallest scale-out whose remaining runtime stays within {budget_seconds:.1f} s "
-            f"with {needed(smallest):.0%} confidence",
+            f"with {confidence(smallest):.0%} confidence{limit}",
         )
-    fastest = min(forecasts, key=lambda forecast: (forecast.remaining_seconds, forecast.scale_out))
-    return Choice(
-        fastest, False, f"no scale-out is expected to stay within {budget_seconds:.1f} s; this is the fastest"
-    )
+    missed = f"no scale-out is expected to stay within {budget_seconds:.1f} s"
+    if rule.infeasible is Infeasible.CHEAPEST:
+        cheapest = min(choices, key=lambda forecast: (forecast.executor_seconds, forecast.scale_out))
+        return Choice(cheapest, False, f"{missed}; this is the cheapest{limit}")
+    # Not simply the fastest: where another one would fit first if there were more time, and is larger,
+    # more time would mean more executors.
+    fastest = min(choices, key=lambda forecast: (forecast.remaining_seconds, forecast.scale_out))
+    closest = min(choices, key=lambda forecast: (needed_seconds(forecast), forecast.scale_out))
+    largest = max(fastest, closest, key=lambda forecast: forecast.scale_out)
+    return Choice(largest, False, f"{missed}; this is the fastest{limit}")
+
+
+def _allowed(
+    forecasts: Sequence[RuntimeForecast], rule: ScaleOutRule, current: int, asked: int, rescalings: int
+) -> tuple[Sequence[RuntimeForecast], str]:
+    """The candidates that the limit on rescalings leaves, and a remark if it left any out."""
+    if rule.max_rescalings is None or not current or rescalings < rule.max_rescalings - 1:
+        return forecasts, ""
+    kept = {asked or current}
+    if rescalings < rule.max_rescalings:
+        left = [each for each in forecasts if each.scale_out >= current or each.scale_out in kept]
+        remark = f" (the last of {rule.max_rescalings} rescalings is kept for a scale-out)"
+    else:
+        left = [each for each in forecasts if each.scale_out in kept]
+        remark = f" (the run was rescaled {rescalings} times already)"
+    if not left or len(left) == len(forecasts):
+        return forecasts, ""  # what the run has is no candidate: then it has to be rescaled
+    return left, remark
 
 
 def candidate_scale_outs(minimum: int, maximum: int, limit: int = 512) -> tuple[int, ...]:

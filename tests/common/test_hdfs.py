@@ -253,7 +253,7 @@ async def test_the_store_is_checked_when_the_service_starts(cluster: HdfsCluster
     settings = Settings(hdfs=HdfsSettings(hdfs_endpoint=cluster.endpoint, hdfs_output_dir=folder))
     async with artifact_store(settings, tmp_path) as store:
         await store.write(KEY, FILES)
-        assert hdfs.InsecureClient(cluster.endpoint).list(folder) == ["pretrained_models"]
+        assert hdfs.InsecureClient(cluster.endpoint).list(folder) == ["pretrained_models", "store"]
     assert not list(tmp_path.iterdir())
 
 

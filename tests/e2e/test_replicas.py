@@ -245,6 +245,11 @@ async def test_a_periodic_training_fires_once_for_both_services(
 
         await store_runs(executions, (5,))
         await until_version(2)
+        for _ in range(300):  # until it has been compared
+            runs = (await other.get("/training/runs")).json()["items"]
+            if all(run["state"] == "SUCCEEDED" for run in runs):
+                break
+            await asyncio.sleep(0.2)
         await asyncio.sleep(3)
         runs = (await other.get("/training/runs")).json()["items"]
         assert [run["trigger"] for run in runs] == ["every 1s", "every 1s"]

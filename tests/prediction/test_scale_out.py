@@ -1,10 +1,18 @@
 """The choice of a scale-out."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prediction.scale_out import RuntimeForecast, candidate_scale_outs, choose_scale_out
+from prediction.scale_out import (
+    Infeasible,
+    RuntimeForecast,
+    ScaleOutRule,
+    candidate_scale_outs,
+    choose_scale_out,
+)
 
 forecasts = st.lists(
     st.builds(
@@ -18,6 +26,23 @@ forecasts = st.lists(
 )
 budgets = st.floats(-100, 2e4)
 confidences = st.floats(0.5, 0.99)
+rules = st.builds(
+    ScaleOutRule,
+    confidence=confidences,
+    stay_confidence=st.none() | confidences,
+    scale_in_confidence=st.none() | confidences,
+    scale_in_reserve_seconds=st.floats(0, 100),
+    rescaling_cost_seconds=st.floats(0, 100),
+    max_rescalings=st.none() | st.integers(1, 5),
+    infeasible=st.just(Infeasible.FASTEST),
+)
+situations = st.fixed_dictionaries(
+    {
+        "current_scale_out": st.integers(0, 40),
+        "asked_scale_out": st.integers(0, 40),
+        "rescalings": st.integers(0, 6),
+    }
+)
 
 
 def test_the_smallest_that_fits_is_chosen() -> None:
@@ -38,27 +63,74 @@ def test_of_equally_fast_ones_the_smallest_is_chosen() -> None:
 
 def test_doubt_asks_for_a_larger_one() -> None:
     options = [RuntimeForecast(4, 100.0, 0.3), RuntimeForecast(8, 60.0, 0.3)]
-    assert choose_scale_out(options, 110.0, confidence=0.5).forecast.scale_out == 4
-    assert choose_scale_out(options, 110.0, confidence=0.9).forecast.scale_out == 8
+    assert choose_scale_out(options, 110.0, ScaleOutRule(0.5)).forecast.scale_out == 4
+    assert choose_scale_out(options, 110.0, ScaleOutRule(0.9)).forecast.scale_out == 8
 
 
 def test_giving_executors_up_asks_for_more_confidence() -> None:
     options = [RuntimeForecast(2, 100.0, 0.1), RuntimeForecast(4, 60.0, 0.1)]
+    rule = ScaleOutRule(0.8, scale_in_confidence=0.95)
     for current, chosen in [(0, 2), (2, 2), (4, 4)]:
-        choice = choose_scale_out(
-            options, 112.0, confidence=0.8, current_scale_out=current, scale_in_confidence=0.95
-        )
-        assert choice.forecast.scale_out == chosen
+        assert choose_scale_out(options, 112.0, rule, current_scale_out=current).forecast.scale_out == chosen
 
 
 def test_giving_executors_up_needs_time_in_reserve() -> None:
     options = [RuntimeForecast(2, 100.0), RuntimeForecast(4, 60.0)]
+    rule = ScaleOutRule(0.5, scale_in_confidence=0.5, scale_in_reserve_seconds=10.0)
     for budget, chosen in [(105.0, 4), (110.0, 2)]:
-        choice = choose_scale_out(
-            options, budget, current_scale_out=4, scale_in_confidence=0.5, scale_in_reserve_seconds=10.0
-        )
-        assert choice.forecast.scale_out == chosen
-    assert choose_scale_out(options, 105.0, current_scale_out=2, scale_in_reserve_seconds=10.0).meets_target
+        assert choose_scale_out(options, budget, rule, current_scale_out=4).forecast.scale_out == chosen
+    assert choose_scale_out(options, 105.0, rule, current_scale_out=2).meets_target
+
+
+def test_a_run_stays_at_what_it_has_within_a_band() -> None:
+    options = [RuntimeForecast(4, 100.0, 0.1), RuntimeForecast(6, 80.0, 0.1)]
+    rule = ScaleOutRule(0.8, stay_confidence=0.7)
+    # 4 meets 107 s with three quarters of a chance: enough to stay, not enough to begin with.
+    assert 0.7 < options[0].chance_within(107.0) < 0.8
+    for current, chosen in [(4, 4), (0, 6), (6, 6)]:
+        assert choose_scale_out(options, 107.0, rule, current_scale_out=current).forecast.scale_out == chosen
+
+
+def test_what_was_asked_for_and_is_not_there_yet_is_asked_for_again() -> None:
+    options = [RuntimeForecast(4, 100.0, 0.1), RuntimeForecast(6, 80.0, 0.1), RuntimeForecast(8, 70.0, 0.1)]
+    rule = ScaleOutRule(0.8, stay_confidence=0.7)
+    choice = choose_scale_out(options, 86.0, rule, current_scale_out=4, asked_scale_out=6)
+    assert choice.forecast.scale_out == 6
+    assert choose_scale_out(options, 86.0, rule, current_scale_out=4).forecast.scale_out == 8
+
+
+def test_every_rescaling_costs_time() -> None:
+    options = [RuntimeForecast(4, 100.0), RuntimeForecast(6, 90.0), RuntimeForecast(8, 80.0)]
+    rule = ScaleOutRule(rescaling_cost_seconds=5.0)
+    assert choose_scale_out(options, 92.0, rule, current_scale_out=4).forecast.scale_out == 8
+    assert choose_scale_out(options, 92.0, rule).forecast.scale_out == 6
+
+
+def test_rescalings_are_limited_and_the_last_one_is_a_scale_out() -> None:
+    options = [RuntimeForecast(2, 200.0), RuntimeForecast(4, 100.0), RuntimeForecast(8, 60.0)]
+    rule = ScaleOutRule(max_rescalings=3)
+    chosen = {
+        (budget, rescalings): choose_scale_out(
+            options, budget, rule, current_scale_out=4, rescalings=rescalings
+        ).forecast.scale_out
+        for budget in (70.0, 300.0)
+        for rescalings in (1, 2, 3)
+    }
+    assert chosen == {(70, 1): 8, (70, 2): 8, (70, 3): 4, (300, 1): 2, (300, 2): 4, (300, 3): 4}
+    reason = choose_scale_out(options, 70.0, rule, current_scale_out=4, rescalings=3).reason
+    assert "rescaled 3 times" in reason
+
+
+def test_a_run_outside_its_bounds_is_rescaled_whatever_the_limit() -> None:
+    rule = ScaleOutRule(max_rescalings=1)
+    options = [RuntimeForecast(2, 200.0), RuntimeForecast(4, 100.0)]
+    assert choose_scale_out(options, 150.0, rule, current_scale_out=9, rescalings=5).forecast.scale_out == 4
+
+
+def test_a_target_out_of_reach_may_be_given_up_cheaply() -> None:
+    options = [RuntimeForecast(2, 200.0), RuntimeForecast(4, 120.0), RuntimeForecast(8, 90.0)]
+    choice = choose_scale_out(options, 50.0, ScaleOutRule(infeasible=Infeasible.CHEAPEST))
+    assert (choice.forecast.scale_out, choice.meets_target) == (2, False)
 
 
 def test_no_forecasts_are_an_error() -> None:
@@ -70,23 +142,71 @@ def test_no_forecasts_are_an_error() -> None:
 def test_nothing_smaller_would_have_met_the_target(
     options: list[RuntimeForecast], budget: float, confidence: float
 ) -> None:
-    choice = choose_scale_out(options, budget, confidence=confidence)
+    choice = choose_scale_out(options, budget, ScaleOutRule(confidence))
     fitting = {o.scale_out for o in options if o.bound_seconds(confidence) <= budget}
     assert choice.meets_target == bool(fitting)
     if fitting:
         assert choice.forecast.scale_out == min(fitting)
     else:
-        assert choice.forecast.remaining_seconds == min(o.remaining_seconds for o in options)
+        fastest = min(options, key=lambda option: (option.remaining_seconds, option.scale_out))
+        assert choice.forecast.scale_out >= fastest.scale_out
+        assert choice.forecast in (fastest, min(options, key=lambda o: o.bound_seconds(confidence)))
 
 
-@given(forecasts, budgets, st.floats(0, 1e4), confidences)
-def test_a_later_target_never_raises_the_choice(
-    options: list[RuntimeForecast], budget: float, more: float, confidence: float
+@given(forecasts, budgets, st.floats(0, 1e4), rules, situations)
+def test_a_higher_target_never_raises_the_choice(
+    options: list[RuntimeForecast], budget: float, more: float, rule: ScaleOutRule, situation: dict[str, int]
 ) -> None:
-    tight = choose_scale_out(options, budget, confidence=confidence)
-    loose = choose_scale_out(options, budget + more, confidence=confidence)
-    if tight.meets_target:
-        assert loose.forecast.scale_out <= tight.forecast.scale_out
+    tight = choose_scale_out(options, budget, rule, **situation)
+    loose = choose_scale_out(options, budget + more, rule, **situation)
+    assert loose.forecast.scale_out <= tight.forecast.scale_out
+    assert loose.meets_target >= tight.meets_target
+
+
+@given(forecasts, budgets, st.floats(0, 1), st.floats(0, 1), confidences)
+def test_more_uncertainty_never_lowers_the_choice(
+    options: list[RuntimeForecast], budget: float, std: float, more: float, confidence: float
+) -> None:
+    sure, unsure = (
+        [RuntimeForecast(option.scale_out, option.remaining_seconds, each) for option in options]
+        for each in (std, std + more)
+    )
+    rule = ScaleOutRule(confidence)
+    assert (
+        choose_scale_out(unsure, budget, rule).forecast.scale_out
+        >= choose_scale_out(sure, budget, rule).forecast.scale_out
+    )
+
+
+@given(forecasts, budgets, rules, situations)
+def test_more_confidence_never_lowers_the_choice_where_the_target_is_met(
+    options: list[RuntimeForecast], budget: float, rule: ScaleOutRule, situation: dict[str, int]
+) -> None:
+    surer = replace(rule, confidence=0.5 * (rule.confidence + 1.0))
+    choice = choose_scale_out(options, budget, surer, **situation)
+    if choice.meets_target:
+        assert (
+            choice.forecast.scale_out
+            >= choose_scale_out(options, budget, rule, **situation).forecast.scale_out
+        )
+
+
+@given(forecasts, budgets, rules, situations)
+def test_nobody_is_rescaled_beyond_the_limit(
+    options: list[RuntimeForecast], budget: float, rule: ScaleOutRule, situation: dict[str, int]
+) -> None:
+    limited = replace(rule, max_rescalings=3)
+    held = situation["asked_scale_out"] or situation["current_scale_out"]
+    situation = {**situation, "rescalings": 3}
+    if situation["current_scale_out"] and held in {option.scale_out for option in options}:
+        assert choose_scale_out(options, budget, limited, **situation).forecast.scale_out == held
+
+
+@given(st.floats(1, 1e4), st.floats(0.01, 1), confidences)
+def test_a_bound_is_met_with_its_confidence(seconds: float, std: float, confidence: float) -> None:
+    forecast = RuntimeForecast(4, seconds, std)
+    assert forecast.chance_within(forecast.bound_seconds(confidence)) == pytest.approx(confidence)
+    assert forecast.chance_within(-1.0) == 0.0
 
 
 @given(st.integers(1, 5000), st.integers(0, 5000))

@@ -1,0 +1,16 @@
+"""The rule of scale-outs as the settings have it."""
+
+from common.configuration import PredictionSettings
+from prediction.scale_out import Infeasible, ScaleOutRule
+
+
+def rule_of(settings: PredictionSettings) -> ScaleOutRule:
+    return ScaleOutRule(
+        confidence=settings.target_confidence,
+        stay_confidence=min(settings.stay_confidence, settings.target_confidence),
+        scale_in_confidence=max(settings.scale_in_confidence, settings.target_confidence),
+        scale_in_reserve_seconds=settings.scale_in_reserve_seconds,
+        rescaling_cost_seconds=settings.rescaling_cost_seconds,
+        max_rescalings=settings.max_rescalings,
+        infeasible=Infeasible(settings.infeasible_target),
+    )
