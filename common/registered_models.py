@@ -106,22 +106,15 @@ class RegisteredModel(Document):
         return alias.version if alias else None
 
 
-class ModelVersion(Document):
-    """One trained model; its files never change."""
+class VersionFacts(BaseModel):
+    """What is known of a version before it has a number."""
 
-    id: str = Field(alias="_id", serialization_alias="id")
-    """Name and number: `spark.KMeans.onlinepredictor/3`."""
-    name: str
-    version: int
-    state: VersionState = VersionState.READY
-    state_reason: str = ""
     kind: str
     system_name: str
     algorithm_name: str
     experiment_name: str
     created_at: UtcTime = Field(default_factory=utc_now)
     training_run_id: str | None = None
-    artifact_key: str
     store: str = ""
     """Identity of the store that has the files."""
     schema_version: int
@@ -130,6 +123,18 @@ class ModelVersion(Document):
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     validation: dict[str, Any] = Field(default_factory=dict)
     training_data: TrainingData
+
+
+class ModelVersion(VersionFacts, Document):
+    """One trained model; its files never change."""
+
+    id: str = Field(alias="_id", serialization_alias="id")
+    """Name and number: `spark.KMeans.onlinepredictor/3`."""
+    name: str
+    version: int
+    state: VersionState = VersionState.READY
+    state_reason: str = ""
+    artifact_key: str
     promotion: Promotion | None = None
     """None until the version has been compared with the champion."""
 
@@ -147,22 +152,10 @@ class ModelVersion(Document):
         return document
 
 
-class NewVersion(BaseModel):
+class NewVersion(VersionFacts):
     """A version that is to be registered; its number is not known yet."""
 
-    kind: str
-    system_name: str
-    algorithm_name: str
-    experiment_name: str
-    created_at: UtcTime = Field(default_factory=utc_now)
-    training_run_id: str | None = None
     artifact_id: str
-    store: str = ""
-    schema_version: int
-    files: list[PublishedFile]
-    hyperparameters: dict[str, Any] = Field(default_factory=dict)
-    validation: dict[str, Any] = Field(default_factory=dict)
-    training_data: TrainingData
 
     @property
     def name(self) -> str:

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from common.documents import ApplicationState, utc_now
-from common.events import UpdateInformation
 from common.executions import ExecutionRepository
 from common.mongo import Client
 from tests.conftest import started_service
+from tests.finished_runs import store_finished_runs
 from tests.hdfs_cluster import HdfsCluster, hdfs_cluster
 from tests.hdfs_jars import JarsMissing
 from tests.samples import application_start, execution, job_end
@@ -23,7 +23,6 @@ pytestmark = [pytest.mark.service, pytest.mark.hdfs, pytest.mark.timeout(600)]
 
 ALGORITHM = "KMeans"
 MODEL = f"spark.{ALGORITHM}.onlinepredictor"
-JOBS = 6
 TRAINING = {"system_name": "spark", "algorithm_name": ALGORITHM, "model_name": "onlinepredictor"}
 
 
@@ -63,44 +62,10 @@ async def replicas(
 async def store_runs(
     executions: ExecutionRepository, scale_outs: tuple[int, ...], *, slower: float = 1.0
 ) -> None:
-    """Finished runs whose jobs take 6 / scale-out seconds, or that times `slower`; each an hour later."""
+    """Each an hour after the one before, so that it is known which are the newest."""
     for scale_out in scale_outs:
-        run = execution(algorithm_name=ALGORITHM)
-        await executions.insert(run)
-        store_runs.hours += 1  # type: ignore[attr-defined]
-        later_ms = store_runs.hours * 3_600_000  # type: ignore[attr-defined]
-        seconds = slower * 6.0 / scale_out
-        bodies = [application_start(run.id, start_scale_out=scale_out)]
-        bodies += [
-            job_end(
-                run.id,
-                job_id,
-                start_seconds=2.0 + job_id * (seconds + 0.2),
-                runtime_seconds=seconds,
-                scale_out=scale_out,
-            )
-            for job_id in range(JOBS)
-        ]
-        for body in bodies:
-            await executions.apply_event(
-                run.id, UpdateInformation.model_validate(_later(body, later_ms)).event()
-            )
-        last_job = (await executions.finished_jobs(run.id))[-1]
-        await executions.record_state(
-            run.id, ApplicationState.COMPLETED, fields={"end_time": last_job.end_time}
-        )
-
-
-store_runs.hours = 0  # type: ignore[attr-defined]
-
-
-def _later(body: Any, milliseconds: int) -> Any:
-    if isinstance(body, dict):
-        return {
-            key: value + milliseconds if key in ("start_time", "end_time") else _later(value, milliseconds)
-            for key, value in body.items()
-        }
-    return body
+        hour = len(await executions.newest(limit=1000))
+        await store_finished_runs(executions, ALGORITHM, [scale_out], slower=slower, hours_later=hour)
 
 
 async def train(client: httpx.AsyncClient) -> dict[str, Any]:

@@ -19,9 +19,10 @@ from prediction.model_cache import ModelCache
 from prediction.models import Models
 from prediction.predictor import Predictor, ScaleOutRecommendation
 from prediction.worker import WorkerPool
+from tests.finished_runs import JOBS
 from tests.registered import publish
 from tests.samples import application_start, execution, job_end
-from tests.training.test_supervisor import JOBS, store_history
+from tests.training.test_supervisor import store_history
 from training.artifact import Hyperparameters
 from training.loop import pretrain
 from training.records import to_run_record

@@ -12,12 +12,11 @@ import pytest
 
 from common.artifacts import FolderStore
 from common.configuration import TrainingSettings
-from common.documents import ApplicationState
-from common.events import UpdateInformation
 from common.executions import ExecutionRepository
 from common.mongo import Client
 from common.processes import owner_is_dead, service_identity
 from common.registry import ModelRegistry
+from tests.finished_runs import JOBS, store_finished_runs
 from tests.samples import application_start, execution, job_end, unique_name
 from training.artifact import TrainedModel
 from training.gate import PromotionGate
@@ -26,32 +25,10 @@ from training.runs import TrainingRun, TrainingRunRepository, TrainingState
 from training.supervisor import MAX_ATTEMPTS, TrainingSupervisor
 
 SCALE_OUTS = (2, 3, 4, 6)
-JOBS = 6
 
 
 async def store_history(executions: ExecutionRepository, algorithm_name: str = "KMeans") -> None:
-    """Runs whose jobs take 6 / scale-out seconds."""
-    for scale_out in SCALE_OUTS:
-        run = execution(algorithm_name=algorithm_name)
-        await executions.insert(run)
-        seconds = 6.0 / scale_out
-        bodies = [application_start(run.id, start_scale_out=scale_out)]
-        bodies += [
-            job_end(
-                run.id,
-                job_id,
-                start_seconds=2.0 + job_id * (seconds + 0.2),
-                runtime_seconds=seconds,
-                scale_out=scale_out,
-            )
-            for job_id in range(JOBS)
-        ]
-        for body in bodies:
-            await executions.apply_event(run.id, UpdateInformation.model_validate(body).event())
-        last_job = (await executions.finished_jobs(run.id))[-1]
-        await executions.record_state(
-            run.id, ApplicationState.COMPLETED, fields={"end_time": last_job.end_time}
-        )
+    await store_finished_runs(executions, algorithm_name, SCALE_OUTS)
 
 
 @pytest.fixture
