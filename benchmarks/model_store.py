@@ -28,7 +28,7 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from common.artifacts import ArtifactStore, FolderStore, describe  # noqa: E402
+from common.artifacts import ArtifactStore, FolderStore  # noqa: E402
 from common.configuration import HdfsSettings  # noqa: E402
 from common.hdfs import HdfsStore  # noqa: E402
 from common.mongo import embedded_mongod  # noqa: E402
@@ -36,9 +36,9 @@ from common.registered_models import (  # noqa: E402
     ModelVersion,
     NewVersion,
     Promotion,
-    PublishedFile,
     TrainingData,
     model_name,
+    published_files,
     read_version,
 )
 from common.registry import ModelRegistry  # noqa: E402
@@ -110,7 +110,7 @@ async def measure(
             training_run_id=run.id,
             artifact_id=run.artifact_id,
             schema_version=1,
-            files=[PublishedFile(name=file, **info.model_dump()) for file, info in describe(files).items()],
+            files=published_files(files),
             training_data=TrainingData(runs=1, jobs=1),
         )
         began = time.perf_counter()

@@ -1,5 +1,6 @@
 """What the registry keeps: models, their versions, and which version an alias names."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,6 +13,7 @@ from common.artifacts import (
     ArtifactStore,
     FileInfo,
     StoreUnavailable,
+    describe,
     verify,
 )
 from common.documents import Document, UtcTime, utc_now
@@ -124,6 +126,9 @@ class VersionFacts(BaseModel):
     validation: dict[str, Any] = Field(default_factory=dict)
     training_data: TrainingData
 
+    def expected_files(self) -> dict[str, FileInfo]:
+        return {file.name: FileInfo(size_bytes=file.size_bytes, sha256=file.sha256) for file in self.files}
+
 
 class ModelVersion(VersionFacts, Document):
     """One trained model; its files never change."""
@@ -142,9 +147,6 @@ class ModelVersion(VersionFacts, Document):
     @property
     def size_bytes(self) -> int:
         return sum(file.size_bytes for file in self.files)
-
-    def expected_files(self) -> dict[str, FileInfo]:
-        return {file.name: FileInfo(size_bytes=file.size_bytes, sha256=file.sha256) for file in self.files}
 
     def to_mongo(self) -> dict[str, Any]:
         document = self.model_dump(by_alias=False)
@@ -174,6 +176,11 @@ class NewVersion(VersionFacts):
             artifact_key=self.artifact_key,
             **fields,
         )
+
+
+def published_files(files: Mapping[str, bytes]) -> list[PublishedFile]:
+    """What files look like, for the registry."""
+    return [PublishedFile(name=name, **info.model_dump()) for name, info in describe(files).items()]
 
 
 def model_name(system_name: str, algorithm_name: str, kind: str) -> str:

@@ -4,12 +4,14 @@ Every change of an alias or of a version's state also writes the model's own doc
 of them at once conflict: an alias never names a version that is deleted at the same moment.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
+from common.artifacts import ArtifactDamaged
 from common.documents import utc_now
 from common.errors import Conflict, NotFound
 from common.registered_models import (
@@ -25,6 +27,8 @@ from common.registered_models import (
     version_id,
 )
 from common.transactions import DURABLE, in_transaction
+
+logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
@@ -260,6 +264,11 @@ class ModelRegistry:
             return result.modified_count == 1
 
         return await in_transaction(self._client, store)
+
+    async def report_damage(self, version: ModelVersion, error: ArtifactDamaged) -> None:
+        """Mark a version whose files were found damaged, and say so once."""
+        if await self.set_state(version.name, version.version, VersionState.DAMAGED, str(error)):
+            logger.error("Version %d of %s is not served: %s", version.version, version.name, error)
 
     async def _former_champion(self, model: RegisteredModel, session: AsyncClientSession) -> int | None:
         """The version that served before the present one and can serve; not one that was taken back."""

@@ -151,5 +151,4 @@ class Models:
 
     async def _report_damage(self, version: ModelVersion, error: ArtifactDamaged) -> None:
         self.cache.drop(version.id)
-        if await self.registry.set_state(version.name, version.version, VersionState.DAMAGED, str(error)):
-            logger.error("Version %d of %s is not served: %s", version.version, version.name, error)
+        await self.registry.report_damage(version, error)

@@ -6,14 +6,14 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from common.artifacts import ArtifactStore, describe
+from common.artifacts import ArtifactStore
 from common.registered_models import (
     ModelVersion,
     NewVersion,
     Promotion,
-    PublishedFile,
     TrainingData,
     new_artifact_id,
+    published_files,
 )
 from common.registry import ModelRegistry
 
@@ -30,7 +30,7 @@ def new_version(files: Mapping[str, bytes] = FILES, **fields: Any) -> NewVersion
         "experiment_name": "tests",
         "artifact_id": new_artifact_id(uuid.uuid4().hex[:8]),
         "schema_version": 1,
-        "files": [PublishedFile(name=name, **info.model_dump()) for name, info in describe(files).items()],
+        "files": published_files(files),
         "hyperparameters": {"learning_rate": 0.01},
         "validation": {"remaining_error": 0.1},
         "training_data": TrainingData(runs=4, jobs=24, run_ids=["a", "b", "c", "d"]),

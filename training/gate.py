@@ -1,19 +1,16 @@
 """The promotion gate: a new version against the one that serves now."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from common.artifacts import ArtifactDamaged, ArtifactStore
 from common.executions import ExecutionRepository
-from common.registered_models import ModelVersion, Promotion, VersionState, read_version
+from common.registered_models import ModelVersion, Promotion, read_version
 from common.registry import ModelRegistry
 from training.comparison import Comparison, ComparisonFailed, compare
 from training.promotion import Method, Version, decide
 from training.records import to_run_record
-
-logger = logging.getLogger(__name__)
 
 _COMPARISON_SECONDS = 900.0
 """A run of thousands of jobs takes minutes to judge."""
@@ -60,8 +57,7 @@ class PromotionGate:
         try:
             champion_files = await read_version(self._store, champion)
         except ArtifactDamaged as error:
-            logger.error("Version %d of %s is damaged: %s", champion.version, champion.name, error)
-            await self._registry.set_state(champion.name, champion.version, VersionState.DAMAGED, str(error))
+            await self._registry.report_damage(champion, error)
             return await self.judge(candidate, files)
         try:
             comparison = await self._compare(champion, candidate, champion_files, files)

@@ -27,7 +27,7 @@ from common.artifacts import (
     verify,
 )
 from common.processes import service_identity
-from common.registered_models import ModelVersion, NewVersion, PublishedFile
+from common.registered_models import ModelVersion, NewVersion, published_files
 from common.registry import ModelRegistry
 from training.gate import Gate
 from training.runs import TrainingResult, TrainingRun, TrainingRunRepository, TrainingState
@@ -71,7 +71,7 @@ class Outbox:
             new = NewVersion.model_validate_json(files.pop(_DESCRIPTION))
         except (ArtifactNotFound, KeyError, ValidationError) as error:
             raise ArtifactDamaged(f"What was kept of {artifact_id} cannot be read.") from error
-        verify(artifact_id, files, {file.name: file for file in new.files})
+        verify(artifact_id, files, new.expected_files())
         return new, files
 
     async def remove(self, artifact_id: str) -> None:
@@ -148,13 +148,10 @@ class Publisher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(self._heartbeat_seconds, until - loop.time())):
                     await self._wake.wait()
-            with contextlib.suppress(PyMongoError, ArtifactDamaged, StoreUnavailable):
-                for artifact_id in await self._outbox.items():
-                    new, _ = await self._outbox.get(artifact_id)
-                    if new.training_run_id:
-                        run = await self._runs.report(new.training_run_id, self._owner, {})
-                        if run is not None and run.cancel_requested:
-                            self._wake.set()
+            with contextlib.suppress(PyMongoError, StoreUnavailable):
+                waiting = await self._outbox.items()
+                if waiting and await self._runs.beat(waiting, self._owner):
+                    self._wake.set()
 
     async def publish_all(self) -> int:
         """Publish everything in the outbox; returns how many have to wait for the store."""
@@ -283,9 +280,7 @@ def new_version(run: TrainingRun, files: Mapping[str, bytes], **fields: object) 
             "experiment_name": run.experiment_name,
             "training_run_id": run.id,
             "artifact_id": run.artifact_id,
-            "files": [
-                PublishedFile(name=name, **info.model_dump()) for name, info in describe(files).items()
-            ],
+            "files": published_files(files),
             **fields,
         }
     )

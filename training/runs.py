@@ -273,6 +273,12 @@ class TrainingRunRepository:
         cursor = self._runs.find({"artifact_ids": {"$in": list(wanted)}}, {"artifact_ids": 1})
         return {drawn async for run in cursor for drawn in run["artifact_ids"]} & wanted
 
+    async def beat(self, artifact_ids: Collection[str], owner: str) -> bool:
+        """A sign of life for runs whose models wait; returns whether one is to be cancelled."""
+        waiting = {"artifact_id": {"$in": list(artifact_ids)}, "owner": owner, "state": {"$in": _OWNED}}
+        await self._runs.update_many(waiting, {"$set": {"heartbeat_at": utc_now()}})
+        return await self._runs.find_one({**waiting, "cancel_requested": True}, {"_id": 1}) is not None
+
     async def in_progress(self) -> Sequence[TrainingRun]:
         """Runs that some service works on."""
         cursor = self._runs.find({"state": {"$in": _OWNED}}, {"log": 0})
