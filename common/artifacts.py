@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import os
 import random
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,9 @@ _IDENTIFY_ATTEMPTS = 8
 
 INCOMPLETE = ".incomplete."
 """Prefix of the folder that an artifact is written to before it is renamed; no key begins with a dot."""
+
+_WRITER = "~"
+"""Between such a folder's name and what tells one writer from another; no key contains it."""
 
 
 class ArtifactNotFound(NotFound):
@@ -130,9 +134,19 @@ def verify(key: str, files: Mapping[str, bytes], expected: Mapping[str, FileInfo
 
 
 def incomplete_name(key: str) -> str:
-    """Where an artifact is before it is complete: beside its place, so that a rename moves it there."""
+    """Where an artifact is before it is complete: beside its place, so that a rename moves it there.
+
+    Every call gives another name: of two that write the same key at once, neither touches what the
+    other is about to rename.
+    """
     parent, _, name = key.rpartition("/")
-    return f"{parent}/{INCOMPLETE}{name}" if parent else f"{INCOMPLETE}{name}"
+    own = f"{INCOMPLETE}{name}{_WRITER}{uuid.uuid4().hex[:8]}"
+    return f"{parent}/{own}" if parent else own
+
+
+def interrupted_writes(key: str, names: Iterable[str]) -> list[str]:
+    """Of the names of the folders beside a key's place, those that writes of it have left there."""
+    return sorted(name for name in names if _is_incomplete(name) and _name_of(name) == key.rpartition("/")[2])
 
 
 async def identify(store: ArtifactStore) -> None:
@@ -186,7 +200,7 @@ class FolderStore:
     def _write(self, key: str, files: dict[str, bytes]) -> None:
         target, temporary = self._root / key, self._root / incomplete_name(key)
         try:
-            shutil.rmtree(temporary, ignore_errors=True)  # an interrupted write of the same key
+            self._remove_interrupted_writes(key)
             temporary.mkdir(parents=True)
             for name, content in files.items():
                 with (temporary / name).open("xb") as file:
@@ -201,6 +215,8 @@ class FolderStore:
             _sync_folder(target.parent)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # by somebody else, since it was looked for
+                raise ArtifactExists(f"There is an artifact {key!r} already.") from error
             raise StoreUnavailable(f"The folder of models cannot be written to: {error.strerror}.") from error
         except ServiceError:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -218,11 +234,19 @@ class FolderStore:
 
     def _delete(self, key: str) -> None:
         # What is being deleted is no artifact any more, also where this is cut short.
-        target, incomplete = self._root / key, self._root / incomplete_name(key)
-        shutil.rmtree(incomplete, ignore_errors=True)
         with contextlib.suppress(OSError):
-            target.rename(incomplete)
-        shutil.rmtree(incomplete, ignore_errors=True)
+            (self._root / key).rename(self._root / incomplete_name(key))
+        self._remove_interrupted_writes(key)
+
+    def _remove_interrupted_writes(self, key: str) -> None:
+        folder = (self._root / key).parent
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+        for name in interrupted_writes(key, names):
+            # Renamed first: whoever is still writing there fails as a whole, and renames no empty folder.
+            removed = self._root / incomplete_name(key)
+            with contextlib.suppress(OSError):
+                (folder / name).rename(removed)
+            shutil.rmtree(removed, ignore_errors=True)
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
         try:
@@ -244,8 +268,16 @@ def keys_of(prefix: str, names: list[str], incomplete: bool) -> list[str]:
     """Keys below a prefix from the names of the folders that lie there."""
     wanted = {name for name in names if not name.startswith(".")}
     if incomplete:
-        wanted |= {name.removeprefix(INCOMPLETE) for name in names if name.startswith(INCOMPLETE)}
+        wanted |= {_name_of(name) for name in names if _is_incomplete(name)}
     return sorted(f"{prefix}/{name}" for name in wanted if _KEY.fullmatch(name))
+
+
+def _is_incomplete(name: str) -> bool:
+    return name.startswith(INCOMPLETE)
+
+
+def _name_of(incomplete: str) -> str:
+    return incomplete.removeprefix(INCOMPLETE).partition(_WRITER)[0]
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:

@@ -30,6 +30,7 @@ from common.artifacts import (
     check_key,
     describe,
     incomplete_name,
+    interrupted_writes,
     keys_of,
     verify,
 )
@@ -137,14 +138,14 @@ class HdfsStore:
         target, temporary = self._path(key), self._path(incomplete_name(key))
         if _unless_missing(self._client.status, target) is not None:
             raise ArtifactExists(f"There is an artifact {key!r} already.")
-        self._client.delete(temporary, recursive=True)  # an interrupted write of the same key
+        self._remove_interrupted_writes(key)
         try:
             self._client.makedirs(temporary)
             for name, content in files.items():
                 self._client.write(f"{temporary}/{name}", data=content)
             self._must_be_complete(temporary, files)
             verify(key, self._read_folder(temporary), describe(files))
-            self._publish(key, files)
+            self._publish(key, temporary, files)
         except requests.Timeout:
             # One more request would mean one more timeout. What is left there is no artifact, and is
             # removed by the next write of this key or by its deletion.
@@ -163,8 +164,8 @@ class HdfsStore:
                     f"HDFS kept {kept} of {sent} bytes of {name}: its space or a quota must be used up"
                 )
 
-    def _publish(self, key: str, files: Mapping[str, bytes]) -> None:
-        target, temporary = self._path(key), self._path(incomplete_name(key))
+    def _publish(self, key: str, temporary: str, files: Mapping[str, bytes]) -> None:
+        target = self._path(key)
         refusal: HdfsError | None = None
         try:
             self._client.rename_once(temporary, target)
@@ -192,8 +193,13 @@ class HdfsStore:
         return files
 
     def _delete(self, key: str) -> None:
-        for path in (self._path(incomplete_name(key)), self._path(key)):
-            self._client.delete(path, recursive=True)
+        self._client.delete(self._path(key), recursive=True)
+        self._remove_interrupted_writes(key)
+
+    def _remove_interrupted_writes(self, key: str) -> None:
+        folder = self._path(key).rpartition("/")[0]
+        for name in interrupted_writes(key, self._list(folder)):
+            self._client.delete(f"{folder}/{name}", recursive=True)
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
         names = [name for name, status in self._list(self._path(prefix)).items() if _is_folder(status)]

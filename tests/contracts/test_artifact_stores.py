@@ -254,11 +254,29 @@ async def test_many_write_and_read_at_once(store: ArtifactStore, open_store: Ope
     assert await store.keys(PREFIX, incomplete=True) == sorted(contents)
 
 
+async def test_of_many_who_write_the_same_at_once_one_wins(
+    store: ArtifactStore, open_store: OpenStore
+) -> None:
+    stores = [store, *(open_store() for _ in range(5))]
+    contents = [{"x": bytes([number]) * 1000, "y": bytes([number])} for number in range(len(stores))]
+    for attempt in range(5):
+        key = f"{PREFIX}/{attempt}"
+        outcomes = await asyncio.gather(
+            *(each.write(key, files) for each, files in zip(stores, contents, strict=True)),
+            return_exceptions=True,
+        )
+        winners = [number for number, outcome in enumerate(outcomes) if outcome is None]
+        assert len(winners) <= 1, outcomes  # they may all have hindered each other
+        if not winners:
+            await store.write(key, contents[0])
+        assert await store.read(key) == contents[winners[0] if winners else 0]
+
+
 async def test_all_who_use_a_store_know_it_by_the_same_name(
     store: ArtifactStore, open_store: OpenStore
 ) -> None:
     stores = [store, open_store(), open_store()]
     await asyncio.gather(*(identify(each) for each in stores[:2]))
-    await identify(stores[2])
+    await identify(stores[2])  # who comes later
     assert len({each.identity for each in stores}) == 1
     assert store.identity

@@ -41,7 +41,9 @@ HALF_BYTES = 1000
 
 _CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
 _WRITES = {"insert", "update", "delete", "findAndModify", "commitTransaction", "abortTransaction"}
-_ARTIFACT_ID = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
+_ARTIFACT_ID = re.compile(
+    r"\d{8}T\d{6}Z-[0-9a-f]{8}(~[0-9a-f]{8})?"
+)  # with the writer's name, if half written
 
 
 class Steps(CommandListener):
