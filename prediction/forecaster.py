@@ -1,17 +1,29 @@
-"""Forecasts of a run's remaining runtime, by the model or by Ernest's curves, from a worker process."""
+"""Forecasts of a run, by the model, by similar runs or by curves, from a worker process."""
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from common.artifacts import StoreUnavailable
 from common.executions import ExecutionRepository
 from common.specs import GlobalSpecs
+from prediction.baselines import CurveName, CurveRequest, forecast_with_curve
 from prediction.forecast import Forecast, ForecastRequest, forecast
+from prediction.initial_choice import (
+    MODEL,
+    WholeRunForecast,
+    WholeRunRequest,
+    answer_whole_run,
+    forecast_whole_run,
+)
 from prediction.models import Models
 from prediction.scale_out import RuntimeForecast
 from prediction.scale_out_curves import ErnestRequest, forecast_with_ernest
 from prediction.worker import WorkerPool
-from training.history import RunRecord
+from training.history import RunContext, RunRecord
 from training.records import to_run_record
+
+logger = logging.getLogger(__name__)
 
 HISTORY_RUNS = 60
 """Most recent runs that curves are fitted to; a model holds what it needs of its own history."""
@@ -25,7 +37,7 @@ class SourcedForecast:
     reason: str = ""
     """Why there is no forecast."""
     source: str | None = None
-    """Id of the model version, or `ernest`."""
+    """Id of the model version, `ernest` or `bell`."""
 
 
 class Forecaster:
@@ -69,6 +81,62 @@ class Forecaster:
             fine_tune=bool(run.jobs),
         )
         return _sourced(await self._pool.run(forecast, request), model.version.id)
+
+    async def whole_run(
+        self,
+        known: GlobalSpecs,
+        history: Sequence[RunRecord],
+        context: RunContext,
+        candidates: tuple[int, ...],
+    ) -> WholeRunForecast:
+        """Before the run, by whatever knows such runs best; `source` names the version if it is a model.
+
+        A model that cannot be read now is done without: the history itself is at hand.
+
+        Raises:
+            WorkerFailed: The computation failed or took too long.
+        """
+        try:
+            model = await self._models.find(known.system_name, known.algorithm_name)
+        except StoreUnavailable as error:
+            logger.warning(
+                "A first scale-out of %s is chosen without a model: %s", known.algorithm_name, error
+            )
+            model = None
+        if model is None and not history:  # a worker may still be starting, and has nothing to add
+            return forecast_whole_run((), None, context, candidates)
+        request = WholeRunRequest(
+            history=tuple(history),
+            context=context,
+            candidates=candidates,
+            files=dict(model.files) if model else None,
+            artifact_key=model.version.artifact_key if model else "",
+        )
+        found = await self._pool.run(answer_whole_run, request)
+        return replace(found, source=model.version.id) if model and found.source == MODEL else found
+
+    async def by_curve(
+        self,
+        name: CurveName,
+        history: Sequence[RunRecord],
+        run: RunRecord,
+        candidates: tuple[int, ...],
+        *,
+        after_job_id: int = -1,
+    ) -> SourcedForecast:
+        """By one curve of everything that is left, Ernest's or Bell's.
+
+        Raises:
+            WorkerFailed: The computation failed or took too long.
+        """
+        request = CurveRequest(
+            name=name,
+            history=tuple(history),
+            context=run.context,
+            after_job_id=after_job_id,
+            candidates=candidates,
+        )
+        return _sourced(await self._pool.run(forecast_with_curve, request), name)
 
     async def by_ernest(
         self,

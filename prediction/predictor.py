@@ -14,9 +14,13 @@ from common.documents import ApplicationExecution, CandidateForecast, JobExecuti
 from common.errors import ServiceError
 from common.events import JobEnded, PredictionRequest
 from common.executions import ExecutionRepository
-from prediction.forecaster import Forecaster, options
+from common.specs import GlobalSpecs
+from prediction.forecaster import Forecaster, SourcedForecast, options
 from prediction.rule import rule_of
-from prediction.scale_out import candidate_scale_outs, choose_scale_out
+from prediction.scale_out import candidate_scale_outs
+from prediction.solutions import choose_for
+from prediction.worker import WorkerFailed
+from training.history import RunRecord
 from training.records import to_run_record
 
 logger = logging.getLogger(__name__)
@@ -59,7 +63,7 @@ class Predictor:
             return ScaleOutRecommendation(reason="only the end of a job is followed by a recommendation")
         if not request.predict:
             return ScaleOutRecommendation(reason="no prediction was asked for")
-        if execution.global_specs.solution_name == "static":
+        if execution.global_specs.is_static:
             return ScaleOutRecommendation(reason="a static solution is never rescaled")
         try:
             return await self._recommend(execution, event, received)
@@ -88,31 +92,25 @@ class Predictor:
         # A late report about an earlier job is answered with what is left now.
         latest_job_id = jobs[-1].job_id
         known = execution.global_specs
-        if known.solution_name == "ellis":
-            history = await self._forecaster.history(known)
-            sourced = await self._forecaster.by_ernest(history, run, candidates, after_job_id=latest_job_id)
-        else:
-            sourced = await self._forecaster.by_model(
-                known, run, candidates, after_job_id=latest_job_id, current_scale_out=current
-            )
+        sourced, failure = await self._forecast(known, run, candidates, latest_job_id, current)
         found = sourced.forecast
         if found is None:
-            return ScaleOutRecommendation(reason=sourced.reason)
+            return ScaleOutRecommendation(reason=failure or sourced.reason)
 
         elapsed_seconds = max(job.end_seconds for job in run.jobs)
-        budget_seconds = known.max_runtime - elapsed_seconds
-        choices = options(found)
         before = await self._executions.find_latest_decision(execution.id)
         asked = before.chosen_scale_out if before and before.chosen_scale_out else current
         rescalings = before.rescalings if before else 0
-        choice = choose_scale_out(
-            choices,
-            budget_seconds,
+        choice = choose_for(
+            known.solution_name,
+            found,
+            known.max_runtime - elapsed_seconds,
             self._rule,
             current_scale_out=current,
             asked_scale_out=asked,
             rescalings=rescalings,
         )
+        reason = f"{choice.reason} (by Ernest's curves; {failure})" if failure else choice.reason
         decision = ScalingDecision(
             id=str(ObjectId()),
             application_execution_id=execution.id,
@@ -127,12 +125,12 @@ class Predictor:
                     remaining_seconds=option.remaining_seconds,
                     log_std=option.log_std,
                 )
-                for option in choices
+                for option in options(found)
             ],
             chosen_scale_out=choice.forecast.scale_out,
             rescalings=rescalings + (choice.forecast.scale_out != asked),
             meets_target=choice.meets_target,
-            reason=choice.reason,
+            reason=reason,
             remaining_jobs=list(found.job_ids),
             fine_tune_seconds=found.fine_tune_seconds,
             predict_seconds=found.predict_seconds,
@@ -148,14 +146,46 @@ class Predictor:
             elapsed_seconds,
             current,
             chosen,
-            choice.reason,
+            reason,
         )
         return ScaleOutRecommendation(
             scale_outs=[(job_id, chosen) for job_id in found.job_ids],
             remaining_seconds=list(zip(found.job_ids, remaining, strict=True)),
-            reason=choice.reason,
+            reason=reason,
             decision_id=decision.id,
         )
+
+    async def _forecast(
+        self,
+        known: GlobalSpecs,
+        run: RunRecord,
+        candidates: tuple[int, ...],
+        after_job_id: int,
+        current_scale_out: int,
+    ) -> tuple[SourcedForecast, str]:
+        """As the run's solution has it; with Ernest's curves, and how it failed, where the model fails.
+
+        Raises:
+            StoreUnavailable: The model is not in memory and cannot be read now.
+            WorkerFailed: The curves failed, too.
+        """
+        failure = ""
+        if known.solution_name == "enel":
+            try:
+                return await self._forecaster.by_model(
+                    known, run, candidates, after_job_id=after_job_id, current_scale_out=current_scale_out
+                ), ""
+            except WorkerFailed as error:
+                logger.warning("Execution %s: the model failed: %s", run.run_id, error)
+                failure = f"the forecast failed: {error}"
+        history = await self._forecaster.history(known)
+        if known.solution_name == "ernest" or known.solution_name == "bell":
+            sourced = await self._forecaster.by_curve(
+                known.solution_name, history, run, candidates, after_job_id=after_job_id
+            )
+        else:
+            sourced = await self._forecaster.by_ernest(history, run, candidates, after_job_id=after_job_id)
+        return sourced, failure
 
 
 def _current_scale_out(execution: ApplicationExecution, latest_job: JobExecution) -> int:

@@ -9,7 +9,8 @@ Not every scale-out is asked for the same confidence. Staying asks for the least
 confidence at which a run is rescaled and the one at which it would be rescaled back lies a band in
 which nothing happens (hysteresis). Giving executors up asks for the most, and for time in reserve:
 a scale-in that proves wrong costs its own time, that of the scale-out that mends it, and what the
-executors had cached. Every rescaling costs time that the forecast of a run at rest does not have.
+executors had cached. Nor is a run taken to go faster with fewer executors than it has, whatever few
+earlier runs seem to show. Every rescaling costs time that the forecast of a run at rest does not have.
 Rescalings are limited in number, and the last one is kept for a scale-out.
 
 If no candidate meets the target, the fastest is chosen, or where that is preferred, the cheapest.
@@ -119,9 +120,13 @@ def choose_scale_out(
             return rule.scale_in_confidence
         return rule.confidence
 
+    present = next((each for each in forecasts if each.scale_out == current_scale_out), None)
+
     def needed_seconds(forecast: RuntimeForecast) -> float:
         """The budget from which on the scale-out fits."""
         seconds = forecast.bound_seconds(confidence(forecast))
+        if present is not None and forecast.scale_out < current_scale_out:
+            seconds = max(seconds, present.bound_seconds(confidence(forecast)))
         if kept and forecast.scale_out not in kept:
             seconds += rule.rescaling_cost_seconds
             if forecast.scale_out < current_scale_out:

@@ -15,7 +15,7 @@ from training.features import CONTEXT_BUCKETS, Evidence, Floats, Graph
 from training.history import METRIC_NAMES, context_from_json
 from training.laws import Calibration, Prior, fit_prior
 from training.model import EMBEDDING, FEATURES, RuntimeModel
-from training.rest import Trust
+from training.rest import LeftOutErrors, Trust
 from training.similar_runs import SimilarRuns
 
 SCHEMA_VERSION = 1
@@ -56,6 +56,8 @@ class TrainedModel:
     hyperparameters: Hyperparameters
     validation: Mapping[str, Any]
     weights: Mapping[str, Tensor]
+    left_out: LeftOutErrors | None = None
+    """What it was off by about runs left out; None with a single run, and of earlier versions."""
 
     @cached_property
     def prior(self) -> Prior:
@@ -69,10 +71,15 @@ class TrainedModel:
         network.load_state_dict(dict(self.weights))
         return network.eval().requires_grad_(False)
 
+    @property
+    def network_serves(self) -> bool:
+        """Whether the network corrects the laws; where laws alone predict as well, they serve."""
+        return float(self.weights["gate"]) > 0
+
     @cached_property
     def similar_runs(self) -> SimilarRuns:
         """The same history, seen as whole runs rather than jobs."""
-        return SimilarRuns(self.evidence, self.prior.size_exponent)
+        return SimilarRuns(self.evidence, self.prior.size_exponent, self.calibration.cliff)
 
     @cached_property
     def trust(self) -> Trust:
@@ -89,6 +96,11 @@ class TrainedModel:
         structure, arrays = evidence_to_parts(self.evidence)
         tensors = {f"network.{name}": value.contiguous() for name, value in self.weights.items()}
         tensors |= {f"evidence.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        if self.left_out is not None:
+            tensors |= {
+                f"left_out.{name}": torch.from_numpy(np.array(array))
+                for name, array in self.left_out._asdict().items()
+            }
         description = {
             "schema_version": SCHEMA_VERSION,
             "kind": KIND,
@@ -135,6 +147,7 @@ class TrainedModel:
                 Hyperparameters(**description["hyperparameters"]),
                 description["validation"],
                 weights,
+                _left_out_errors(_under("left_out.", tensors)),
             )
             trust = model.trust
             figures = [*model.calibration, model.log_error_std, trust.share, *trust.log_error_stds]
@@ -151,6 +164,24 @@ class TrainedModel:
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _left_out_errors(tensors: Mapping[str, Tensor]) -> LeftOutErrors | None:
+    """Raises KeyError or ArtifactInvalid where the columns are not those of one table."""
+    if not tensors:
+        return None
+    found = LeftOutErrors(
+        error=tensors["error"].double().numpy(),
+        cut=tensors["cut"].long().numpy(),
+        place=tensors["place"].double().numpy(),
+        run=tensors["run"].long().numpy(),
+    )
+    rows = found.error.shape
+    if len(rows) != 1 or not rows[0] or any(column.shape != rows for column in found) or found.run.min() < 0:
+        raise ArtifactInvalid("the artifact's left-out errors are not a table")
+    if not (np.isfinite(found.error).all() and np.isfinite(found.place).all()):
+        raise ArtifactInvalid("the artifact has figures that are not finite")
+    return found
 
 
 def _config() -> dict[str, Any]:

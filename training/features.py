@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -124,6 +125,11 @@ class Evidence:
     """Seconds of the whole run, (R,); end of the last job where the run's end is unknown."""
     tail: Floats
     """Seconds after the last job, (R,)."""
+
+    @cached_property
+    def similarities(self) -> Floats:
+        """Of every run's context to every other's, (R, R)."""
+        return np.stack([similarity(self.contexts, context) for context in self.contexts])
 
 
 def job_share(job: JobRecord) -> float:
@@ -283,16 +289,18 @@ def critical_path(graph: Graph, runtime: Floats) -> Floats:
 
 def similarity(contexts: Sequence[RunContext], target: RunContext) -> Floats:
     """How much each run tells about a run in the target context, (R,), in (0, 1]."""
-    values = []
-    for context in contexts:
-        longest = max(len(context.algorithm_args), len(target.algorithm_args), 1)
-        same = sum(a == b for a, b in zip(context.algorithm_args, target.algorithm_args, strict=False))
-        differing = max(len(context.algorithm_args), len(target.algorithm_args)) - same
-        gap = log_size(context) - log_size(target)
-        facts = ("data_characteristics", "machine_name", "environment_name", "executor_cores", "versions")
-        others = sum(getattr(context, name) != getattr(target, name) for name in facts)
-        values.append(0.3 ** (differing / longest) * np.exp(-0.5 * (gap / 0.5) ** 2) * 0.6**others)
-    return np.asarray(np.maximum(np.array(values), 1e-4))
+    return np.array([_similarity(context, target) for context in contexts])
+
+
+@lru_cache(maxsize=4096)
+def _similarity(context: RunContext, target: RunContext) -> float:
+    longest = max(len(context.algorithm_args), len(target.algorithm_args), 1)
+    same = sum(a == b for a, b in zip(context.algorithm_args, target.algorithm_args, strict=False))
+    differing = max(len(context.algorithm_args), len(target.algorithm_args)) - same
+    gap = log_size(context) - log_size(target)
+    facts = ("data_characteristics", "machine_name", "environment_name", "executor_cores", "versions")
+    others = sum(getattr(context, name) != getattr(target, name) for name in facts)
+    return max(float(0.3 ** (differing / longest) * np.exp(-0.5 * (gap / 0.5) ** 2) * 0.6**others), 1e-4)
 
 
 def log_size(context: RunContext) -> float:

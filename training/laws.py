@@ -8,10 +8,12 @@ Numpy only. Axes: R runs, J jobs, N nodes, M law shapes, X scale-outs.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
+from training.cliffs import NO_CLIFF, USUAL_SIZE_EXPONENT, Cliff, find_cliff, sides, usual_seconds
 from training.features import (
     MIN_SECONDS,
     RESCALING_IN_SECONDS,
@@ -84,6 +86,24 @@ class Calibration(NamedTuple):
     """Share of a run's deviation that its later jobs show too."""
     rescaling_out_seconds: float = RESCALING_OUT_SECONDS
     rescaling_in_seconds: float = RESCALING_IN_SECONDS
+    cliff_place: float = 0.0
+    """This and the following as in `training.cliffs.Cliff`."""
+    cliff_jump: float = 0.0
+    cliff_width: float = NO_CLIFF.width
+    cliff_level: float = 0.0
+    cliff_slope: float = 0.0
+    cliff_spread: float = NO_CLIFF.spread
+
+    @property
+    def cliff(self) -> Cliff:
+        return Cliff(
+            self.cliff_place,
+            self.cliff_jump,
+            self.cliff_width,
+            self.cliff_level,
+            self.cliff_slope,
+            self.cliff_spread,
+        )
 
 
 class Expectation(NamedTuple):
@@ -127,9 +147,16 @@ class Prior:
     mean_log_size: float
     timing: Timing
     """Of the runs it was fitted on."""
+    steps: Floats
+    """What a cliff adds to the log runtime of each recorded job, as far as the run shows it, (R, J)."""
+
+    @cached_property
+    def usual_seconds(self) -> Floats:
+        """As in `training.cliffs`."""
+        return usual_seconds(self.evidence)
 
     def expect(self, scale_outs: Floats, context: RunContext) -> Expectation:
-        """Evaluate all nodes at some scale-outs (X,) for a run in this context."""
+        """Evaluate all nodes at some scale-outs (X,) for a run in this context, below its cliff if any."""
         graph = self.evidence.graph
         near = similarity(self.evidence.contexts, context) * self.keep
         shapes = log_shapes(
@@ -168,6 +195,15 @@ def _effective_scale_out(evidence: Evidence) -> tuple[Floats, Floats]:
     return np.nan_to_num(0.5 * (start + end)), np.where(steady, 1.0, 0.25)
 
 
+def _steps(evidence: Evidence, cliff: Cliff) -> Floats:
+    """As in `Prior`."""
+    log_x, _ = _effective_scale_out(evidence)
+    if not cliff.jump:
+        return np.zeros_like(log_x)
+    found = sides(cliff, evidence, usual_seconds(evidence))
+    return np.stack([side.shift(row) for side, row in zip(found, log_x, strict=True)])
+
+
 def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None = None) -> Prior:
     """Fit the laws of all nodes; `without` leaves one run out.
 
@@ -185,7 +221,8 @@ def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None 
     observed = np.isfinite(evidence.log_runtime) * keep[:, None]
     age = np.arange(runs)[::-1, None]
     trust = trust[:, graph.node_job] * observed / (1.0 + age / 20.0)
-    y = np.where(observed > 0, evidence.log_runtime, 0.0)
+    steps = _steps(evidence, calibration.cliff)
+    y = np.where(observed > 0, evidence.log_runtime - steps[:, graph.node_job], 0.0)
     cores = np.array([float(max(context.executor_cores, 1)) for context in evidence.contexts])
     shapes = log_shapes(np.exp(log_x)[:, graph.node_job].T, graph.num_tasks, cores)
     sizes = np.array([log_size(context) for context in evidence.contexts])
@@ -194,7 +231,7 @@ def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None 
     seconds = np.exp(y).sum(axis=0) / np.maximum(observed.sum(axis=0), 1) * (observed.sum(axis=0) > 0)
     share = seconds / max(float(seconds.sum()), 1e-9)
 
-    exponent, prior, robust = 0.8, _shape_weights(), np.ones_like(y)
+    exponent, prior, robust = USUAL_SIZE_EXPONENT, _shape_weights(), np.ones_like(y)
     for _ in range(4):
         trusted = trust * robust
         count = trusted.sum(axis=0)
@@ -217,7 +254,7 @@ def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None 
         robust = 1.0 / (1.0 + (residual / (1.5 * noise)) ** 2)
         of_run = ((residual + exponent * sizes[:, None] * observed) * share).sum(axis=1)
         covered = np.maximum((observed * share).sum(axis=1), 1e-9)
-        exponent = float((sizes * of_run / covered * keep).sum() + 0.25 * 0.8)
+        exponent = float((sizes * of_run / covered * keep).sum() + 0.25 * USUAL_SIZE_EXPONENT)
         exponent = float(np.clip(exponent / ((keep * sizes**2).sum() + 0.25), 0.0, 2.0))
     seen = observed.sum(axis=0) > 0
     if not seen.all() and seen.any():
@@ -227,7 +264,7 @@ def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None 
             offsets[node] = offsets[alike if alike.any() else seen].mean(axis=0)
             noise[node] = 1.0
 
-    near = np.stack([similarity(evidence.contexts, context) for context in evidence.contexts])
+    near = evidence.similarities
     width, ratio = calibration.width, calibration.signal_to_noise
     gap_x = log_x.T[:, :, None] - log_x.T[:, None, :]
     kernel = near * ratio * (0.3 + np.exp(-0.5 * (gap_x / width) ** 2))
@@ -239,7 +276,7 @@ def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None 
     alpha = np.einsum("nrq,qn->rn", inverse, residual) * observed
     return Prior(
         evidence, calibration, keep, log_x, weights, offsets, residual, observed, alpha, inverse, noise,
-        exponent, mean_size, timing(evidence, keep > 0),
+        exponent, mean_size, timing(evidence, keep > 0), steps,
     )  # fmt: skip
 
 
@@ -268,7 +305,8 @@ def calibrate(evidence: Evidence) -> Calibration:
         delays = (evidence.rescaling_ratio * np.exp(evidence.log_job_runtime))[moved]
         count = len(delays)
         out_in.append((count * float(np.median(delays)) + 3 * default) / (count + 3) if count else default)
-    first = Calibration(rescaling_out_seconds=out_in[0], rescaling_in_seconds=out_in[1])
+    cliff = {f"cliff_{name}": value for name, value in find_cliff(evidence)._asdict().items()}
+    first = Calibration(rescaling_out_seconds=out_in[0], rescaling_in_seconds=out_in[1], **cliff)
     if len(evidence.contexts) < 3:
         return first
     best, lowest = first, np.inf
@@ -324,4 +362,5 @@ def expected_job_runtime(prior: Prior, run: int, context: RunContext) -> Floats:
     expected = prior.expect(scale_out, context).log_runtime
     nodes = np.arange(expected.shape[1])
     log_runtime = expected[at[evidence.graph.node_job], nodes]
+    log_runtime = log_runtime + prior.steps[run, evidence.graph.node_job]
     return np.maximum(critical_path(evidence.graph, np.exp(log_runtime)), MIN_SECONDS)

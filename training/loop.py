@@ -18,7 +18,7 @@ from training.features import Evidence, Floats, Ints
 from training.history import RunRecord
 from training.model import Batch, Prediction, RuntimeModel
 from training.prepared import Prepared, prepare
-from training.rest import LOG_ERROR_FLOOR, choose_share, error_stds, joint_errors
+from training.rest import LOG_ERROR_FLOOR, LeftOutErrors, choose_share, error_stds, joint_errors
 from training.samples import encode
 
 __all__ = [
@@ -36,14 +36,29 @@ __all__ = [
 SAMPLES_PER_STEP = 24
 """Bounds the time of a training step for long histories."""
 
-PATIENCE_EPOCHS = 25
-"""Epochs without a better validation score after which a session has finished."""
+PATIENCE_EPOCHS = 100
+"""Epochs without a better validation score after which a session has finished. An epoch is one step, and
+validation often gets worse for the first hundred, while training errors hardly move."""
+
+EPOCHS_PER_VALIDATION = 5
+"""Validation costs more than a step."""
+
+AVERAGED = 0.97
+"""What serves is a running average of the weights over about the last 33 steps, fewer at the beginning:
+single steps on few samples move validation scores up and down by a tenth."""
 
 LOG_ERROR_UNVALIDATED = 0.25
 """Claimed where a single run leaves nothing to validate on."""
 
 GATES = (0.25, 0.5, 1.0)
-"""How far the correction may count; never zero, so that fine-tuning has something to move."""
+"""How far the correction may count, where the network serves."""
+
+NETWORK, LAWS = "network", "laws"
+"""What may serve: laws corrected by the network, or laws alone; similar runs are joined to either."""
+
+CLEARLY_BETTER = 0.97
+"""Share of the laws' error below which the network serves. Its best epoch was chosen on the runs that
+it is judged on; laws alone also need no fine-tuning, and decide faster."""
 
 FINE_TUNING_STEPS = 8
 FINE_TUNING_CUTS = 4
@@ -112,7 +127,7 @@ def evaluate(network: RuntimeModel, prepared: Prepared, samples: Ints) -> Evalua
 
 
 class _Trainee:
-    """One network in training."""
+    """One network in training, and the average of its weights."""
 
     def __init__(
         self, prepared: Prepared, hyperparameters: Hyperparameters, samples: Ints, seed: int
@@ -122,6 +137,8 @@ class _Trainee:
             torch.manual_seed(seed)
             self.network = make_network(prepared.evidence, hyperparameters)
             self.random = torch.get_rng_state()
+        self.average = deepcopy(self.network).requires_grad_(False)
+        self._steps = 0
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(),
             lr=hyperparameters.learning_rate,
@@ -145,6 +162,11 @@ class _Trainee:
             nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
             self.optimizer.step()
             self.random = torch.get_rng_state()
+        self._steps += 1
+        kept = min(AVERAGED, self._steps / (self._steps + 9))
+        with torch.no_grad():
+            for average, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                average.lerp_(value, 1.0 - kept)
 
 
 class PretrainingSession:
@@ -186,6 +208,7 @@ class PretrainingSession:
         self.best_epochs = 0
         self._gate = 1.0
         self._law = self._best = self._evaluate()
+        self._latest = self._law.score
 
     @property
     def best_loss(self) -> float:
@@ -199,11 +222,14 @@ class PretrainingSession:
         return not self._folds or self.epochs >= self.max_epochs or waited >= PATIENCE_EPOCHS
 
     def step(self) -> float:
-        """Train one epoch; returns the validation score (lower is better)."""
+        """Train one epoch; returns the latest validation score (lower is better)."""
         for trainee, _ in self._folds:
             trainee.step()
         self.epochs += 1
+        if self.epochs % EPOCHS_PER_VALIDATION and self.epochs < self.max_epochs:
+            return self._latest
         result = self._evaluate()
+        self._latest = result.score
         if self.best_epochs == 0 or result.score < self._best.score:
             choices = {gate: self._evaluate(gate) for gate in GATES}
             self._gate = min(choices, key=lambda gate: choices[gate].score)
@@ -213,13 +239,13 @@ class PretrainingSession:
     def _evaluate(self, gate: float = 1.0) -> Evaluation:
         if not self._folds:
             everything = np.arange(len(self.prepared.run_of))
-            network = _Trainee(self.prepared, self.hyperparameters, everything, self.seed).network
+            network = _Trainee(self.prepared, self.hyperparameters, everything, self.seed).average
             return evaluate(network, self.prepared, everything)
         parts = []
         for trainee, samples in self._folds:
-            trainee.network.gate.fill_(gate)
-            parts.append(evaluate(trainee.network, self.prepared, samples))
-            trainee.network.gate.fill_(1.0)
+            trainee.average.gate.fill_(gate)
+            parts.append(evaluate(trainee.average, self.prepared, samples))
+            trainee.average.gate.fill_(1.0)
         counts = np.array([len(samples) for _, samples in self._folds], dtype=np.float64)
         return Evaluation(
             float(np.average([part.score for part in parts], weights=counts)),
@@ -227,30 +253,50 @@ class PretrainingSession:
             float(np.average([part.metrics_error for part in parts], weights=counts)),
         )
 
-    def finish(self) -> TrainedModel:
-        """Train on the whole history for the best number of epochs."""
+    def finish(self, serves: str | None = None) -> TrainedModel:
+        """Train on the whole history for the best number of epochs.
+
+        Args:
+            serves: `network` or `laws`; by default, what validation says.
+        """
         everything = np.arange(len(self.prepared.run_of))
         trainee = _Trainee(self.prepared, self.hyperparameters, everything, self.seed)
-        for _ in range(self.best_epochs):
+        validation = self._validation(serves)
+        network_serves = validation["serves"] == NETWORK
+        for _ in range(self.best_epochs if network_serves else 0):
             trainee.step()
-        trainee.network.gate.fill_(self._gate)
-        weights = {name: value.detach().clone() for name, value in trainee.network.state_dict().items()}
+        trainee.average.gate.fill_(self._gate if network_serves else 0.0)
+        weights = {name: value.detach().clone() for name, value in trainee.average.state_dict().items()}
         return TrainedModel(
             self.prepared.evidence,
             self.prepared.calibration,
             self.hyperparameters,
-            self._validation(),
+            validation,
             weights,
+            self._left_out_errors(validation["similar_runs_share"]),
         )
 
-    def _validation(self) -> dict[str, Any]:
+    def _left_out_errors(self, share: float) -> LeftOutErrors | None:
+        """What the laws, joined with similar runs, were off by about each run without that run."""
+        if not self._folds:
+            return None
+        prepared = self.prepared
+        similar, unusual = prepared.similar_errors
+        error = joint_errors(share, prepared.law_errors, similar) / (unusual if share > 0 else 1.0)
+        return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of)
+
+    def _validation(self, serves: str | None) -> dict[str, Any]:
         prepared, runs = self.prepared, len(self.prepared.evidence.contexts)
         everything = np.arange(len(prepared.run_of))
         law = prepared.law_errors
         similar, unusual = prepared.similar_errors
         share = choose_share(law, similar, runs) if self._folds else 0.0
         held_out = np.concatenate([samples for _, samples in self._folds]) if self._folds else everything
-        errors = joint_errors(share, self._best.errors, similar[held_out])
+        errors = {
+            name: float(np.abs(np.expm1(joint_errors(share, of, similar[held_out]))).mean())
+            for name, of in ((NETWORK, self._best.errors), (LAWS, self._law.errors))
+        }
+        serves = serves or (NETWORK if errors[NETWORK] < CLEARLY_BETTER * errors[LAWS] else LAWS)
         jobs = len(prepared.evidence.graph.job_ids)
         scale = unusual if share > 0 else np.ones_like(unusual)
         stds = error_stds(joint_errors(share, law, similar) / scale, prepared.cut_of, jobs, runs)
@@ -260,9 +306,11 @@ class PretrainingSession:
         return {
             "method": method if self._folds else "training_fit",
             "runs": runs,
-            "samples": len(errors),
+            "samples": len(held_out),
             "score": self._best.score,
-            "remaining_error": float(np.abs(np.expm1(errors)).mean()),
+            "serves": serves,
+            "remaining_error": errors[serves],
+            "remaining_errors": errors,
             "network_remaining_error": float(np.abs(np.expm1(self._best.errors)).mean()),
             "law_remaining_error": float(np.abs(np.expm1(self._law.errors)).mean()),
             "metrics_error": self._best.metrics_error,
@@ -270,7 +318,7 @@ class PretrainingSession:
             "log_error_stds": list(stds),
             "similar_runs_share": share,
             "epochs": self.best_epochs,
-            "gate": self._gate,
+            "gate": self._gate if serves == NETWORK else 0.0,
         }
 
 
@@ -305,8 +353,11 @@ def fine_tune(model: TrainedModel, run: Evidence) -> tuple[RuntimeModel, int]:
     Args:
         run: Table over the model's graph, the run in its only row.
     Returns:
-        The network to forecast with, and the number of steps that were kept.
+        The network to forecast with, and the number of steps that were kept; the model's own and 0 where
+        laws serve.
     """
+    if not model.network_serves:
+        return model.network, 0
     finished = np.flatnonzero(np.isfinite(run.log_job_runtime[0]))
     if len(finished) < 2:
         return model.network, 0

@@ -45,19 +45,25 @@ class SearchConfig:
     """The paper's number. TPE's first ten are random, so fewer than that is a random search."""
 
     max_epochs: int = 300
-    """Upper limit; most trials end earlier, by ASHA or because validation stopped improving."""
+    """Upper limit; most trials end earlier, by halving or because validation stopped improving."""
 
     epochs_per_report: int = 10
     """Epochs between two reports to the scheduler: a report costs about as much as an epoch."""
 
-    grace_epochs: int = 30
-    """ASHA stops no trial before: the network starts at zero and needs some steps to show anything."""
+    grace_epochs: int = 100
+    """No trial is stopped before: validation often gets worse before it gets better, and soonest where
+    learning is fast."""
 
     reduction_factor: int = 3
-    """ASHA keeps one in this many trials at each rung."""
+    """Keeps one in this many trials at each rung."""
 
     max_concurrent: int = 2
     """Trials at a time; each has one thread. The service itself needs processors too."""
+
+    lag: int = 4
+    """A trial is proposed, and stopped, by what trials that began at least so many before came to, so
+    that nothing depends on which of the parallel ones is faster. More trials at a time widen it; up to
+    so many, their number has no influence on the result."""
 
     object_store_bytes: int = 100 * 1024 * 1024
     """Ray's shared memory; a history takes a few megabytes. 75 MiB is the least Ray accepts."""

@@ -69,10 +69,20 @@ class Prepared:
         return self.errors(torch.from_numpy(runtime), np.arange(len(self.run_of)))
 
     @cached_property
+    def similar_runs(self) -> SimilarRuns:
+        """The same history, seen as whole runs."""
+        exponent = fit_prior(self.evidence, self.calibration).size_exponent
+        return SimilarRuns(self.evidence, exponent, self.calibration.cliff)
+
+    @cached_property
+    def places(self) -> Floats:
+        """Mean ln x of what follows each sample's cut, (S,); see `SimilarRuns.place`."""
+        return self.similar_runs.places_of(self.run_of, self.expected)
+
+    @cached_property
     def similar_errors(self) -> SimilarErrors:
         """The same of similar runs."""
-        similar = SimilarRuns(self.evidence, fit_prior(self.evidence, self.calibration).size_exponent)
-        return left_out_errors(similar, self.run_of, self.cut_of, self.expected)
+        return left_out_errors(self.similar_runs, self.run_of, self.cut_of, self.expected)
 
 
 def prepare(history: Sequence[RunRecord]) -> Prepared:

@@ -37,6 +37,12 @@ NORMAL_QUANTILE = 1.645
 NEIGHBOUR_CUTS = 1 / 8
 """Width, as a share of all jobs, within which errors at other cuts count for a cut."""
 
+NEIGHBOUR_WIDTH = 0.2
+"""In ln x, within which errors at other scale-outs count for a candidate."""
+
+NEIGHBOUR_FLOOR = 0.02
+"""What an error counts however far away it is: where no run is near, all of them speak."""
+
 LOG_ERROR_FLOOR = 0.03
 """Standard deviation of log remaining runtime below which no forecast claims to be."""
 
@@ -50,6 +56,19 @@ class Trust(NamedTuple):
     """Weight of similar runs where earlier runs are near, 0 to 1."""
     log_error_stds: tuple[float, ...]
     """Standard deviation of log measured over predicted, after each job (the first: before the run)."""
+
+
+class LeftOutErrors(NamedTuple):
+    """What forecasts of left-out runs were off by, and where."""
+
+    error: Floats
+    """Log of forecast over measured, in units of how unusual the run was, (P,)."""
+    cut: Ints
+    """Position of the last job that was known, -1 for none, (P,)."""
+    place: Floats
+    """Mean ln x of what followed, weighted by usual seconds, (P,)."""
+    run: Ints
+    """(P,)"""
 
 
 class Rest(NamedTuple):
@@ -96,7 +115,10 @@ def forecast_rest(
     beyond = (spread - spread.min()).double().numpy()
 
     trust = model.trust
-    base = trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)]
+    if model.left_out is not None:
+        base = local_error_stds(model.left_out, cut, model.similar_runs.place(run, cut, end, jobs), len(jobs))
+    else:
+        base = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
     similar = model.similar_runs.rest(run, cut, end, jobs, adapt=adapt) if trust.share > 0 else None
     if similar is not None:
         share = trust.share * np.minimum(1.0, similar.typical_std / similar.log_std) ** 2
@@ -156,6 +178,35 @@ def choose_share(errors: Floats, similar: Floats, runs: int) -> float:
         return float(np.minimum(np.abs(np.expm1(joint_errors(share, errors, similar))), 3.0).mean())
 
     return min(SHARES, key=loss) * runs / (runs + CAUTION_RUNS)
+
+
+def local_error_stds(left_out: LeftOutErrors, cut: int, places: Floats, jobs: int) -> Floats:
+    """Standard deviations whose 90% intervals cover left-out errors near a cut and places.
+
+    As if one more run had been far off, among as many as there are near: where few runs say how sure a
+    forecast is, it is less sure.
+
+    Args:
+        cut: Position of the last finished job, -1 before the run.
+        places: Mean ln x of what follows, (S,).
+        jobs: Of a run.
+    Returns:
+        (S,)
+    """
+    gap = (left_out.cut - cut) / max(NEIGHBOUR_CUTS * jobs, 1.0)
+    by_cut = np.exp(-0.5 * gap**2) + 1e-3
+    by_place = np.exp(-0.5 * ((places[:, None] - left_out.place) / NEIGHBOUR_WIDTH) ** 2) + NEIGHBOUR_FLOOR
+    weights = by_cut * by_place
+    member = left_out.run[:, None] == np.arange(left_out.run.max() + 1)
+    of_run = weights @ member
+    runs = of_run.sum(axis=1) ** 2 / np.maximum((of_run**2).sum(axis=1), 1e-12)
+    level = np.minimum(COVERED * (1.0 + 1.0 / runs), 1.0)
+    size = np.abs(left_out.error)
+    order = np.argsort(size)
+    total = np.cumsum(weights[:, order], axis=1)
+    at = (total < (level * total[:, -1])[:, None] - 1e-12).sum(axis=1)
+    found = size[order][np.minimum(at, len(order) - 1)] / NORMAL_QUANTILE
+    return np.asarray(np.maximum(found, LOG_ERROR_FLOOR))
 
 
 def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:

@@ -6,13 +6,14 @@ and forecasts all build their samples here.
 Axes: J jobs, S samples (a run at a cut, or a candidate).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from training.features import Bools, Evidence, Floats, Ints, critical_path, hashed_context, log_size
+from training.cliffs import Side, sides
+from training.features import Bools, Evidence, Floats, Ints, critical_path, hashed_context, log_size, reduced
 from training.laws import Prior, run_factor
 from training.model import Batch
 
@@ -58,19 +59,25 @@ def encode(
         return np.searchsorted(scale_outs, values)
 
     column = np.arange(jobs)
-    here = at(np.where(known_job, effective, end))
+    in_effect = np.where(known_job, effective, end)
+    here = at(in_effect)
     here_nodes = here[:, node_job]
-    log_runtime = expected.log_runtime[here_nodes, nodes]
+    side = _sides(prior, run, row, cuts)
+    shift = _by_sample(Side.shift, side, in_effect)
+    log_runtime = expected.log_runtime[here_nodes, nodes] + shift[:, node_job]
+    std = np.hypot(expected.std[here_nodes, nodes], _by_sample(Side.std, side, in_effect)[:, node_job])
     known = known_job[:, node_job] & np.isfinite(run.log_runtime[row])
     residual = np.where(known, np.nan_to_num(run.log_runtime[row]) - log_runtime, 0.0)
-    deviation = np.where(ran, np.nan_to_num(run.log_job_runtime[row]) - jobs_at[at(effective), column], 0.0)
+    usual = jobs_at[at(effective), column] + _by_sample(Side.shift, side, np.tile(effective, (len(cuts), 1)))
+    deviation = np.where(ran, np.nan_to_num(run.log_job_runtime[row]) - usual, 0.0)
     seconds = np.exp(np.nan_to_num(run.log_job_runtime[row], nan=-20.0))
     factor, last = np.zeros(len(cuts)), np.zeros(len(cuts))
     for cut in np.unique(cuts):
         finished = np.flatnonzero(known_job[cuts == cut][0])
         if adapt and len(finished):
-            factor[cuts == cut] = run_factor(deviation[finished], seconds[finished], calibration)
-            last[cuts == cut] = np.clip(deviation[finished[-1]], -1.0, 1.0)
+            own = deviation[np.flatnonzero(cuts == cut)[0], finished]
+            factor[cuts == cut] = run_factor(own, seconds[finished], calibration)
+            last[cuts == cut] = np.clip(own[-1], -1.0, 1.0)
     future = np.arange(jobs) > cuts[:, None]
     if ahead is not None:
         future &= ahead
@@ -79,16 +86,15 @@ def encode(
     metrics_known = known_job[:, node_job] & measured
     similar_metrics = expected.metrics[here_nodes, nodes]
     values = np.nan_to_num(run.metrics[row])
-    shift = ((values - similar_metrics) * metrics_known[..., None]).sum(axis=1)
-    shift = shift / (metrics_known.sum(axis=1) + 2.0)[:, None]
-    own = metrics_known[..., None]
-    metrics = np.where(own, values, np.maximum(similar_metrics + shift[:, None], 0.0))
+    off = ((values - similar_metrics) * metrics_known[..., None]).sum(axis=1)
+    off = off / (metrics_known.sum(axis=1) + 2.0)[:, None]
+    metrics = np.where(metrics_known[..., None], values, np.maximum(similar_metrics + off[:, None], 0.0))
 
     moved = end - before
     delay = np.where(moved > 0, calibration.rescaling_out_seconds, calibration.rescaling_in_seconds)
     delay = np.where((moved != 0) & future, delay, 0.0)
-    at_job = np.where(known_job, jobs_at[here, column], jobs_at[at(end), column])
-    old_ratio = jobs_at[at(before), column] - at_job
+    at_job = jobs_at[here, column] + shift
+    old_ratio = jobs_at[at(before), column] + _by_sample(Side.shift, side, before) - at_job
     recorded = np.nan_to_num(run.rescaling_ratio[row])
     ratio = np.where(known_job, recorded, np.minimum(delay * np.exp(-at_job), 1.0) * (start != end))
     if old is not None:  # one request before the first remaining job; what is left of it is carried on
@@ -101,7 +107,7 @@ def encode(
     features = np.stack(
         [
             (log_runtime + np.where(known_job, 0.0, factor[:, None])[:, node_job]) / 5.0,
-            np.minimum(expected.std[here_nodes, nodes], 2.0),
+            np.minimum(std, 2.0),
             np.maximum(log_runtime - at_job[:, node_job], -10.0) / 5.0,
             *(f for x in (start[:, node_job], end[:, node_job]) for f in (1 / x, np.log(x) / 4, x / 100)),
             np.log(waves) / 5.0,
@@ -143,6 +149,20 @@ def encode(
         target_job=tensor(np.broadcast_to(run.log_job_runtime[row], future.shape)),
         target_metrics=tensor(np.broadcast_to(run.metrics[row], (len(cuts), *run.metrics[row].shape))),
     )
+
+
+def _sides(prior: Prior, run: Evidence, row: int, cuts: Ints) -> list[Side]:
+    """What the run shows of its cliff at each sample's cut, (S,)."""
+    cliff, own = prior.calibration.cliff, reduced(run, [row])
+    by_cut = {int(cut): sides(cliff, own, prior.usual_seconds, int(cut) + 1)[0] for cut in np.unique(cuts)}
+    return [by_cut[int(cut)] for cut in cuts]
+
+
+def _by_sample(value: Callable[[Side, Floats], Floats], side: list[Side], scale_outs: Floats) -> Floats:
+    """Of each sample's run at its scale-outs, (S, J)."""
+    if not side or not side[0].cliff.jump:
+        return np.zeros_like(scale_outs, dtype=np.float64)
+    return np.stack([value(each, row) for each, row in zip(side, np.log(scale_outs), strict=True)])
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:

@@ -1,8 +1,8 @@
-"""Hyperparameter search with Ray Tune: Optuna's TPE proposes, ASHA stops, actors are reused.
+"""Hyperparameter search with Ray Tune: Optuna's TPE proposes, halving stops, actors are reused.
 
 Trials share the prepared history through Ray's object store. They report validation scores only:
 the winner is trained once more in this process, which takes seconds, is exact (a seed fixes it) and
-spares checkpoints.
+spares checkpoints. A seed fixes the whole search (`training.ordered_trials`).
 """
 
 import logging
@@ -26,19 +26,22 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
+import optuna
 import ray
 import torch
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import ASHAScheduler
-from ray.tune.search.optuna import OptunaSearch
 
 from training.artifact import Hyperparameters, TrainedModel
 from training.history import RunRecord
 from training.loop import Prepared, PretrainingSession, prepare
 from training.onlinepredictor_config import Choice, Range, SearchConfig
+from training.ordered_trials import OrderedHalving, OrderedOptuna, rungs
 
 logger = logging.getLogger(__name__)
+# Results are not written to files, of which Tune warns trial by trial.
+logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 LONGEST_RAY_FOLDER = 40
 """Characters. Ray appends about 65 for its sockets, whose paths end at 107."""
@@ -60,6 +63,15 @@ class TrialReport:
     loss: float | None
     best_loss: float | None
     hyperparameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one trial came to."""
+
+    hyperparameters: Hyperparameters
+    loss: float
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -183,6 +195,26 @@ def search_hyperparameters(
     """
     torch.set_num_threads(1)
     prepared = prepare(history)
+    outcomes = run_trials(prepared, folder, search, report=report)
+    session = train_best(prepared, outcomes, search)
+    return SearchResult(session.finish(), session.best_loss, session.hyperparameters, len(outcomes))
+
+
+def run_trials(
+    prepared: Prepared,
+    folder: Path,
+    search: SearchConfig,
+    *,
+    report: Callable[[TrialReport], None] = lambda _: None,
+) -> list[Outcome]:
+    """Run the trials of a search.
+
+    Returns:
+        Those that came to a result, at least one, in the order in which they began; the first n are
+        those of a search of n trials.
+    Raises:
+        SearchFailed: No trial came to a result.
+    """
     if len(prepared.evidence.contexts) == 1:
         search = replace(search, trials=1)  # nothing to validate on, so nothing to choose by
     storage = folder.resolve() / "tune"
@@ -195,23 +227,28 @@ def search_hyperparameters(
         shutil.rmtree(storage, ignore_errors=True)
     if not ended:
         raise SearchFailed(f"no trial came to a result: {'; '.join(failures)[:500] or 'unknown reason'}")
-    best = min(ended, key=lambda result: result.metrics["loss"])
-    hyperparameters = Hyperparameters(**best.config)
-    session = PretrainingSession(prepared, hyperparameters, max_epochs=search.max_epochs, seed=search.seed)
-    for _ in range(best.metrics["epochs"]):
+    return [
+        Outcome(Hyperparameters(**result.config), result.metrics["loss"], result.metrics["epochs"])
+        for result in ended
+    ]
+
+
+def train_best(prepared: Prepared, outcomes: Sequence[Outcome], search: SearchConfig) -> PretrainingSession:
+    """Train again, to where it came, the trial with the lowest loss; the earlier one of equals."""
+    best = min(outcomes, key=lambda outcome: outcome.loss)
+    session = PretrainingSession(
+        prepared, best.hyperparameters, max_epochs=search.max_epochs, seed=search.seed
+    )
+    for _ in range(best.epochs):
         session.step()
-    return SearchResult(session.finish(), session.best_loss, hyperparameters, len(ended))
+    return session
 
 
 def _tuner(
     prepared: Prepared, storage: Path, search: SearchConfig, report: Callable[[TrialReport], None]
 ) -> tune.Tuner:
-    rounds = -(-search.max_epochs // search.epochs_per_report)
-    scheduler = ASHAScheduler(
-        max_t=max(rounds, 1),
-        grace_period=max(1, min(search.grace_epochs // search.epochs_per_report, rounds)),
-        reduction_factor=search.reduction_factor,
-    )
+    lag = max(search.lag, search.max_concurrent)
+    compared_at = rungs(search.grace_epochs, search.max_epochs, search.reduction_factor)
     defaults = asdict(Hyperparameters())
     first = {name: defaults[name] for name in search.space}
     trainable = tune.with_parameters(PretrainingTrial, prepared=prepared, search=search)
@@ -221,8 +258,8 @@ def _tuner(
         tune_config=tune.TuneConfig(
             metric="loss",
             mode="min",
-            search_alg=OptunaSearch(seed=search.seed, points_to_evaluate=[first]),
-            scheduler=scheduler,
+            search_alg=OrderedOptuna(lag, seed=search.seed, points_to_evaluate=[first]),
+            scheduler=OrderedHalving(compared_at, search.reduction_factor, lag),
             num_samples=search.trials,
             max_concurrent_trials=search.max_concurrent,
             reuse_actors=True,

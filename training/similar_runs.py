@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.cliffs import NO_CLIFF, USUAL_SIZE_EXPONENT, Cliff, Side, sides, usual_seconds
 from training.features import Bools, Evidence, Floats, Ints, log_size, similarity
 
 NOISE = 0.1
@@ -137,8 +138,9 @@ class SimilarRuns:
     """The history of one application, ready to be asked about the rest of a run."""
 
     evidence: Evidence
-    size_exponent: float = 0.8
+    size_exponent: float = USUAL_SIZE_EXPONENT
     """Of the runtime over the data size, between contexts."""
+    cliff: Cliff = NO_CLIFF
 
     @cached_property
     def _ran(self) -> Bools:
@@ -150,10 +152,36 @@ class SimilarRuns:
         return _effective(self.evidence.start_scale_out, self.evidence.end_scale_out)
 
     @cached_property
+    def _usual_seconds(self) -> Floats:
+        return usual_seconds(self.evidence)
+
+    @cached_property
+    def _sides(self) -> list[Side]:
+        """What every run showed of its own cliff, (R,)."""
+        return sides(self.cliff, self.evidence, self._usual_seconds)
+
+    def _own_side(self, run: Evidence, cut: int) -> Side:
+        """The same of a run in progress."""
+        return sides(self.cliff, run, self._usual_seconds, cut + 1)[0]
+
+    @cached_property
+    def _steps(self) -> Floats:
+        """What a cliff adds to log runtimes, (R, J)."""
+        pairs = zip(self._sides, self._log_scale_out, strict=True)
+        return np.stack([side.shift(row) for side, row in pairs])
+
+    @cached_property
+    def _beyond(self) -> Floats:
+        """On which side of their cliff runs were, as distance in ln x, (R, J)."""
+        pairs = zip(self._sides, self._log_scale_out, strict=True)
+        return np.stack([side.distance(row) for side, row in pairs])
+
+    @cached_property
     def _log_runtime(self) -> Floats:
         """Of jobs, as if the data size were 1 MB; 0 where not observed, (R, J)."""
         sizes = np.array([log_size(context) for context in self.evidence.contexts])
         log_runtime = self.evidence.log_job_runtime - self.size_exponent * sizes[:, None]
+        log_runtime = log_runtime - self._steps
         return np.where(self._ran, log_runtime, 0.0)
 
     @cached_property
@@ -168,11 +196,9 @@ class SimilarRuns:
         columns = [column[np.isfinite(column)] for column in self._seconds.T]
         return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns]) + 1e-3
 
-    @cached_property
-    def _near(self) -> Floats:
-        """Similarity of the contexts, (R, R)."""
-        contexts = self.evidence.contexts
-        return np.asarray(np.stack([similarity(contexts, context) for context in contexts]))
+    def _shares(self, ahead: Bools) -> Floats:
+        """Of what is ahead, by usual seconds; they sum to 1."""
+        return np.asarray(self._share[ahead] / self._share[ahead].sum())
 
     @cached_property
     def _jobs(self) -> list[_Process]:
@@ -180,19 +206,19 @@ class SimilarRuns:
         return [self._fit_job(job) for job in range(self._ran.shape[1])]
 
     def _fit_job(self, job: int) -> _Process:
-        places = self._job_places(self._log_scale_out, job)
+        places = self._job_places(self._log_scale_out, self._beyond, job)
         ran = self._ran[:, job]
         target = self._log_runtime[:, job]
         mean = float(np.median(target[ran])) if ran.any() else 0.0
         noise = np.where(ran, NOISE, UNOBSERVED)
-        kernel = self._near * _job_kernel(places, places)
+        kernel = self.evidence.similarities * _job_kernel(places, places)
         return _robust_fit(kernel, np.where(ran, target, mean), noise, mean)
 
-    def _job_places(self, log_scale_out: Floats, job: int) -> Floats:
-        """Where runs lie at a job, from schedules (A, J): its scale-out, and the first, (A, 2)."""
+    def _job_places(self, log_scale_out: Floats, beyond: Floats, job: int) -> Floats:
+        """Where runs lie at a job, from schedules (A, J): ln x, the first, side of a cliff, (A, 3)."""
         middle = float(self._log_scale_out[:, job].mean())
         now, first = log_scale_out[:, job] - middle, log_scale_out[:, 0] - middle
-        return np.stack([now, INERTIA * first], axis=-1)
+        return np.stack([now, INERTIA * first, beyond[:, job]], axis=-1)
 
     @cached_property
     def _deviations(self) -> Floats:
@@ -200,28 +226,31 @@ class SimilarRuns:
         left_out = np.stack([process.left_out for process in self._jobs], axis=1)
         return np.clip(np.where(self._ran, left_out, 0.0), -DEVIATION_LIMIT, DEVIATION_LIMIT)
 
-    def _own_deviations(self, run: Evidence, log_scale_out: Floats, cut: int) -> Floats:
+    def _own_deviations(self, run: Evidence, side: Side, log_scale_out: Floats, cut: int) -> Floats:
         """The same of a run in progress, (1, J); 0 from the cut on."""
+        steps, beyond = side.shift(log_scale_out), side.distance(log_scale_out)[None]
         deviations = np.zeros((1, self._ran.shape[1]))
         near = similarity(self.evidence.contexts, run.contexts[0])
         size = self.size_exponent * log_size(run.contexts[0])
         for job in map(int, np.flatnonzero(np.isfinite(run.log_job_runtime[0]))):
             if job > cut or not self._ran[:, job].any():
                 continue
-            places = self._job_places(self._log_scale_out, job)
-            here = self._job_places(log_scale_out[None], job)
+            places = self._job_places(self._log_scale_out, self._beyond, job)
+            here = self._job_places(log_scale_out[None], beyond, job)
             process = self._jobs[job]
             expected = process.mean + float((near * _job_kernel(here, places)[0]) @ process.alpha)
+            expected += float(steps[job])
             deviations[0, job] = run.log_job_runtime[0, job] - size - expected
         return np.clip(deviations, -DEVIATION_LIMIT, DEVIATION_LIMIT)
 
-    def _places(self, log_scale_out: Floats, ahead: Bools) -> Floats:
-        """Where schedules lie: the mean of ln x over what follows, the next job's, the first, (A, 3)."""
-        share = self._share[ahead] / self._share[ahead].sum()
+    def _places(self, log_scale_out: Floats, beyond: Floats, ahead: Bools) -> Floats:
+        """Where schedules lie: mean ln x of what follows, of the next, the first, a cliff's side, (A, 4)."""
+        share = self._shares(ahead)
         middle = float(self._log_scale_out.mean())
         later, following = log_scale_out[:, ahead] @ share, log_scale_out[:, np.flatnonzero(ahead)[0]]
         first = INERTIA * (log_scale_out[:, 0] - middle)
-        return np.stack([later - middle, following - middle, first], axis=-1)
+        side = beyond[:, ahead] @ share
+        return np.stack([later - middle, following - middle, first, side], axis=-1)
 
     def _states(self, deviations: Floats, cut: int) -> Floats:
         """How a run has gone: of late, by seconds, and by jobs, (., 3)."""
@@ -238,7 +267,13 @@ class SimilarRuns:
         usual = float(np.median(tail[np.isfinite(tail)])) if np.isfinite(tail).any() else 0.0
         seconds = self._seconds[:, ahead].sum(axis=1) + np.where(np.isfinite(tail), tail, usual)
         sizes = np.array([log_size(context) for context in self.evidence.contexts])
-        return np.asarray(np.log(np.maximum(seconds, 1e-3)) - self.size_exponent * sizes)
+        log_seconds = np.log(np.maximum(seconds, 1e-3)) - self._shift(self._steps, ahead)
+        return np.asarray(log_seconds - self.size_exponent * sizes)
+
+    def _shift(self, steps: Floats, ahead: Bools) -> Floats:
+        """What a cliff adds to the log of everything ahead, from what it adds to jobs (A, J), (A,)."""
+        share = self._shares(ahead)
+        return np.asarray(np.log(np.exp(steps[:, ahead]) @ share))
 
     def _fit(self, cut: int, ahead: Bools, near: Floats) -> tuple[_Process, Floats, Floats, Bools] | None:
         """The process of one cut: places and states of its runs; None with fewer than two runs."""
@@ -246,9 +281,9 @@ class SimilarRuns:
         used = np.isfinite(target)
         if used.sum() < 2:
             return None
-        places = self._places(self._log_scale_out, ahead)[used]
+        places = self._places(self._log_scale_out, self._beyond, ahead)[used]
         states = self._states(self._deviations, cut)[used]
-        kernel = self._near[np.ix_(used, used)] * _rest_kernel(places, states, places, states)
+        kernel = self.evidence.similarities[np.ix_(used, used)] * _rest_kernel(places, states, places, states)
         mean = _weighted_median(target[used], near[used])
         process = _robust_fit(kernel, target[used], np.full(int(used.sum()), NOISE), mean)
         return process, places, states, used
@@ -273,21 +308,45 @@ class SimilarRuns:
         if fitted is None:
             return None
         process, places, states, used = fitted
-        known = np.isfinite(run.log_job_runtime[0]) & (np.arange(len(ahead)) <= cut)
-        own = 0.5 * np.log(np.where(known, run.start_scale_out[0] * run.end_scale_out[0], 1.0))
-        schedule = np.where(known, own, np.log(scale_outs))
-        if known.any():
-            schedule[:, 0] = own[np.flatnonzero(known)[0]]
-        deviations = self._own_deviations(run, schedule[0], cut) if adapt else np.zeros((1, len(ahead)))
-        here = self._places(schedule, ahead)
+        side, schedule = self._own_side(run, cut), self._schedules(run, scale_outs, cut)
+        deviations = self._own_deviations(run, side, schedule[0], cut) if adapt else np.zeros((1, len(ahead)))
+        here = self._places(schedule, side.distance(schedule), ahead)
         state = np.repeat(self._states(deviations, cut), len(here), axis=0)
         kernel = near[used] * _rest_kernel(here, state, places, states)
         log_mean = process.mean + kernel @ process.alpha + self.size_exponent * log_size(context)
+        log_mean = log_mean + self._shift(side.shift(schedule), ahead)
         own_variance = _rest_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[:, 0, 0]
         variance = own_variance - np.einsum("sr,rq,sq->s", kernel, process.inverse, kernel)
         log_std = np.sqrt(np.maximum(variance, 0.0) + NOISE)
         unusual = float(_unusual(state[:1], states)[0])
         return RestForecast(log_mean, log_std, float(np.median(process.left_out_std)), unusual)
+
+    def _schedules(self, run: Evidence, scale_outs: Floats, cut: int) -> Floats:
+        """Log scale-outs of a run in progress, (S, J): its own up to the cut."""
+        known = np.isfinite(run.log_job_runtime[0]) & (np.arange(scale_outs.shape[1]) <= cut)
+        own = 0.5 * np.log(np.where(known, run.start_scale_out[0] * run.end_scale_out[0], 1.0))
+        schedule = np.where(known, own, np.log(scale_outs))
+        if known.any():
+            schedule[:, 0] = own[np.flatnonzero(known)[0]]
+        return np.asarray(schedule)
+
+    def place(self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools) -> Floats:
+        """Where schedules (S, J) of a run lie: mean ln x of what is ahead, higher beyond a cliff, (S,)."""
+        log_x = np.log(scale_outs)
+        return self._place(log_x + self._own_side(run, cut).distance(log_x), ahead)
+
+    def places_of(self, runs: Ints, ahead: Bools) -> Floats:
+        """The same of earlier runs, (P,), each with its jobs ahead, (P, J); all jobs where none is."""
+        along = self._log_scale_out + self._beyond
+        found = [
+            self._place(along[run : run + 1], jobs if jobs.any() else np.ones_like(jobs))
+            for run, jobs in zip(runs, ahead, strict=True)
+        ]
+        return np.concatenate(found)
+
+    def _place(self, along: Floats, ahead: Bools) -> Floats:
+        share = self._shares(ahead)
+        return np.asarray(along[:, ahead] @ share)
 
     def left_out(self, cut: int, ahead: Bools) -> LeftOut | None:
         """Errors at a cut for each earlier run that had all jobs ahead; None with fewer than three."""

@@ -181,6 +181,7 @@ def test_every_truncation_of_the_weights_is_refused(files: dict[str, bytes]) -> 
 
 
 def test_fine_tuning_never_changes_the_pretrained_network(model: TrainedModel) -> None:
+    model = replace(model, weights={**model.weights, "gate": torch.ones(())})
     before = {name: value.clone() for name, value in model.network.state_dict().items()}
     run = collect([first_jobs(make_run(50, 3, factor=1.4), 6)], model.evidence.graph)
     network, steps = fine_tune(model, run)
@@ -193,6 +194,13 @@ def test_fine_tuning_never_changes_the_pretrained_network(model: TrainedModel) -
     assert frozen
     assert all(torch.equal(tuned[name], before[name]) for name in frozen)
     assert any(not torch.equal(tuned[name], before[name]) for name in tuned)
+
+
+def test_where_laws_serve_nothing_is_fine_tuned(model: TrainedModel) -> None:
+    model = replace(model, weights={**model.weights, "gate": torch.zeros(())})
+    run = collect([first_jobs(make_run(50, 3, factor=1.4), 6)], model.evidence.graph)
+    assert not model.network_serves
+    assert fine_tune(model, run) == (model.network, 0)
 
 
 def test_too_few_jobs_to_fine_tune_on(model: TrainedModel) -> None:

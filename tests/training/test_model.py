@@ -8,7 +8,7 @@ from tests.training.synthetic import CONTEXT, job_seconds, make_history, make_ru
 from training.artifact import Hyperparameters, make_network
 from training.features import Evidence, collect, critical_path
 from training.history import JobRecord, RunRecord
-from training.laws import Calibration, Prior, calibrate, fit_prior, log_shapes, run_factor
+from training.laws import Calibration, Prior, fit_prior, log_shapes, run_factor
 from training.model import Batch, CriticalPath, RuntimeModel
 from training.samples import encode
 
@@ -64,20 +64,6 @@ def test_one_run_gives_a_falling_curve_through_it() -> None:
     assert predicted[3] == pytest.approx(measured, rel=0.02)
     assert (np.diff(predicted) < 0).all()
     assert predicted[0] < 4.5 * measured
-
-
-def test_a_cliff_is_followed_where_similar_runs_show_it() -> None:
-    def run(number: int, scale_out: int) -> RunRecord:
-        seconds = 20.0 if scale_out >= 24 else 80.0
-        seconds *= float(np.exp(0.03 * np.random.default_rng(number).standard_normal()))
-        jobs = tuple(JobRecord(i, i * seconds, seconds, scale_out, scale_out, 0.0) for i in range(4))
-        return RunRecord(f"run-{number}", CONTEXT, float(number), jobs)
-
-    history = [run(i, x) for i, x in enumerate((36, 20, 28, 15, 31, 27, 23, 24, 22, 25))]
-    table = collect(history)
-    predicted = job_runtimes(fit_prior(table, calibrate(table)), np.array([16.0, 21.0, 26.0, 33.0]))[:, 0]
-    assert (predicted[:2] > 60).all()
-    assert (predicted[2:] < 30).all()
 
 
 def test_data_says_otherwise_and_the_curve_rises() -> None:

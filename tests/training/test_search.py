@@ -71,10 +71,10 @@ class Child:
 def start(tmp_path: Path) -> Iterator[Any]:
     children = []
 
-    def start_child(request: Any) -> Child:
+    def start_child(request: Any, folder: Path = tmp_path) -> Child:
         content = request if isinstance(request, str) else json.dumps(request)
-        (tmp_path / "request.json").write_text(content)
-        children.append(Child(tmp_path))
+        (folder / "request.json").write_text(content)
+        children.append(Child(folder))
         return children[-1]
 
     yield start_child
@@ -114,6 +114,21 @@ def test_a_search_reports_its_trials_and_leaves_a_model(start: Any, tmp_path: Pa
     assert model.validation["score"] == result["best_loss"]
     assert {path.name for path in tmp_path.iterdir()} == {"request.json", "artifact", "stderr.log"}
     assert child.left_over() == []
+
+
+def test_a_seed_gives_the_same_files_however_many_trials_run_at_a_time(
+    start: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    request = {"history": history_to_json(make_history((2, 4, 6), jobs=3)), "trials": 6, "max_epochs": 10}
+    artifacts = []
+    for at_a_time in (1, 3):
+        folder = tmp_path_factory.mktemp("search")
+        child = start(request | {"seed": 5, "max_concurrent": at_a_time}, folder)
+        events = list(child.lines())
+        assert child.process.wait(60) == 0, events
+        artifacts.append({file.name: file.read_bytes() for file in (folder / "artifact").iterdir()})
+    assert artifacts[0].keys() == {"model.json", "weights.safetensors"}
+    assert artifacts[0] == artifacts[1]
 
 
 def test_terminating_a_search_ends_all_of_it(start: Any) -> None:

@@ -1,0 +1,104 @@
+"""Cliffs are found where there is one, and a run shows on which side of its own it is."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from prediction.forecast import Forecast, ForecastRequest, forecast_with
+from training.artifact import Hyperparameters, TrainedModel
+from training.cliffs import NO_CLIFF, find_cliff, sides, usual_seconds
+from training.features import collect
+from training.history import JobRecord, RunContext, RunRecord
+from training.loop import pretrain
+
+JOBS = 6
+TRIED = (36, 20, 28, 15, 31, 27, 23, 24, 22, 25)
+SLOW, FAST = 80.0, 20.0
+
+
+def make_run(number: int, scale_out: int, seconds: float, jobs: int = JOBS) -> RunRecord:
+    """Jobs of about the same length, noisy by 3%."""
+    noisy = seconds * np.exp(0.03 * np.random.default_rng(number).standard_normal(jobs))
+    starts = np.concatenate([[0.0], np.cumsum(noisy)])
+    records = tuple(JobRecord(i, starts[i], noisy[i], scale_out, scale_out, 0.0) for i in range(jobs))
+    return RunRecord(f"run-{number}", RunContext("KMeans"), float(number), records, float(starts[-1]))
+
+
+def with_cliff(tried: Sequence[int] = TRIED, at: int = 24) -> list[RunRecord]:
+    return [make_run(number, x, FAST if x >= at else SLOW) for number, x in enumerate(tried)]
+
+
+@pytest.fixture(scope="module")
+def model() -> TrainedModel:
+    return pretrain(with_cliff(), Hyperparameters(), max_epochs=1)
+
+
+def forecast(model: TrainedModel, run: RunRecord, scale_out: int) -> Forecast:
+    after = run.jobs[-1].job_id if run.jobs else -1
+    return forecast_with(model, ForecastRequest({}, "", run, after, scale_out, (16, 21, 26, 33, 36), True))
+
+
+def test_a_cliff_is_found() -> None:
+    cliff = find_cliff(collect(with_cliff()))
+    assert 22.5 < np.exp(cliff.place) < 24.5
+    assert cliff.jump == pytest.approx(np.log(FAST / SLOW), abs=0.15)
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.1])
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_smooth_laws_have_none(power: float, noise: float) -> None:
+    for seed in range(5):
+        random = np.random.default_rng(seed)
+        tried = random.choice(np.arange(2, 37), 12, replace=False)
+        history = [
+            make_run(number, int(x), 300.0 * float(x) ** -power * float(np.exp(noise * random.normal())))
+            for number, x in enumerate(tried)
+        ]
+        assert find_cliff(collect(history)) == NO_CLIFF
+
+
+def test_failed_runs_above_do_not_hide_it() -> None:
+    failed = [make_run(20 + i, x, 4 * FAST) for i, x in enumerate((26, 30, 34))]
+    assert 20 < np.exp(find_cliff(collect([*with_cliff((*TRIED, 29, 32, 35, 18, 12)), *failed])).place) < 26
+
+
+def test_two_runs_are_no_cliff() -> None:
+    assert find_cliff(collect(with_cliff((4, 30)))) == NO_CLIFF
+
+
+def test_a_run_shows_its_own_cliff() -> None:
+    history = collect(with_cliff((*TRIED, 26, 26, 25, 24, 23)))
+    cliff, usual = find_cliff(history), usual_seconds(history)
+    late = collect([make_run(30, 25, SLOW, jobs=2)], history.graph)
+    unknown, slow = sides(cliff, late, usual, until=0)[0], sides(cliff, late, usual)[0]
+    at = np.log(np.array([15.0, 25.0, 36.0]))
+    assert unknown.below(at)[1] < 0.4
+    assert slow.below(at)[1] > 0.9
+    assert slow.below(at)[2] < 0.4
+    assert (np.diff(slow.below(at)) <= 0).all()
+    assert slow.std(at)[0] < slow.std(np.log(np.array([26.0])))[0]
+
+
+def test_forecasts_keep_the_sides_apart(model: TrainedModel) -> None:
+    found = forecast(model, RunRecord("new", RunContext("KMeans"), 50.0), 0)
+    seconds = dict(zip(found.candidates, (row[0] for row in found.remaining_seconds), strict=True))
+    assert min(seconds[16], seconds[21]) > 0.75 * JOBS * SLOW
+    assert max(seconds[33], seconds[36]) < 1.5 * JOBS * FAST
+
+
+def test_a_run_that_is_slow_above_the_usual_place_is_sent_further_up(model: TrainedModel) -> None:
+    found = forecast(model, make_run(30, 26, SLOW, jobs=2), 26)
+    seconds = dict(zip(found.candidates, (row[0] for row in found.remaining_seconds), strict=True))
+    assert seconds[26] > 1.4 * seconds[36]
+    usual = forecast(model, make_run(31, 26, FAST, jobs=2), 26)
+    assert usual.remaining_seconds[2][0] < 0.5 * seconds[26]
+
+
+def test_a_cliff_survives_the_artifact(model: TrainedModel) -> None:
+    read = TrainedModel.from_files(model.to_files())
+    assert read.calibration.cliff == model.calibration.cliff
+    assert read.calibration.cliff != NO_CLIFF
+    assert read.left_out is not None
+    assert model.left_out is not None
+    np.testing.assert_allclose(read.left_out.error, model.left_out.error, rtol=1e-5)
