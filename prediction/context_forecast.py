@@ -1,0 +1,137 @@
+"""Whole runs by the context model: earlier runs in any context, and how wrong it was about them.
+
+The model is fitted anew for every question: that takes milliseconds, and earlier runs need nothing but
+a runtime, a scale-out and a context. How sure it is comes from runs left out, as for all forecasts:
+its own standard deviations say where it is less sure, and not how much runs vary by chance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.context_features import Feature
+from training.context_model import EarlierRun, NoPrediction, Query, RuntimePrediction, fit_context_model
+from training.features import Floats, similarity
+from training.history import RunContext, RunRecord
+
+RESOURCES = ("executor_cores", "executor_memory_mb")
+SIZES = ("data_size_mb",)
+"""Features that every executor adds, and those that are sizes of the data."""
+
+SAME_CONTEXT = 0.9
+"""Similarity (`training.features.similarity`) from which on two runs are in one context: nothing but
+the data size differs, and that by less than a quarter."""
+
+FOLDS = 10
+"""Times that the model is fitted to see how wrong it is about runs left out."""
+
+
+@dataclass(frozen=True)
+class ContextForecast:
+    """Log-normal runtimes of whole runs, per candidate."""
+
+    log_mean: Floats
+    """(X,)"""
+    log_std: Floats
+    """As the model has it, (X,)."""
+    errors: Floats
+    """Log of predicted over measured, per run; NaN where a run was not left out, (R,)."""
+    typical_std: float
+    """Median standard deviation about the runs left out; about all candidates where there are none."""
+
+
+def run_seconds(run: RunRecord) -> float:
+    """Of the whole application; to the end of its last job where its own end is unknown."""
+    return max((run.runtime_seconds or 0.0, *(job.end_seconds for job in run.jobs)))
+
+
+def run_scale_out(run: RunRecord) -> float:
+    """The constant scale-out that a run is most like: geometric mean over the time of its jobs."""
+    weights = np.array([max(job.runtime_seconds, 1e-3) for job in run.jobs])
+    ends = [(max(job.start_scale_out, 1), max(job.end_scale_out, 1)) for job in run.jobs]
+    return float(np.exp(weights @ np.log(ends).mean(axis=1) / weights.sum()))
+
+
+def completed(history: Sequence[RunRecord]) -> list[RunRecord]:
+    """Runs that show how long a whole run takes, oldest first."""
+    runs = [run for run in history if run.jobs and run_seconds(run) > 0]
+    return sorted(runs, key=lambda run: (run.started_at, run.run_id))
+
+
+def context_features(context: RunContext) -> Mapping[str, Feature]:
+    """What may explain a runtime, by name; `--name value` among the arguments is a feature of that name."""
+    found: dict[str, Feature] = {
+        "data_size_mb": context.data_size_mb,
+        "data_characteristics": context.data_characteristics,
+        "machine_name": context.machine_name,
+        "environment_name": context.environment_name,
+        "executor_cores": context.executor_cores,
+        "executor_memory_mb": context.executor_memory_mb,
+        "versions": " ".join(context.versions),
+    }
+    name = ""
+    for position, argument in enumerate(context.algorithm_args):
+        option, equals, value = argument.partition("=")
+        if argument.startswith("-") and not _is_number(argument):
+            found[f"argument {option}"] = value if equals else True
+            name = "" if equals else option
+        else:
+            found[f"argument {name or position}"] = argument
+            name = ""
+    return found
+
+
+def same_context(runs: Sequence[RunRecord], context: RunContext) -> np.ndarray:
+    """Which runs were in this context, or one that hardly differs, (R,)."""
+    if not runs:
+        return np.zeros(0, dtype=bool)
+    return np.asarray(similarity([run.context for run in runs], context) >= SAME_CONTEXT)
+
+
+def forecast_by_context(
+    runs: Sequence[RunRecord], context: RunContext, candidates: Sequence[int]
+) -> ContextForecast:
+    """Forecast whole runs in a context.
+
+    In a context that no run had, whole contexts are left out to see how wrong that goes; otherwise
+    single runs are.
+
+    Args:
+        runs: At least one, as `completed` has them.
+        candidates: Scale-outs, at least one.
+    """
+    known = [EarlierRun(context_features(run.context), run_scale_out(run), run_seconds(run)) for run in runs]
+    features = context_features(context)
+    found = _predict(known, [Query(features, scale_out) for scale_out in candidates])
+    is_new = not same_context(runs, context).any()
+    contexts = {run.context: number for number, run in enumerate(runs)}
+    groups = [contexts[run.context] if is_new else number for number, run in enumerate(runs)]
+    distinct = list(dict.fromkeys(groups))
+    fold_of = np.array([distinct.index(group) % FOLDS for group in groups])
+    errors, stds = np.full(len(runs), np.nan), np.full(len(runs), np.nan)
+    for fold in range(min(FOLDS, len(distinct)) if len(distinct) > 1 else 0):
+        left_out = np.flatnonzero(fold_of == fold)
+        part = _predict(
+            [known[row] for row in np.flatnonzero(fold_of != fold)],
+            [Query(known[row].context, known[row].scale_out) for row in left_out],
+        )
+        errors[left_out] = part.log_mean - np.log([known[row].runtime_seconds for row in left_out])
+        stds[left_out] = part.run_log_std
+    measured = stds[np.isfinite(stds)]
+    typical = float(np.median(measured if len(measured) else found.run_log_std))
+    return ContextForecast(found.log_mean, found.run_log_std, errors, typical)
+
+
+def _predict(known: Sequence[EarlierRun], queries: Sequence[Query]) -> RuntimePrediction:
+    found = fit_context_model(known, resources=RESOURCES, sizes=SIZES).predict(queries)
+    assert not isinstance(found, NoPrediction), "every run has a runtime and a scale-out"
+    return found
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

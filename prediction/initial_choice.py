@@ -1,0 +1,242 @@
+"""The runtime of a whole run at every candidate scale-out, before it starts; pure.
+
+Three forecasts are at hand. The graph model, joined with similar runs, knows its application best: it
+is asked where its history has runs in this context. Similar runs alone need no training, but two runs;
+they follow cliffs, which smooth laws do not. The context model answers for contexts and machine types
+that no run was in, and for a single earlier run. They are asked in this order, and a later one is
+believed only where it was clearly less wrong about runs left out: with few runs, the smallest of
+several errors is small by luck.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from prediction.context_forecast import completed, forecast_by_context, same_context
+from prediction.forecast import MODELS, ForecastRequest, forecast_with
+from prediction.scale_out import RuntimeForecast
+from training.features import MAX_RUNS, Bools, Floats, collect, expected_jobs
+from training.history import RunContext, RunRecord
+from training.similar_runs import SimilarRuns
+
+if TYPE_CHECKING:
+    from training.artifact import TrainedModel
+
+MODEL, SIMILAR_RUNS, CONTEXT_MODEL = "model", "similar-runs", "context-model"
+"""Where a forecast comes from."""
+
+CLEARLY = 0.8
+"""Left-out errors below this share of another forecast's are no luck."""
+
+MIN_LEFT_OUT = 3
+"""Left-out runs from which on their errors say how sure a forecast is."""
+
+UNVALIDATED_LOG_STD = 0.4
+"""Standard deviation of log runtime that is claimed before."""
+
+BELIEVED_LOG_STD, BELIEF_RUNS = 0.3, 2.0
+"""What is believed of it before any error is seen, and how many errors that is worth."""
+
+LOG_STD_FLOOR, MAX_LOG_STD = 0.03, 1.5
+
+COVERED, NORMAL_QUANTILE = 0.9, 1.645
+"""Of the interval that errors are measured by, and its end in standard deviations."""
+
+
+@dataclass(frozen=True)
+class WholeRunForecast:
+    """Log-normal runtimes per candidate; without candidates there is none."""
+
+    candidates: tuple[int, ...] = ()
+    runtime_seconds: tuple[float, ...] = ()
+    """Medians."""
+    log_stds: tuple[float, ...] = ()
+    """Standard deviations of the logs."""
+    source: str = ""
+    """`model`, `similar-runs` or `context-model`."""
+    runs: int = 0
+    """Earlier runs that it was learned from."""
+    left_out_errors: tuple[tuple[str, float], ...] = ()
+    """What was compared: each source's standard deviation of log error on runs left out."""
+    reason: str = ""
+    """In which contexts the runs were, or why there is no forecast."""
+
+    def options(self) -> list[RuntimeForecast]:
+        """What there is to choose from."""
+        found = zip(self.candidates, self.runtime_seconds, self.log_stds, strict=True)
+        return [RuntimeForecast(scale_out, seconds, log_std) for scale_out, seconds, log_std in found]
+
+
+@dataclass(frozen=True)
+class WholeRunRequest:
+    """What a worker needs to forecast whole runs; picklable."""
+
+    history: tuple[RunRecord, ...]
+    context: RunContext
+    candidates: tuple[int, ...]
+    files: Mapping[str, bytes] | None = None
+    """Of the model, if there is one."""
+    artifact_key: str = ""
+    """Identifies the files' content."""
+
+
+class _Forecast(NamedTuple):
+    source: str
+    log_mean: Floats
+    """(X,)"""
+    beyond: Floats
+    """Standard deviation that a candidate's distance from all runs adds, (X,)."""
+    left_out_std: float | None
+    """None with too few runs to leave any out."""
+    runs: int
+
+
+def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
+    """Forecast in a worker; a model that cannot be used is done without, and that is said."""
+    from training.artifact import ArtifactInvalid
+
+    model, unusable = None, ""
+    if request.files is not None:
+        try:
+            model = MODELS.get(request.artifact_key, request.files)
+        except ArtifactInvalid as error:
+            unusable = f"the model cannot be used: {error}"
+    found = forecast_whole_run(request.history, model, request.context, request.candidates)
+    return replace(found, reason="; ".join(filter(None, (found.reason, unusable))))
+
+
+def forecast_whole_run(
+    history: Sequence[RunRecord],
+    model: "TrainedModel | None",
+    context: RunContext,
+    candidates: Sequence[int],
+) -> WholeRunForecast:
+    """Forecast a run that keeps its first scale-out.
+
+    Args:
+        history: Finished runs of the application, in any contexts.
+        model: Its trained model, if there is one; what it was trained on need not be the history.
+    """
+    runs = completed(history)
+    if not candidates:
+        return WholeRunForecast(reason="there is no candidate scale-out")
+    if not runs and model is None:
+        return WholeRunForecast(reason=f"no finished run of {context.algorithm_name} is known")
+    scale_outs = tuple(candidates)
+    found = _by_model(model, context, scale_outs) if model is not None else None
+    forecasts = [found] if found else []
+    if runs:
+        same = same_context(runs, context)
+        similar = _by_similar_runs(runs, same, context, scale_outs)
+        forecasts += [similar] if similar else []
+        forecasts.append(_by_context(runs, same, context, scale_outs))
+    if not forecasts:
+        return WholeRunForecast(reason="no finished run is known, and the model knows no run in this context")
+    best = forecasts[0]
+    for other in forecasts[1:]:
+        if other.left_out_std is not None and (
+            best.left_out_std is not None and other.left_out_std < CLEARLY * best.left_out_std
+        ):
+            best = other
+    base = UNVALIDATED_LOG_STD if best.left_out_std is None else best.left_out_std
+    log_stds = np.clip(np.hypot(base, best.beyond), LOG_STD_FLOOR, MAX_LOG_STD)
+    return WholeRunForecast(
+        scale_outs,
+        tuple(map(float, np.exp(best.log_mean))),
+        tuple(map(float, log_stds)),
+        source=best.source,
+        runs=best.runs,
+        left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
+        reason=_remark(runs, context),
+    )
+
+
+def left_out_std(errors: Floats, believed: float = BELIEVED_LOG_STD) -> float | None:
+    """Standard deviation of log errors whose 90% interval covers 90% of those left out.
+
+    As if one more had been far off; with few errors it stays near what was believed before.
+    """
+    sizes = np.abs(errors[np.isfinite(errors)])
+    number = len(sizes)
+    if number < MIN_LEFT_OUT:
+        return None
+    level = min(COVERED * (1.0 + 1.0 / number), 1.0)
+    seen = float(np.quantile(sizes, level, method="higher")) / NORMAL_QUANTILE
+    return math.sqrt((number * seen**2 + BELIEF_RUNS * believed**2) / (number + BELIEF_RUNS))
+
+
+def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int, ...]) -> _Forecast | None:
+    """The graph model and what it knows of similar runs; None where its history lacks this context."""
+    known = model.evidence.contexts
+    if not same_context([RunRecord("", each, 0.0) for each in known], context).any():
+        return None
+    run = RunRecord("", context, 0.0)
+    request = ForecastRequest({}, "", run, -1, 0, candidates, fine_tune=False)
+    found = forecast_with(model, request)
+    if not found.job_ids:
+        return None
+    stds = np.array(found.log_error_stds)
+    beyond = np.sqrt(np.maximum(stds**2 - stds.min() ** 2, 0.0))
+    log_mean = np.log(np.maximum([row[0] for row in found.remaining_seconds], 1e-3))
+    return _Forecast(MODEL, log_mean, beyond, float(stds.min()), len(known))
+
+
+def _by_similar_runs(
+    runs: Sequence[RunRecord], same: Bools, context: RunContext, candidates: tuple[int, ...]
+) -> _Forecast | None:
+    """What the runs show as a whole; None with fewer than two in this context."""
+    known = runs[-MAX_RUNS:]
+    first = len(runs) - len(known)
+    if same[first:].sum() < 2:
+        return None
+    evidence = collect(known)
+    ahead = expected_jobs(evidence, context)
+    if not ahead.any():
+        return None
+    similar = SimilarRuns(evidence)
+    run = collect([RunRecord("", context, 0.0)], evidence.graph)
+    shape = (len(candidates), len(ahead))
+    schedules = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
+    rest = similar.rest(run, -1, schedules, ahead, adapt=False)
+    if rest is None:
+        return None
+    errors = np.full(len(runs), np.nan)
+    left_out = similar.left_out(-1, ahead)
+    if left_out is not None:
+        errors[first + left_out.rows] = left_out.error
+    beyond = np.sqrt(np.maximum(rest.log_std**2 - rest.typical_std**2, 0.0))
+    return _Forecast(SIMILAR_RUNS, rest.log_mean, beyond, _judged(errors, same), len(known))
+
+
+def _by_context(
+    runs: Sequence[RunRecord], same: Bools, context: RunContext, candidates: tuple[int, ...]
+) -> _Forecast:
+    found = forecast_by_context(runs, context, candidates)
+    std = _judged(found.errors, same)
+    typical = 0.0 if std is None else found.typical_std
+    beyond = np.sqrt(np.maximum(found.log_std**2 - typical**2, 0.0))
+    return _Forecast(CONTEXT_MODEL, found.log_mean, beyond, std, len(runs))
+
+
+def _judged(errors: Floats, same: Bools) -> float | None:
+    """By all runs, and where there are enough of them, rather by those in the same context."""
+    everywhere = left_out_std(errors)
+    if everywhere is None:
+        return None
+    here = left_out_std(errors[same], everywhere)
+    return everywhere if here is None else here
+
+
+def _remark(runs: Sequence[RunRecord], context: RunContext) -> str:
+    """What the reader should know of the runs behind a forecast."""
+    if not runs:
+        return ""
+    here = int(same_context(runs, context).sum())
+    if here:
+        return f"{here} of {len(runs)} earlier runs in this context"
+    if all(run.context.machine_name != context.machine_name for run in runs):
+        return f"no earlier run on machine type {context.machine_name!r}"
+    return "no earlier run in this context"

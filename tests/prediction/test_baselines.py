@@ -1,0 +1,96 @@
+"""Curves of whole rests, and Ellis's rule."""
+
+import pytest
+
+from prediction.baselines import CurveName, CurveRequest, choose_by_ellis, forecast_with_curve
+from prediction.scale_out import RuntimeForecast, ScaleOutRule
+from prediction.solutions import choose_for
+from tests.training.synthetic import CONTEXT
+from training.history import JobRecord, RunRecord
+
+SECONDS = (40.0, 80.0, 40.0)
+"""Of the jobs at one executor."""
+
+
+def run_at(scale_out: int, cliff: int = 0) -> RunRecord:
+    """A second before each job and after the last; below the cliff all takes four times as long."""
+    clock, jobs = 0.0, []
+    for job_id, work in enumerate(SECONDS):
+        seconds = work / scale_out * (4 if scale_out < cliff else 1)
+        jobs.append(JobRecord(job_id, clock + 1.0, seconds, scale_out, scale_out, 0.0))
+        clock += 1.0 + seconds
+    return RunRecord(f"at-{scale_out}", CONTEXT, float(scale_out), tuple(jobs), clock + 1.0)
+
+
+def asked(name: CurveName, after_job_id: int, candidates: tuple[int, ...] = (2, 4, 8)) -> CurveRequest:
+    return CurveRequest(name, tuple(run_at(x) for x in (2, 3, 4, 6, 8)), CONTEXT, after_job_id, candidates)
+
+
+@pytest.mark.parametrize("name", ["ernest", "bell"])
+@pytest.mark.parametrize("after_job_id", [-1, 0, 1])
+def test_curves_follow_what_is_left(name: CurveName, after_job_id: int) -> None:
+    found = forecast_with_curve(asked(name, after_job_id))
+    assert found.job_ids == tuple(range(after_job_id + 1, 3))
+    left = sum(SECONDS[after_job_id + 1 :])
+    for scale_out, remaining in zip(found.candidates, found.remaining_seconds, strict=True):
+        gaps = 1.0 + len(found.job_ids)
+        assert remaining[0] == pytest.approx(left / scale_out + gaps, rel=0.1)
+        assert list(remaining) == sorted(remaining, reverse=True)
+
+
+def test_bell_follows_a_cliff_that_ernest_smooths_away() -> None:
+    runs = tuple(run_at(x, cliff=6) for x in (2, 3, 4, 5, 6, 7, 8, 9))
+    at_six = {}
+    for name in ("ernest", "bell"):
+        found = forecast_with_curve(CurveRequest(name, runs, CONTEXT, -1, (6,)))
+        at_six[name] = abs(found.remaining_seconds[0][0] - (runs[4].runtime_seconds or 0))
+    assert at_six["bell"] < at_six["ernest"]
+
+
+def test_nothing_to_fit_is_told() -> None:
+    assert "no earlier run" in (forecast_with_curve(CurveRequest("bell", (), CONTEXT, -1, (2,))).reason or "")
+    assert "no job after 2" in (forecast_with_curve(asked("ernest", 2)).reason or "")
+    assert "no candidate" in (forecast_with_curve(asked("ernest", -1, ())).reason or "")
+
+
+@pytest.mark.parametrize(
+    ("budget", "chosen"),
+    [
+        (60.0, 2),  # 20 s for the next job leave 40 s, which the rest takes
+        (58.2, 2),  # 1.05 of 38.2 s is enough
+        (57.0, 4),  # 40 s are too many for 37 s: 20 s are less than 0.9 of them
+        (35.0, 8),  # 10 s are less than 0.9 of 15 s
+        (22.0, 8),  # nothing is fast enough
+        (90.0, 2),  # 40 s are less than 0.85 of 70 s; the smallest is the present one
+    ],
+)
+def test_ellis_rescales_beyond_its_band(budget: float, chosen: int) -> None:
+    forecasts = [RuntimeForecast(x, 120.0 / x) for x in (2, 4, 8)]
+    later = [80.0 / x for x in (2, 4, 8)]
+    assert choose_by_ellis(forecasts, later, budget, 2).forecast.scale_out == chosen
+
+
+def test_ellis_gives_executors_up() -> None:
+    forecasts = [RuntimeForecast(x, 120.0 / x) for x in (2, 4, 8)]
+    later = [80.0 / x for x in (2, 4, 8)]
+    assert choose_by_ellis(forecasts, later, 300.0, 8).forecast.scale_out == 2
+
+
+def test_ellis_leaves_the_last_job_alone() -> None:
+    forecasts = [RuntimeForecast(x, 120.0 / x) for x in (2, 4, 8)]
+    choice = choose_by_ellis(forecasts, [], 1.0, 4)
+    assert (choice.forecast.scale_out, choice.meets_target) == (4, False)
+
+
+def test_baselines_decide_by_medians_and_nobody_beyond_the_limit() -> None:
+    found = forecast_with_curve(asked("ernest", -1, (2, 3, 4, 8)))
+    budget = found.remaining_seconds[2][0] + 0.5
+    rule = ScaleOutRule(confidence=0.95, stay_confidence=0.95, max_rescalings=3)
+
+    def chosen(name, rescalings: int) -> int:  # type: ignore[no-untyped-def]
+        return choose_for(
+            name, found, budget, rule, current_scale_out=2, asked_scale_out=2, rescalings=rescalings
+        ).forecast.scale_out
+
+    assert (chosen("ernest", 0), chosen("enel", 0)) == (4, 8)
+    assert {chosen(name, 3) for name in ("ernest", "bell", "ellis", "enel")} == {2}

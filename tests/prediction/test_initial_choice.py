@@ -1,0 +1,193 @@
+"""Whole runs before they start: cliffs, contexts that are new, and next to no history."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prediction.context_forecast import context_features, run_scale_out
+from prediction.initial import initial_scale_out
+from prediction.initial_choice import (
+    CONTEXT_MODEL,
+    MODEL,
+    SIMILAR_RUNS,
+    UNVALIDATED_LOG_STD,
+    WholeRunForecast,
+    forecast_whole_run,
+)
+from prediction.scale_out import RuntimeForecast, ScaleOutRule
+from tests.training.synthetic import CONTEXT, make_history, make_run
+from training.artifact import Hyperparameters, TrainedModel
+from training.history import JobRecord, RunContext, RunRecord
+from training.loop import pretrain
+
+CANDIDATES = tuple(range(2, 13))
+
+
+def run_of(
+    number: int, scale_out: int, seconds: float, context: RunContext = CONTEXT, jobs: int = 4
+) -> RunRecord:
+    """A run of equal jobs that takes this long, but for a few percent."""
+    took = seconds * float(np.exp(0.03 * np.random.default_rng(number).standard_normal()))
+    records = tuple(
+        JobRecord(job, job * took / jobs, took / jobs, scale_out, scale_out, 0.0) for job in range(jobs)
+    )
+    return RunRecord(f"run-{number}", context, 1_700_000_000.0 + 1000 * number, records, took)
+
+
+def seconds_at(found: WholeRunForecast, scale_out: int) -> float:
+    return found.runtime_seconds[found.candidates.index(scale_out)]
+
+
+def std_at(found: WholeRunForecast, scale_out: int) -> float:
+    return found.log_stds[found.candidates.index(scale_out)]
+
+
+@pytest.fixture(scope="module")
+def trained() -> TrainedModel:
+    torch.set_num_threads(1)
+    return pretrain(make_history((2, 3, 4, 6, 8, 4)), Hyperparameters(), max_epochs=5, seed=0)
+
+
+def test_without_a_run_and_a_model_there_is_no_prediction() -> None:
+    found = forecast_whole_run([], None, CONTEXT, CANDIDATES)
+    assert not found.candidates
+    assert found.reason == "no finished run of Clustering is known"
+
+
+def test_runs_that_show_nothing_are_no_history() -> None:
+    empty = RunRecord("empty", CONTEXT, 0.0)
+    assert not forecast_whole_run([empty], None, CONTEXT, CANDIDATES).candidates
+
+
+def test_one_run_says_something_but_is_not_sure() -> None:
+    found = forecast_whole_run([run_of(0, 4, 100.0)], None, CONTEXT, CANDIDATES)
+    assert (found.source, found.runs) == (CONTEXT_MODEL, 1)
+    assert seconds_at(found, 4) == pytest.approx(100.0, rel=0.1)
+    assert seconds_at(found, 8) < seconds_at(found, 4) < seconds_at(found, 2)
+    assert min(found.log_stds) >= UNVALIDATED_LOG_STD
+    assert std_at(found, 12) > std_at(found, 4)
+
+
+def test_the_model_answers_where_it_knows_the_context(trained: TrainedModel) -> None:
+    history = make_history((2, 3, 4, 6, 8, 4))
+    found = forecast_whole_run(history, trained, CONTEXT, CANDIDATES)
+    assert {source for source, _ in found.left_out_errors} == {MODEL, SIMILAR_RUNS, CONTEXT_MODEL}
+    assert seconds_at(found, 4) == pytest.approx(history[2].runtime_seconds or 0, rel=0.15)
+    alone = forecast_whole_run([], trained, CONTEXT, CANDIDATES)
+    assert (alone.source, alone.runs) == (MODEL, 6)
+
+
+def test_the_model_is_not_asked_about_a_context_it_never_saw(trained: TrainedModel) -> None:
+    """Four times the data, of which runs without a model are known."""
+    larger = replace(CONTEXT, data_size_mb=4 * CONTEXT.data_size_mb)
+    history = make_history((2, 3, 4, 6, 8, 4))
+    found = forecast_whole_run(history, trained, larger, CANDIDATES)
+    assert found.source == CONTEXT_MODEL
+    assert found.reason == "no earlier run in this context"
+    assert seconds_at(found, 4) > 1.1 * (history[2].runtime_seconds or 0)
+    assert std_at(found, 4) > std_at(forecast_whole_run(history, None, CONTEXT, CANDIDATES), 4)
+
+
+def test_a_model_that_knows_no_such_context_is_no_history(trained: TrainedModel) -> None:
+    found = forecast_whole_run([], trained, replace(CONTEXT, machine_name="other"), CANDIDATES)
+    assert not found.candidates
+    assert "no run in this context" in found.reason
+
+
+def test_a_cliff_is_not_smoothed_away() -> None:
+    """Below six executors the data does not fit into memory."""
+    scale_outs = (2, 3, 4, 5, 6, 7, 8, 10, 12, 5, 6, 4, 7)
+    history = [run_of(i, x, (200.0 if x >= 6 else 900.0) * x**-0.2) for i, x in enumerate(scale_outs)]
+    found = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
+    assert seconds_at(found, 4) > 2.5 * seconds_at(found, 8)
+    choice = initial_scale_out(
+        found.options(), 190.0, ScaleOutRule(confidence=0.8), source="", runs=0, how=""
+    )
+    assert choice.scale_out >= 6
+
+
+def test_other_contexts_carry_over_to_a_new_size() -> None:
+    """Runtime goes with the data size; half as long on twice the executors."""
+    history = [
+        run_of(10 * i + x, x, 0.1 * size / x, replace(CONTEXT, data_size_mb=size))
+        for i, size in enumerate((1000, 2000, 8000, 16000))
+        for x in (2, 4, 8)
+    ]
+    found = forecast_whole_run(history, None, replace(CONTEXT, data_size_mb=4000), CANDIDATES)
+    assert (found.source, found.runs) == (CONTEXT_MODEL, 12)
+    assert seconds_at(found, 4) == pytest.approx(100.0, rel=0.2)
+    assert std_at(found, 4) < 0.4
+
+
+def test_an_unseen_machine_type_widens_the_interval() -> None:
+    history = [run_of(x, x, 400.0 / x) for x in (2, 3, 4, 6, 8, 12)]
+    known = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
+    other = replace(CONTEXT, machine_name="c9.huge", executor_cores=8)
+    found = forecast_whole_run(history, None, other, CANDIDATES)
+    assert found.reason == "no earlier run on machine type 'c9.huge'"
+    assert min(found.log_stds) > max(known.log_stds)
+
+
+def test_a_scale_out_far_from_all_runs_is_less_sure() -> None:
+    history = [run_of(i, x, 400.0 / x) for i, x in enumerate((2, 3, 4, 3, 2, 4))]
+    found = forecast_whole_run(history, None, CONTEXT, (2, 3, 4, 100))
+    assert std_at(found, 100) > 1.2 * std_at(found, 3)
+    assert np.isfinite(found.runtime_seconds).all()
+
+
+def test_forecasts_repeat_themselves() -> None:
+    history = [run_of(i, x, 400.0 / x) for i, x in enumerate((2, 3, 4, 8))]
+    assert forecast_whole_run(history, None, CONTEXT, CANDIDATES) == forecast_whole_run(
+        history[::-1], None, CONTEXT, CANDIDATES
+    )
+
+
+def test_a_rescaled_run_counts_at_a_scale_out_between() -> None:
+    jobs = (JobRecord(0, 0.0, 90.0, 2, 2, 0.0), JobRecord(1, 90.0, 10.0, 8, 8, 0.0))
+    assert 2.0 < run_scale_out(RunRecord("r", CONTEXT, 0.0, jobs, 100.0)) < 3.0
+    assert run_scale_out(make_run(0, 6)) == pytest.approx(6.0)
+
+
+def test_arguments_become_features_by_name() -> None:
+    context = RunContext("A", ("in.csv", "--k", "5", "--rate=0.1", "--fast", "--shift", "-3"))
+    features = context_features(context)
+    expected = {
+        "argument 0": "in.csv",
+        "argument --k": "5",
+        "argument --rate": "0.1",
+        "argument --shift": "-3",
+    }
+    assert expected.items() <= features.items()
+    assert features["argument --fast"] is True
+
+
+FORECASTS = st.lists(st.tuples(st.floats(1.0, 1e5), st.floats(0.01, 1.5)), min_size=1, max_size=12).map(
+    lambda values: [RuntimeForecast(i + 1, median, std) for i, (median, std) in enumerate(values)]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(forecasts=FORECASTS, target=st.floats(1.0, 1e5), confidence=st.floats(0.5, 0.95))
+def test_the_nearest_feasible_target_is_met_and_nothing_below(
+    forecasts: list[RuntimeForecast], target: float, confidence: float
+) -> None:
+    rule = ScaleOutRule(confidence=confidence)
+
+    def answer(seconds: float):  # type: ignore[no-untyped-def]
+        return initial_scale_out(forecasts, seconds, rule, source="s", runs=1, how="h")
+
+    found = answer(target)
+    nearest = found.nearest_feasible_target_seconds
+    assert nearest is not None
+    assert found.fastest_runtime_seconds is not None
+    assert found.feasible == (found.fastest_runtime_seconds <= target)
+    assert found.feasible == any(option.probability >= 0.5 for option in found.options)
+    assert "best chance" not in answer(nearest).reason
+    assert answer(nearest).feasible
+    assert "best chance" in answer(0.999 * nearest).reason
+    for option in found.options:
+        assert option.lower_seconds < option.runtime_seconds < option.upper_seconds
