@@ -14,11 +14,12 @@ import numpy as np
 from common.configuration import PredictionSettings
 from common.specs import ApplicationSpecs
 from prediction.forecast import Forecast, ForecastRequest, forecast_with
-from prediction.forecaster import Forecaster, SourcedForecast, options
+from prediction.forecaster import Forecaster, options
 from prediction.initial import InitialScaleOutChooser
+from prediction.initial_choice import WholeRunForecast, forecast_whole_run
 from prediction.rule import rule_of
 from prediction.scale_out import RuntimeForecast, choose_scale_out
-from prediction.scale_out_curves import ernest_forecast, fit_ernest
+from prediction.scale_out_curves import fit_ernest
 from training.artifact import Hyperparameters, TrainedModel
 from training.features import Floats
 from training.history import RunRecord
@@ -135,7 +136,7 @@ class OwnDecisions:
         candidates: Sequence[int],
         *,
         retrain_runs: int = 5,
-        max_epochs: int = 40,
+        max_epochs: int = 15,
         fine_tune: bool = True,
         uncertain: bool = True,
         adjust: Callable[[TrainedModel], TrainedModel] | None = None,
@@ -156,7 +157,7 @@ class OwnDecisions:
             self._model = self._adjust(model) if self._adjust else model
             self._trained_on = len(history)
         self._asked = self._rescalings = 0
-        answers = cast(Forecaster, _Answers(self, history))
+        answers = cast(Forecaster, _Answers(self._model, history))
         context = history[-1].context
         chosen = asyncio.run(
             InitialScaleOutChooser(answers, self._settings).choose(
@@ -197,20 +198,16 @@ class OwnDecisions:
 class _Answers:
     """Stands in for the service's forecaster, without a database and worker processes."""
 
-    def __init__(self, policy: OwnDecisions, history: Sequence[RunRecord]) -> None:
-        self._policy, self._history = policy, list(history)
+    def __init__(self, model: TrainedModel, history: Sequence[RunRecord]) -> None:
+        self._model, self._history = model, list(history)
 
     async def history(self, known: Any) -> list[RunRecord]:
         return self._history
 
-    async def by_model(self, known: Any, run: RunRecord, *_: Any, **__: Any) -> SourcedForecast:
-        context = self._history[-1].context
-        return SourcedForecast(self._policy.forecast(RunRecord("", context, 0.0), -1, 0))
-
-    async def by_ernest(self, history: Any, run: Any, candidates: Any, **_: Any) -> SourcedForecast:
-        return SourcedForecast(
-            ernest_forecast(self._history, -1, candidates, context=self._history[-1].context)
-        )
+    async def whole_run(
+        self, known: Any, history: Sequence[RunRecord], context: Any, candidates: tuple[int, ...]
+    ) -> WholeRunForecast:
+        return forecast_whole_run(history, self._model, self._history[-1].context, candidates)
 
 
 def _specs(name: str, candidates: Sequence[int], target_seconds: float) -> ApplicationSpecs:

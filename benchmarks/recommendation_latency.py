@@ -11,9 +11,7 @@ service is idle, so that the two can be compared as a ratio.
 
 import argparse
 import asyncio
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,11 +28,11 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.service_process import service_process  # noqa: E402
 from common.documents import ApplicationExecution, ApplicationState, utc_now  # noqa: E402
 from common.events import UpdateInformation  # noqa: E402
 from common.executions import ExecutionRepository  # noqa: E402
 from common.mongo import embedded_mongod  # noqa: E402
-from common.processes import GuardedProcess, free_port  # noqa: E402
 
 DATABASE = "benchmark"
 ALGORITHM = "Synthetic"
@@ -213,39 +211,13 @@ async def main() -> None:
             await executions.create_indexes()
             console.print("storing the history")
             await store_history(executions, arguments)
-            port = free_port()
-            service = await GuardedProcess.start(
-                sys.executable,
-                "main.py",
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    "PORT": str(port),
-                    "DATA_DIR": f"{folder}/service",
-                    "MONGODB_ENDPOINT": uri,
-                    "MONGODB_DATABASE": DATABASE,
-                    "LOGGING_LEVEL": "WARNING",
-                },
-                stderr=subprocess.STDOUT,
-            )
-            try:
-                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-                    await wait_until_ready(client)
-                    await train(client, arguments.trials)
-                    await measure(client, executions, arguments)
-            finally:
-                await service.stop()
-
-
-async def wait_until_ready(client: httpx.AsyncClient) -> None:
-    for _ in range(300):
-        try:
-            if (await client.get("/readyz")).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        await asyncio.sleep(0.2)
-    raise SystemExit("the service was not ready within a minute")
+            environment = {"MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE}
+            async with (
+                service_process(Path(folder) / "service", **environment) as url,
+                httpx.AsyncClient(base_url=url, timeout=60) as client,
+            ):
+                await train(client, arguments.trials)
+                await measure(client, executions, arguments)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,28 @@
 """Do runs meet their targets? The service's decisions, Ellis and static choices, in closed loop.
 
     python benchmarks/runtime_targets.py --data DIR [--apps FILE ...] [--seeds 5] [--quick]
-        [--targets KMeans=14,MPC=9] [--variants standard,slow,deaf] --output DIR
+        [--targets KMeans=14,MPC=9] [--variants standard,slow,deaf] [--http] --output DIR
 
 Each sequence of runs starts with ten profiling runs over the scale-outs; 55 runs with a target
 follow, during fifteen of which executors are killed. Policies see the same luck: what a run draws
 depends on seed and number only. Each learns from the runs it steered itself.
+
+With --http the service's decisions also come from a running service, over HTTP, which the benchmark
+starts on a database and a Kubernetes double of its own: fewer runs unless said otherwise, no bars.
 
 CVC: share of runs over the target. CVS: minutes over it, mean over all runs; relative: over the
 target. Executor-hours are per run.
 """
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.ellis_data import FAILURE_RUNS, PROFILING_RUNS, load_all, recordings  # noqa: E402
+from benchmarks.http_policy import OverHttp, Service, service_on_double, service_section  # noqa: E402
 from benchmarks.policies import Ellis, Fixed, OwnDecisions, Policy, Static  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
 from benchmarks.simulator import (  # noqa: E402
@@ -40,6 +49,7 @@ from benchmarks.simulator import (  # noqa: E402
 from training.history import RunRecord  # noqa: E402
 
 RUNS = 55
+HTTP_RUNS = 20
 CANDIDATES = tuple(range(MIN_SCALE_OUT, MAX_SCALE_OUT + 1))
 RECORDED_TARGETS = {"KMeans": 14.0, "MPC": 9.0}
 """Minutes that the recorded experiments aimed at; other applications need --targets."""
@@ -49,8 +59,8 @@ VARIANTS = {
     "slow": Conditions(out_seconds=60.0, in_seconds=60.0),
     "deaf": Conditions(ignored_share=0.5),
 }
-OURS, ELLIS, STATIC, MARGIN, MAXIMUM, ORACLE = (
-    "ours", "corrected Ellis", "static", "static, 0.9", "maximum", "oracle"
+OURS, HTTP, ELLIS, STATIC, MARGIN, MAXIMUM, ORACLE = (
+    "ours", "ours, over HTTP", "corrected Ellis", "static", "static, 0.9", "maximum", "oracle"
 )  # fmt: skip
 
 
@@ -66,6 +76,18 @@ def policies(ablations: bool) -> dict[str, Callable[[], Policy]]:
         found["ours, no fine-tuning"] = lambda: OwnDecisions(CANDIDATES, fine_tune=False)
         found["ours, no uncertainty"] = lambda: OwnDecisions(CANDIDATES, uncertain=False)
     return found
+
+
+def over_http(
+    service: Service, retrain_runs: int, trials: int, made: list[OverHttp]
+) -> dict[str, Callable[[], Policy]]:
+    """A running service's decisions; `made` gets the policies that ask it."""
+
+    def make() -> Policy:
+        made.append(OverHttp(service, CANDIDATES, retrain_runs=retrain_runs, trials=trials))
+        return made[-1]
+
+    return {HTTP: make}
 
 
 @dataclass(frozen=True)
@@ -119,6 +141,7 @@ def play_sequence(
     seed: int,
     conditions: Conditions,
     advance: Callable[[], None],
+    runs: int = RUNS,
 ) -> tuple[list[Outcome], list[float]]:
     """Profiling runs, then the runs with a target; returns these, and the policy's decision times."""
     history = []
@@ -126,7 +149,7 @@ def play_sequence(
         history.append(SimulatedRun(application, number, seed, False, conditions).play(scale_out))
     policy = make()
     outcomes = []
-    for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + RUNS + 1):
+    for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + runs + 1):
         run = SimulatedRun(application, number, seed, number in FAILURE_RUNS, conditions)
         initial = policy.initial(history, target_seconds)
         record = run.play(initial, lambda known, now: policy.after_job(known, now, target_seconds))
@@ -137,13 +160,15 @@ def play_sequence(
             Outcome(number, record.runtime_seconds, target_seconds, hours, run.rescalings, initial)
         )
         advance()
+    if isinstance(policy, OverHttp):
+        policy.finish(history)
     return outcomes, getattr(policy, "decision_seconds", [])
 
 
-def oracle(application: Application, target_seconds: float, seed: int) -> list[Outcome]:
+def oracle(application: Application, target_seconds: float, seed: int, runs: int = RUNS) -> list[Outcome]:
     """The smallest static scale-out that meets each run's target, otherwise the fastest."""
     outcomes = []
-    for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + RUNS + 1):
+    for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + runs + 1):
         tried = []
         for scale_out in CANDIDATES:
             run = SimulatedRun(application, number, seed, number in FAILURE_RUNS, Conditions())
@@ -154,6 +179,31 @@ def oracle(application: Application, target_seconds: float, seed: int) -> list[O
         met = [outcome for outcome in tried if outcome.over_seconds == 0]
         outcomes.append(met[0] if met else min(tried, key=lambda outcome: outcome.runtime_seconds))
     return outcomes
+
+
+Played = tuple[list[Outcome], list[float]]
+"""Steered runs, and the policy's decision times."""
+
+
+def play_by_name(
+    application: Application,
+    name: str,
+    ablations: bool,
+    target_seconds: float,
+    seed: int,
+    variant: str,
+    runs: int,
+) -> Played:
+    """One sequence in a process of its own."""
+    torch.set_num_threads(1)
+    if name == ORACLE:
+        return oracle(application, target_seconds, seed, runs), []
+    make = policies(ablations)[name]
+    return play_sequence(application, make, target_seconds, seed, VARIANTS[variant], lambda: None, runs)
+
+
+def _joined(sequences: Sequence[Played]) -> Played:
+    return [o for outcomes, _ in sequences for o in outcomes], [s for _, found in sequences for s in found]
 
 
 def summarize(outcomes: Sequence[Outcome], decision_seconds: Sequence[float]) -> Summary:
@@ -177,28 +227,31 @@ Results = dict[tuple[str, float, str], dict[str, Summary]]
 
 
 def judge(results: Results) -> list[Bar]:
+    """Per application, and on average over them."""
     bars = []
-    for (app, factor, variant), by_policy in results.items():
-        ours, ellis, margin = by_policy[OURS], by_policy[ELLIS], by_policy[MARGIN]
-        where = f"{app}, target x{factor:g}"
-        if variant != "standard":
-            bars.append(Bar(f"{where}, {variant}: CVC over Ellis", ours.cvc, 1.0, ellis.cvc))
-            continue
-        share = 0.8 if factor == 1.0 else 0.65
-        bars.append(Bar(f"{where}: CVC over Ellis", ours.cvc, share, ellis.cvc))
-        bars.append(Bar(f"{where}: CVC over static, 0.9", ours.cvc, 1.0, margin.cvc))
-        if factor == 1.0:
-            bars.append(
-                Bar(
-                    f"{where}: relative CVS, normal, over Ellis",
-                    ours.normal_relative_cvs,
-                    0.65,
-                    ellis.normal_relative_cvs,
-                )
-            )
-            bars.append(
-                Bar(f"{where}: executor-hours over Ellis", ours.executor_hours, 1.0, ellis.executor_hours)
-            )
+    for factor, variant in dict.fromkeys((factor, variant) for _, factor, variant in results):
+        alike = {app: by for (app, *key), by in results.items() if key == [factor, variant]}
+        where = f"x{factor:g}" if variant == "standard" else f"x{factor:g}, {variant}"
+        for app, by_policy in alike.items():
+            bars += _judge(f"{app} {where}", [by_policy], factor, variant)
+        if len(alike) > 1:
+            bars += _judge(f"on average {where}", list(alike.values()), factor, variant)
+    return bars
+
+
+def _judge(where: str, found: Sequence[dict[str, Summary]], factor: float, variant: str) -> list[Bar]:
+    def of(policy: str, figure: str) -> float:
+        return float(np.mean([getattr(by_policy[policy], figure) for by_policy in found]))
+
+    def bar(what: str, figure: str, limit: float, policy: str) -> Bar:
+        return Bar(f"{where}: {what} over {policy}", of(OURS, figure), limit, of(policy, figure))
+
+    if variant != "standard":
+        return [bar("CVC", "cvc", 1.0, ELLIS)]
+    bars = [bar("CVC", "cvc", 0.8 if factor == 1.0 else 0.65, ELLIS), bar("CVC", "cvc", 1.0, MARGIN)]
+    if factor == 1.0:
+        bars.append(bar("rel. CVS of normal runs", "normal_relative_cvs", 0.65, ELLIS))
+        bars.append(bar("executor-hours", "executor_hours", 1.0, ELLIS))
     return bars
 
 
@@ -236,7 +289,7 @@ def draw(results: Results, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _targets(text: str) -> dict[str, float]:
+def parse_targets(text: str) -> dict[str, float]:
     pairs = [part.split("=") for part in text.split(",") if part]
     return {name: float(minutes) for name, minutes in pairs}
 
@@ -245,17 +298,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--apps", nargs="*", default=[], help="files below --data; all CSV files by default")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--targets", type=_targets, default={}, help="minutes: KMeans=14,MPC=9")
-    parser.add_argument("--factors", type=float, nargs="*", default=[1.0, 1.25])
-    parser.add_argument("--variants", default="standard,slow,deaf")
+    parser.add_argument("--seeds", type=int, help="5; with --http 1")
+    parser.add_argument("--targets", type=parse_targets, default={}, help="minutes: KMeans=14,MPC=9")
+    parser.add_argument("--factors", type=float, nargs="*", help="1 1.25; with --http 1")
+    parser.add_argument("--variants", help="standard,slow,deaf; with --http standard")
+    parser.add_argument("--runs", type=int, help=f"with a target, {RUNS}; with --http {HTTP_RUNS}")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="sequences at once")
     parser.add_argument("--ablations", action="store_true")
     parser.add_argument("--quick", action="store_true", help="one seed, the standard variant")
+    parser.add_argument("--http", action="store_true", help="also through a running service")
+    parser.add_argument("--retrain-runs", type=int, default=10, help="with --http: a training so often")
+    parser.add_argument("--trials", type=int, default=1, help="with --http: of each training")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    seeds = range(1 if arguments.quick else arguments.seeds)
-    variants = ["standard"] if arguments.quick else arguments.variants.split(",")
+    is_short = arguments.quick or arguments.http
+    seeds = range(1 if arguments.quick else arguments.seeds or (1 if is_short else 5))
+    named = arguments.variants or ("standard" if is_short else ",".join(VARIANTS))
+    variants = ["standard"] if arguments.quick else named.split(",")
+    factors = arguments.factors or ([1.0] if arguments.http else [1.0, 1.25])
+    runs = arguments.runs or (HTTP_RUNS if arguments.http else RUNS)
     targets = RECORDED_TARGETS | arguments.targets
     recorded = load_all(recordings(arguments.data, arguments.apps))
     missing = [name for name in recorded if name not in targets]
@@ -265,41 +327,65 @@ def main() -> None:
     asked = [
         (app, factor, variant)
         for app in recorded
-        for factor in arguments.factors
+        for factor in factors
         for variant in variants
         if variant == "standard" or factor == 1.0
     ]
     results: Results = {}
-    compared = policies(arguments.ablations)
-    with Progress(console=console) as progress:
-        task = progress.add_task("Runs", total=len(asked) * len(seeds) * len(compared) * RUNS)
+    asking: list[OverHttp] = []
+    with ExitStack() as stack:
+        served: dict[str, Callable[[], Policy]] = {}
+        pool = stack.enter_context(ProcessPoolExecutor(arguments.processes, get_context("spawn")))
+        if arguments.http:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enel-benchmark-")))
+            service = stack.enter_context(service_on_double(folder))
+            served = over_http(service, arguments.retrain_runs, arguments.trials, asking)
+        progress = stack.enter_context(Progress(console=console))
+        number = len(policies(arguments.ablations)) + 1 + len(served)
+        task = progress.add_task("Runs", total=len(asked) * len(seeds) * number * runs)
         for app, factor, variant in asked:
             application = calibrate_application(recorded[app])
             target = 60.0 * targets[app] * factor
             by_policy = results.setdefault((app, factor, variant), {})
-            for name, make in compared.items():
-                outcomes: list[Outcome] = []
-                decisions: list[float] = []
-                progress.update(task, description=f"{app} x{factor:g} {variant}: {name}")
-                for seed in seeds:
-                    played, seconds = play_sequence(
-                        application, make, target, seed, VARIANTS[variant], lambda: progress.advance(task)
+            progress.update(task, description=f"{app} x{factor:g} {variant}")
+            for name, make in served.items():  # alone, for the sake of its latency
+                sequences = [
+                    play_sequence(
+                        application, make, target, seed, VARIANTS[variant],
+                        lambda: progress.advance(task), runs,
                     )
-                    outcomes += played
-                    decisions += seconds
-                by_policy[name] = summarize(outcomes, decisions)
-            by_policy[ORACLE] = summarize([o for s in seeds for o in oracle(application, target, s)], [])
+                    for seed in seeds
+                ]  # fmt: skip
+                by_policy[name] = summarize(*_joined(sequences))
+            waiting = {
+                name: [
+                    pool.submit(
+                        play_by_name, application, name, arguments.ablations, target, seed, variant, runs
+                    )
+                    for seed in seeds
+                ]
+                for name in (*policies(arguments.ablations), ORACLE)
+            }
+            for name, futures in waiting.items():
+                sequences = []
+                for future in futures:
+                    sequences.append(future.result())
+                    progress.advance(task, runs)
+                by_policy[name] = summarize(*_joined(sequences))
             show(console, tables({(app, factor, variant): by_policy}))
-    bars = judge(results)
-    sections = [*tables(results), bars_section(bars)]
+    bars = [] if arguments.http else judge(results)  # too few runs to judge by
+    sections = [*tables(results), service_section(asking) if arguments.http else bars_section(bars)]
     show(console, sections[-1:])
     values = [
         {"application": app, "factor": factor, "variant": variant, "policies": summaries}
         for (app, factor, variant), by_policy in results.items()
         if (summaries := {name: asdict(summary) for name, summary in by_policy.items()})
     ]
-    write(arguments.output, "runtime_targets", sections, bars, {"seeds": len(seeds), "results": values})
-    draw(results, arguments.output / "runtime_targets.png")
+    name = "runtime_targets_http" if arguments.http else "runtime_targets"
+    asked_service = [policy.figures() for policy in asking]
+    written = {"seeds": len(seeds), "runs": runs, "results": values, "service": asked_service}
+    write(arguments.output, name, sections, bars, written)
+    draw(results, arguments.output / f"{name}.png")
 
 
 if __name__ == "__main__":
