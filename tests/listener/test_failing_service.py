@@ -90,3 +90,28 @@ def test_missing_setting_switches_the_listener_off(listener_jar: Path, tmp_path:
     (line,) = listener_lines(application)
     assert "switched off" in line
     assert "spark.customExtraListener.applicationExecutionId is missing" in line
+
+
+def test_a_refused_token_is_told_once(listener_jar: Path, tmp_path: Path) -> None:
+    def respond(request: Request) -> Response:
+        shown = request.headers.get("Authorization")
+        return Response() if shown == "Bearer expected" else Response(401, {"detail": "who are you?"})
+
+    with RecordingService(respond) as service:
+        application = submit(
+            listener_jar,
+            "local[1]",
+            tmp_path / "run",
+            "few_small_jobs.py",
+            [],
+            listener_conf(service.port),
+            {"ENEL_CALLBACK_TOKEN": "another"},
+        )
+    assert_undisturbed(application)
+    assert not service.acknowledged
+    # One attempt for the start and for each job: a refusal is final.
+    assert len(service.requests) == 4
+    warnings = [line for line in listener_lines(application) if " WARN " in line and "status 401" in line]
+    assert len(warnings) == 1
+    assert "ENEL_CALLBACK_TOKEN" in warnings[0]
+    assert "who are you?" in warnings[0]

@@ -57,7 +57,7 @@ def run(listener_jar: Path, spark_master: str, tmp_path_factory: pytest.TempPath
                 busyExecutorGrace="1s",
             )
             | fixed_scale_out(INITIAL, HIGHEST),
-            {"ENEL_LISTENER_TOKEN": TOKEN},
+            {"ENEL_CALLBACK_TOKEN": TOKEN},
         )
         yield Run(application, service, EventLog.read(application.event_log_folder))
 

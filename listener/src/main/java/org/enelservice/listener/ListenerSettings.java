@@ -29,7 +29,7 @@ record ListenerSettings(
         Duration busyExecutorGrace) {
 
     static final String PREFIX = "spark.customExtraListener.";
-    static final String TOKEN_VARIABLE = "ENEL_LISTENER_TOKEN";
+    static final String TOKEN_VARIABLE = "ENEL_CALLBACK_TOKEN";
 
     /**
      * Reads the settings.

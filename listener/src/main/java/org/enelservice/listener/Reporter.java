@@ -225,6 +225,12 @@ final class Reporter {
         } else if (status >= 500 || status == 429 || status == 408) {
             boolean outage = status == 503 || status == 502 || status == 504 || status == 429;
             failed(queued, !outage, "status " + status + " " + ExecutionLog.detail(answer.body()), answer.retryAfter());
+        } else if (status == 401 || status == 403) {
+            log.warnOnce("refused token", "the service refuses reports with status {}, the application runs on"
+                    + " without them; the token is expected in the driver's environment as {}: {}", status,
+                    ListenerSettings.TOKEN_VARIABLE, ExecutionLog.detail(answer.body()));
+            done(queued);
+            answered();
         } else {
             log.warnOnce("refused " + status, "{} was refused with status {}: {}", queued.report(), status,
                     ExecutionLog.detail(answer.body()));
