@@ -8,7 +8,8 @@ executors, and 1 s with six; starting tasks adds some tenths of a second of comp
 stages, shuffles, scheduling and the clustering itself are real.
 
 Needs no input: every task generates its own points from the seed, the same ones in every
-iteration. Runs anywhere: `spark-submit --master 'local[2]' kmeans.py --iterations 3`.
+iteration. With `--input` it reads points from text files in every iteration instead, and nothing is
+simulated. Runs anywhere: `spark-submit --master 'local[2]' kmeans.py --iterations 3`.
 """
 
 import argparse
@@ -45,9 +46,25 @@ class Dataset:
         return around + generator.normal(0.0, 1.0, (count, self.dimensions))
 
 
-def assign(dataset: Dataset, centres: np.ndarray, partition: int) -> Iterator[tuple[int, ClusterSum]]:
+def generated_blocks(spark: SparkSession, dataset: Dataset) -> "RDD[np.ndarray]":
+    """One array of points per partition, read anew by every job."""
+    return spark.sparkContext.parallelize(range(dataset.partitions), dataset.partitions).map(dataset.read)
+
+
+def file_blocks(spark: SparkSession, path: str, partitions: int) -> "RDD[np.ndarray]":
+    """The same of text files: a point per line, its numbers separated by commas or blanks."""
+    return spark.sparkContext.textFile(path, partitions).mapPartitions(parse)
+
+
+def parse(lines: Iterable[str]) -> Iterator[np.ndarray]:
+    """The points of one partition, (n, dimensions); nothing if it has none."""
+    points = [numbers for line in lines if (numbers := line.replace(",", " ").split())]
+    if points:
+        yield np.array(points, dtype=float)
+
+
+def assign(points: np.ndarray, centres: np.ndarray) -> Iterator[tuple[int, ClusterSum]]:
     """What one partition's points say about each centre that is nearest to any of them."""
-    points = dataset.read(partition)
     distances = ((points[:, None, :] - centres[None, :, :]) ** 2).sum(axis=2)
     nearest = distances.argmin(axis=1)
     for cluster in np.unique(nearest):
@@ -62,10 +79,10 @@ def add(left: ClusterSum, right: ClusterSum) -> ClusterSum:
     return left[0] + right[0], left[1] + right[1], left[2] + right[2]
 
 
-def iterate(partitions: "RDD[int]", dataset: Dataset, centres: np.ndarray) -> tuple[np.ndarray, float]:
+def iterate(blocks: "RDD[np.ndarray]", centres: np.ndarray) -> tuple[np.ndarray, float]:
     """One Spark job of two stages: new centres, and the cost of the ones given."""
     sums = (
-        partitions.flatMap(lambda partition: assign(dataset, centres, partition))
+        blocks.flatMap(lambda points: assign(points, centres))
         .reduceByKey(add, numPartitions=2)
         .collectAsMap()
     )
@@ -75,13 +92,14 @@ def iterate(partitions: "RDD[int]", dataset: Dataset, centres: np.ndarray) -> tu
     return moved, sum(cost for _, _, cost in sums.values())
 
 
-def initial_centres(partitions: "RDD[int]", dataset: Dataset) -> np.ndarray:
+def initial_centres(blocks: "RDD[np.ndarray]", clusters: int) -> np.ndarray:
     """One Spark job: candidates of every partition, of which those far apart are taken."""
-    candidates = np.concatenate(
-        partitions.map(lambda partition: dataset.read(partition)[: dataset.clusters]).collect()
-    )
+    heads = blocks.map(lambda points: points[:clusters]).collect()
+    if not heads:
+        raise SystemExit("there are no points in the input")
+    candidates = np.concatenate(heads)
     chosen = [candidates[0]]
-    while len(chosen) < min(dataset.clusters, len(candidates)):
+    while len(chosen) < min(clusters, len(candidates)):
         distances = ((candidates[:, None, :] - np.array(chosen)[None, :, :]) ** 2).sum(axis=2).min(axis=1)
         chosen.append(candidates[distances.argmax()])
     return np.array(chosen)
@@ -89,8 +107,9 @@ def initial_centres(partitions: "RDD[int]", dataset: Dataset) -> np.ndarray:
 
 def parse_arguments(arguments: Iterable[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="K-means whose tasks wait as for remote storage.")
-    parser.add_argument("--points", type=int, default=6000)
-    parser.add_argument("--dimensions", type=int, default=4)
+    parser.add_argument("--input", help="text files of points; without them, points are generated")
+    parser.add_argument("--points", type=int, default=6000, help="to generate")
+    parser.add_argument("--dimensions", type=int, default=4, help="of generated points")
     parser.add_argument("--clusters", type=int, default=5)
     parser.add_argument("--iterations", type=int, default=10, help="jobs, besides the first and the last")
     parser.add_argument("--partitions", type=int, default=12, help="tasks of each job that wait")
@@ -107,24 +126,27 @@ def parse_arguments(arguments: Iterable[str] | None = None) -> argparse.Namespac
 
 def main() -> None:
     arguments = parse_arguments()
-    dataset = Dataset(
-        points=arguments.points,
-        dimensions=arguments.dimensions,
-        clusters=arguments.clusters,
-        partitions=arguments.partitions,
-        read_seconds_per_partition=arguments.read_seconds_per_partition,
-        seed=arguments.seed,
-    )
     spark = SparkSession.builder.appName("KMeans").getOrCreate()
     try:
-        partitions = spark.sparkContext.parallelize(range(dataset.partitions), dataset.partitions)
-        centres = initial_centres(partitions, dataset)
+        if arguments.input:
+            blocks = file_blocks(spark, arguments.input, arguments.partitions)
+        else:
+            dataset = Dataset(
+                points=arguments.points,
+                dimensions=arguments.dimensions,
+                clusters=arguments.clusters,
+                partitions=arguments.partitions,
+                read_seconds_per_partition=arguments.read_seconds_per_partition,
+                seed=arguments.seed,
+            )
+            blocks = generated_blocks(spark, dataset)
+        centres = initial_centres(blocks, arguments.clusters)
         first_cost = None
         for iteration in range(arguments.iterations):
-            centres, cost = iterate(partitions, dataset, centres)
+            centres, cost = iterate(blocks, centres)
             first_cost = cost if first_cost is None else first_cost
             print(f"iteration {iteration}: cost {cost:.6f}", flush=True)
-        _, final_cost = iterate(partitions, dataset, centres)
+        _, final_cost = iterate(blocks, centres)
         print(f"final cost {final_cost:.6f}, at first {first_cost:.6f}", flush=True)
         if first_cost is not None and final_cost > first_cost * (1 + 1e-9):
             raise SystemExit("the cost grew: this clustering is wrong")

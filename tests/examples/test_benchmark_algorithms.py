@@ -1,0 +1,192 @@
+"""The benchmark algorithms: their data, their submissions, and a run of each with the plugin."""
+
+import asyncio
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from common.configuration import PROJECT_ROOT
+from common.specs import ApplicationSpecs
+from submission.manifest import ManifestOptions, build_manifest, bundled_examples
+from tests.conftest import started_service
+
+EXAMPLES = PROJECT_ROOT / "examples"
+SUBMISSIONS = EXAMPLES / "submissions"
+JAR = PROJECT_ROOT / "listener" / "build" / "enel-listener.jar"
+ALGORITHMS = ("KMeans", "LogisticRegression", "MPC", "GradientBoostedTrees")
+SIZE_MB, DIMENSIONS, FILES = 1, 6, 3
+
+GENERATE = """
+import json, sys, generate_data
+for arguments in json.loads(sys.argv[1]):
+    generate_data.main(arguments)
+"""
+
+
+def run_generator(*runs: list[str]) -> None:
+    """Several runs in one process, whose JVM they share."""
+    subprocess.run(
+        [sys.executable, "-c", GENERATE, json.dumps(runs)],
+        check=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(EXAMPLES),
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_SUBMIT_ARGS": "--master local[2] --driver-memory 512m --conf spark.ui.enabled=false"
+            " --driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell",
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of data for every algorithm."""
+    folder = tmp_path_factory.mktemp("data")
+    size = ["--size-mb", str(SIZE_MB), "--dimensions", str(DIMENSIONS), "--partitions", str(FILES)]
+    runs = [[name, *size, "--output", (folder / name).as_uri()] for name in ALGORITHMS]
+    again = ["MPC", *size, "--output", (folder / "again").as_uri()]
+    run_generator(*runs, [*again, "--seed", "1"], [*again, "--overwrite"])
+    return folder
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*"))
+
+
+def rows(folder: Path) -> np.ndarray:
+    return np.concatenate([np.loadtxt(file, delimiter=",") for file in files(folder)])
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_data_has_the_size_and_shape_asked_for(data: Path, algorithm: str) -> None:
+    written = files(data / algorithm)
+    assert len(written) == FILES
+    assert sum(file.stat().st_size for file in written) == pytest.approx(SIZE_MB * 1e6, rel=0.03)
+    table = rows(data / algorithm)
+    assert table.shape[1] == DIMENSIONS + (algorithm != "KMeans")
+    assert np.isfinite(table).all()
+    assert len(np.unique(table, axis=0)) == len(table)
+    if algorithm in ("LogisticRegression", "MPC"):
+        labels, counts = np.unique(table[:, 0], return_counts=True)
+        assert labels.tolist() == [0, 1, 2]
+        assert counts.min() > 0.9 * counts.max()
+
+
+@pytest.mark.spark
+def test_columns_do_not_repeat_each_other(data: Path) -> None:
+    """Spark seeds partition p of a column with the column's seed plus p."""
+    first, second = (np.loadtxt(file, delimiter=",") for file in files(data / "GradientBoostedTrees")[:2])
+    assert not np.isin(first[:, 1:], second[:, 1:]).mean() > 0.1
+
+
+@pytest.mark.spark
+def test_the_same_seed_gives_the_same_data(data: Path) -> None:
+    """And with `--overwrite` it takes the place of what another seed gave."""
+    contents = [[file.read_text() for file in files(data / name)] for name in ("MPC", "again")]
+    assert contents[0] == contents[1]
+
+
+# --- submissions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(SUBMISSIONS.rglob("*.json")), ids=lambda path: path.stem)
+def test_submissions_and_their_arguments_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = ApplicationSpecs.model_validate_json(path.read_text())
+    options = ManifestOptions("127.0.0.1", 5000, str(JAR), examples=bundled_examples(EXAMPLES))
+    spec = build_manifest(specs, "execution", 2, options)["spec"]
+    program = EXAMPLES / Path(urlsplit(spec["mainApplicationFile"]).path).name
+    assert program.is_file()
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    parsed = importlib.import_module(program.stem).parse_arguments(spec["arguments"])
+    assert parsed.partitions > 1
+
+
+# --- runs ---------------------------------------------------------------------------------------
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    assert JAR.is_file(), "`make listener` builds the plugin"
+    async with (
+        started_service(tmp_path_factory.mktemp("service")) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=60) as client,
+    ):
+        yield client
+
+
+async def run(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+    """Jobs and log of an application that completed."""
+    submitted = await client.post("/submission/submit", json=body)
+    assert submitted.status_code == 200, submitted.text
+    address = f"/submission/applications/{submitted.json()['db_entry']['_id']}"
+    state = ""
+    while state not in ("COMPLETED", "FAILED", "KILLED", "SUBMISSION_FAILED"):  # pytest limits the time
+        await asyncio.sleep(0.3)
+        state = (await client.get(address)).json()["state"]
+    log = (await client.get(f"{address}/logs")).text
+    assert state == "COMPLETED", log
+    jobs = (await client.get(f"{address}/jobs", params={"limit": 200})).json()["items"]
+    return jobs, log
+
+
+def measured(log: str, name: str) -> float:
+    return float(re.findall(rf"^{name} ([-.0-9]+)", log, flags=re.MULTILINE)[-1])
+
+
+@pytest.mark.spark
+@pytest.mark.service
+@pytest.mark.timeout(480)
+@pytest.mark.parametrize(
+    ("algorithm", "file", "reads", "least_jobs", "iterative_stage"),
+    [
+        # Reading takes no simulated time; the runs of other tests generate their points.
+        ("KMeans", "kmeans", True, 12, "reduceByKey at "),
+        ("LogisticRegression", "logistic_regression", False, 15, "treeAggregate at RDDLossFunction"),
+        ("MPC", "mpc", False, 20, "treeAggregate at LBFGS"),
+        ("GradientBoostedTrees", "gradient_boosted_trees", True, 20, "collectAsMap at RandomForest"),
+    ],
+)
+async def test_it_runs_and_is_reported(
+    client: httpx.AsyncClient,
+    data: Path,
+    algorithm: str,
+    file: str,
+    reads: bool,
+    least_jobs: int,
+    iterative_stage: str,
+) -> None:
+    body = json.loads((SUBMISSIONS / f"{file}.json").read_text())
+    if reads:
+        body["global_specs"]["algorithm_args"] += ["--input", (data / algorithm).as_uri()]
+    jobs, log = await run(client, body)
+
+    assert [job["job_id"] for job in jobs] == list(range(len(jobs)))
+    assert len(jobs) >= least_jobs
+    stages = [stage for job in jobs for stage in job["stages"].values() if stage is not None]
+    assert all(stage["metrics"]["cpu_utilization"] > 0 for stage in stages)
+    assert all(stage["start_scale_out"] == 2 for stage in stages)
+    assert sum(stage["stage_name"].startswith(iterative_stage) for stage in stages) >= 0.5 * len(jobs)
+
+    if algorithm == "KMeans":
+        points = len(rows(data / algorithm))
+        # Around its own centre a point lies at distance 1 in every dimension.
+        assert measured(log, "final cost") / points / DIMENSIONS == pytest.approx(1.0, abs=0.05)
+    elif algorithm == "GradientBoostedTrees":
+        assert measured(log, "test r2") > 0.7
+    else:
+        # One in twenty labels is wrong, and by chance a third of all would be right.
+        assert 0.85 < measured(log, "test accuracy") < 0.98
