@@ -10,6 +10,8 @@ from pymongo.errors import PyMongoError
 
 from common.documents import utc_now
 from common.errors import ServiceError
+from submission.schedules import SubmissionSchedules
+from submission.service import SubmissionService
 from training.schedules import PeriodicTrainings
 
 logger = logging.getLogger(__name__)
@@ -19,20 +21,33 @@ _FIRST_COLLECTION = timedelta(seconds=30)
 
 _COLLECTION_SECONDS = 3600
 
+_SCHEDULE_SECONDS = 2
+"""Between two looks at recurring submissions: what is due starts that late at most."""
+
+_RECONCILE_SECONDS = 30
+
 
 @contextmanager
 def run_chores(
     periodic_trainings: PeriodicTrainings,
     collect_garbage: Callable[[], Awaitable[list[str]]],
+    submissions: SubmissionService,
+    submission_schedules: SubmissionSchedules,
     tick_seconds: float,
 ) -> Iterator[None]:
-    """Look for due trainings, and collect garbage, until the context ends."""
+    """Look for what is due, take up what was left, and collect garbage, until the context ends."""
 
     async def collect() -> None:
         try:
             await collect_garbage()
         except (ServiceError, PyMongoError) as error:
             logger.warning("Garbage is collected later: %s", error)
+
+    async def reconcile() -> None:
+        try:
+            await submissions.reconcile()
+        except (ServiceError, PyMongoError) as error:
+            logger.warning("Abandoned submissions are taken up later: %s", error)
 
     scheduler = AsyncIOScheduler(
         timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
@@ -43,6 +58,8 @@ def run_chores(
     scheduler.add_job(
         collect, "interval", seconds=_COLLECTION_SECONDS, next_run_time=utc_now() + _FIRST_COLLECTION
     )
+    scheduler.add_job(submission_schedules.tick, "interval", seconds=_SCHEDULE_SECONDS)
+    scheduler.add_job(reconcile, "interval", seconds=_RECONCILE_SECONDS)
     scheduler.start()
     try:
         yield

@@ -1,20 +1,26 @@
-"""Checks of configured endpoints: one that is set has to work, or the service does not start."""
+"""Opens configured endpoints: one that is set has to work, or the service does not start."""
 
-import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from common.artifacts import ArtifactStore, FolderStore, StoreUnavailable, identify
 from common.configuration import Settings
-from common.errors import StartError
+from common.driver_logs import DriverLogRepository
+from common.errors import ServiceError, StartError
+from common.executions import ExecutionRepository
 from common.hdfs import HdfsStore, HdfsUnavailable
+from common.kubernetes import kubernetes_client
+from common.kubernetes_errors import KubernetesUnavailable
+from common.mongo import Client
+from submission.local_spark import LocalSparkRunner
+from submission.runners import Runner
+from submission.spark_applications import SparkApplications
+from submission.spark_operator import SparkOperatorRunner
 
 logger = logging.getLogger(__name__)
-
-_CONNECT_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -42,32 +48,70 @@ async def artifact_store(settings: Settings, data_dir: Path) -> AsyncIterator[Ar
         await store.aclose()
 
 
-async def check_kubernetes(settings: Settings) -> None:
-    """Raises StartError where Kubernetes is configured."""
-    if settings.kubernetes.kubernetes_endpoint:
-        await _must_connect("KUBERNETES_ENDPOINT", settings.kubernetes.kubernetes_endpoint)
-    for name, value in (
-        ("KUBERNETES_ENDPOINT", settings.kubernetes.kubernetes_endpoint),
-        ("KUBECONFIG", settings.kubernetes.kubeconfig),
-    ):
-        if value:
-            raise StartError(f"{name}: applications run on a local Spark for now; unset it (see the README).")
+@asynccontextmanager
+async def spark_applications(settings: Settings) -> AsyncIterator[SparkApplications | None]:
+    """Where applications are created; None where they run on this machine.
+
+    Raises:
+        StartError: Kubernetes is configured, but cannot be used in every namespace.
+    """
+    if not settings.kubernetes.is_configured:
+        yield None
+        return
+    async with kubernetes_client(settings.kubernetes) as kubernetes:
+        applications = SparkApplications(kubernetes)
+        for namespace in settings.kubernetes.namespaces:
+            try:
+                await applications.ours(namespace, limit=1)
+            except KubernetesUnavailable as error:
+                raise StartError(f"{error.look_at or settings.kubernetes.setting}: {error}") from error
+            except ServiceError as error:
+                raise StartError(f"{settings.kubernetes.setting}: {error}") from error
+        logger.info("Applications run on Kubernetes, in %s", ", ".join(settings.kubernetes.namespaces))
+        yield applications
 
 
-async def _must_connect(name: str, address: str) -> None:
-    parts = urlsplit(address if "://" in address else f"http://{address}")
+@asynccontextmanager
+async def application_runner(
+    settings: Settings,
+    data_dir: Path,
+    mongo: Client,
+    executions: ExecutionRepository,
+    applications: SparkApplications | None,
+) -> AsyncIterator[Runner]:
+    """What carries out manifests; what it still has to do when the context ends, it gives up."""
+    if applications is not None:
+        on_kubernetes = SparkOperatorRunner(
+            applications,
+            executions,
+            DriverLogRepository(mongo, settings.mongo.mongodb_database),
+            settings.kubernetes.namespaces,
+            pickup_seconds=settings.kubernetes.operator_pickup_timeout_seconds,
+        )
+        on_kubernetes.watch()
+        try:
+            yield on_kubernetes
+        finally:
+            await on_kubernetes.aclose()
+        return
+    local = LocalSparkRunner(
+        data_dir / "spark",
+        executions.record_state,
+        name=f"local/{_instance(data_dir)}" if settings.mongo.mongodb_endpoint else "local",
+        cores=settings.submission.local_spark_cores,
+        memory=settings.submission.local_spark_memory,
+        max_applications=settings.submission.local_spark_max_applications,
+        callback_token=settings.submission.callback_token,
+    )
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        host = parts.hostname
-    except ValueError as error:
-        raise StartError(f"{name} is not an address.") from error
-    if not host:
-        raise StartError(f"{name} is not an address.")
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            _, writer = await asyncio.open_connection(host, port)
-        writer.close()
-    except (OSError, TimeoutError) as error:
-        raise StartError(
-            f"{name} ({host}, port {port}) cannot be reached: {error or 'no answer'}."
-        ) from error
+        yield local
+    finally:
+        await local.aclose()
+
+
+def _instance(data_dir: Path) -> str:
+    """What tells this folder's service from others on the same MongoDB, also after a restart."""
+    path = data_dir / "instance"
+    if not path.exists() or not path.read_text():
+        path.write_text(secrets.token_hex(4))
+    return path.read_text()

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from app import problems
+from app import metrics, problems
 from app.lifespan import lifespan_for
 from app.middleware import LimitBody, NormalizePath
 from common.configuration import Settings
@@ -23,6 +23,7 @@ def create_app(settings: Settings) -> FastAPI:
         responses=problems.RESPONSES,
     )
     problems.install(app)
+    metrics.install(app, settings.mongo.mongodb_database)
     app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
     app.add_middleware(NormalizePath)
     for module in (submission, prediction, training, models, health):

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -14,8 +13,9 @@ import pymongo
 from fastapi import FastAPI
 
 from app.chores import run_chores
-from app.endpoints import artifact_store, check_kubernetes
-from common.configuration import PROJECT_ROOT, Settings
+from app.endpoints import application_runner, artifact_store, spark_applications
+from app.manifest_options import manifest_options
+from common.configuration import Settings
 from common.errors import StartError
 from common.executions import ExecutionRepository
 from common.mongo import mongo_client
@@ -27,8 +27,8 @@ from prediction.model_cache import ModelCache
 from prediction.models import ONLINE_PREDICTOR, Models
 from prediction.predictor import Predictor
 from prediction.worker import WorkerPool
-from submission.local_spark import LocalSparkRunner
-from submission.manifest import ManifestOptions, bundled_examples
+from submission.idempotency import SubmissionLedger
+from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.garbage import collect_garbage
 from training.gate import PromotionGate
@@ -63,16 +63,24 @@ def lifespan_for(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     data_dir = await asyncio.to_thread(_open_data_dir, settings.server.data_dir, stack)
-    await check_kubernetes(settings)
+    options = await asyncio.to_thread(manifest_options, settings)
+    applications = await stack.enter_async_context(spark_applications(settings))
     artifacts = await stack.enter_async_context(artifact_store(settings, data_dir))
     mongo = await stack.enter_async_context(mongo_client(settings.mongo, data_dir))
     executions = ExecutionRepository(mongo, settings.mongo.mongodb_database)
     training_runs = TrainingRunRepository(mongo, settings.mongo.mongodb_database)
     registry = ModelRegistry(mongo, settings.mongo.mongodb_database)
+    ledger = SubmissionLedger(
+        mongo,
+        settings.mongo.mongodb_database,
+        executions,
+        key_seconds=settings.submission.idempotency_key_seconds,
+    )
     with pymongo.timeout(_INDEX_SECONDS):
         await executions.create_indexes()
         await training_runs.create_indexes()
         await registry.create_indexes()
+        await ledger.create_indexes()
 
     pool = WorkerPool(settings.prediction.prediction_workers, settings.prediction.prediction_timeout_seconds)
     stack.push_async_callback(pool.close)
@@ -112,29 +120,32 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         trials=trials,
         history_runs=settings.training.training_max_history_runs,
     )
-    collect = partial(collect_garbage, artifacts, training_runs, registry)
-    stack.enter_context(run_chores(periodic_trainings, collect, heartbeat_seconds))
 
     chooser = InitialScaleOutChooser(forecaster, settings.prediction)
-    runner = LocalSparkRunner(
-        data_dir / "spark",
-        executions.record_state,
-        name=f"local/{_instance(data_dir)}" if settings.mongo.mongodb_endpoint else "local",
-        cores=settings.submission.local_spark_cores,
-        memory=settings.submission.local_spark_memory,
-        max_applications=settings.submission.local_spark_max_applications,
+    runner = await stack.enter_async_context(
+        application_runner(settings, data_dir, mongo, executions, applications)
     )
-    submissions = SubmissionService(executions, runner, chooser.choose, _manifest_options(settings))
-    stack.push_async_callback(submissions.aclose)
+    submissions = SubmissionService(executions, ledger, runner, chooser.choose, options)
     await submissions.resume()
+    submission_schedules = SubmissionSchedules(
+        mongo, settings.mongo.mongodb_database, executions, submissions
+    )
+    await submission_schedules.create_indexes()
+    collect = partial(collect_garbage, artifacts, training_runs, registry)
+    stack.enter_context(
+        run_chores(periodic_trainings, collect, submissions, submission_schedules, heartbeat_seconds)
+    )
     return {
         "mongo": mongo,
+        "callback_token": settings.submission.callback_token,
         "executions": executions,
         "predictor": predictor,
+        "initial_scale_out_chooser": chooser,
         "models": models,
         "pretraining": pretraining,
         "periodic_trainings": periodic_trainings,
         "submissions": submissions,
+        "submission_schedules": submission_schedules,
     }
 
 
@@ -152,25 +163,6 @@ def _open_data_dir(folder: Path, stack: AsyncExitStack) -> Path:
     except OSError as error:
         raise StartError(f"DATA_DIR: {folder} cannot be used: {error.strerror}.") from error
     return folder
-
-
-def _instance(data_dir: Path) -> str:
-    """What tells this folder's service from others on the same MongoDB, also after a restart."""
-    path = data_dir / "instance"
-    if not path.exists() or not path.read_text():
-        path.write_text(secrets.token_hex(4))
-    return path.read_text()
-
-
-def _manifest_options(settings: Settings) -> ManifestOptions:
-    host, port = settings.callback_address
-    return ManifestOptions(
-        callback_host=host,
-        callback_port=port,
-        listener_jar=settings.submission.listener_jar,
-        callback_timeout_seconds=settings.submission.callback_timeout_seconds,
-        examples=bundled_examples(PROJECT_ROOT / "examples"),
-    )
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

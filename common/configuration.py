@@ -10,20 +10,19 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import from_json
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from common.settings_group import PROJECT_ROOT, Port, SettingsGroup
+from common.submission_settings import SubmissionSettings
 from common.triggers import Cron, Every
 
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+__all__ = ["PROJECT_ROOT", "Settings", "SubmissionSettings"]
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class _Group(BaseSettings):
-    model_config = SettingsConfigDict(case_sensitive=False, env_ignore_empty=True, extra="ignore")
+Namespace = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+"""Of Kubernetes: a DNS-1123 label."""
 
 
-class ServerSettings(_Group):
+class ServerSettings(SettingsGroup):
     """The HTTP server."""
 
     host: str = "127.0.0.1"
@@ -47,7 +46,7 @@ class ServerSettings(_Group):
         return value.upper() if isinstance(value, str) else value
 
 
-class MongoSettings(_Group):
+class MongoSettings(SettingsGroup):
     """Where runs, jobs, decisions and trainings are kept."""
 
     mongodb_endpoint: str = ""
@@ -71,7 +70,7 @@ class MongoSettings(_Group):
     """Seconds until an operation on an unreachable MongoDB is answered with 503."""
 
 
-class HdfsSettings(_Group):
+class HdfsSettings(SettingsGroup):
     """Where models are kept."""
 
     hdfs_endpoint: str = ""
@@ -145,31 +144,33 @@ class HdfsSettings(_Group):
         return value
 
 
-def _http_address(address: str) -> str:
+_WEBHDFS = "WebHDFS has one such as http://namenode:9870"
+
+
+def _http_address(address: str, example: str = _WEBHDFS, scheme: str = "http") -> str:
     """With its scheme and without a closing slash. Raises ValueError, which repeats nothing secret."""
     try:
-        parts = urlsplit(address if "://" in address else f"http://{address}")
+        parts = urlsplit(address if "://" in address else f"{scheme}://{address}")
         usable = bool(parts.hostname) and parts.port != 0 and address.isprintable() and " " not in address
     except ValueError:
         usable = False
     if not usable:
-        raise ValueError("not an address; WebHDFS has one such as http://namenode:9870")
+        raise ValueError(f"not an address; {example}")
     if parts.scheme not in ("http", "https"):
-        raise ValueError("WebHDFS is spoken over http or https, at an address such as http://namenode:9870")
+        raise ValueError(f"only http and https are spoken; {example}")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValueError("an address is scheme, host and port; HDFS_USER or HDFS_TOKEN say who asks")
+        raise ValueError("an address is scheme, host and port; who asks is said by other settings")
     return parts.geturl().rstrip("/")
 
 
-class KubernetesSettings(_Group):
-    """Where applications run."""
+class KubernetesSettings(SettingsGroup):
+    """Where applications run: on Kubernetes where one of three ways to connect is given, else here."""
+
+    kubeconfig: str = ""
+    """Path of a kubeconfig file: its current context says where the API server is, and who asks."""
 
     kubernetes_endpoint: str = ""
-    """Address of the API server; empty (and no KUBECONFIG) runs applications on a local
-    Spark. For now it is only checked, and then refused."""
-
-    kubernetes_namespace: str = "default"
-    """Namespace of the SparkApplication resources."""
+    """Address of the API server, such as https://10.0.0.1:6443, instead of KUBECONFIG."""
 
     kubernetes_api_key: SecretStr = SecretStr("")
     """Token for KUBERNETES_ENDPOINT."""
@@ -177,36 +178,88 @@ class KubernetesSettings(_Group):
     kubernetes_api_key_prefix: str = "Bearer"
     """What precedes the token in the Authorization header."""
 
-    kubeconfig: str = ""
-    """Path of a kubeconfig file, instead of KUBERNETES_ENDPOINT. For now it is refused."""
+    kubernetes_in_cluster: bool = False
+    """Connect as the service account of the pod that the service runs in. Never by itself: a pod nearly
+    always has one, and applications would silently move from the local Spark to the cluster."""
+
+    kubernetes_namespace: Namespace = "default"
+    """Namespace of the SparkApplication resources."""
+
+    kubernetes_namespaces: Annotated[tuple[Namespace, ...], NoDecode] = ()
+    """Further namespaces that a request may name, separated by commas."""
+
+    kubernetes_tls_verify: bool = True
+    """Whether the API server's certificate is checked; without that, anyone can pretend to be it."""
+
+    kubernetes_ca_file: str = ""
+    """File with the certificate authorities to trust instead of the public ones (PEM)."""
+
+    kubernetes_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """Seconds to wait for an answer of the API server; what is safe to repeat is repeated, then 503."""
+
+    operator_pickup_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds until an application that the spark-operator has not looked at is shown as NOT_PICKED_UP."""
+
+    @property
+    def is_configured(self) -> bool:
+        return bool(self.kubeconfig or self.kubernetes_endpoint or self.kubernetes_in_cluster)
+
+    @property
+    def setting(self) -> str:
+        """The one that says how to connect."""
+        if self.kubeconfig:
+            return "KUBECONFIG"
+        return "KUBERNETES_ENDPOINT" if self.kubernetes_endpoint else "KUBERNETES_IN_CLUSTER"
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """All that applications may run in; the first is where they run unless a request names another."""
+        return tuple(dict.fromkeys((self.kubernetes_namespace, *self.kubernetes_namespaces)))
+
+    @field_validator("kubernetes_endpoint")
+    @classmethod
+    def _one_connection(cls, value: str, info: ValidationInfo) -> str:
+        if not value.strip():
+            return ""
+        if info.data.get("kubeconfig"):
+            raise ValueError("there are two ways to connect: unset KUBECONFIG or KUBERNETES_ENDPOINT")
+        return _http_address(value.strip(), "an API server has one such as https://10.0.0.1:6443", "https")
+
+    @field_validator("kubernetes_api_key")
+    @classmethod
+    def _token_for_the_endpoint(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        token = value.get_secret_value().strip()
+        if token and not info.data.get("kubernetes_endpoint"):
+            raise ValueError("it belongs to KUBERNETES_ENDPOINT, which is not set")
+        if not token.isascii() or (token and not token.isprintable()):
+            raise ValueError("not a token")
+        return SecretStr(token)
+
+    @field_validator("kubernetes_in_cluster")
+    @classmethod
+    def _only_connection(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and (info.data.get("kubeconfig") or info.data.get("kubernetes_endpoint")):
+            raise ValueError("it excludes KUBECONFIG and KUBERNETES_ENDPOINT")
+        return value
+
+    @field_validator("kubernetes_namespaces", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(name.strip() for name in value.split(",") if name.strip())
+
+    @field_validator("kubernetes_ca_file")
+    @classmethod
+    def _used_to_verify(cls, value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get("kubernetes_tls_verify", True):
+            raise ValueError(
+                "certificates are not checked at all: unset KUBERNETES_CA_FILE or KUBERNETES_TLS_VERIFY"
+            )
+        return value
 
 
-class SubmissionSettings(_Group):
-    """How applications are submitted."""
-
-    callback_host: str = ""
-    """Host under which Spark drivers reach this service; empty: HOST, or loopback when HOST is 0.0.0.0."""
-
-    callback_port: Port | None = None
-    """Port under which Spark drivers reach this service; unset: PORT."""
-
-    callback_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
-    """Seconds until a driver gives up on one report and tries again."""
-
-    listener_jar: str = str(PROJECT_ROOT / "listener" / "build" / "enel-listener.jar")
-    """The Spark plugin, as a path or URL that the driver can read."""
-
-    local_spark_cores: Annotated[int, Field(ge=1, le=1024)] = 6
-    """Cores that the local Spark worker offers; may exceed the machine's where tasks mostly wait."""
-
-    local_spark_memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")] = "8g"
-    """Memory that the local Spark worker offers."""
-
-    local_spark_max_applications: Annotated[int, Field(ge=1)] = 1
-    """Applications that run at once on the local Spark; further ones wait their turn."""
-
-
-class TrainingSettings(_Group):
+class TrainingSettings(SettingsGroup):
     """Pretraining."""
 
     training_trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
@@ -214,7 +267,7 @@ class TrainingSettings(_Group):
     training/onlinepredictor_config.py (40)."""
 
     training_concurrent_trials: Annotated[int, Field(ge=1, le=256)] = 2
-    """Trials that run at once; each takes one core."""
+    """Trials that run at once; each takes one core. Up to four, their number does not change the model."""
 
     training_seed: int = 0
     """Seed of the search and of every trial: the same history gives the same model."""
@@ -229,7 +282,7 @@ class TrainingSettings(_Group):
     """Train every algorithm anew that often, such as `24h` or `7d` (a number alone is seconds), where
     there was something new to learn from; empty: only by request."""
 
-    training_schedules: Annotated[dict[str, str], NoDecode] = {}
+    training_schedules: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict)
     """Cron expressions by algorithm, in place of the interval, as JSON: `{"KMeans": "0 3 * * *"}`."""
 
     training_time_zone: str = "UTC"
@@ -280,7 +333,7 @@ class TrainingSettings(_Group):
         return Cron.parse("0 0 * * *", value).time_zone
 
 
-class PredictionSettings(_Group):
+class PredictionSettings(SettingsGroup):
     """Online recommendations."""
 
     prediction_workers: Annotated[int, Field(ge=1, le=64)] = 1
@@ -295,10 +348,10 @@ class PredictionSettings(_Group):
     prediction_cache_bytes: Annotated[int, Field(ge=1)] = 512 * 1024 * 1024
     """Bytes of model versions kept in memory; a version that is larger alone is read every time."""
 
-    target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
+    target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.9
     """Chance of meeting the runtime target that a scale-out must have to be chosen."""
 
-    stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.8
+    stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.9
     """The same for the present scale-out; lower values rescale less often, and miss more."""
 
     scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.95
@@ -316,6 +369,9 @@ class PredictionSettings(_Group):
 
     infeasible_target: Literal["fastest", "cheapest"] = "fastest"
     """What a run gets that cannot meet its target any more."""
+
+    static_margin: Annotated[float, Field(gt=0, le=1)] = 0.9
+    """Share of the runtime target that the scale-out of a run with `static_margin` is chosen for."""
 
 
 class Settings(BaseModel):

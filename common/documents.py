@@ -40,9 +40,15 @@ class ApplicationState(StrEnum):
     NEW = "NEW"
     """Stored, not yet handed to a runner."""
     PENDING = "PENDING"
-    """Waits for its turn."""
+    """Waits for its turn, or for the spark-operator."""
+    NOT_PICKED_UP = "NOT_PICKED_UP"
+    """Created, but the spark-operator has not looked at it for suspiciously long."""
     SUBMITTED = "SUBMITTED"
     RUNNING = "RUNNING"
+    SUSPENDED = "SUSPENDED"
+    """Somebody, or a queue manager, has told the spark-operator to wait."""
+    UNKNOWN = "UNKNOWN"
+    """The spark-operator has lost sight of the driver."""
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     SUBMISSION_FAILED = "SUBMISSION_FAILED"
@@ -68,8 +74,26 @@ class ApplicationExecution(Document, ApplicationSpecs):
     state: ApplicationState = ApplicationState.NEW
     state_reason: str = ""
     state_changes: list[StateChange] = Field(default_factory=list)
+    name: str | None = None
+    """Given by the request; of those that have not ended, only one has it."""
+    held_name: str | None = None
+    """The name, as long as the execution has not ended."""
+    schedule_name: str | None = None
+    """The recurring submission that it belongs to."""
+    scheduled_for: UtcTime | None = None
+    """The due time that it was started for; null where somebody asked for it."""
+    kill_requested_by: str | None = None
+    """Who asked first for its end, where somebody did."""
+    kill_requested_at: UtcTime | None = None
     runner: str = ""
     """`local`, with the service's name where several share a MongoDB, or `kubernetes`."""
+    resource_version: int | None = None
+    """Of the SparkApplication, when its state was last recorded."""
+    spark_application_id: str | None = None
+    """As the spark-operator reports it; `application_id` is the driver's own word."""
+    driver_pod: str | None = None
+    stop_reason: str | None = None
+    """Why it is to end; stored before the platform is told, so that whoever sees it end knows."""
     manifests: list[dict[str, Any]] = Field(default_factory=list)
     initial_scale_out: int | None = None
     """Executors that the application was submitted with."""
@@ -147,12 +171,43 @@ class JobExecution(Document):
     received_at: UtcTime = Field(default_factory=utc_now)
 
 
+class StageSpan(BaseModel):
+    """When a stage ran, and with how many executors."""
+
+    start_time: UtcTime | None = None
+    end_time: UtcTime | None = None
+    start_scale_out: int | None = None
+    end_scale_out: int | None = None
+
+
+class JobSummary(Document):
+    """A job without what was measured of its stages."""
+
+    job_id: int
+    start_time: UtcTime | None = None
+    end_time: UtcTime
+    start_scale_out: int | None = None
+    end_scale_out: int | None = None
+    predicted_scale_out: int | None = None
+    rescaling_time_ratio: float | None = None
+    job_result: str | None = None
+    stages: int = 0
+    """How many it has, skipped ones included."""
+    spans: list[StageSpan] = Field(default_factory=list)
+    """Of the stages that ran."""
+
+
 class CandidateForecast(BaseModel):
     scale_out: int
     remaining_seconds: float
     """Expected (median) remaining runtime with this scale-out from now on."""
     log_std: float | None = None
     """Standard deviation of the logarithm of the remaining runtime."""
+    lower_seconds: float | None = None
+    """With `upper_seconds` the interval that holds the remaining runtime with a probability of 90%."""
+    upper_seconds: float | None = None
+    probability: float | None = None
+    """Of meeting the runtime target."""
 
 
 class ScalingDecision(Document):
@@ -178,6 +233,13 @@ class ScalingDecision(Document):
     """Whether the choice was expected to."""
     reason: str
     remaining_jobs: list[int] = Field(default_factory=list)
+    feasible: bool | None = None
+    """Of the choice before the run: whether any candidate is expected to meet the target."""
+    fastest_runtime_seconds: float | None = None
+    nearest_feasible_target_seconds: float | None = None
+    """Smallest target that a candidate meets with the confidence that is asked for."""
+    runs: int | None = None
+    """Earlier runs that the choice before the run was learned from."""
     fine_tune_seconds: float | None = None
     predict_seconds: float | None = None
     total_seconds: float | None = None

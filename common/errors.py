@@ -25,6 +25,15 @@ class InvalidRequest(ServiceError):
     status, title = 422, "The request is not valid"
 
 
+class Unauthorized(ServiceError):
+    """The request does not show the token that it needs."""
+
+    status, title = 401, "Not authorized"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
 class UnknownModelName(ServiceError):
     status, title = 400, "Unknown model name"
 

@@ -1,10 +1,9 @@
 """Application executions and their jobs in MongoDB: the queries of this domain, all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import bson
 import pymongo
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -14,19 +13,17 @@ from common.documents import (
     ApplicationExecution,
     ApplicationState,
     JobExecution,
+    JobSummary,
     ScalingDecision,
+    StageSpan,
     StateChange,
     utc_now,
 )
-from common.errors import ApplicationExecutionNotFound, PayloadTooLarge
-from common.events import ApplicationStarted, JobEnded, merge_job
+from common.errors import ApplicationExecutionNotFound
+from common.event_storage import EventStorage
+from common.events import ApplicationStarted, JobEnded
+from common.execution_filter import ExecutionFilter
 from common.transactions import DURABLE, in_transaction
-
-_JOB_BYTES = 15 * 1024 * 1024
-"""MongoDB's limit is 16 MiB for a document, and there is an envelope around it."""
-
-_STAGES_THAT_ALWAYS_FIT = 250
-"""Their texts and parents at their longest included."""
 
 _HISTORY_SECONDS = 60.0
 """Reading many runs takes longer than other operations."""
@@ -34,6 +31,20 @@ _HISTORY_SECONDS = 60.0
 Json = dict[str, Any]
 
 _FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
+
+_STAGES = {"$objectToArray": {"$ifNull": ["$stages", {}]}}
+
+_SUMMARY: Json = {
+    **{name: 1 for name in JobSummary.model_fields if name not in ("stages", "spans")},
+    "stages": {"$size": _STAGES},
+    "spans": {
+        "$map": {
+            "input": {"$filter": {"input": _STAGES, "cond": {"$ne": ["$$this.v", None]}}},
+            "in": {name: f"$$this.v.{name}" for name in StageSpan.model_fields},
+        }
+    },
+}
+"""Projection of a stored job to a `JobSummary`."""
 
 
 class ExecutionRepository:
@@ -48,6 +59,7 @@ class ExecutionRepository:
         self._applications = self._database["application_execution"]
         self._jobs = self._database["job_execution"]
         self._decisions = self._database["scaling_decision"]
+        self._events = EventStorage(self._applications, self._jobs)
 
     async def create_indexes(self) -> None:
         await self._jobs.create_index(
@@ -67,14 +79,28 @@ class ExecutionRepository:
             [("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
         )
         await self._applications.create_index([("state", ASCENDING)], name="state")
+        await self._applications.create_index(
+            [("held_name", ASCENDING)],
+            unique=True,
+            name="one_with_this_name",
+            partialFilterExpression={"held_name": {"$type": "string"}},
+        )
+        await self._applications.create_index(
+            [("schedule_name", ASCENDING), ("created_at", DESCENDING)],
+            name="of_schedule",
+            partialFilterExpression={"schedule_name": {"$type": "string"}},
+        )
         await self._decisions.create_index(
             [("application_execution_id", ASCENDING), ("decided_at", ASCENDING)], name="of_execution"
         )
 
     # --- application executions ---------------------------------------------------------------
 
-    async def insert(self, execution: ApplicationExecution) -> None:
-        await self._applications.insert_one(execution.to_mongo())
+    async def insert(
+        self, execution: ApplicationExecution, session: AsyncClientSession | None = None
+    ) -> None:
+        """Raises DuplicateKeyError where another one that has not ended holds its name."""
+        await self._applications.insert_one(execution.to_mongo(), session=session)
 
     async def get(self, application_execution_id: str) -> ApplicationExecution:
         """Raises ApplicationExecutionNotFound."""
@@ -87,21 +113,13 @@ class ExecutionRepository:
 
     async def newest(
         self,
+        wanted: ExecutionFilter | None = None,
         *,
-        algorithm_name: str | None = None,
-        experiment_name: str | None = None,
-        state: ApplicationState | None = None,
         before: tuple[datetime, str] | None = None,
         limit: int = 50,
     ) -> list[ApplicationExecution]:
-        """Newest first; `before` is the (created_at, id) of the last one already seen."""
-        query: Json = {}
-        if algorithm_name is not None:
-            query["global_specs.algorithm_name"] = algorithm_name
-        if experiment_name is not None:
-            query["global_specs.experiment_name"] = experiment_name
-        if state is not None:
-            query["state"] = state.value
+        """Newest first, without manifests; `before` is the (created_at, id) of the last one already seen."""
+        query = wanted.to_query() if wanted else {}
         if before is not None:
             created_at, last_id = before
             query["$or"] = [
@@ -112,11 +130,42 @@ class ExecutionRepository:
         cursor = self._applications.find(query, {"manifests": 0}).sort(order).limit(limit)
         return [ApplicationExecution.from_mongo(document) async for document in cursor]
 
-    async def unfinished(self, runner: str) -> list[ApplicationExecution]:
-        """Executions of one runner that have no final state, oldest first."""
-        query = {"runner": runner, "state": {"$nin": _FINAL_STATES}}
+    async def find_named(
+        self, name: str, session: AsyncClientSession | None = None
+    ) -> ApplicationExecution | None:
+        """The one with this name that has not ended."""
+        document = await self._applications.find_one({"held_name": name}, session=session)
+        return ApplicationExecution.from_mongo(document) if document else None
+
+    async def active_of_schedule(self, schedule_name: str) -> list[str]:
+        """Ids of those that have not ended, oldest first."""
+        query = {"schedule_name": schedule_name, "state": {"$nin": _FINAL_STATES}}
+        cursor = self._applications.find(query, {"_id": 1}).sort("created_at", ASCENDING)
+        return [document["_id"] async for document in cursor]
+
+    async def find_scheduled(self, schedule_name: str, due_at: datetime) -> str | None:
+        """Id of the execution that was started for a due time; one that no platform took does not count."""
+        query = {
+            "schedule_name": schedule_name,
+            "scheduled_for": due_at,
+            "state": {"$ne": ApplicationState.SUBMISSION_FAILED.value},
+        }
+        document = await self._applications.find_one(query, {"_id": 1})
+        return document["_id"] if document else None
+
+    async def unfinished(
+        self, runner: str, state: ApplicationState | None = None
+    ) -> list[ApplicationExecution]:
+        """Executions of one runner in this state, or in any that is not final, oldest first."""
+        query = {"runner": runner, "state": state.value if state else {"$nin": _FINAL_STATES}}
         cursor = self._applications.find(query).sort("created_at", ASCENDING)
         return [ApplicationExecution.from_mongo(document) async for document in cursor]
+
+    async def record_kill_request(self, application_execution_id: str, requested_by: str) -> None:
+        """Store who asked first for the end of an execution that has not ended."""
+        query = {"_id": application_execution_id, "state": {"$nin": _FINAL_STATES}, "kill_requested_by": None}
+        request = {"kill_requested_by": requested_by, "kill_requested_at": utc_now()}
+        await self._applications.update_one(query, {"$set": request})
 
     async def record_state(
         self,
@@ -126,23 +175,39 @@ class ExecutionRepository:
         *,
         at: datetime | None = None,
         fields: Mapping[str, Any] | None = None,
+        only_from: Collection[ApplicationState] | None = None,
+        version: int | None = None,
     ) -> bool:
         """Store a state change with its time; a final state is never left again.
 
         Args:
             fields: Further top-level fields to set in the same write, such as `end_time`.
+            only_from: Present states in which the change applies; None: all that are not final.
+            version: Of the resource whose state this is; nothing older than what is stored applies.
         Returns:
             Whether the change was stored (false: already in this or in a final state).
         """
         change = StateChange(state=state, at=at or utc_now(), reason=reason)
-        result = await self._applications.update_one(
-            {"_id": application_execution_id, "state": {"$nin": [*_FINAL_STATES, state.value]}},
-            {
-                "$set": {"state": state.value, "state_reason": reason, **(fields or {})},
-                "$push": {"state_changes": change.model_dump()},
-            },
-        )
+        update: Json = {
+            "$set": {"state": state.value, "state_reason": reason, **(fields or {})},
+            "$push": {"state_changes": change.model_dump()},
+        }
+        if state.is_final:
+            update["$unset"] = {"held_name": ""}
+        states: Json = {"$nin": [*_FINAL_STATES, state.value]}
+        if only_from is not None:
+            states["$in"] = [each.value for each in only_from]
+        query: Json = {"_id": application_execution_id, "state": states}
+        if version is not None:
+            query["resource_version"] = {"$not": {"$gte": version}}
+            update["$set"]["resource_version"] = version
+        result = await self._applications.update_one(query, update)
         return result.modified_count == 1
+
+    async def note(self, application_execution_id: str, fields: Mapping[str, Any]) -> None:
+        """Set fields of an execution that has not ended."""
+        query = {"_id": application_execution_id, "state": {"$nin": _FINAL_STATES}}
+        await self._applications.update_one(query, {"$set": dict(fields)})
 
     # --- events ---------------------------------------------------------------------------------
 
@@ -165,64 +230,14 @@ class ExecutionRepository:
                 )
             execution = ApplicationExecution.from_mongo(document)
             if isinstance(event, ApplicationStarted):
-                await self._store_start(execution, event, session)
+                await self._events.store_start(execution, event, session)
             else:
-                await self._store_job(execution, event, session)
+                await self._events.store_job(execution, event, session)
             stored = await self._applications.find_one({"_id": application_execution_id}, session=session)
             assert stored is not None, "read a moment ago in the same transaction"
             return ApplicationExecution.from_mongo(stored)
 
         return await in_transaction(self._client, store)
-
-    async def _store_start(
-        self, execution: ApplicationExecution, event: ApplicationStarted, session: AsyncClientSession
-    ) -> None:
-        if execution.start_time is not None and event.start_time < execution.start_time:
-            return  # a later attempt of the driver has reported already
-        changes = _changed(execution, event.application_fields())
-        if changes:
-            await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
-        if event.application_signature is None:
-            return
-        await self._jobs.update_many(
-            {
-                "application_execution_id": execution.id,
-                "application_id": event.application_id,
-                "application_signature": {"$ne": event.application_signature},
-            },
-            {"$set": {"application_signature": event.application_signature}},
-            session=session,
-        )
-
-    async def _store_job(
-        self, execution: ApplicationExecution, event: JobEnded, session: AsyncClientSession
-    ) -> None:
-        key = {
-            "application_execution_id": execution.id,
-            "application_id": event.application_id,
-            "job_id": event.job_id,
-        }
-        stored = await self._jobs.find_one(key, session=session)
-        same_application = execution.application_id in (None, event.application_id)
-        if stored is None:
-            job = event.to_job(execution, execution.application_signature if same_application else None)
-            _check_size(job)
-            await self._jobs.insert_one(job.to_mongo(), session=session)
-        else:
-            before = JobExecution.from_mongo(stored)
-            job = merge_job(before, event)
-            _check_size(job)
-            if changes := _changed_job(before, job):
-                await self._jobs.update_one(key, {"$set": changes}, session=session)
-        if not same_application:
-            return  # from an attempt of the driver that another one has replaced, or will
-        fields: Json = {"application_id": event.application_id}
-        if execution.last_job_end_time is None or job.end_time >= execution.last_job_end_time:
-            fields |= {"last_job_id": job.job_id, "last_job_end_time": job.end_time}
-            if job.end_scale_out is not None:
-                fields["end_scale_out"] = job.end_scale_out
-        if changes := _changed(execution, fields):
-            await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
 
     # --- jobs and history -----------------------------------------------------------------------
 
@@ -246,6 +261,17 @@ class ExecutionRepository:
             query["application_id"] = application_id
         cursor = self._jobs.find(query).sort("job_id", ASCENDING).limit(limit)
         return [JobExecution.from_mongo(document) async for document in cursor]
+
+    async def job_summaries(
+        self, application_execution_id: str, application_id: str | None = None
+    ) -> list[JobSummary]:
+        """The same jobs without what was measured of their stages, which the database leaves out."""
+        query: Json = {"application_execution_id": application_execution_id}
+        if application_id is not None:
+            query["application_id"] = application_id
+        pipeline: list[Json] = [{"$match": query}, {"$sort": {"job_id": 1}}, {"$project": _SUMMARY}]
+        found = await self._jobs.aggregate(pipeline)
+        return [JobSummary.from_mongo(document) async for document in found]
 
     async def finished_runs(
         self, system_name: str, algorithm_name: str, limit: int
@@ -314,8 +340,17 @@ class ExecutionRepository:
 
     # --- decisions ------------------------------------------------------------------------------
 
-    async def insert_decision(self, decision: ScalingDecision) -> None:
-        await self._decisions.insert_one(decision.to_mongo())
+    async def insert_decision(
+        self, decision: ScalingDecision, session: AsyncClientSession | None = None
+    ) -> None:
+        await self._decisions.insert_one(decision.to_mongo(), session=session)
+
+    async def find_first_decision(self, application_execution_id: str) -> ScalingDecision | None:
+        """The one made before the run."""
+        document = await self._decisions.find_one(
+            {"application_execution_id": application_execution_id, "job_id": -1}
+        )
+        return ScalingDecision.from_mongo(document) if document else None
 
     async def find_latest_decision(self, application_execution_id: str) -> ScalingDecision | None:
         """The one made last during the run, without its candidates."""
@@ -326,13 +361,30 @@ class ExecutionRepository:
         )
         return ScalingDecision.from_mongo(document) if document else None
 
-    async def decisions(self, application_execution_id: str) -> list[ScalingDecision]:
-        """In the order in which they were made."""
-        cursor = self._decisions.find({"application_execution_id": application_execution_id})
-        return [
-            ScalingDecision.from_mongo(document)
-            async for document in cursor.sort([("decided_at", pymongo.ASCENDING)])
-        ]
+    async def decisions(
+        self,
+        application_execution_id: str,
+        *,
+        after: tuple[datetime, str] | None = None,
+        limit: int = 0,
+        with_candidates: bool = True,
+    ) -> list[ScalingDecision]:
+        """In the order in which they were made.
+
+        Args:
+            after: The (decided_at, id) of the last one already seen.
+            limit: Most decisions to return; 0 for all.
+        """
+        query: Json = {"application_execution_id": application_execution_id}
+        if after is not None:
+            decided_at, last_id = after
+            query["$or"] = [
+                {"decided_at": {"$gt": decided_at}},
+                {"decided_at": decided_at, "_id": {"$gt": last_id}},
+            ]
+        cursor = self._decisions.find(query, None if with_candidates else {"candidates": 0})
+        cursor = cursor.sort([("decided_at", ASCENDING), ("_id", ASCENDING)]).limit(limit)
+        return [ScalingDecision.from_mongo(document) async for document in cursor]
 
 
 def _history_query(system_name: str, algorithm_name: str) -> Json:
@@ -343,24 +395,3 @@ def _history_query(system_name: str, algorithm_name: str) -> Json:
         "last_job_id": {"$ne": None},
         "start_time": {"$ne": None},
     }
-
-
-def _check_size(job: JobExecution) -> None:
-    """Raises PayloadTooLarge where MongoDB would refuse the document, after seconds and several tries."""
-    if len(job.stages) > _STAGES_THAT_ALWAYS_FIT and len(bson.encode(job.to_mongo())) > _JOB_BYTES:
-        raise PayloadTooLarge(f"Job {job.job_id} with all its stages is larger than {_JOB_BYTES} bytes.")
-
-
-def _changed_job(before: JobExecution, after: JobExecution) -> Json:
-    """Changed fields and, one by one, changed stages: a job's stages as a whole may be megabytes."""
-    changes = _changed(before, after.model_dump(exclude={"stages"}))
-    for stage_id, stage in after.stages.items():
-        if stage_id not in before.stages or before.stages[stage_id] != stage:
-            changes[f"stages.{stage_id}"] = stage.model_dump() if stage else None
-    return changes
-
-
-def _changed(document: ApplicationExecution | JobExecution, fields: Mapping[str, Any]) -> Json:
-    """Those of `fields` that differ from what is stored, so that a repeated event writes nothing."""
-    present = document.model_dump()
-    return {name: value for name, value in fields.items() if present.get(name) != value}

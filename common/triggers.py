@@ -75,3 +75,21 @@ class Cron:
 
     def __str__(self) -> str:
         return f"cron {self.expression} ({self.time_zone})"
+
+
+def latest_due(trigger: Trigger, first_due: datetime, now: datetime) -> datetime:
+    """The last due time that is not later than now, of those from `first_due` on, which has passed.
+
+    It is looked for from now backwards: a year of minutes need not be counted.
+    """
+    due = first_due
+    for hours in (1, 24, 32 * 24, 366 * 24):
+        since = now - timedelta(hours=hours)
+        if since <= first_due:
+            break
+        if (found := trigger.next_after(since)) <= now:
+            due = found
+            break
+    while (following := trigger.next_after(due)) <= now:
+        due = following
+    return due

@@ -2,12 +2,16 @@
 
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
 from common.executions import ExecutionRepository
 from common.mongo import Client
+from common.specs import SHORT_TEXT
+from prediction.initial import InitialScaleOutChooser
 from prediction.models import Models
 from prediction.predictor import Predictor
+from submission.schedules import SubmissionSchedules
+from submission.service import SubmissionService
 from training.pretraining import Pretraining
 from training.schedules import PeriodicTrainings
 
@@ -28,6 +32,10 @@ def get_predictor(request: Request) -> Predictor:
     return cast(Predictor, _state(request, "predictor"))
 
 
+def get_initial_scale_out_chooser(request: Request) -> InitialScaleOutChooser:
+    return cast(InitialScaleOutChooser, _state(request, "initial_scale_out_chooser"))
+
+
 def get_models(request: Request) -> Models:
     return cast(Models, _state(request, "models"))
 
@@ -40,9 +48,28 @@ def get_periodic_trainings(request: Request) -> PeriodicTrainings:
     return cast(PeriodicTrainings, _state(request, "periodic_trainings"))
 
 
+def get_submissions(request: Request) -> SubmissionService:
+    return cast(SubmissionService, _state(request, "submissions"))
+
+
+def get_submission_schedules(request: Request) -> SubmissionSchedules:
+    return cast(SubmissionSchedules, _state(request, "submission_schedules"))
+
+
 MongoDep = Annotated[Client, Depends(get_mongo)]
 ExecutionsDep = Annotated[ExecutionRepository, Depends(get_executions)]
 PredictorDep = Annotated[Predictor, Depends(get_predictor)]
+InitialScaleOutChooserDep = Annotated[InitialScaleOutChooser, Depends(get_initial_scale_out_chooser)]
 ModelsDep = Annotated[Models, Depends(get_models)]
 PretrainingDep = Annotated[Pretraining, Depends(get_pretraining)]
 PeriodicTrainingsDep = Annotated[PeriodicTrainings, Depends(get_periodic_trainings)]
+SubmissionsDep = Annotated[SubmissionService, Depends(get_submissions)]
+SubmissionSchedulesDep = Annotated[SubmissionSchedules, Depends(get_submission_schedules)]
+
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=SHORT_TEXT, pattern=r"^[!-~]+$")
+]
+"""What says of a request that it was sent before."""
+
+REPLAYED = "Idempotent-Replayed"
+"""Header of an answer that was given before."""

@@ -21,6 +21,7 @@ def decode_cursor(cursor: str | None) -> tuple[datetime, str] | None:
         moment = datetime.fromisoformat(created_at)
         if moment.tzinfo is None or not isinstance(last_id, str):
             raise ValueError
+        last_id.encode()
         return moment.astimezone(UTC), last_id
     except (ValueError, OverflowError, TypeError, UnicodeError, binascii.Error, AttributeError) as error:
         raise InvalidRequest("cursor: use next_cursor of the page before, unchanged") from error

@@ -11,6 +11,7 @@ from common.errors import UnknownModelName
 from common.events import UpdateInformation
 from common.specs import SHORT_TEXT, Name, WireModel
 from prediction.models import MODEL_NAMES
+from routers.callback_token import CallbackToken
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import decode_cursor, encode_cursor
 from training.pretraining import Pretraining
@@ -48,7 +49,7 @@ class TrainingSchedules(WireModel):
     items: list[TrainingSchedule]
 
 
-@router.post("/update_information")
+@router.post("/update_information", dependencies=[CallbackToken])
 async def update_information(update: UpdateInformation, executions: ExecutionsDep) -> Message:
     """Store what a Spark listener reports: the start of an application, or the end of a job.
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 _MOST_BYTES = 4 << 20
 _REASON_LENGTH = 1000
-_SECRET_KEY = re.compile(r"(?i)secret|password|token|access[.]?key|credential")
+_SECRET_KEY = re.compile(r"(?i)secret|password|token|access[._]?key|credential")
+# Possessive, and from the beginning of a name only: a log may hold long lines, and `re` holds the GIL.
 _SECRET_ASSIGNMENT = re.compile(
-    r"(?i)\b([\w.-]*(?:secret|password|token|access[.]?key|credential)[\w.-]*\s*[=:]\s*)\S+"
+    r"(?i)(?<![\w.-])(?=[\w.-]*?(?:secret|password|token|access[._]?key|credential))"
+    r"([\w.-]++\s*+[=:]\s*+)\S++"
 )
 _SECRET_USER_INFO = re.compile(r"(\w://[^/\s:@]*:)[^/\s@]+@")
 
@@ -27,6 +29,38 @@ def read_tail(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> str | No
         return None
     kept = content.decode(errors="replace").splitlines(keepends=True)[-lines:] if lines else []
     return "".join(kept)
+
+
+def read_start(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> tuple[list[str], int] | None:
+    """The last whole lines of a file that grows, and the position after them (None: no such file)."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - most_bytes))
+            content = file.read(most_bytes)
+    except FileNotFoundError:
+        return None
+    whole, end, rest = content.rpartition(b"\n")
+    shown = whole.decode(errors="replace").splitlines()[-lines:] if lines and end else []
+    return shown, size - len(rest)
+
+
+def read_further(
+    path: Path, rest: bytes, position: int, most_bytes: int = _MOST_BYTES
+) -> tuple[list[str], bytes, int]:
+    """What was written since.
+
+    Args:
+        rest: The beginning of a line that had not ended.
+        position: Up to where the file was read.
+    Returns:
+        Whole lines, the beginning of the next one, and the new position.
+    """
+    with path.open("rb") as file:
+        file.seek(position)
+        content = file.read(most_bytes)
+    whole, end, rest_now = (rest + content).rpartition(b"\n")
+    return whole.decode(errors="replace").split("\n") if end else [], rest_now, position + len(content)
 
 
 def failure_reason(log: str, spark_conf: Mapping[str, str]) -> str:

@@ -18,23 +18,31 @@ import contextlib
 import logging
 import re
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
 from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import InvalidRequest, ServiceError, Unavailable
 from common.processes import GuardedProcess
 from common.specs import WorkerSpecs
-from submission.driver_log import failure_reason, read_tail
+from submission.driver_log import failure_reason, read_further, read_start, read_tail
 from submission.local_cluster import ClusterStartError, LocalCluster
-from submission.manifest import Manifest
+from submission.manifest import TOKEN_VARIABLE, Manifest
 from submission.runners import RecordState
 from submission.sizes import size_in_bytes
-from submission.spark_submit import SparkSubmit, find_java, local_path, translate, write_properties
+from submission.spark_submit import (
+    SparkSubmit,
+    find_java,
+    local_path,
+    translate,
+    unsupported,
+    write_properties,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +84,7 @@ class LocalSparkRunner:
         record_state: Where state changes go; kept trying while MongoDB is away.
         name: `local`; where several services share a MongoDB, followed by which of them it is: only
             that one can go on with an execution, or end it.
+        callback_token: What drivers show when they report; only their environment holds it.
     """
 
     def __init__(
@@ -87,6 +96,7 @@ class LocalSparkRunner:
         cores: int = 6,
         memory: str = "8g",
         max_applications: int = 1,
+        callback_token: SecretStr | None = None,
     ) -> None:
         self.name = name
         self._folder = folder.absolute()
@@ -94,6 +104,8 @@ class LocalSparkRunner:
         self._cores = cores
         self._memory = memory
         self._max_applications = max_applications
+        token = callback_token.get_secret_value() if callback_token else ""
+        self._driver_environment = {TOKEN_VARIABLE: token} if token else {}
         self._cluster = LocalCluster(self._folder / "cluster", cores, memory)
         self._queue: deque[_Application] = deque()
         self._active: dict[str, _Application] = {}
@@ -119,6 +131,15 @@ class LocalSparkRunner:
     async def check(self, manifest: Manifest) -> None:
         await asyncio.to_thread(_check, manifest)
 
+    async def dry_run(self, manifest: Manifest) -> dict[str, Any]:
+        """Only what can be said without starting it: its files, its sizes, and what the cluster can do."""
+        try:
+            await self.check(manifest)
+        except InvalidRequest as error:
+            refusal = {"status": error.status, "reason": str(error), "errors": []}
+            return {"checked_by": "local", "accepted": False, **refusal}
+        return {"checked_by": "local", "accepted": True, "warnings": []}
+
     # --- Runner -----------------------------------------------------------------------------------
 
     async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
@@ -135,8 +156,7 @@ class LocalSparkRunner:
         status = {"applicationState": {"state": ApplicationState.PENDING.value}}
         return {**manifest, "status": status}
 
-    async def stop(self, execution_id: str) -> bool:
-        reason = "Killed on request."
+    async def stop(self, execution_id: str, reason: str = "Killed on request.") -> bool:
         waiting = next((each for each in self._queue if each.execution_id == execution_id), None)
         if waiting is not None:
             self._queue.remove(waiting)
@@ -156,6 +176,32 @@ class LocalSparkRunner:
         if not re.fullmatch(r"[\w-]+", execution_id):
             return None
         return await asyncio.to_thread(read_tail, self._log(execution_id), tail_lines)
+
+    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+        if not re.fullmatch(r"[\w-]+", execution_id):
+            return
+        log = self._log(execution_id)
+        while True:
+            goes_on = self._is_known(execution_id)  # before reading, so that nothing is written afterwards
+            started = await asyncio.to_thread(read_start, log, tail_lines)
+            if started is not None or not goes_on:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+        if started is None:
+            return
+        lines, position = started
+        further, rest, position = await asyncio.to_thread(read_further, log, b"", position)
+        lines += further
+        while True:
+            for line in lines:
+                yield line
+            if not goes_on:
+                break
+            await asyncio.sleep(_POLL_SECONDS)
+            goes_on = self._is_known(execution_id)
+            lines, rest, position = await asyncio.to_thread(read_further, log, rest, position)
+        if rest:
+            yield rest.decode(errors="replace")
 
     async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
         for execution in executions:
@@ -232,7 +278,8 @@ class LocalSparkRunner:
                 *command,
                 stdout=output,
                 stderr=output,
-                env=self._cluster.environment,
+                # A program's own variables are not to lead Spark's scripts astray.
+                env={**submit.driver_environment, **self._cluster.environment, **self._driver_environment},
                 cwd=folder,
                 grace_seconds=_STOP_GRACE_SECONDS,
             )
@@ -299,6 +346,10 @@ class LocalSparkRunner:
             await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
             attempt += 1
 
+    def _is_known(self, execution_id: str) -> bool:
+        """Whether it waits or runs."""
+        return execution_id in self._active or any(each.execution_id == execution_id for each in self._queue)
+
     def _log(self, execution_id: str) -> Path:
         return self._folder / "applications" / execution_id / "driver.log"
 
@@ -307,17 +358,26 @@ def _check(manifest: Manifest) -> None:
     if find_java() is None:
         raise Unavailable("Java is missing: the local Spark needs Java 17 on the PATH or in JAVA_HOME.")
     submit = translate(manifest)
-    for jar in submit.jars:
-        if jar.startswith("/") and not Path(jar).is_file():
+    if missing := unsupported(manifest):
+        raise InvalidRequest(f"The local Spark has none of what Kubernetes provides: {missing}.")
+    for jar in submit.jars[-1:]:  # the others are the request's
+        if _is_missing(jar):
             raise Unavailable(f"The Spark plugin {jar} is missing; `make install` builds it (LISTENER_JAR).")
-    if submit.main_file.startswith("/") and not Path(submit.main_file).is_file():
+    if _is_missing(submit.main_file):
         raise InvalidRequest(f"The main application file {submit.main_file} does not exist on this machine.")
+    for location in (*submit.jars, *submit.files):
+        if _is_missing(location):
+            raise InvalidRequest(f"deps: {location} does not exist on this machine.")
     for role in ("driver", "executor"):
         memory = submit.properties[f"spark.{role}.memory"]
         if size_in_bytes(memory) < size_in_bytes(_SMALLEST_MEMORY):
             raise InvalidRequest(
                 f"Spark needs at least {_SMALLEST_MEMORY} of memory for the {role}, not {memory}."
             )
+
+
+def _is_missing(location: str) -> bool:
+    return location.startswith("/") and not Path(location).is_file()
 
 
 def _prepare(folder: Path, properties_file: Path, properties: Mapping[str, str]) -> None:

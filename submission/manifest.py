@@ -1,25 +1,36 @@
 """The `SparkApplication` that a request describes; every runner carries out this very object.
 
-Who decides on executors: the application starts with the initial scale-out, and only the
-listener, in the driver, changes it. An adaptive application therefore has dynamic allocation
-switched on, because Spark adds and removes executors on request in that mode, and muted by
-timeouts of ten days, because Spark's own opinion would overrule the request. One that is not
-adaptive has a fixed number of executors and no dynamic allocation at all.
+From the bottom: built-in defaults, the service's template (`manifest_template`), the request's
+`spark_template_values` within the service's limits (`manifest_limits`), and what follows from the
+specs or belongs to the listener.
+
+Who decides on executors: the application starts with the initial scale-out, and only the listener,
+in the driver, changes it. There are two ways to keep Spark from interfering:
+
+- fixed: a fixed number of executors and no dynamic allocation. The listener requests more, and
+  kills what is too much. The default on Kubernetes, and what queue managers such as Kueue admit.
+- muted: dynamic allocation with shuffle tracking, and with timeouts of ten days it never acts by
+  itself. The only way on a standalone cluster, which ignores `spark.executor.instances`.
+
+An application that is not adaptive has a fixed number of executors that nobody changes.
 """
 
+import copy
 import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from common.errors import InvalidRequest
 from common.specs import ApplicationSpecs
+from submission.manifest_fields import Fields
+from submission.manifest_options import ManifestOptions, SecretKey, bundled_examples
+from submission.manifest_template import merge
 from submission.sizes import spark_size
-from submission.template_values import TemplateValues, as_uri, parse_template_values
+from submission.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
+
+__all__ = ["Manifest", "ManifestOptions", "SecretKey", "build_manifest", "bundled_examples"]
 
 Manifest = dict[str, Any]
 
@@ -28,9 +39,14 @@ KIND = "SparkApplication"
 EXECUTION_LABEL = "enelservice.org/application-execution-id"
 PLUGIN_CLASS = "org.enelservice.listener.EnelPlugin"
 LISTENER_PREFIX = "spark.customExtraListener."
+TOKEN_VARIABLE = "ENEL_CALLBACK_TOKEN"  # noqa: S105 - a name
+"""Environment variable in which a driver finds the token for its callbacks."""
 
 _LONGEST_NAME = 50
 """Of 63 characters of a DNS-1035 label; the operator appends `-driver`, `-ui-svc` and the like."""
+
+_SPARKS_OWN_JARS = "local:///opt/spark/jars/"
+"""Where Spark's images have their class path; what lies there is loaded without being named."""
 
 _MUTED = "10d"
 _MUTED_TIMEOUTS = (
@@ -40,27 +56,6 @@ _MUTED_TIMEOUTS = (
     "cachedExecutorIdleTimeout",
     "shuffleTracking.timeout",
 )
-
-
-def bundled_examples(folder: Path) -> dict[str, str]:
-    """Algorithm name to main application file, of the example programs in a folder."""
-    return {"KMeans": str(folder / "kmeans.py")}
-
-
-@dataclass(frozen=True)
-class ManifestOptions:
-    """What is the same for every application that this service submits."""
-
-    callback_host: str
-    callback_port: int
-    listener_jar: str
-    """Path or URL, as the driver sees it."""
-    callback_timeout_seconds: float = 30.0
-    callback_method: str = "http"
-    examples: Mapping[str, str] = field(default_factory=dict)
-    """Algorithm name to main application file, for requests that name none."""
-    spark_version: str = field(default_factory=lambda: version("pyspark"))
-    """Of a request that names none."""
 
 
 def build_manifest(
@@ -77,52 +72,32 @@ def build_manifest(
         initial_scale_out: Executors to start with.
         max_scale_out: Upper bound in effect, where the platform allows less than the request.
     Raises:
-        InvalidRequest: What the request says cannot be rendered, or the main application is missing.
+        InvalidRequest: What the request says cannot be rendered or goes beyond a limit, or the main
+            application is missing.
     """
     values = parse_template_values(specs.spark_template_values)
+    options.limits.check(specs, values.spec)
     main_file = values.main_application_file or _example(specs.global_specs.algorithm_name, options)
-    is_python = main_file.lower().endswith(".py")
-    is_adaptive = specs.global_specs.solution_name != "static" and values.is_adaptive is not False
     bounds = {
         "initialExecutors": initial_scale_out,
         "minExecutors": specs.global_specs.min_scale_out,
         "maxExecutors": max_scale_out or specs.global_specs.max_scale_out,
     }
-    labels = execution_labels(specs, application_execution_id)
-    spark_version = specs.optional_specs.spark_version or options.spark_version
-    driver, executor = specs.master_specs, specs.worker_specs
-    spec: Manifest = {
-        "type": "Python" if is_python else "Scala",
-        "mode": "cluster",
-        "image": values.image or f"apache/spark:{spark_version}",
-        "imagePullPolicy": "IfNotPresent",
-        "sparkVersion": spark_version,
-        "mainApplicationFile": main_file,
-        "arguments": [_argument(value) for value in specs.global_specs.algorithm_args],
-        "restartPolicy": {"type": "Never"},
-        "driver": {
-            "cores": driver.cores,
-            "memory": spark_size(driver.memory),
-            "memoryOverhead": spark_size(driver.memory_overhead),
-            "labels": labels,
-        },
-        "executor": {
-            "instances": initial_scale_out,
-            "cores": executor.cores,
-            "memory": spark_size(executor.memory),
-            "memoryOverhead": spark_size(executor.memory_overhead),
-            "labels": labels,
-        },
-        "deps": {"jars": [as_uri(options.listener_jar, "LISTENER_JAR")]},
-        "sparkConf": _spark_conf(values, application_execution_id, is_adaptive, bounds, options),
+    mode = _rescaling_mode(specs, values, options)
+    listener = _listener_conf(application_execution_id, mode is not None, bounds, options)
+
+    template_spec = options.template.get("spec", {})
+    spec = merge(merge(_defaults(specs, template_spec, options), template_spec), values.spec)
+    spec |= _main(specs, values, main_file)
+    spec["driver"] = merge(spec.get("driver", {}), _driver(specs))
+    spec["executor"] = merge(spec.get("executor", {}), _executor(specs, initial_scale_out))
+    spec["sparkConf"] = {
+        **spec.get("sparkConf", {}),
+        **_log_conf(values),
+        **listener,
+        **_allocation_conf(mode),
     }
-    if is_python:
-        spec["pythonVersion"] = "3"
-    elif values.main_class:
-        spec["mainClass"] = values.main_class
-    if values.rbac_service_account:
-        spec["driver"]["serviceAccount"] = values.rbac_service_account
-    if is_adaptive:
+    if mode == "muted":
         # Even muted, dynamic allocation lowers its own target to what the remaining tasks need, but
         # not below its minimum. The listener goes down to `min_scale_out` all the same.
         spec["dynamicAllocation"] = {
@@ -131,9 +106,21 @@ def build_manifest(
             **bounds,
             "minExecutors": initial_scale_out,
         }
+    _add_listener_jar(spec, options)
+    _add_token(spec, options)
+    _complete(spec)
+
+    labels = execution_labels(specs, application_execution_id)
+    for role in ("driver", "executor"):
+        spec[role]["labels"] = {**spec[role].get("labels", {}), **labels}
     stem = values.release_name or specs.global_specs.algorithm_name
-    metadata = {"name": resource_name(stem, application_execution_id), "labels": labels}
-    return {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
+    metadata = merge(options.template.get("metadata", {}), values.metadata) | {
+        "name": resource_name(stem, application_execution_id),
+        "namespace": _namespace(values, options),
+    }
+    metadata["labels"] = {**metadata.get("labels", {}), **labels}
+    # Parts of the template are in it: nobody who changes a manifest is to change the template.
+    return copy.deepcopy({"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec})
 
 
 def resource_name(stem: str, application_execution_id: str) -> str:
@@ -163,12 +150,74 @@ def execution_id_of(manifest: Manifest) -> str:
     return str(manifest["spec"]["sparkConf"][f"{LISTENER_PREFIX}applicationExecutionId"])
 
 
-def _spark_conf(
-    values: TemplateValues,
-    application_execution_id: str,
-    is_adaptive: bool,
-    bounds: Mapping[str, int],
-    options: ManifestOptions,
+# --- parts of the spec ----------------------------------------------------------------------------
+
+
+def _defaults(specs: ApplicationSpecs, template_spec: Fields, options: ManifestOptions) -> Fields:
+    spark_version = (
+        specs.optional_specs.spark_version or template_spec.get("sparkVersion") or options.spark_version
+    )
+    return {
+        "mode": "cluster",
+        "image": f"apache/spark:{spark_version}",
+        "imagePullPolicy": "IfNotPresent",
+        "sparkVersion": spark_version,
+        "restartPolicy": {"type": "Never"},
+    }
+
+
+def _main(specs: ApplicationSpecs, values: TemplateValues, main_file: str) -> Fields:
+    is_python = main_file.lower().endswith(".py")
+    main: Fields = {
+        "type": "Python" if is_python else "Scala",
+        "mainApplicationFile": main_file,
+        "arguments": [_argument(value) for value in specs.global_specs.algorithm_args],
+    }
+    if is_python:
+        main["pythonVersion"] = "3"
+    elif values.main_class:
+        main["mainClass"] = values.main_class
+    if specs.optional_specs.spark_version:
+        main["sparkVersion"] = specs.optional_specs.spark_version
+    return main
+
+
+def _driver(specs: ApplicationSpecs) -> Fields:
+    driver = specs.master_specs
+    return {
+        "cores": driver.cores,
+        "memory": spark_size(driver.memory),
+        "memoryOverhead": spark_size(driver.memory_overhead),
+    }
+
+
+def _executor(specs: ApplicationSpecs, instances: int) -> Fields:
+    executor = specs.worker_specs
+    return {
+        "instances": instances,
+        "cores": executor.cores,
+        "memory": spark_size(executor.memory),
+        "memoryOverhead": spark_size(executor.memory_overhead),
+    }
+
+
+def _rescaling_mode(
+    specs: ApplicationSpecs, values: TemplateValues, options: ManifestOptions
+) -> RescalingMode | None:
+    """None: the scale-out is left alone."""
+    if specs.global_specs.is_static or values.is_adaptive is False:
+        return None
+    mode = values.rescaling_mode or options.rescaling_modes[0]
+    if mode not in options.rescaling_modes:
+        raise InvalidRequest(
+            "spark_template_values.rescaling_mode 'fixed' is for Kubernetes: on a standalone Spark cluster an"
+            " application without dynamic allocation takes every core there is. Leave it out, or use 'muted'."
+        )
+    return mode
+
+
+def _listener_conf(
+    application_execution_id: str, is_adaptive: bool, bounds: Mapping[str, int], options: ManifestOptions
 ) -> dict[str, str]:
     host = options.callback_host
     listener = {
@@ -182,14 +231,71 @@ def _spark_conf(
         "isAdaptive": "true" if is_adaptive else "false",
         **bounds,
     }
-    conf = dict(values.spark_conf)
-    if values.log_dir:
-        conf |= {"spark.eventLog.enabled": "true", "spark.eventLog.dir": values.log_dir}
-    conf["spark.plugins"] = PLUGIN_CLASS
-    conf |= {LISTENER_PREFIX + name: str(value) for name, value in listener.items()}
-    if is_adaptive:
-        conf |= {f"spark.dynamicAllocation.{name}": _MUTED for name in _MUTED_TIMEOUTS}
-    return conf
+    return {"spark.plugins": PLUGIN_CLASS} | {
+        LISTENER_PREFIX + name: str(value) for name, value in listener.items()
+    }
+
+
+def _log_conf(values: TemplateValues) -> dict[str, str]:
+    if not values.log_dir:
+        return {}
+    return {"spark.eventLog.enabled": "true", "spark.eventLog.dir": values.log_dir}
+
+
+def _allocation_conf(mode: RescalingMode | None) -> dict[str, str]:
+    if mode == "muted":
+        return {f"spark.dynamicAllocation.{name}": _MUTED for name in _MUTED_TIMEOUTS}
+    # An image's own spark-defaults.conf may switch it on.
+    return {"spark.dynamicAllocation.enabled": "false"}
+
+
+def _add_listener_jar(spec: Fields, options: ManifestOptions) -> None:
+    jar = as_uri(options.listener_jar, "LISTENER_JAR")
+    deps = spec.get("deps", {})
+    jars = [each for each in deps.get("jars", []) if each != jar]
+    if options.platform == "local" or not jar.startswith(_SPARKS_OWN_JARS):
+        jars.append(jar)
+    if jars:
+        spec["deps"] = {**deps, "jars": jars}
+
+
+def _add_token(spec: Fields, options: ManifestOptions) -> None:
+    """By reference: the operator turns this into `spark.kubernetes.driver.secretKeyRef`, with no webhook."""
+    if options.platform == "kubernetes" and options.callback_token_secret is not None:
+        secret = options.callback_token_secret
+        references = spec["driver"].get("envSecretKeyRefs", {})
+        token = {TOKEN_VARIABLE: {"name": secret.name, "key": secret.key}}
+        spec["driver"]["envSecretKeyRefs"] = {**references, **token}
+
+
+def _complete(spec: Fields) -> None:
+    """What the CRD wants said beside what was said. Raises InvalidRequest where nobody could guess it."""
+    if (monitoring := spec.get("monitoring")) is not None:
+        spec["monitoring"] = {"exposeDriverMetrics": True, "exposeExecutorMetrics": True, **monitoring}
+        if "prometheus" in monitoring and "jmxExporterJar" not in monitoring["prometheus"]:
+            raise InvalidRequest("spark_template_values.monitoring.prometheus.jmxExporterJar is missing.")
+    volumes = {volume["name"] for volume in spec.get("volumes", [])}
+    for role in ("driver", "executor"):
+        if "nodeSelector" in spec and "nodeSelector" in spec[role]:
+            raise InvalidRequest(
+                f"nodeSelector and {role}.nodeSelector exclude each other (the template's included)."
+            )
+        for mount in spec[role].get("volumeMounts", []):
+            if mount["name"] not in volumes:
+                raise InvalidRequest(
+                    f"spark_template_values.{role}.volumeMounts: there is no volume {mount['name']!r}."
+                )
+
+
+def _namespace(values: TemplateValues, options: ManifestOptions) -> str:
+    namespace = values.namespace or options.namespace
+    allowed = dict.fromkeys((options.namespace, *options.namespaces))
+    if namespace not in allowed:
+        raise InvalidRequest(
+            f"spark_template_values.namespace is {namespace}, but this service allows {', '.join(allowed)}"
+            " (KUBERNETES_NAMESPACE, KUBERNETES_NAMESPACES)."
+        )
+    return namespace
 
 
 def _example(algorithm_name: str, options: ManifestOptions) -> str:

@@ -1,6 +1,6 @@
 """Where applications run: the seam between submission and a platform."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from common.documents import ApplicationExecution, ApplicationState
@@ -24,8 +24,8 @@ class RecordState(Protocol):
 class Runner(Protocol):
     """Carries out manifests and records how that goes through a `RecordState`.
 
-    A runner knows executions by their id only and stores nothing itself: what it has to know again
-    after a restart, it is handed by `resume`.
+    Executions are known to it by their ids. What it has to know again after a restart, it is handed
+    by `resume`, or finds in the database.
     """
 
     @property
@@ -46,6 +46,17 @@ class Runner(Protocol):
         """
         ...
 
+    async def dry_run(self, manifest: Manifest) -> dict[str, Any]:
+        """The platform's verdict on a manifest, which is not carried out, as JSON.
+
+        Returns:
+            `accepted`, and who says so as `checked_by`; of a refusal its `status`, its `reason` and
+            `errors`, a `field` and a `message` each; otherwise `warnings`.
+        Raises:
+            Unavailable: There is no verdict now.
+        """
+        ...
+
     async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
         """Take responsibility for an execution; returns the platform's answer as JSON.
 
@@ -54,15 +65,25 @@ class Runner(Protocol):
         """
         ...
 
-    async def stop(self, execution_id: str) -> bool:
+    async def stop(self, execution_id: str, reason: str = "Killed on request.") -> bool:
         """End an application, running or waiting, and record KILLED; false if it is unknown here.
 
         Returns when the end is recorded, or where that takes a platform longer, is under way.
+
+        Raises:
+            Unavailable: The platform does not answer; the end is brought about once it does.
         """
         ...
 
     async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
         """The last lines that the driver wrote; None when there are none (yet, or any more)."""
+        ...
+
+    def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+        """The last lines that the driver wrote, then every further one, without their ends.
+
+        Waits for an application that has not started yet; ends when the application has ended.
+        """
         ...
 
     async def resume(self, executions: Sequence[ApplicationExecution]) -> None:

@@ -3,56 +3,81 @@
 The order is what makes an acknowledged submission safe: everything that can be refused is refused
 first; then the execution is stored together with its manifest; then the runner takes it; only
 then the answer goes out. What was stored and not taken, because the service died in between, is
-handed to the runner at the next start.
+handed to the runner later: at the next start, by `reconcile`, or when it is submitted again.
 """
 
+import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from common.documents import (
-    ApplicationExecution,
-    ApplicationState,
-    CandidateForecast,
-    ScalingDecision,
-    utc_now,
-)
-from common.errors import Conflict, InvalidRequest, ServiceError
+from common.documents import ApplicationExecution, ApplicationState, ScalingDecision, utc_now
+from common.errors import Conflict, NotFound, ServiceError, Unavailable
 from common.executions import ExecutionRepository
 from common.specs import ApplicationSpecs
-from prediction.initial import InitialScaleOut
-from submission.manifest import Manifest, ManifestOptions, build_manifest
+from submission.decisions import first_decision
+from submission.idempotency import SubmissionLedger, fingerprint
+from submission.manifest import ManifestOptions
+from submission.planning import (
+    ChooseInitialScaleOut,
+    InitialScaleOutPolicy,
+    Plan,
+    Planner,
+    with_scale_out,
+)
 from submission.runners import Runner
 
 logger = logging.getLogger(__name__)
 
-InitialScaleOutPolicy = Literal["predicted", "requested"]
+_ANSWER_SECONDS = 10.0
+"""How long a repeated submission waits for the answer of the first one."""
+
+_ANSWER_POLL_SECONDS = 0.1
+
+_ABANDONED = timedelta(seconds=60)
+"""After that a stored execution that no runner has taken is handed over anew: its submission died."""
 
 
-class ChooseInitialScaleOut(Protocol):
-    """Chooses from history; without any, `worker_specs.scale_out`."""
+class TargetInfeasible(ServiceError):
+    status, title = 409, "The runtime target is not expected to be met"
 
-    async def __call__(self, specs: ApplicationSpecs) -> InitialScaleOut: ...
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """How to submit, besides what.
+
+    Args:
+        policy: `requested` starts with `worker_specs.scale_out`, whatever history says.
+        name: Of two requests with the same name only the first creates an application, as long as that
+            one has not ended.
+        idempotency_key: The same, as long as the key is remembered.
+        require_feasible: Refuse a target that no candidate is expected to meet.
+        alone: Refuse while another one of the schedule that was submitted so has not ended.
+    """
+
+    policy: InitialScaleOutPolicy = "predicted"
+    name: str | None = None
+    idempotency_key: str | None = None
+    require_feasible: bool = False
+    schedule_name: str | None = None
+    scheduled_for: datetime | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True)
 class Submission:
     execution: ApplicationExecution
+    decision: ScalingDecision | None
+    """About the first scale-out."""
     response: Mapping[str, Any]
     """What the platform answered; `warnings` says where the request was not followed to the letter."""
-
-
-@dataclass(frozen=True)
-class _Plan:
-    initial: InitialScaleOut
-    manifest: Manifest
-    max_scale_out: int
-    """What the platform can hold of the requested maximum."""
-    warnings: list[str]
+    replayed: bool = False
+    """Whether it was submitted before."""
 
 
 class SubmissionService:
@@ -61,51 +86,97 @@ class SubmissionService:
     def __init__(
         self,
         executions: ExecutionRepository,
+        ledger: SubmissionLedger,
         runner: Runner,
         choose_initial_scale_out: ChooseInitialScaleOut,
         manifest_options: ManifestOptions,
     ) -> None:
         self._executions = executions
+        self._ledger = ledger
         self._runner = runner
-        self._choose_initial_scale_out = choose_initial_scale_out
-        self._manifest_options = manifest_options
-        self._platform = runner.name.partition("/")[0]
+        platform = runner.name.partition("/")[0]
+        self._planner = Planner(platform, runner.max_executors, choose_initial_scale_out, manifest_options)
+        self._taken: dict[str, datetime] = {}
+        """What this process has handed over, though it may still be stored as NEW, and since when."""
 
-    async def submit(
-        self, specs: ApplicationSpecs, policy: InitialScaleOutPolicy = "predicted"
-    ) -> Submission:
-        """Store and start an application.
+    async def submit(self, specs: ApplicationSpecs, options: SubmitOptions | None = None) -> Submission:
+        """Store and start an application; one that was submitted before is answered as it was.
 
-        Args:
-            policy: `requested` starts with `worker_specs.scale_out`, whatever history says.
         Raises:
             InvalidRequest: The request cannot be carried out; nothing is stored.
+            IdempotencyKeyReused, NameInUse: By another request; nothing is stored. NameInUse also where
+                it is not alone.
+            TargetInfeasible: Only if that was asked for; nothing is stored.
             Unavailable: The platform is not in order.
         """
-        specs = _with_scale_out(specs)
-        execution_id = str(ObjectId())
-        plan = await self._plan(specs, execution_id, policy)
+        options = options or SubmitOptions()
+        if there := await self.find_submitted(specs, options):
+            return there
+        key = options.idempotency_key
+        specs = with_scale_out(specs)
+        said = _fingerprint(specs, options)
+        execution, plan = await self._prepare(specs, options)
+        if options.require_feasible and plan.initial.feasible is False:
+            raise _infeasible(plan, specs.global_specs.max_runtime)
         await self._runner.check(plan.manifest)
-        execution = ApplicationExecution(
-            **specs.model_dump(),
-            id=execution_id,
-            runner=self._runner.name,
-            manifests=[plan.manifest],
-            initial_scale_out=plan.initial.scale_out,
-            initial_scale_out_reason=plan.initial.reason,
-            max_scale_out_in_effect=plan.max_scale_out,
-        )
-        await self._executions.insert(execution)
-        logger.info("%s: stored, starts with %d executors", execution_id, plan.initial.scale_out)
-        response = await self._hand_over(execution, plan)
-        return Submission(
-            await self._latest(execution),
-            {**response, "warnings": plan.warnings} if plan.warnings else response,
-        )
+        decision = first_decision(execution, plan.initial)
+        self._taken[execution.id] = utc_now()
+        try:
+            stored = await self._ledger.store(execution, decision, key=key, fingerprint=said)
+        except BaseException:
+            # It may be stored all the same. Then nobody was told, and `reconcile` hands it over.
+            del self._taken[execution.id]
+            raise
+        if stored != execution.id:
+            del self._taken[execution.id]
+            return await self._replay(stored)
+        logger.info("%s: stored, starts with %d executors", execution.id, plan.initial.scale_out)
+        response = await self._hand_over(execution, plan, key)
+        if key is not None or options.name is not None:
+            await self._keep_answer(execution.id, response)
+        return Submission(await self._latest(execution), decision, response)
 
-    async def kill(self, execution_id: str) -> ApplicationExecution:
+    async def find_submitted(self, specs: ApplicationSpecs, options: SubmitOptions) -> Submission | None:
+        """The answer of a request that was sent before with this key or name.
+
+        Raises:
+            IdempotencyKeyReused, NameInUse: By another request.
+        """
+        if options.idempotency_key is None and options.name is None:
+            return None
+        said = _fingerprint(with_scale_out(specs), options)
+        there = await self._ledger.find(options.idempotency_key, options.name, said)
+        return await self._replay(there) if there else None
+
+    async def dry_run(self, specs: ApplicationSpecs, options: SubmitOptions | None = None) -> Submission:
+        """What `submit` would store and create, and the platform's verdict on it; nothing is stored.
+
+        Raises:
+            InvalidRequest, TargetInfeasible, Unavailable: As `submit` does.
+        """
+        options = options or SubmitOptions()
+        specs = with_scale_out(specs)
+        execution, plan = await self._prepare(specs, options)
+        if options.require_feasible and plan.initial.feasible is False:
+            raise _infeasible(plan, specs.global_specs.max_runtime)
+        response = await self._runner.dry_run(plan.manifest)
+        if options.name is not None and (holder := await self._executions.find_named(options.name)):
+            plan.warnings.append(f"{options.name!r} is the name of {holder.id}, which has not ended.")
+        return Submission(execution, first_decision(execution, plan.initial), _with_warnings(response, plan))
+
+    async def check(self, specs: ApplicationSpecs) -> None:
+        """Raises InvalidRequest where `submit` would, as far as that does not depend on a forecast."""
+        manifest = self._planner.check(with_scale_out(specs), str(ObjectId()))
+        try:
+            await self._runner.check(manifest)
+        except Unavailable as error:
+            logger.info("checked without the platform: %s", error)
+
+    async def kill(self, execution_id: str, requested_by: str = "") -> ApplicationExecution:
         """End an application; one that has ended already is left as it is.
 
+        Args:
+            requested_by: Who asked, for the record.
         Raises:
             ApplicationExecutionNotFound: There is no such execution.
             Conflict: Another runner than the present one has it.
@@ -118,10 +189,13 @@ class SubmissionService:
                 f"The application execution {execution_id} was not started by this service's"
                 f" runner ({self._runner.name}), but by {execution.runner or 'none'}."
             )
-        if not await self._runner.stop(execution_id):
+        reason = f"Killed on request of {requested_by}." if requested_by else "Killed on request."
+        if requested_by:
+            await self._executions.record_kill_request(execution_id, requested_by)
+        if not await self._runner.stop(execution_id, reason):
             # Stored, but never handed over, or its last state is just being stored.
             await self._executions.record_state(
-                execution_id, ApplicationState.KILLED, "Killed on request.", fields={"end_time": utc_now()}
+                execution_id, ApplicationState.KILLED, reason, fields={"end_time": utc_now()}
             )
         return await self._executions.get(execution_id)
 
@@ -136,73 +210,112 @@ class SubmissionService:
             return None
         return await self._runner.read_log(execution_id, tail_lines)
 
+    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+        """The last lines of the driver's output, then every further one until the application has ended.
+
+        Raises:
+            ApplicationExecutionNotFound: There is no such execution.
+            NotFound: Another runner than the present one has it.
+        """
+        execution = await self._executions.get(execution_id)
+        if execution.runner != self._runner.name:
+            raise NotFound(f"The driver of application execution {execution_id!r} does not run here.")
+        return self._runner.follow_log(execution_id, tail_lines)
+
     async def resume(self) -> None:
         """Hand executions from before a restart to the runner; once, before requests are served."""
         unfinished = await self._executions.unfinished(self._runner.name)
         if unfinished:
             logger.info("resuming %d unfinished executions", len(unfinished))
+            self._taken |= {execution.id: utc_now() for execution in unfinished}
             await self._runner.resume(unfinished)
+
+    async def reconcile(self) -> None:
+        """Hand over what was stored, but never taken; to be called from time to time."""
+        stored = await self._executions.unfinished(self._runner.name, ApplicationState.NEW)
+        for execution in stored:
+            await self._take_up_abandoned(execution)
+        new = {execution.id for execution in stored}
+        # A state is never NEW again; what was stored a moment ago may be missing above.
+        recent = utc_now() - _ABANDONED
+        self._taken = {name: since for name, since in self._taken.items() if name in new or since > recent}
 
     async def aclose(self) -> None:
         await self._runner.aclose()
 
-    async def _plan(self, specs: ApplicationSpecs, execution_id: str, policy: InitialScaleOutPolicy) -> _Plan:
-        limit = self._runner.max_executors(specs.worker_specs)
-        bounds, warnings = specs.global_specs, []
-        if limit is not None and limit < bounds.min_scale_out:
-            raise InvalidRequest(
-                f"min_scale_out is {bounds.min_scale_out}, but the {self._platform} Spark can hold"
-                f" {limit} executors with {specs.worker_specs.cores} cores and {specs.worker_specs.memory}."
-            )
-        if limit is not None and limit < bounds.max_scale_out:
-            warnings.append(
-                f"max_scale_out {bounds.max_scale_out} is more than the {self._platform} Spark can hold;"
-                f" at most {limit} executors will be used."
-            )
-            bounds = bounds.model_copy(update={"max_scale_out": limit})
-        initial = await self._initial(specs.model_copy(update={"global_specs": bounds}), policy)
-        manifest = build_manifest(
-            specs,
-            execution_id,
-            initial.scale_out,
-            self._manifest_options,
-            max_scale_out=bounds.max_scale_out,
+    async def _prepare(
+        self, specs: ApplicationSpecs, options: SubmitOptions
+    ) -> tuple[ApplicationExecution, Plan]:
+        execution_id = str(ObjectId())
+        plan = await self._planner.plan(specs, execution_id, options.policy, options.name)
+        fields = specs.model_dump(include=set(ApplicationSpecs.model_fields))
+        execution = ApplicationExecution(
+            **fields,
+            id=execution_id,
+            name=options.name,
+            held_name=f"schedule/{options.schedule_name}" if options.alone else options.name,
+            schedule_name=options.schedule_name,
+            scheduled_for=options.scheduled_for,
+            runner=self._runner.name,
+            manifests=[plan.manifest],
+            initial_scale_out=plan.initial.scale_out,
+            initial_scale_out_reason=plan.initial.reason,
+            max_scale_out_in_effect=plan.max_scale_out,
         )
-        return _Plan(initial, manifest, bounds.max_scale_out, warnings)
+        return execution, plan
 
-    async def _initial(self, specs: ApplicationSpecs, policy: InitialScaleOutPolicy) -> InitialScaleOut:
-        requested = InitialScaleOut(specs.worker_specs.scale_out, "As requested (worker_specs.scale_out).")
-        chosen = requested
-        if policy == "predicted":
-            try:
-                chosen = await self._choose_initial_scale_out(specs)
-            except PyMongoError:
-                raise  # the execution could not be stored either
-            except Exception as error:  # an application is not refused because a model fails
-                logger.exception("no initial scale-out for %s", specs.global_specs.algorithm_name)
-                detail = str(error) if isinstance(error, ServiceError) else type(error).__name__
-                reason = f"As requested: the prediction failed ({detail})."
-                chosen = InitialScaleOut(requested.scale_out, reason)
-        lowest, highest = specs.global_specs.min_scale_out, specs.global_specs.max_scale_out
-        clamped = min(max(chosen.scale_out, lowest), highest)
-        if clamped == chosen.scale_out:
-            return chosen
-        reason = f"{chosen.reason} Changed from {chosen.scale_out} to lie within {lowest} and {highest}."
-        return InitialScaleOut(clamped, reason)
-
-    async def _hand_over(self, execution: ApplicationExecution, plan: _Plan) -> dict[str, Any]:
+    async def _hand_over(
+        self, execution: ApplicationExecution, plan: Plan, key: str | None
+    ) -> dict[str, Any]:
         try:
-            await self._executions.insert_decision(_first_decision(execution, plan.initial))
-        except PyMongoError as error:  # it only explains; the execution itself is stored
-            logger.warning("%s: the first decision could not be stored: %s", execution.id, error)
-        try:
-            return await self._runner.start(plan.manifest, execution.id)
+            return _with_warnings(await self._runner.start(plan.manifest, execution.id), plan)
         except Exception as error:
             reason = str(error) if isinstance(error, ServiceError) else type(error).__name__
             await self._executions.record_state(
                 execution.id, ApplicationState.SUBMISSION_FAILED, reason, fields={"end_time": utc_now()}
             )
+            if key is not None:
+                await self._ledger.release(key, execution.id)
             raise
+
+    async def _keep_answer(self, execution_id: str, response: dict[str, Any]) -> None:
+        try:
+            await self._ledger.answered(execution_id, response)
+        except PyMongoError as error:  # a repeated submission will be told that it is not known
+            logger.warning("%s: its answer could not be stored: %s", execution_id, error)
+
+    async def _replay(self, execution_id: str) -> Submission:
+        """The answer of a submission that was sent before, which may be under way elsewhere."""
+        deadline = utc_now() + timedelta(seconds=_ANSWER_SECONDS)
+        while True:
+            execution = await self._executions.get(execution_id)
+            answer = await self._ledger.find_answer(execution_id)
+            response = answer.response if answer else None
+            if response is None and execution.state is ApplicationState.SUBMISSION_FAILED:
+                raise Unavailable(f"{execution_id} was stored, but not taken: {execution.state_reason}")
+            if response is not None or utc_now() >= deadline:
+                break
+            if await self._take_up_abandoned(execution):
+                break
+            await asyncio.sleep(_ANSWER_POLL_SECONDS)
+        if response is None:
+            response = {"warnings": ["What the platform answered is not known; follow the application."]}
+        decision = await self._executions.find_first_decision(execution_id)
+        return Submission(await self._latest(execution), decision, response, replayed=True)
+
+    async def _take_up_abandoned(self, execution: ApplicationExecution) -> bool:
+        """Whether it was for us to hand over what a submission that died had stored."""
+        if (
+            execution.state is not ApplicationState.NEW
+            or execution.runner != self._runner.name
+            or execution.id in self._taken
+            or utc_now() - execution.created_at < _ABANDONED
+        ):
+            return False
+        logger.warning("%s: stored, but not handed over: handed over now", execution.id)
+        self._taken[execution.id] = utc_now()
+        await self._runner.resume([execution])
+        return True
 
     async def _latest(self, execution: ApplicationExecution) -> ApplicationExecution:
         try:
@@ -212,36 +325,28 @@ class SubmissionService:
             return execution
 
 
-def _with_scale_out(specs: ApplicationSpecs) -> ApplicationSpecs:
-    """The specs with a requested scale-out within the bounds; one that was left out is the smallest.
-
-    Raises:
-        InvalidRequest: The requested scale-out lies outside the bounds.
-    """
-    bounds, worker = specs.global_specs, specs.worker_specs
-    if "scale_out" not in worker.model_fields_set:
-        worker = worker.model_copy(update={"scale_out": bounds.min_scale_out})
-        return specs.model_copy(update={"worker_specs": worker})
-    if not bounds.min_scale_out <= worker.scale_out <= bounds.max_scale_out:
-        raise InvalidRequest(
-            f"worker_specs.scale_out is {worker.scale_out}, but min_scale_out is {bounds.min_scale_out}"
-            f" and max_scale_out is {bounds.max_scale_out}."
-        )
-    return specs
+def _fingerprint(specs: ApplicationSpecs, options: SubmitOptions) -> str:
+    return fingerprint(specs, options.policy, options.name)
 
 
-def _first_decision(execution: ApplicationExecution, initial: InitialScaleOut) -> ScalingDecision:
-    forecast = initial.predicted_runtime_seconds
-    return ScalingDecision(
-        id=str(ObjectId()),
-        application_execution_id=execution.id,
-        job_id=-1,
-        elapsed_seconds=0.0,
-        current_scale_out=execution.worker_specs.scale_out,
-        target_seconds=execution.global_specs.max_runtime,
-        candidates=[]
-        if forecast is None
-        else [CandidateForecast(scale_out=initial.scale_out, remaining_seconds=forecast)],
-        chosen_scale_out=initial.scale_out,
-        reason=initial.reason,
+def _with_warnings(response: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
+    told = [*response.get("warnings", ()), *plan.warnings]
+    return {**response, "warnings": told} if told else dict(response)
+
+
+def _infeasible(plan: Plan, target_seconds: float) -> TargetInfeasible:
+    initial = plan.initial
+    error = TargetInfeasible(
+        f"No scale-out is expected to finish within {target_seconds:g} s: the fastest takes"
+        f" {initial.fastest_runtime_seconds:.1f} s, and {initial.nearest_feasible_target_seconds:.1f} s are"
+        " the nearest target that can be met."
     )
+    error.members = {
+        "feasible": False,
+        "target_seconds": target_seconds,
+        "fastest_runtime_seconds": initial.fastest_runtime_seconds,
+        "nearest_feasible_target_seconds": initial.nearest_feasible_target_seconds,
+        "source": initial.source,
+        "candidates": [asdict(option) for option in initial.options],
+    }
+    return error

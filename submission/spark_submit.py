@@ -2,13 +2,16 @@
 
 The manifest is all that is known here. Properties travel in a file that only its owner can read:
 on a command line every user of the machine could read them.
+
+What only a cluster has is left out where the program does without it: images, placement, queues,
+monitoring, restarts, time to live. Volumes and variables from Secrets are refused.
 """
 
 import importlib.util
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -39,7 +42,6 @@ _PASSED_VARIABLES = frozenset(
         "http_proxy",
         "https_proxy",
         "no_proxy",
-        "ENEL_LISTENER_TOKEN",
     }
 )
 
@@ -61,6 +63,18 @@ logger.listener.level = info
 """Quiet, except for what shows an application's life: executors, the listener, the cluster."""
 
 
+_DEPENDENCIES = {
+    "files": "spark.files",
+    "pyFiles": "spark.submit.pyFiles",
+    "archives": "spark.archives",
+    "packages": "spark.jars.packages",
+    "excludePackages": "spark.jars.excludes",
+    "repositories": "spark.jars.repositories",
+}
+"""Property for each kind of a manifest's `deps`, besides the jars."""
+
+_LOCAL_FILES = ("files", "pyFiles")
+
 _SMALL_JVMS = {
     f"spark.{process}.defaultJavaOptions": "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
     for process in ("driver", "executor")
@@ -77,6 +91,9 @@ class SparkSubmit:
     main_class: str | None
     arguments: tuple[str, ...]
     jars: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    """Further files that have to be there; the properties name them."""
+    driver_environment: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, spark_home: Path, master_url: str, properties_file: Path) -> list[str]:
         return [
@@ -89,16 +106,13 @@ class SparkSubmit:
             *self.arguments,
         ]
 
-    def local_files(self) -> list[Path]:
-        """Files of this machine that have to exist: the jars and the main application."""
-        return [Path(location) for location in (*self.jars, self.main_file) if location.startswith("/")]
-
 
 def translate(manifest: Manifest) -> SparkSubmit:
     """What the manifest means on a standalone cluster of this machine."""
     spec: dict[str, Any] = manifest["spec"]
     driver, executor = spec["driver"], spec["executor"]
-    jars = tuple(local_path(jar) for jar in spec.get("deps", {}).get("jars", []))
+    deps = {name: [_dependency(each) for each in values] for name, values in spec.get("deps", {}).items()}
+    jars = tuple(deps.pop("jars", ()))
     properties = {
         **_SMALL_JVMS,
         "spark.app.name": manifest["metadata"]["name"],
@@ -110,6 +124,8 @@ def translate(manifest: Manifest) -> SparkSubmit:
         "spark.executor.memory": executor["memory"],
         "spark.executor.instances": str(executor["instances"]),
         **_executors(spec),
+        **{_DEPENDENCIES[name]: ",".join(values) for name, values in deps.items()},
+        **{f"spark.executorEnv.{name}": value for name, value in _environment(executor).items()},
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
@@ -126,7 +142,34 @@ def translate(manifest: Manifest) -> SparkSubmit:
         main_class=spec.get("mainClass"),
         arguments=tuple(spec.get("arguments", [])),
         jars=jars,
+        files=tuple(path for name in _LOCAL_FILES for path in deps.get(name, ())),
+        driver_environment=_environment(driver),
     )
+
+
+def unsupported(manifest: Manifest) -> str | None:
+    """What of a manifest a program would miss on this machine; None if nothing."""
+    spec: dict[str, Any] = manifest["spec"]
+    if spec.get("volumes"):
+        return "volumes"
+    for role in ("driver", "executor"):
+        references = [each for each in spec[role].get("env", []) if "valueFrom" in each]
+        for name in ("envFrom", "envSecretKeyRefs"):
+            if spec[role].get(name):
+                return f"{role}.{name}"
+        if references:
+            return f"{role}.env with valueFrom ({references[0]['name']})"
+    return None
+
+
+def _dependency(location: str) -> str:
+    """As `local_path`, with the name that an archive is unpacked under (`#name`)."""
+    path, hash_sign, name = location.partition("#")
+    return local_path(path) + hash_sign + name
+
+
+def _environment(pod: Mapping[str, Any]) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in pod.get("env", [])}
 
 
 def _executors(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -182,3 +182,22 @@ async def test_pages_are_newest_first_and_complete(executions: ExecutionReposito
     seen = [item.id for item in [*first, *rest]]
     assert len(set(seen)) == 5
     assert seen == [item.id for item in await executions.newest(limit=10)]
+
+
+async def test_summaries_tell_of_jobs_without_their_measurements(
+    executions: ExecutionRepository, run: str
+) -> None:
+    for job_id in (1, 0):
+        await send(executions, job_end(run, job_id, scale_out=3, predicted_scale_out=4))
+    await send(executions, job_end(run, 2, stages=None))
+    jobs = await executions.finished_jobs(run)
+    summaries = await executions.job_summaries(run)
+    assert [summary.stages for summary in summaries] == [3, 3, 0], "the skipped one included"
+    for job, summary in zip(jobs, summaries, strict=True):
+        shared = set(type(summary).model_fields) - {"stages", "spans"}
+        assert summary.model_dump(include=shared) == job.model_dump(include=shared)
+        ran = [each for each in job.stages.values() if each is not None]
+        assert [(span.start_time, span.end_time, span.start_scale_out) for span in summary.spans] == [
+            (each.start_time, each.end_time, each.start_scale_out) for each in ran
+        ]
+    assert await executions.job_summaries(run, "spark-other") == []

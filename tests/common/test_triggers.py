@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.triggers import Cron, Every, Trigger
+from common.triggers import Cron, Every, Trigger, latest_due
 
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -210,3 +210,19 @@ def test_any_text_is_read_or_refused(text: str, nearly: str) -> None:
     for expression in (text, nearly, f"{nearly} * * * *", f"* * {nearly} * *", f"* * * * {nearly}"):
         with contextlib.suppress(ValueError):
             Cron.parse(expression)
+
+
+@pytest.mark.parametrize(
+    ("expression", "first", "expected"),
+    [
+        ("* * * * *", "2020-01-01T00:00:00+00:00", "2026-03-04 05:06"),
+        ("0 3 * * *", "2026-03-01T03:00:00+00:00", "2026-03-04 03:00"),
+        ("0 3 * * *", "2026-03-04T03:00:00+00:00", "2026-03-04 03:00"),
+        ("0 0 1 * *", "2025-11-01T00:00:00+00:00", "2026-03-01 00:00"),
+        ("0 0 1 1 *", "2024-01-01T00:00:00+00:00", "2026-01-01 00:00"),
+        ("0 0 29 2 *", "2016-02-29T00:00:00+00:00", "2024-02-29 00:00"),
+    ],
+)
+def test_of_what_was_missed_the_latest_counts(expression: str, first: str, expected: str) -> None:
+    due = latest_due(Cron.parse(expression), datetime.fromisoformat(first), MOMENT)
+    assert f"{due:%Y-%m-%d %H:%M}" == expected

@@ -102,10 +102,10 @@ async def test_what_is_stored_is_what_spark_did(tmp_path: Path) -> None:
         page = (await client.get(f"/submission/applications/{execution_id}/jobs", params={"limit": 3})).json()
         assert (len(page["items"]), page["next_after_job_id"]) == (3, 2)
 
-        # With one run to learn from, the next first scale-out comes from its curves.
+        # With one run to learn from, the next first scale-out is a forecast's.
         roomy = await client.post("/submission/submit", json=kmeans(event_log, 500, 1.0, max_runtime=86_400))
         second = roomy.json()["db_entry"]
-        assert "Ernest" in second["initial_scale_out_reason"], second
+        assert "from 1 run" in second["initial_scale_out_reason"], second
         for _ in range(300):
             if (await client.get(f"/submission/applications/{second['_id']}")).json()["state"] == "RUNNING":
                 break

@@ -187,9 +187,10 @@ async def test_unknown_trainings_are_404(service: httpx.AsyncClient, path: str) 
 
 
 BEYOND_TIME = base64.urlsafe_b64encode(b'["0001-01-01T00:00:00+14:00", "x"]').decode()
+NOT_UNICODE = base64.urlsafe_b64encode(rb'["2026-01-01T00:00:00+00:00", "\ud800"]').decode()
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsMl0=", "é", BEYOND_TIME])
+@pytest.mark.parametrize("cursor", ["", "x", "bm90IGpzb24=", "WzEsMl0=", "é", BEYOND_TIME, NOT_UNICODE])
 async def test_a_cursor_that_is_not_ours_is_422(service: httpx.AsyncClient, cursor: str) -> None:
     is_problem(await service.get("/training/runs", params={"cursor": cursor}), 422)
 

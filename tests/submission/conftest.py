@@ -1,16 +1,26 @@
 """What the tests of submission share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 
 from common.configuration import PROJECT_ROOT
 from common.documents import ApplicationState
+from common.executions import ExecutionRepository
+from common.mongo import Client
 from common.specs import ApplicationSpecs
+from submission.idempotency import SubmissionLedger
 from submission.manifest import Manifest, ManifestOptions, build_manifest, bundled_examples
+from submission.runners import Runner
+from submission.service import SubmissionService
 from tests.samples import specs
+from tests.submission.doubles import Chooser, NotingRunner
+
+CRD = PROJECT_ROOT.parent / "shared" / "crd" / "sparkoperator.k8s.io_sparkapplications.yaml"
 
 
 class Recorder:
@@ -40,6 +50,67 @@ class Recorder:
 
     def latest(self, execution_id: str) -> tuple[ApplicationState, str]:
         return self.changes[execution_id][-1]
+
+
+def structural(schema: Any) -> Any:
+    """An OpenAPI v3 schema as a closed JSON schema: what an API server would prune is an error here."""
+    if isinstance(schema, list):
+        return [structural(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("x-kubernetes-int-or-string"):
+        return {"type": ["integer", "string"]}
+    closed = {key: structural(value) for key, value in schema.items() if not key.startswith("x-kubernetes")}
+    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
+    if schema.get("type") == "object" and "properties" in schema and not open_ended:
+        closed["additionalProperties"] = False
+    return closed
+
+
+@pytest.fixture(scope="session")
+def crd() -> jsonschema.Draft202012Validator:
+    """Of a SparkApplication, its metadata aside."""
+    if not CRD.exists():
+        pytest.skip(f"the CRD of the spark-operator is not at {CRD}")
+    document = yaml.safe_load(CRD.read_text())
+    schema = structural(document["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.fixture
+def runner(executions: ExecutionRepository) -> NotingRunner:
+    return NotingRunner(executions.record_state)
+
+
+@pytest.fixture
+def chooser() -> Chooser:
+    return Chooser()
+
+
+OpenSubmissions = Callable[[Runner], SubmissionService]
+
+
+@pytest.fixture
+def open_submissions(
+    mongo: Client,
+    database: str,
+    executions: ExecutionRepository,
+    chooser: Chooser,
+    options: ManifestOptions,
+) -> OpenSubmissions:
+    """What each of several services on the database holds."""
+
+    def open_(runner: Runner) -> SubmissionService:
+        ledger = SubmissionLedger(mongo, database, executions, key_seconds=3600)
+        return SubmissionService(executions, ledger, runner, chooser, options)
+
+    return open_
+
+
+@pytest.fixture
+def submissions(open_submissions: OpenSubmissions, runner: NotingRunner) -> SubmissionService:
+    return open_submissions(runner)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Real applications on a real standalone cluster, and what is left of them: nothing."""
 
 import asyncio
+import hashlib
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
+from pydantic import SecretStr
 
 from common.configuration import PROJECT_ROOT
 from common.documents import ApplicationExecution, ApplicationState, StateChange
@@ -19,11 +21,14 @@ from submission.local_spark import LocalSparkRunner
 from tests.samples import specs
 from tests.submission.conftest import Recorder, runnable_manifest
 
+TOKEN = "hunter2-for-callbacks"
 SLEEPING = """
-import time
+import hashlib, os, time
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
-print("awake", flush=True)
+token = os.environ["ENEL_CALLBACK_TOKEN"]
+there = spark.sparkContext.parallelize([0], 1).map(lambda _: "ENEL_CALLBACK_TOKEN" in os.environ).collect()
+print("awake", hashlib.sha256(token.encode()).hexdigest(), *there, flush=True)
 spark.sparkContext.parallelize(range(1), 1).foreach(lambda _: time.sleep(600))
 """
 FAILING = "raise ValueError('the input is missing, password=hunter2')\n"
@@ -41,7 +46,10 @@ def recorder() -> Recorder:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def runner(folder: Path, recorder: Recorder) -> AsyncIterator[LocalSparkRunner]:
-    runner = LocalSparkRunner(folder, recorder, cores=2, memory="2g", max_applications=1)
+    token = SecretStr(TOKEN)
+    runner = LocalSparkRunner(
+        folder, recorder, cores=2, memory="2g", max_applications=1, callback_token=token
+    )
     yield runner
     await runner.aclose()
 
@@ -107,6 +115,11 @@ async def test_one_after_the_other_killed_and_failed(
     assert recorder.states("second") == ["PENDING", "KILLED"]
     assert recorder.states("third") == ["PENDING"]
     assert processes(folder, "spark.properties")
+    await until(lambda: b"awake" in (folder / "applications" / "first" / "driver.log").read_bytes())
+    written = await runner.read_log("first", 10_000) or ""
+    assert f"awake {hashlib.sha256(TOKEN.encode()).hexdigest()} False" in written
+    assert not processes(folder, TOKEN)
+    assert not [path for path in folder.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
 
     assert await runner.stop("first") is True
     assert recorder.states("first") == ["PENDING", "SUBMITTED", "RUNNING", "KILLED"]

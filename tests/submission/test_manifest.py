@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -11,24 +10,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.configuration import PROJECT_ROOT
 from common.errors import InvalidRequest
 from common.specs import ApplicationSpecs
 from submission.manifest import EXECUTION_LABEL, Manifest, ManifestOptions, build_manifest, execution_id_of
 from submission.sizes import size_in_bytes, spark_size
-from submission.template_values import reserved_reason
+from submission.spark_conf import reserved_reason
 from tests.submission.conftest import request_specs
-
-CRD = PROJECT_ROOT.parent / "shared" / "crd" / "sparkoperator.k8s.io_sparkapplications.yaml"
-GOLDEN = Path(__file__).parent / "kmeans_manifest.yaml"
-EXECUTION_ID = "66f0c0ffee0123456789abcd"
-OPTIONS = ManifestOptions(
-    "127.0.0.1",
-    5000,
-    "/opt/enel/enel-listener.jar",
-    examples={"KMeans": "local:///opt/enel/examples/kmeans.py"},
-    spark_version="4.1.4",
-)
+from tests.submission.golden import EXECUTION_ID, FOLDER, LOCAL, cases, render
 
 # As in the operator's internal/webhook/sparkconf_validator.go.
 WEBHOOK_REFUSES = re.compile(
@@ -38,43 +26,30 @@ WEBHOOK_REFUSES = re.compile(
 )
 
 
-def structural(schema: Any) -> Any:
-    """An OpenAPI v3 schema as a closed JSON schema: what an API server would prune is an error here."""
-    if isinstance(schema, list):
-        return [structural(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if schema.get("x-kubernetes-int-or-string"):
-        return {"type": ["integer", "string"]}
-    closed = {key: structural(value) for key, value in schema.items() if not key.startswith("x-kubernetes")}
-    open_ended = schema.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in schema
-    if schema.get("type") == "object" and "properties" in schema and not open_ended:
-        closed["additionalProperties"] = False
-    return closed
-
-
-@pytest.fixture(scope="session")
-def crd() -> jsonschema.Draft202012Validator:
-    if not CRD.exists():
-        pytest.skip(f"the CRD of the spark-operator is not at {CRD}")
-    document = yaml.safe_load(CRD.read_text())
-    schema = structural(document["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
-    return jsonschema.Draft202012Validator(schema)
-
-
 def build(specs: ApplicationSpecs, **changes: Any) -> Manifest:
-    return build_manifest(specs, EXECUTION_ID, 2, dataclasses.replace(OPTIONS, **changes))
+    return build_manifest(specs, EXECUTION_ID, 2, dataclasses.replace(LOCAL, **changes))
 
 
-def test_manifest_is_as_stored() -> None:
-    values = {
-        "log_dir": "hdfs:///spark/logs",
-        "spark_conf": {"spark.task.maxFailures": 2, "spark.speculation": True},
-    }
-    manifest = build(request_specs(spark_template_values=values))
-    assert manifest == yaml.safe_load(GOLDEN.read_text())
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case[0])
+def test_manifest_is_as_kept(case: tuple[str, ApplicationSpecs, ManifestOptions]) -> None:
+    name, specs, options = case
+    manifest = render(specs, options)
+    assert manifest == yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), "see golden.py"
     assert execution_id_of(manifest) == EXECUTION_ID
+
+
+def test_every_kept_manifest_is_rendered() -> None:
+    kept = {path.stem for path in FOLDER.glob("*.yaml")} - {"template"}
+    assert kept == {name for name, _, _ in cases()}
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case[0])
+def test_kept_manifests_are_what_the_operator_takes(
+    crd: jsonschema.Draft202012Validator, case: tuple[str, ApplicationSpecs, ManifestOptions]
+) -> None:
+    manifest = yaml.safe_load((FOLDER / f"{case[0]}.yaml").read_text())
+    crd.validate(manifest)
+    assert not [key for key in manifest["spec"]["sparkConf"] if WEBHOOK_REFUSES.fullmatch(key)]
 
 
 def test_jar_with_main_class(crd: jsonschema.Draft202012Validator) -> None:
@@ -119,12 +94,12 @@ def test_adaptive_means_muted_dynamic_allocation(
     conf = spec["sparkConf"]
     assert conf["spark.customExtraListener.isAdaptive"] == str(adaptive).lower()
     assert ("dynamicAllocation" in spec) is adaptive
-    muted = [value for key, value in conf.items() if key.startswith("spark.dynamicAllocation.")]
-    assert muted == ["10d"] * (5 if adaptive else 0)
+    allocation = [value for key, value in conf.items() if key.startswith("spark.dynamicAllocation.")]
+    assert allocation == (["10d"] * 5 if adaptive else ["false"])
 
 
 def test_upper_bound_in_effect() -> None:
-    spec = build_manifest(request_specs(max_scale_out=36), EXECUTION_ID, 2, OPTIONS, max_scale_out=6)["spec"]
+    spec = build_manifest(request_specs(max_scale_out=36), EXECUTION_ID, 2, LOCAL, max_scale_out=6)["spec"]
     assert spec["dynamicAllocation"]["maxExecutors"] == 6
     assert spec["sparkConf"]["spark.customExtraListener.maxExecutors"] == "6"
 
@@ -146,7 +121,7 @@ def test_paths_become_local_uris() -> None:
     [
         ({"main_application_file": "a.py"}, "absolute path or a URI"),
         ({"main_application_file": 3}, "must be a text"),
-        ({"image": "a\nb"}, "must be a text"),
+        ({"image": "a\nb"}, "spark_template_values.image"),
         ({"log_dir": "logs"}, "absolute path or a URI"),
         ({"scale_out_tuner.config.is_adaptive": "maybe"}, "must be true or false"),
         ({"spark_conf": []}, "must be an object"),
@@ -183,8 +158,8 @@ def test_reserved_keys_are_refused(key: str) -> None:
 
 
 def test_algorithm_without_an_example_needs_a_main_file() -> None:
-    with pytest.raises(InvalidRequest, match=r"main_application_file is missing.*MPC \(bundled: KMeans\)"):
-        build(request_specs(algorithm_name="MPC"))
+    with pytest.raises(InvalidRequest, match=r"main_application_file is missing.*Mine \(bundled: KMeans, "):
+        build(request_specs(algorithm_name="Mine"))
     assert build(request_specs(algorithm_name="kmeans"))["spec"]["type"] == "Python"
 
 
@@ -253,7 +228,7 @@ def legal_specs(draw: st.DrawFn) -> ApplicationSpecs:
 def test_any_legal_specs_give_a_valid_manifest(
     crd: jsonschema.Draft202012Validator, specs: ApplicationSpecs, execution_id: str
 ) -> None:
-    manifest = build_manifest(specs, execution_id, specs.global_specs.min_scale_out, OPTIONS)
+    manifest = build_manifest(specs, execution_id, specs.global_specs.min_scale_out, LOCAL)
     crd.validate(manifest)
     name, labels = manifest["metadata"]["name"], manifest["metadata"]["labels"]
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)

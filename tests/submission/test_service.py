@@ -1,93 +1,20 @@
 """Submissions against a real MongoDB, on a runner that only writes down what it is told."""
 
-from collections.abc import Sequence
-from typing import Any
+from datetime import timedelta
 
 import pytest
 from pymongo.errors import AutoReconnect
 
-from common.documents import ApplicationExecution, ApplicationState
+from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
 from common.executions import ExecutionRepository
-from common.specs import ApplicationSpecs, WorkerSpecs
-from prediction.initial import InitialScaleOut
-from submission.manifest import Manifest, ManifestOptions
-from submission.runners import RecordState, Runner
-from submission.service import SubmissionService
+from common.specs import ApplicationSpecs
+from submission.service import SubmissionService, SubmitOptions, TargetInfeasible
 from tests.samples import specs
 from tests.submission.conftest import request_specs
+from tests.submission.doubles import Chooser, NotingRunner
 
-
-class NotingRunner:
-    name = "local"
-
-    def __init__(self, record_state: RecordState) -> None:
-        self._record_state = record_state
-        self.limit: int | None = None
-        self.started: list[str] = []
-        self.resumed: list[str] = []
-        self.log: str | None = None
-        self.refusal: Exception | None = None
-        self.breakage: Exception | None = None
-
-    def max_executors(self, worker: WorkerSpecs) -> int | None:
-        return self.limit
-
-    async def check(self, manifest: Manifest) -> None:
-        if self.refusal:
-            raise self.refusal
-
-    async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
-        if self.breakage:
-            raise self.breakage
-        await self._record_state(execution_id, ApplicationState.PENDING, "in line")
-        self.started.append(execution_id)
-        return {"kind": manifest["kind"]}
-
-    async def stop(self, execution_id: str) -> bool:
-        if execution_id not in self.started:
-            return False
-        await self._record_state(execution_id, ApplicationState.KILLED, "asked", fields={})
-        return True
-
-    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
-        return self.log
-
-    async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
-        self.resumed = [execution.id for execution in executions]
-
-    async def aclose(self) -> None:
-        pass
-
-
-class Chooser:
-    def __init__(self) -> None:
-        self.answer: InitialScaleOut | Exception = InitialScaleOut(4, "Four are enough.", 80.0)
-        self.asked: list[ApplicationSpecs] = []
-
-    async def __call__(self, specs: ApplicationSpecs) -> InitialScaleOut:
-        self.asked.append(specs)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-@pytest.fixture
-def runner(executions: ExecutionRepository) -> NotingRunner:
-    return NotingRunner(executions.record_state)
-
-
-@pytest.fixture
-def chooser() -> Chooser:
-    return Chooser()
-
-
-@pytest.fixture
-def submissions(
-    executions: ExecutionRepository, runner: NotingRunner, chooser: Chooser, options: ManifestOptions
-) -> SubmissionService:
-    seam: Runner = runner
-    return SubmissionService(executions, seam, chooser, options)
+REQUESTED = SubmitOptions(policy="requested")
 
 
 async def test_a_submission_is_stored_and_started(
@@ -109,15 +36,18 @@ async def test_a_submission_is_stored_and_started(
 async def test_requested_scale_out_is_kept_on_request(
     submissions: SubmissionService, chooser: Chooser
 ) -> None:
-    submission = await submissions.submit(request_specs(), "requested")
+    chooser.expect({2: 60.0, 4: 35.0}, target_seconds=50.0)
+    submission = await submissions.submit(request_specs(max_runtime=50.0), REQUESTED)
     assert submission.execution.initial_scale_out == 2
-    assert chooser.asked == []
+    assert submission.decision is not None
+    assert submission.decision.chosen_scale_out == 2
+    assert (submission.decision.feasible, submission.decision.meets_target) == (True, False)
 
 
 async def test_left_out_scale_out_is_the_smallest(submissions: SubmissionService) -> None:
     body = specs(min_scale_out=3)
     del body["worker_specs"]["scale_out"]
-    submission = await submissions.submit(ApplicationSpecs.model_validate(body), "requested")
+    submission = await submissions.submit(ApplicationSpecs.model_validate(body), REQUESTED)
     assert submission.execution.initial_scale_out == 3
     assert submission.execution.worker_specs.scale_out == 3
 
@@ -191,7 +121,7 @@ async def test_kill(
 ) -> None:
     first = (await submissions.submit(request_specs())).execution.id
     assert (await submissions.kill(first)).state is ApplicationState.KILLED
-    assert (await submissions.kill(first)).state_reason == "asked"
+    assert (await submissions.kill(first)).state_reason == "Killed on request."
 
     forgotten = (await submissions.submit(request_specs())).execution.id
     runner.started.clear()
@@ -203,6 +133,67 @@ async def test_kill(
     assert await submissions.read_log("elsewhere", 1) is None
     with pytest.raises(ApplicationExecutionNotFound):
         await submissions.kill("none")
+
+
+async def test_who_asked_for_the_end(submissions: SubmissionService) -> None:
+    execution_id = (await submissions.submit(request_specs())).execution.id
+    killed = await submissions.kill(execution_id, "alice")
+    assert killed.state_changes[-1].reason == "Killed on request of alice."
+    assert killed.kill_requested_by == "alice"
+    assert killed.kill_requested_at is not None
+    assert await submissions.kill(execution_id, "bob") == killed, "she was first"
+
+
+async def test_a_dry_run_shows_everything_and_stores_nothing(
+    submissions: SubmissionService, executions: ExecutionRepository, runner: NotingRunner, chooser: Chooser
+) -> None:
+    chooser.expect({1: 100.0, 4: 60.0, 8: 55.0}, target_seconds=80.0)
+    runner.limit = 6
+    runner.refusal = InvalidRequest("The platform says no.")
+    runner.verdict = {"accepted": False, "reason": "no"}
+    planned = await submissions.dry_run(request_specs(max_runtime=80.0))
+    assert planned.response["accepted"] is False
+    assert "at most 6 executors" in planned.response["warnings"][0]
+    assert planned.execution.manifests[0]["spec"]["executor"]["instances"] == 4
+    assert planned.decision is not None
+    assert [each.scale_out for each in planned.decision.candidates] == [1, 4, 8]
+    assert planned.decision.candidates[1].probability == pytest.approx(0.998, abs=0.001)
+    assert await executions.newest() == []
+    assert await executions.decisions(planned.execution.id) == []
+    assert runner.started == []
+
+
+async def test_an_infeasible_target_is_told_and_refused_only_on_request(
+    submissions: SubmissionService, executions: ExecutionRepository, chooser: Chooser
+) -> None:
+    chooser.expect({1: 300.0, 4: 200.0}, target_seconds=120.0)
+    with pytest.raises(TargetInfeasible, match=r"fastest takes 200\.0 s") as refused:
+        await submissions.submit(request_specs(), SubmitOptions(require_feasible=True))
+    members = refused.value.members
+    assert (members["feasible"], members["fastest_runtime_seconds"]) == (False, 200.0)
+    assert members["nearest_feasible_target_seconds"] == pytest.approx(200.0 * 1.0878, abs=0.1)
+    assert [candidate["scale_out"] for candidate in members["candidates"]] == [1, 4]
+    assert await executions.newest() == []
+    submission = await submissions.submit(request_specs())
+    assert submission.decision is not None
+    assert submission.decision.feasible is False
+    chooser.answer = ZeroDivisionError()
+    await submissions.submit(request_specs(), SubmitOptions(require_feasible=True))  # nobody knows
+
+
+async def test_what_was_stored_and_never_taken_is_handed_over_later(
+    submissions: SubmissionService, executions: ExecutionRepository, runner: NotingRunner
+) -> None:
+    await submissions.submit(request_specs())
+    long_ago = utc_now() - timedelta(minutes=5)
+    for name, created_at in (("abandoned", long_ago), ("on-its-way", utc_now())):
+        stored = ApplicationExecution(id=name, runner="local", created_at=created_at, **specs())
+        await executions.insert(stored)
+    await submissions.reconcile()
+    assert runner.resumed == ["abandoned"]
+    runner.resumed = []
+    await submissions.reconcile()
+    assert runner.resumed == [], "it is in the runner's hands"
 
 
 async def test_resume(

@@ -3,11 +3,14 @@
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from submission.spark_submit import local_path, spark_environment, translate, write_properties
-from tests.submission.conftest import runnable_manifest
+from submission.manifest import build_manifest
+from submission.spark_submit import local_path, spark_environment, translate, unsupported, write_properties
+from tests.submission.conftest import request_specs, runnable_manifest
+from tests.submission.golden import LOCAL, cases, render
 
 
 def test_adaptive_applications_get_dynamic_allocation() -> None:
@@ -24,7 +27,7 @@ def test_fixed_applications_get_exactly_their_cores() -> None:
     manifest["spec"]["executor"] |= {"instances": 3, "cores": 2}
     properties = translate(manifest).properties
     assert properties["spark.cores.max"] == "6"
-    assert properties.get("spark.dynamicAllocation.enabled") is None
+    assert properties["spark.dynamicAllocation.enabled"] == "false"
 
 
 def test_the_plugin_is_on_the_drivers_class_path() -> None:
@@ -37,6 +40,50 @@ def test_the_plugin_is_on_the_drivers_class_path() -> None:
     command = submit.command(Path("/spark"), "spark://m:1", Path("/p"))
     assert command[:5] == ["/spark/bin/spark-submit", "--master", "spark://m:1", "--deploy-mode", "client"]
     assert command[-3:] == [submit.main_file, "--iterations", "4"]
+
+
+def test_variables_settings_of_hadoop_and_dependencies() -> None:
+    values = {
+        "main_application_file": "/a.py",
+        "hadoop_conf": {"fs.defaultFS": "hdfs://n"},
+        "driver": {"env": [{"name": "A", "value": 1}]},
+        "executor": {"env": [{"name": "B", "value": "two"}]},
+        "deps": {
+            "py_files": ["local:///b.zip", "hdfs:///c.py"],
+            "archives": ["local:///d%20e.tgz#env"],
+            "packages": ["org.example:more:1.0"],
+        },
+    }
+    submit = translate(build_manifest(request_specs(spark_template_values=values), "one", 1, LOCAL))
+    assert submit.driver_environment == {"A": "1"}
+    assert submit.files == ("/b.zip", "hdfs:///c.py")
+    expected = {
+        "spark.hadoop.fs.defaultFS": "hdfs://n",
+        "spark.executorEnv.B": "two",
+        "spark.submit.pyFiles": "/b.zip,hdfs:///c.py",
+        "spark.archives": "/d e.tgz#env",
+        "spark.jars.packages": "org.example:more:1.0",
+    }
+    assert expected.items() <= submit.properties.items()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"volumes": [{"name": "v", "emptyDir": {}}]}, "volumes"),
+        ({"driver": {"env_from": [{"secret_ref": {"name": "s"}}]}}, "driver.envFrom"),
+        (
+            {"executor": {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}},
+            "executor.env with valueFrom (A)",
+        ),
+    ],
+)
+def test_what_only_kubernetes_has(values: dict[str, Any], told: str) -> None:
+    values = {"main_application_file": "/a.py", **values}
+    manifest = build_manifest(request_specs(spark_template_values=values), "one", 1, LOCAL)
+    assert unsupported(manifest) == told
+    for name, specs, options in cases():
+        assert (unsupported(render(specs, options)) is None) == (name == "KMeans-local"), name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,99 @@
+"""How a reported event changes the stored application execution and its jobs, inside a transaction."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import bson
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+
+from common.documents import ApplicationExecution, JobExecution
+from common.errors import PayloadTooLarge
+from common.events import ApplicationStarted, JobEnded, merge_job
+
+Json = dict[str, Any]
+
+_JOB_BYTES = 15 * 1024 * 1024
+"""MongoDB's limit is 16 MiB for a document, and there is an envelope around it."""
+
+_STAGES_THAT_ALWAYS_FIT = 250
+"""Their texts and parents at their longest included."""
+
+
+class EventStorage:
+    """Writes only what an event changes; the same event twice writes nothing."""
+
+    def __init__(self, applications: AsyncCollection[Json], jobs: AsyncCollection[Json]) -> None:
+        self._applications = applications
+        self._jobs = jobs
+
+    async def store_start(
+        self, execution: ApplicationExecution, event: ApplicationStarted, session: AsyncClientSession
+    ) -> None:
+        if execution.start_time is not None and event.start_time < execution.start_time:
+            return  # a later attempt of the driver has reported already
+        changes = _changed(execution, event.application_fields())
+        if changes:
+            await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
+        if event.application_signature is None:
+            return
+        await self._jobs.update_many(
+            {
+                "application_execution_id": execution.id,
+                "application_id": event.application_id,
+                "application_signature": {"$ne": event.application_signature},
+            },
+            {"$set": {"application_signature": event.application_signature}},
+            session=session,
+        )
+
+    async def store_job(
+        self, execution: ApplicationExecution, event: JobEnded, session: AsyncClientSession
+    ) -> None:
+        key = {
+            "application_execution_id": execution.id,
+            "application_id": event.application_id,
+            "job_id": event.job_id,
+        }
+        stored = await self._jobs.find_one(key, session=session)
+        same_application = execution.application_id in (None, event.application_id)
+        if stored is None:
+            job = event.to_job(execution, execution.application_signature if same_application else None)
+            _check_size(job)
+            await self._jobs.insert_one(job.to_mongo(), session=session)
+        else:
+            before = JobExecution.from_mongo(stored)
+            job = merge_job(before, event)
+            _check_size(job)
+            if changes := _changed_job(before, job):
+                await self._jobs.update_one(key, {"$set": changes}, session=session)
+        if not same_application:
+            return  # from an attempt of the driver that another one has replaced, or will
+        fields: Json = {"application_id": event.application_id}
+        if execution.last_job_end_time is None or job.end_time >= execution.last_job_end_time:
+            fields |= {"last_job_id": job.job_id, "last_job_end_time": job.end_time}
+            if job.end_scale_out is not None:
+                fields["end_scale_out"] = job.end_scale_out
+        if changes := _changed(execution, fields):
+            await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
+
+
+def _check_size(job: JobExecution) -> None:
+    """Raises PayloadTooLarge where MongoDB would refuse the document, after seconds and several tries."""
+    if len(job.stages) > _STAGES_THAT_ALWAYS_FIT and len(bson.encode(job.to_mongo())) > _JOB_BYTES:
+        raise PayloadTooLarge(f"Job {job.job_id} with all its stages is larger than {_JOB_BYTES} bytes.")
+
+
+def _changed_job(before: JobExecution, after: JobExecution) -> Json:
+    """Changed fields and, one by one, changed stages: a job's stages as a whole may be megabytes."""
+    changes = _changed(before, after.model_dump(exclude={"stages"}))
+    for stage_id, stage in after.stages.items():
+        if stage_id not in before.stages or before.stages[stage_id] != stage:
+            changes[f"stages.{stage_id}"] = stage.model_dump() if stage else None
+    return changes
+
+
+def _changed(document: ApplicationExecution | JobExecution, fields: Mapping[str, Any]) -> Json:
+    """Those of `fields` that differ from what is stored, so that a repeated event writes nothing."""
+    present = document.model_dump()
+    return {name: value for name, value in fields.items() if present.get(name) != value}

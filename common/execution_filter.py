@@ -1,0 +1,57 @@
+"""Which application executions a list shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.documents import ApplicationState
+
+_TEXTS = {
+    "algorithm_name": "global_specs.algorithm_name",
+    "experiment_name": "global_specs.experiment_name",
+    "solution_name": "global_specs.solution_name",
+    "schedule_name": "schedule_name",
+    "name": "name",
+}
+
+_MET = {
+    "$lte": [
+        {"$subtract": ["$end_time", "$start_time"]},  # milliseconds
+        {"$multiply": ["$global_specs.max_runtime", 1000]},
+    ]
+}
+
+
+@dataclass(frozen=True)
+class ExecutionFilter:
+    """What is None, or empty, decides nothing."""
+
+    algorithm_name: str | None = None
+    experiment_name: str | None = None
+    solution_name: str | None = None
+    schedule_name: str | None = None
+    name: str | None = None
+    states: Sequence[ApplicationState] = ()
+    """One of them."""
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+    """The first moment that is left out."""
+    target_met: bool | None = None
+    """Of completed executions only: all others have no verdict."""
+
+    def to_query(self) -> dict[str, Any]:
+        query: dict[str, Any] = {
+            path: getattr(self, field) for field, path in _TEXTS.items() if getattr(self, field) is not None
+        }
+        states = {state.value for state in self.states}
+        if self.target_met is not None:
+            states = (states or {ApplicationState.COMPLETED.value}) & {ApplicationState.COMPLETED.value}
+            query["start_time"] = query["end_time"] = {"$ne": None}
+            query["$expr"] = _MET if self.target_met else {"$not": [_MET]}
+        if states or self.target_met is not None:
+            query["state"] = {"$in": sorted(states)}
+        times = {"$gte": self.created_from, "$lt": self.created_to}
+        if created := {operator: moment for operator, moment in times.items() if moment is not None}:
+            query["created_at"] = created
+        return query

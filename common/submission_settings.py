@@ -1,0 +1,121 @@
+"""Settings of submissions: how drivers reach the service, and what a request may ask for."""
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from common.settings_group import PROJECT_ROOT, Port, SettingsGroup
+
+HARMLESS_VOLUMES = (
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+)
+"""Of Kubernetes' Pod Security Standards, level "restricted": none reaches into a node."""
+
+_Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode]
+"""Separated by commas."""
+
+_Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
+
+
+class SubmissionSettings(SettingsGroup):
+    """How applications are submitted."""
+
+    callback_host: str = ""
+    """Host under which Spark drivers reach this service; empty: HOST, or loopback when HOST is 0.0.0.0."""
+
+    callback_port: Port | None = None
+    """Port under which Spark drivers reach this service; unset: PORT."""
+
+    callback_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+    """Seconds until a driver gives up on one report and tries again."""
+
+    callback_token: SecretStr = SecretStr("")
+    """Token that listeners have to send with their reports; empty: reports need none."""
+
+    callback_token_secret: (
+        Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._A-Za-z0-9]+$")] | None
+    ) = None
+    """`name/key` of the Kubernetes Secret that holds CALLBACK_TOKEN for drivers, in every namespace where
+    applications run. The service neither reads nor creates it."""
+
+    listener_jar: str = str(PROJECT_ROOT / "listener" / "build" / "enel-listener.jar")
+    """The Spark plugin, as a path or URL that the driver can read; on Kubernetes it is by default
+    local:///opt/spark/jars/enel-listener.jar, as in the image of deploy/spark."""
+
+    examples_location: str = ""
+    """Folder or URI of the bundled examples, as the driver sees it; empty: `examples` of this checkout,
+    on Kubernetes local:///opt/enel-service/examples, as in the image of deploy/spark."""
+
+    spark_application_template: str = ""
+    """Path of a YAML or JSON file with a partial SparkApplication that lies beneath every manifest."""
+
+    submission_max_executors: Annotated[int, Field(ge=1)] | None = None
+    """Largest max_scale_out that a request may name; unset: no limit."""
+
+    submission_max_executor_cores: Annotated[int, Field(ge=1)] | None = None
+    """Most cores of one executor; unset: no limit."""
+
+    submission_max_executor_memory: _Memory | None = None
+    """Most memory of one executor with all overheads, such as `16g`; unset: no limit."""
+
+    submission_max_driver_cores: Annotated[int, Field(ge=1)] | None = None
+    """Most cores of a driver; unset: no limit."""
+
+    submission_max_driver_memory: _Memory | None = None
+    """Most memory of a driver with its overhead, such as `8g`; unset: no limit."""
+
+    submission_allowed_images: _Names = ()
+    """Images that a request may name, or what they begin with (a registry, a repository), separated by
+    commas; empty: any."""
+
+    submission_allowed_service_accounts: _Names = ()
+    """Service accounts that a request may name, separated by commas; empty: any."""
+
+    submission_allowed_secrets: _Names = ()
+    """Kubernetes Secrets that a request may refer to, separated by commas, `*` standing for anything;
+    empty: any."""
+
+    submission_allowed_volumes: _Names = HARMLESS_VOLUMES
+    """Kinds of volumes that a request may name, separated by commas. By default those of Kubernetes' Pod
+    Security level "restricted": hostPath, for instance, reaches into a node and is not among them."""
+
+    idempotency_key_seconds: Annotated[float, Field(ge=60)] = 86_400.0
+    """Seconds for which an `Idempotency-Key` is remembered: the same request again is answered as before."""
+
+    local_spark_cores: Annotated[int, Field(ge=1, le=1024)] = 6
+    """Cores that the local Spark worker offers; may exceed the machine's where tasks mostly wait."""
+
+    local_spark_memory: _Memory = "8g"
+    """Memory that the local Spark worker offers."""
+
+    local_spark_max_applications: Annotated[int, Field(ge=1)] = 1
+    """Applications that run at once on the local Spark; further ones wait their turn."""
+
+    @field_validator("callback_token")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
+        token = value.get_secret_value().strip()
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise ValueError("not a token: visible ASCII characters without spaces are")
+        return SecretStr(token)
+
+    @field_validator(
+        "submission_allowed_images",
+        "submission_allowed_service_accounts",
+        "submission_allowed_secrets",
+        "submission_allowed_volumes",
+        mode="before",
+    )
+    @classmethod
+    def _separated_by_commas(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())

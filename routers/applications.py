@@ -1,0 +1,148 @@
+"""What became of submitted applications: lists, jobs, and why they have the executors they have."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import StringConstraints
+
+from common.documents import ApplicationExecution, ApplicationState, JobExecution
+from common.events import Time
+from common.execution_filter import ExecutionFilter
+from common.executions import ExecutionRepository
+from common.specs import INT64_MAX, SHORT_TEXT, WireModel
+from routers.dependencies import ExecutionsDep
+from routers.pagination import decode_cursor, encode_cursor
+from routers.views import ApplicationDetails, ApplicationView, DecisionView, JobView
+from submission.decisions import RunTimeline
+from submission.picture import draw_run
+
+router = APIRouter(prefix="/applications")
+
+NameFilter = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
+Cursor = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+class ApplicationPage(WireModel):
+    items: list[ApplicationView]
+    """Newest first, without their manifests."""
+    next_cursor: str | None
+    """Pass it as `cursor` for the next page; null on the last one."""
+
+
+class JobPage(WireModel):
+    items: list[JobExecution]
+    next_after_job_id: int | None
+    """Pass it as `after_job_id` for the next page; null on the last one."""
+
+
+class DecisionPage(WireModel):
+    items: list[DecisionView]
+    """In the order in which they were made; the first is the choice before the run."""
+    next_cursor: str | None
+
+
+@router.get("")
+async def list_applications(
+    executions: ExecutionsDep,
+    algorithm_name: NameFilter | None = None,
+    experiment_name: NameFilter | None = None,
+    solution_name: NameFilter | None = None,
+    schedule_name: NameFilter | None = None,
+    name: NameFilter | None = None,
+    state: Annotated[list[ApplicationState] | None, Query()] = None,
+    created_from: Time | None = None,
+    created_to: Time | None = None,
+    target_met: bool | None = None,
+    limit: Limit = 50,
+    cursor: Cursor | None = None,
+) -> ApplicationPage:
+    """Application executions, newest first.
+
+    `state` may be given several times. Times are epoch milliseconds or ISO 8601; `created_to` is the
+    first moment that is left out. `target_met` leaves only completed applications.
+    """
+    wanted = ExecutionFilter(
+        algorithm_name=algorithm_name,
+        experiment_name=experiment_name,
+        solution_name=solution_name,
+        schedule_name=schedule_name,
+        name=name,
+        states=state or (),
+        created_from=created_from,
+        created_to=created_to,
+        target_met=target_met,
+    )
+    found = await executions.newest(wanted, before=decode_cursor(cursor), limit=limit + 1)
+    page = found[:limit]
+    return ApplicationPage(
+        items=[ApplicationView.of(execution) for execution in page],
+        next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None,
+    )
+
+
+@router.get("/{application_execution_id}")
+async def get_application(application_execution_id: str, executions: ExecutionsDep) -> ApplicationDetails:
+    """One application execution with its jobs and scaling decisions."""
+    execution = await executions.get(application_execution_id)
+    jobs = await executions.job_summaries(execution.id, execution.application_id)
+    decisions = await executions.decisions(execution.id)
+    timeline = RunTimeline(execution, jobs)
+    return ApplicationDetails(
+        **execution.to_mongo(),
+        jobs=[JobView.of(job) for job in jobs],
+        decisions=[DecisionView.of(decision, decisions, timeline) for decision in decisions],
+    )
+
+
+@router.get("/{application_execution_id}/jobs")
+async def get_jobs(
+    application_execution_id: str,
+    executions: ExecutionsDep,
+    after_job_id: Annotated[int, Query(ge=-1, le=INT64_MAX)] = -1,
+    limit: Limit = 50,
+) -> JobPage:
+    """Finished jobs in order, with their stages and metrics."""
+    execution = await executions.get(application_execution_id)
+    found = await executions.finished_jobs(
+        execution.id, execution.application_id, after_job_id=after_job_id, limit=limit + 1
+    )
+    page = list(found[:limit])
+    return JobPage(items=page, next_after_job_id=page[-1].job_id if len(found) > limit else None)
+
+
+@router.get("/{application_execution_id}/decisions")
+async def get_decisions(
+    application_execution_id: str,
+    executions: ExecutionsDep,
+    limit: Limit = 50,
+    cursor: Cursor | None = None,
+) -> DecisionPage:
+    """Why it scaled: what was known, the candidates with their predictions, the choice, its reason, and
+    whether Spark carried it out and when."""
+    execution = await executions.get(application_execution_id)
+    found = await executions.decisions(execution.id, after=decode_cursor(cursor), limit=limit + 1)
+    everything = await executions.decisions(execution.id, with_candidates=False)
+    timeline = await _timeline(execution, executions)
+    page = found[:limit]
+    return DecisionPage(
+        items=[DecisionView.of(decision, everything, timeline) for decision in page],
+        next_cursor=encode_cursor(page[-1].decided_at, page[-1].id) if len(found) > limit else None,
+    )
+
+
+@router.get(
+    "/{application_execution_id}/picture.svg",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {}}}},
+)
+async def get_picture(application_execution_id: str, executions: ExecutionsDep) -> Response:
+    """Executors over time, and predicted against real remaining runtime, as a picture."""
+    execution = await executions.get(application_execution_id)
+    decisions = await executions.decisions(execution.id)
+    timeline = await _timeline(execution, executions)
+    return Response(draw_run(timeline, decisions), media_type="image/svg+xml")
+
+
+async def _timeline(execution: ApplicationExecution, executions: ExecutionRepository) -> RunTimeline:
+    return RunTimeline(execution, await executions.job_summaries(execution.id, execution.application_id))

@@ -1,0 +1,100 @@
+"""Recurring submissions."""
+
+from fastapi import APIRouter, Response, status
+
+from common.specs import Name, WireModel
+from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
+from routers.views import SubmitResponse
+from submission.schedules import ScheduleSpec, SubmissionSchedule
+
+router = APIRouter(prefix="/schedules")
+
+
+class CreateSchedule(ScheduleSpec):
+    """A submission, and when it recurs."""
+
+    name: Name
+
+
+class ScheduleList(WireModel):
+    items: list[SubmissionSchedule]
+    """By name."""
+
+
+class ScheduleDetails(SubmissionSchedule):
+    active: list[str]
+    """Ids of its application executions that have not ended, oldest first."""
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+async def create_schedule(
+    request: CreateSchedule, schedules: SubmissionSchedulesDep, response: Response
+) -> SubmissionSchedule:
+    """Submit again and again, so that history builds up by itself.
+
+    The same schedule again changes nothing (200); another one of the same name is refused (409).
+    """
+    schedule, is_new = await schedules.create(request.name, request)
+    if not is_new:
+        response.status_code = status.HTTP_200_OK
+    response.headers["Location"] = f"/submission/schedules/{request.name}"
+    return schedule
+
+
+@router.put("/{name}")
+async def replace_schedule(
+    name: Name, request: ScheduleSpec, schedules: SubmissionSchedulesDep
+) -> SubmissionSchedule:
+    """Create a schedule, or change what it says; its history stays."""
+    return await schedules.replace(name, request)
+
+
+@router.get("")
+async def list_schedules(schedules: SubmissionSchedulesDep) -> ScheduleList:
+    """All recurring submissions: when next, and what came of the last time."""
+    return ScheduleList(items=list(await schedules.all()))
+
+
+@router.get("/{name}")
+async def get_schedule(
+    name: str, schedules: SubmissionSchedulesDep, executions: ExecutionsDep
+) -> ScheduleDetails:
+    """One recurring submission; its applications are `/submission/applications?schedule_name=…`."""
+    schedule = await schedules.get(name)
+    active = await executions.active_of_schedule(name)
+    return ScheduleDetails(**schedule.model_dump(by_alias=False), active=active)
+
+
+@router.delete("/{name}")
+async def delete_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+    """Submit no more; its applications stay, and go on."""
+    return await schedules.delete(name)
+
+
+@router.post("/{name}/pause")
+async def pause_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+    """Submit no more until it is resumed; repeating it is safe."""
+    return await schedules.pause(name)
+
+
+@router.post("/{name}/resume")
+async def resume_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+    """Go on with the next due time; those of the pause are not made up for."""
+    return await schedules.resume(name)
+
+
+@router.post("/{name}/run")
+async def run_schedule(
+    name: str,
+    schedules: SubmissionSchedulesDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> SubmitResponse:
+    """Submit at once, paused or not; the due times stay as they are.
+
+    The concurrency policy holds: `forbid` answers 409 while an application of the schedule has not ended.
+    """
+    submission = await schedules.run_now(name, idempotency_key)
+    if submission.replayed:
+        response.headers[REPLAYED] = "true"
+    return SubmitResponse.of(submission)

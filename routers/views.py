@@ -1,0 +1,181 @@
+"""Applications, jobs and decisions as the API shows them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, computed_field
+
+from common.documents import (
+    ApplicationExecution,
+    ApplicationState,
+    CandidateForecast,
+    JobSummary,
+    ScalingDecision,
+    UtcTime,
+)
+from common.specs import WireModel
+from submission.decisions import Outcome, RunTimeline, completed, outcome_of
+from submission.service import Submission
+
+
+class CandidatePrediction(WireModel):
+    """What is expected of a run that keeps one scale-out."""
+
+    scale_out: int
+    runtime_seconds: float
+    """Median, of the whole application."""
+    lower_seconds: float | None
+    upper_seconds: float | None
+    """Ends of the interval that holds the runtime with a probability of 90%."""
+    probability: float | None
+    """Of meeting the runtime target."""
+    executor_seconds: float
+    """Executors times runtime, at the median."""
+
+    @classmethod
+    def of(cls, candidate: CandidateForecast) -> "CandidatePrediction":
+        return cls(
+            scale_out=candidate.scale_out,
+            runtime_seconds=candidate.remaining_seconds,
+            lower_seconds=candidate.lower_seconds,
+            upper_seconds=candidate.upper_seconds,
+            probability=candidate.probability,
+            executor_seconds=candidate.scale_out * candidate.remaining_seconds,
+        )
+
+
+class Prediction(WireModel):
+    """What earlier runs say about this one, before it starts."""
+
+    scale_out: int | None
+    """Executors to start with."""
+    reason: str
+    predicted_runtime_seconds: float | None
+    """With these executors; null where nothing could be predicted."""
+    target_seconds: float
+    feasible: bool | None
+    """Whether any candidate is expected to meet the target; null where nothing could be predicted."""
+    fastest_runtime_seconds: float | None
+    """Of all candidates."""
+    nearest_feasible_target_seconds: float | None
+    """The smallest target that a candidate is expected to meet as surely as the service wants it."""
+    source: str | None
+    """What the prediction was made by: a model version, for instance."""
+    runs: int
+    """Earlier runs that it was learned from."""
+    candidates: list[CandidatePrediction]
+    """By scale-out."""
+
+    @classmethod
+    def of(cls, decision: ScalingDecision) -> "Prediction":
+        candidates = [CandidatePrediction.of(each) for each in decision.candidates]
+        chosen = (each for each in candidates if each.scale_out == decision.chosen_scale_out)
+        return cls(
+            scale_out=decision.chosen_scale_out,
+            reason=decision.reason,
+            predicted_runtime_seconds=next((each.runtime_seconds for each in chosen), None),
+            target_seconds=decision.target_seconds,
+            feasible=decision.feasible,
+            fastest_runtime_seconds=decision.fastest_runtime_seconds,
+            nearest_feasible_target_seconds=decision.nearest_feasible_target_seconds,
+            source=decision.model_key,
+            runs=decision.runs or 0,
+            candidates=candidates,
+        )
+
+
+class SubmitResponse(WireModel):
+    db_entry: ApplicationExecution
+    """The stored document; of a dry run, what would be stored."""
+    template_code: list[dict[str, Any]]
+    """The rendered manifests."""
+    k8s_api_response: dict[str, Any]
+    """What the platform answered: on Kubernetes the created resource; `warnings` where there are any."""
+    prediction: Prediction | None
+    """Null only for submissions of earlier versions."""
+
+    @classmethod
+    def of(cls, submission: Submission) -> "SubmitResponse":
+        return cls(
+            db_entry=submission.execution,
+            template_code=submission.execution.manifests,
+            k8s_api_response=dict(submission.response),
+            prediction=Prediction.of(submission.decision) if submission.decision else None,
+        )
+
+
+class ApplicationView(ApplicationExecution):
+    """An application execution and how it went."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def runtime_seconds(self) -> float | None:
+        """From the driver's start to the end; null until both are known."""
+        return super().runtime_seconds
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def target_met(self) -> bool | None:
+        """Whether a completed application kept its runtime target; null for all others."""
+        runtime = self.runtime_seconds
+        if self.state != ApplicationState.COMPLETED or runtime is None:
+            return None
+        return runtime <= self.global_specs.max_runtime
+
+    @classmethod
+    def of(cls, execution: ApplicationExecution) -> "ApplicationView":
+        return cls(**execution.to_mongo())
+
+
+class JobView(WireModel):
+    """One Spark job, without its stages."""
+
+    job_id: int
+    start_time: UtcTime | None
+    end_time: UtcTime
+    start_scale_out: int | None
+    end_scale_out: int | None
+    runtime_seconds: float | None
+    stages: int
+    """How many stages it has, skipped ones included."""
+
+    @classmethod
+    def of(cls, job: JobSummary) -> "JobView":
+        started = job.start_time
+        return cls(
+            job_id=job.job_id,
+            start_time=started,
+            end_time=job.end_time,
+            start_scale_out=job.start_scale_out,
+            end_scale_out=job.end_scale_out,
+            runtime_seconds=None if started is None else max(0.0, (job.end_time - started).total_seconds()),
+            stages=job.stages,
+        )
+
+
+class DecisionView(ScalingDecision):
+    """A decision about the scale-out, and what became of it."""
+
+    budget_seconds: float
+    """What was left of the runtime target; negative when it had passed."""
+    outcome: Outcome
+
+    @classmethod
+    def of(
+        cls, decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
+    ) -> "DecisionView":
+        """`decisions` are all of the run, in their order, with or without candidates."""
+        budget_seconds = decision.target_seconds - decision.elapsed_seconds
+        candidates = [completed(each, budget_seconds) for each in decision.candidates]
+        return cls(
+            **decision.model_copy(update={"candidates": candidates}).to_mongo(),
+            budget_seconds=budget_seconds,
+            outcome=outcome_of(decision, decisions, timeline),
+        )
+
+
+class ApplicationDetails(ApplicationView):
+    """An application execution with its jobs and the decisions about its scale-out."""
+
+    jobs: list[JobView] = Field(default_factory=list)
+    decisions: list[DecisionView] = Field(default_factory=list)

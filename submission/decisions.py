@@ -1,0 +1,214 @@
+"""Why an application has the executors it has: decisions, and what became of them.
+
+Whether Spark carried a decision out is derived from the jobs and stages that the listener reported,
+each with its executors at the start and at the end. It is derived when somebody asks, and not
+stored: reports come late, twice and in any order, and what is derived from all of them is right
+however they came.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from bson import ObjectId
+from pydantic import BaseModel
+
+from common.documents import (
+    ApplicationExecution,
+    ApplicationState,
+    CandidateForecast,
+    JobSummary,
+    ScalingDecision,
+    StageSpan,
+    UtcTime,
+)
+from prediction.initial import INTERVAL_END, InitialScaleOut
+from prediction.scale_out import RuntimeForecast
+
+_CLOCKS_DIFFER = timedelta(minutes=1)
+"""A decision that is older than the driver by more than that belongs to a driver before it."""
+
+
+class Fulfilment(StrEnum):
+    UNCHANGED = "unchanged"
+    """The choice was what the run had already."""
+    PENDING = "pending"
+    """The run goes on, and has not reported so many executors yet."""
+    CARRIED_OUT = "carried_out"
+    REPLACED = "replaced"
+    """Another scale-out was chosen before this one was seen."""
+    NOT_CARRIED_OUT = "not_carried_out"
+    """The run ended, and never reported so many executors."""
+    UNKNOWN = "unknown"
+    """The driver that it was made for was replaced by another attempt."""
+
+
+class Outcome(BaseModel):
+    """What became of a decision."""
+
+    status: Fulfilment
+    carried_out: bool | None = None
+    """Null where there was nothing to do, or nobody knows yet."""
+    carried_out_at: UtcTime | None = None
+    """The first start or end of a job or stage with that many executors, by the driver's clock."""
+    carried_out_scale_out: int | None = None
+    """Executors that were reported last before another decision replaced this one."""
+    predicted_remaining_seconds: float | None = None
+    """With the scale-out that was chosen."""
+    predicted_with_actual_scale_out_seconds: float | None = None
+    """With the scale-out that the run had from then on; differs where the choice was not carried out."""
+    real_remaining_seconds: float | None = None
+    """From the decision to the end; null unless the application completed."""
+
+
+class RunTimeline:
+    """A run's executors over time, as its jobs and stages reported them."""
+
+    def __init__(self, execution: ApplicationExecution, jobs: Sequence[JobSummary]) -> None:
+        starts = [job.start_time or job.end_time for job in jobs]
+        self.execution = execution
+        self.started_at = execution.start_time or min(starts, default=execution.created_at)
+        seen: list[tuple[datetime, int]] = []
+        spans: list[JobSummary | StageSpan] = [*jobs, *(span for job in jobs for span in job.spans)]
+        for span in spans:
+            if span.start_time is not None and span.start_scale_out is not None:
+                seen.append((span.start_time, span.start_scale_out))
+            if span.end_time is not None and span.end_scale_out is not None:
+                seen.append((span.end_time, span.end_scale_out))
+        # By time alone: where a job starts in the moment in which another ends, both were reported.
+        self.seen = sorted(seen, key=lambda observation: observation[0])
+        self._times = [moment for moment, _ in self.seen]
+
+    def between(self, after: datetime, until: datetime | None) -> list[tuple[datetime, int]]:
+        """What was reported later than `after`, and not later than `until`."""
+        first = bisect_right(self._times, after)
+        last = len(self.seen) if until is None else bisect_right(self._times, until)
+        return self.seen[first:last]
+
+    def moment_of(self, decision: ScalingDecision) -> datetime:
+        """By the driver's clock: the end of the job after which it was made."""
+        if decision.job_id < 0:
+            return self.started_at - timedelta(milliseconds=1)
+        return self.started_at + timedelta(seconds=decision.elapsed_seconds)
+
+
+def outcome_of(
+    decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
+) -> Outcome:
+    """What became of one of a run's decisions.
+
+    Args:
+        decisions: All of the run, in their order; candidates are not needed.
+    """
+    execution = timeline.execution
+    chosen = decision.chosen_scale_out
+    earlier_driver = decision.job_id >= 0 and decision.decided_at < timeline.started_at - _CLOCKS_DIFFER
+    if chosen is None or earlier_driver:
+        return Outcome(status=Fulfilment.UNKNOWN)
+    moment = timeline.moment_of(decision)
+    replaced_at = _replaced_at(decision, decisions, timeline)
+    seen = timeline.between(moment, replaced_at)
+    at = next((when for when, scale_out in seen if scale_out == chosen), None)
+    last = seen[-1][1] if seen else None
+    outcome = Outcome(
+        status=_fulfilment(decision, execution, at is not None, replaced_at is not None),
+        carried_out_at=at,
+        carried_out_scale_out=last,
+        predicted_remaining_seconds=_predicted(decision, chosen),
+    )
+    if outcome.status is Fulfilment.UNCHANGED:
+        outcome.carried_out_at = None
+    elif outcome.status is not Fulfilment.PENDING:
+        outcome.carried_out = outcome.status is Fulfilment.CARRIED_OUT
+    stayed = last if last is not None else decision.current_scale_out
+    actual = stayed if outcome.carried_out is False else chosen
+    outcome.predicted_with_actual_scale_out_seconds = _predicted(decision, actual)
+    runtime = execution.runtime_seconds
+    if execution.state is ApplicationState.COMPLETED and runtime is not None:
+        outcome.real_remaining_seconds = max(0.0, runtime - decision.elapsed_seconds)
+    return outcome
+
+
+def _fulfilment(
+    decision: ScalingDecision, execution: ApplicationExecution, seen: bool, replaced: bool
+) -> Fulfilment:
+    if decision.job_id >= 0 and decision.chosen_scale_out == decision.current_scale_out:
+        return Fulfilment.UNCHANGED
+    if seen:
+        return Fulfilment.CARRIED_OUT
+    if replaced:
+        return Fulfilment.REPLACED
+    return Fulfilment.NOT_CARRIED_OUT if execution.state.is_final else Fulfilment.PENDING
+
+
+def _replaced_at(
+    decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
+) -> datetime | None:
+    """When another scale-out was chosen; the same one chosen again replaces nothing."""
+    made_at = (decision.decided_at, decision.id)
+    for later in decisions:
+        if (later.decided_at, later.id) > made_at and later.chosen_scale_out not in (
+            None,
+            decision.chosen_scale_out,
+        ):
+            return timeline.moment_of(later)
+    return None
+
+
+def _predicted(decision: ScalingDecision, scale_out: int) -> float | None:
+    found = (each.remaining_seconds for each in decision.candidates if each.scale_out == scale_out)
+    return next(found, None)
+
+
+def first_decision(execution: ApplicationExecution, initial: InitialScaleOut) -> ScalingDecision:
+    """The choice before the run, as it is stored."""
+    candidates = [
+        CandidateForecast(
+            scale_out=option.scale_out,
+            remaining_seconds=option.runtime_seconds,
+            lower_seconds=option.lower_seconds,
+            upper_seconds=option.upper_seconds,
+            probability=option.probability,
+        )
+        for option in initial.options
+    ]
+    if not candidates and initial.predicted_runtime_seconds is not None:
+        candidates = [
+            CandidateForecast(
+                scale_out=initial.scale_out, remaining_seconds=initial.predicted_runtime_seconds
+            )
+        ]
+    chosen = next((each for each in initial.options if each.scale_out == initial.scale_out), None)
+    target_seconds = execution.global_specs.max_runtime
+    return ScalingDecision(
+        id=str(ObjectId()),
+        application_execution_id=execution.id,
+        job_id=-1,
+        elapsed_seconds=0.0,
+        current_scale_out=execution.worker_specs.scale_out,
+        target_seconds=target_seconds,
+        model_key=initial.source,
+        candidates=candidates,
+        chosen_scale_out=initial.scale_out,
+        meets_target=None if chosen is None else chosen.runtime_seconds <= target_seconds,
+        reason=initial.reason,
+        feasible=initial.feasible,
+        fastest_runtime_seconds=initial.fastest_runtime_seconds,
+        nearest_feasible_target_seconds=initial.nearest_feasible_target_seconds,
+        runs=initial.runs,
+    )
+
+
+def completed(candidate: CandidateForecast, budget_seconds: float) -> CandidateForecast:
+    """With its interval and its chance, which follow from what is stored of it."""
+    if candidate.log_std is None or candidate.probability is not None:
+        return candidate
+    forecast = RuntimeForecast(candidate.scale_out, candidate.remaining_seconds, candidate.log_std)
+    return candidate.model_copy(
+        update={
+            "lower_seconds": forecast.bound_seconds(1 - INTERVAL_END),
+            "upper_seconds": forecast.bound_seconds(INTERVAL_END),
+            "probability": forecast.chance_within(budget_seconds),
+        }
+    )

@@ -1,0 +1,127 @@
+"""Drivers' logs on Kubernetes: from the pod while there is one, from what was kept afterwards."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from pymongo.errors import PyMongoError
+
+from common.documents import ApplicationExecution
+from common.driver_logs import DriverLogRepository, last_lines
+from common.errors import ApplicationExecutionNotFound, ServiceError
+from common.executions import ExecutionRepository
+from common.kubernetes_errors import KubernetesForbidden, KubernetesUnavailable
+from submission.driver_log import redact
+from submission.spark_applications import SparkApplications
+
+logger = logging.getLogger(__name__)
+
+_KEPT_LINES = 5000
+_MOST_READ_BYTES = 16 << 20
+"""Kubernetes cuts at the end, not at the beginning: so much that it is not reached by sensible lines."""
+
+_KEEP_SECONDS = 5.0
+"""A state change waits for it."""
+
+
+class DriverLogs:
+    """Reads, follows and keeps the log of an execution's driver."""
+
+    def __init__(
+        self,
+        applications: SparkApplications,
+        executions: ExecutionRepository,
+        kept: DriverLogRepository,
+        namespace: str,
+        *,
+        poll_seconds: float = 1.0,
+    ) -> None:
+        self._applications = applications
+        self._executions = executions
+        self._kept = kept
+        self._namespace = namespace
+        self._poll_seconds = poll_seconds
+
+    async def keep(self, execution: ApplicationExecution, pod: str | None = None) -> None:
+        """Store the end of the log, without secrets, as long as there is a pod; a failure is only logged."""
+        pod = pod or execution.driver_pod
+        if pod is None:
+            return
+        namespace = namespace_of(execution, self._namespace)
+        try:
+            async with asyncio.timeout(_KEEP_SECONDS):
+                log = await self._applications.read_log(pod, namespace, _KEPT_LINES, _MOST_READ_BYTES)
+            if log:
+                conf = execution.manifests[0]["spec"].get("sparkConf") or {}
+                await self._kept.keep(execution.id, await asyncio.to_thread(redact, log, conf))
+        except (ServiceError, PyMongoError, TimeoutError) as error:
+            logger.warning("%s: the driver's log is not kept: %s", execution.id, error or "no answer")
+
+    async def read(self, execution_id: str, tail_lines: int) -> str | None:
+        """The last lines; None where there are none.
+
+        Raises:
+            ServiceError: The pod's log cannot be read now, and nothing was kept.
+        """
+        execution = await self._executions.get(execution_id)
+        failure: ServiceError | None = None
+        if execution.driver_pod is not None:
+            namespace = namespace_of(execution, self._namespace)
+            try:
+                log = await self._applications.read_log(
+                    execution.driver_pod, namespace, tail_lines, _MOST_READ_BYTES
+                )
+                if log is not None:
+                    return log
+            except ServiceError as error:
+                failure = error
+        kept = await self._kept.find(execution_id)
+        if kept is None and failure is not None:
+            raise failure
+        return None if kept is None else last_lines(kept, tail_lines)
+
+    async def follow(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+        """The last lines, then every further one, until the application has ended.
+
+        A connection that breaks is opened again where it stopped. Lines come without their ends.
+        """
+        last, passed_on = None, 0  # the last line's time stamp, and how many lines with it
+        while True:
+            try:
+                execution = await self._executions.get(execution_id)
+            except ApplicationExecutionNotFound:
+                return
+            if execution.state.is_final and last is None:
+                for line in (await self.read(execution_id, tail_lines) or "").splitlines():
+                    yield line
+                return
+            if execution.driver_pod is not None:
+                namespace = namespace_of(execution, self._namespace)
+                lines = self._applications.follow_log(execution.driver_pod, namespace, tail_lines, last)
+                known_until, known = last, passed_on
+                try:
+                    async with aclosing(lines):
+                        async for stamp, text in lines:
+                            if known_until is not None and stamp < known_until:
+                                continue  # Kubernetes goes back to the beginning of the second
+                            if stamp == known_until and known > 0:
+                                known -= 1  # some container runtimes stamp all lines of a write alike
+                                continue
+                            passed_on = passed_on + 1 if stamp == last else 1
+                            last = stamp
+                            yield text
+                except (KubernetesForbidden, PyMongoError):
+                    raise
+                except KubernetesUnavailable as error:
+                    logger.info("%s: the driver's log is asked for again: %s", execution_id, error)
+                except ServiceError as error:  # no pod any more, or nothing that runs in it yet
+                    logger.debug("%s: no log: %s", execution_id, error)
+            if execution.state.is_final:
+                return
+            await asyncio.sleep(self._poll_seconds)
+
+
+def namespace_of(execution: ApplicationExecution, default: str) -> str:
+    metadata = execution.manifests[0].get("metadata", {}) if execution.manifests else {}
+    return str(metadata.get("namespace") or default)

@@ -1,0 +1,153 @@
+"""How far a request may go: limits that whoever runs the service sets.
+
+They hold for what a request says. The template of defaults comes from the same people as the
+limits, and is not limited.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from common.errors import InvalidRequest
+from common.specs import ApplicationSpecs, MasterSpecs
+from common.submission_settings import HARMLESS_VOLUMES
+from submission.manifest_fields import Fields
+from submission.sizes import MIB, size_in_bytes
+
+
+@dataclass(frozen=True)
+class ManifestLimits:
+    """None and empty mean: no limit."""
+
+    max_executors: int | None = None
+    max_executor_cores: int | None = None
+    max_executor_memory: str | None = None
+    """With everything that an executor's container asks for: heap, overhead, Python, off-heap."""
+    max_driver_cores: int | None = None
+    max_driver_memory: str | None = None
+    images: tuple[str, ...] = ()
+    """An image, or what it begins with: a registry, a repository."""
+    service_accounts: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    """Names, `*` stands for anything; of every Secret that a request refers to."""
+    volumes: tuple[str, ...] = HARMLESS_VOLUMES
+    """Kinds of volumes, as Kubernetes calls them."""
+
+    def check(self, specs: ApplicationSpecs, overrides: Fields) -> None:
+        """Refuse what goes too far.
+
+        Args:
+            overrides: What the request says of the resource's `spec`, as the CRD names it.
+        Raises:
+            InvalidRequest: Names the value and the limit.
+        """
+        conf = overrides.get("sparkConf", {})
+        highest = specs.global_specs.max_scale_out
+        if self.max_executors is not None and highest > self.max_executors:
+            raise _refusal(
+                "global_specs.max_scale_out", highest, self.max_executors, "SUBMISSION_MAX_EXECUTORS"
+            )
+        _check_pod("driver", specs.master_specs, overrides, self.max_driver_cores, self.max_driver_memory, {})
+        _check_pod(
+            "executor", specs.worker_specs, overrides, self.max_executor_cores, self.max_executor_memory, conf
+        )
+        self._check_names(overrides)
+
+    def _check_names(self, overrides: Fields) -> None:
+        image = overrides.get("image")
+        if image is not None and self.images and not any(_begins(image, prefix) for prefix in self.images):
+            raise _refusal("spark_template_values.image", image, self.images, "SUBMISSION_ALLOWED_IMAGES")
+        for role in ("driver", "executor"):
+            account = overrides.get(role, {}).get("serviceAccount")
+            if account is not None and self.service_accounts and account not in self.service_accounts:
+                raise _refusal(
+                    f"spark_template_values: the service account of the {role}",
+                    account,
+                    self.service_accounts,
+                    "SUBMISSION_ALLOWED_SERVICE_ACCOUNTS",
+                )
+        for volume in overrides.get("volumes", []):
+            kind = next(key for key in volume if key != "name")
+            if kind not in self.volumes:
+                raise _refusal(
+                    f"spark_template_values.volumes: the kind of {volume['name']}",
+                    kind,
+                    self.volumes,
+                    "SUBMISSION_ALLOWED_VOLUMES",
+                )
+        for secret in _secrets(overrides):
+            if self.secrets and not any(fnmatchcase(secret, pattern) for pattern in self.secrets):
+                raise _refusal(
+                    "spark_template_values: a Secret that it refers to",
+                    secret,
+                    self.secrets,
+                    "SUBMISSION_ALLOWED_SECRETS",
+                )
+
+
+def _check_pod(
+    role: str,
+    specs: MasterSpecs,
+    overrides: Fields,
+    max_cores: int | None,
+    max_memory: str | None,
+    conf: Mapping[str, str],
+) -> None:
+    part = "master_specs" if role == "driver" else "worker_specs"
+    if max_cores is not None:
+        setting = f"SUBMISSION_MAX_{role.upper()}_CORES"
+        if specs.cores > max_cores:
+            raise _refusal(f"{part}.cores", specs.cores, max_cores, setting)
+        for key in ("coreRequest", "coreLimit"):
+            quantity = overrides.get(role, {}).get(key, "0")
+            cores = float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+            if cores > max_cores:
+                raise _refusal(f"spark_template_values.{role}.{key}", quantity, max_cores, setting)
+    if max_memory is not None:
+        asked = size_in_bytes(specs.memory) + size_in_bytes(specs.memory_overhead) + _further_bytes(conf)
+        if asked > size_in_bytes(max_memory):
+            raise _refusal(
+                f"{part}: memory with all overheads",
+                f"{-(-asked // MIB)}m",
+                max_memory,
+                f"SUBMISSION_MAX_{role.upper()}_MEMORY",
+            )
+
+
+def _further_bytes(conf: Mapping[str, str]) -> int:
+    """What Spark adds to an executor's container on top of heap and overhead."""
+    python = conf.get("spark.executor.pyspark.memory", "0")
+    further = int(python) * MIB if python.isdigit() else size_in_bytes(python)
+    if conf.get("spark.memory.offHeap.enabled", "false").strip().lower() == "true":
+        further += size_in_bytes(conf.get("spark.memory.offHeap.size", "0"))
+    return further
+
+
+def _begins(image: str, prefix: str) -> bool:
+    """Whether the image is what the prefix names, and not another one whose name goes on."""
+    if not image.startswith(prefix):
+        return False
+    return image == prefix or prefix[-1] in "/:@" or image[len(prefix)] in "/:@"
+
+
+def _secrets(fields: Any) -> Iterator[str]:
+    """Names of all Secrets that are referred to, however deep."""
+    if isinstance(fields, list):
+        for entry in fields:
+            yield from _secrets(entry)
+    elif isinstance(fields, Mapping):
+        for key, value in fields.items():
+            if key == "imagePullSecrets":
+                yield from value
+            elif "secret" in str(key).lower() and isinstance(value, Mapping):
+                yield str(value.get("secretName") or value.get("name") or "")
+            elif key == "secretName" and isinstance(value, str):  # of an azureFile volume
+                yield value
+            else:
+                yield from _secrets(value)
+
+
+def _refusal(name: str, value: object, limit: object, setting: str) -> InvalidRequest:
+    allowed = ", ".join(limit) if isinstance(limit, tuple) else f"at most {limit}"
+    return InvalidRequest(f"{name} is {value}, but this service allows {allowed} ({setting}).")

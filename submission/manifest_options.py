@@ -1,0 +1,62 @@
+"""What is the same for every manifest of a service."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from submission.manifest_fields import Fields
+from submission.manifest_limits import ManifestLimits
+from submission.template_values import RescalingMode
+
+_EXAMPLES = {
+    "KMeans": "kmeans.py",
+    "LogisticRegression": "logistic_regression.py",
+    "MPC": "mpc.py",
+    "GradientBoostedTrees": "gradient_boosted_trees.py",
+}
+
+
+def bundled_examples(location: Path | str) -> dict[str, str]:
+    """Algorithm name to main application file, of the example programs below a folder or URI."""
+    return {name: f"{str(location).rstrip('/')}/{file}" for name, file in _EXAMPLES.items()}
+
+
+@dataclass(frozen=True)
+class SecretKey:
+    """A value in a Kubernetes Secret of the application's namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True)
+class ManifestOptions:
+    """What is the same for every application that this service submits."""
+
+    callback_host: str
+    callback_port: int
+    listener_jar: str
+    """Path or URL, as the driver sees it."""
+    callback_timeout_seconds: float = 30.0
+    callback_method: str = "http"
+    callback_token_secret: SecretKey | None = None
+    """Where drivers on Kubernetes find the token for their callbacks; None: they need none."""
+    examples: Mapping[str, str] = field(default_factory=dict)
+    """Algorithm name to main application file, for requests that name none."""
+    spark_version: str = field(default_factory=lambda: version("pyspark"))
+    """Of a request that names none."""
+    platform: Literal["local", "kubernetes"] = "local"
+    namespace: str = "default"
+    """Of a request that names none."""
+    namespaces: tuple[str, ...] = ()
+    """Further namespaces that a request may name."""
+    template: Fields = field(default_factory=dict)
+    """From `load_template`."""
+    limits: ManifestLimits = field(default_factory=ManifestLimits)
+
+    @property
+    def rescaling_modes(self) -> tuple[RescalingMode, ...]:
+        """That the platform can carry out, the default first."""
+        return ("fixed", "muted") if self.platform == "kubernetes" else ("muted",)

@@ -1,0 +1,169 @@
+"""From a request to the manifest: bounds, first scale-out and rendering; nothing is stored or started."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from pymongo.errors import PyMongoError
+
+from common.errors import InvalidRequest, ServiceError
+from common.specs import ApplicationSpecs, WorkerSpecs
+from prediction.initial import InitialScaleOut
+from submission.manifest import Manifest, ManifestOptions, build_manifest
+
+logger = logging.getLogger(__name__)
+
+InitialScaleOutPolicy = Literal["predicted", "requested"]
+
+
+class ChooseInitialScaleOut(Protocol):
+    """Chooses from history; without any, `worker_specs.scale_out`."""
+
+    async def __call__(self, specs: ApplicationSpecs) -> InitialScaleOut: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    initial: InitialScaleOut
+    manifest: Manifest
+    max_scale_out: int
+    """What the platform can hold of the requested maximum."""
+    warnings: list[str]
+
+
+class Planner:
+    """Plans for one platform.
+
+    Args:
+        platform: Its name in messages.
+        max_executors: How many executors of a size it holds; None: no limit is known.
+    """
+
+    def __init__(
+        self,
+        platform: str,
+        max_executors: Callable[[WorkerSpecs], int | None],
+        choose_initial_scale_out: ChooseInitialScaleOut,
+        manifest_options: ManifestOptions,
+    ) -> None:
+        self._platform = platform
+        self._max_executors = max_executors
+        self._choose_initial_scale_out = choose_initial_scale_out
+        self._manifest_options = manifest_options
+
+    async def plan(
+        self,
+        specs: ApplicationSpecs,
+        execution_id: str,
+        policy: InitialScaleOutPolicy,
+        name: str | None = None,
+    ) -> Plan:
+        """What would be submitted.
+
+        Args:
+            specs: With a requested scale-out within the bounds (`with_scale_out`).
+            policy: `requested` starts with `worker_specs.scale_out`; what is expected is told all the same.
+            name: What the resource is called after, where `release_name` does not say so.
+        Raises:
+            InvalidRequest: The request cannot be carried out.
+        """
+        bounded, warnings = self._within_the_platform(specs)
+        initial = await self._initial(bounded, policy)
+        return self._render(specs, bounded, execution_id, initial, warnings, name)
+
+    def check(self, specs: ApplicationSpecs, execution_id: str) -> Manifest:
+        """What `plan` would refuse is refused, without a forecast."""
+        bounded, warnings = self._within_the_platform(specs)
+        initial = _within_bounds(_requested(bounded), bounded)
+        return self._render(specs, bounded, execution_id, initial, warnings).manifest
+
+    def _within_the_platform(self, specs: ApplicationSpecs) -> tuple[ApplicationSpecs, list[str]]:
+        bounds, worker = specs.global_specs, specs.worker_specs
+        limit = self._max_executors(worker)
+        if limit is None or limit >= bounds.max_scale_out:
+            return specs, []
+        if limit < bounds.min_scale_out:
+            raise InvalidRequest(
+                f"min_scale_out is {bounds.min_scale_out}, but the {self._platform} Spark can hold"
+                f" {limit} executors with {worker.cores} cores and {worker.memory}."
+            )
+        warning = (
+            f"max_scale_out {bounds.max_scale_out} is more than the {self._platform} Spark can hold;"
+            f" at most {limit} executors will be used."
+        )
+        bounds = bounds.model_copy(update={"max_scale_out": limit})
+        return specs.model_copy(update={"global_specs": bounds}), [warning]
+
+    async def _initial(self, specs: ApplicationSpecs, policy: InitialScaleOutPolicy) -> InitialScaleOut:
+        try:
+            chosen = await self._choose_initial_scale_out(specs)
+        except PyMongoError:
+            raise  # the execution could not be stored either
+        except Exception as error:  # an application is not refused because a model fails
+            logger.exception("no initial scale-out for %s", specs.global_specs.algorithm_name)
+            detail = str(error) if isinstance(error, ServiceError) else type(error).__name__
+            chosen = replace(_requested(specs), reason=f"As requested: the prediction failed ({detail}).")
+        if policy == "requested":
+            requested = _requested(specs)
+            chosen = _moved(chosen, requested.scale_out, requested.reason)
+        return _within_bounds(chosen, specs)
+
+    def _render(
+        self,
+        specs: ApplicationSpecs,
+        bounded: ApplicationSpecs,
+        execution_id: str,
+        initial: InitialScaleOut,
+        warnings: list[str],
+        name: str | None = None,
+    ) -> Plan:
+        if name is not None and not specs.spark_template_values.get("release_name"):
+            values = {**specs.spark_template_values, "release_name": name}
+            specs = specs.model_copy(update={"spark_template_values": values})
+        max_scale_out = bounded.global_specs.max_scale_out
+        manifest = build_manifest(
+            specs, execution_id, initial.scale_out, self._manifest_options, max_scale_out=max_scale_out
+        )
+        return Plan(initial, manifest, max_scale_out, warnings)
+
+
+def with_scale_out(specs: ApplicationSpecs) -> ApplicationSpecs:
+    """The specs with a requested scale-out within the bounds; one that was left out is the smallest.
+
+    Raises:
+        InvalidRequest: The requested scale-out lies outside the bounds.
+    """
+    bounds, worker = specs.global_specs, specs.worker_specs
+    if "scale_out" not in worker.model_fields_set:
+        worker = worker.model_copy(update={"scale_out": bounds.min_scale_out})
+        return specs.model_copy(update={"worker_specs": worker})
+    if not bounds.min_scale_out <= worker.scale_out <= bounds.max_scale_out:
+        raise InvalidRequest(
+            f"worker_specs.scale_out is {worker.scale_out}, but min_scale_out is {bounds.min_scale_out}"
+            f" and max_scale_out is {bounds.max_scale_out}."
+        )
+    return specs
+
+
+def _requested(specs: ApplicationSpecs) -> InitialScaleOut:
+    return InitialScaleOut(specs.worker_specs.scale_out, "As requested (worker_specs.scale_out).")
+
+
+def _within_bounds(chosen: InitialScaleOut, specs: ApplicationSpecs) -> InitialScaleOut:
+    lowest, highest = specs.global_specs.min_scale_out, specs.global_specs.max_scale_out
+    clamped = min(max(chosen.scale_out, lowest), highest)
+    if clamped == chosen.scale_out:
+        return chosen
+    reason = f"{chosen.reason} Changed from {chosen.scale_out} to lie within {lowest} and {highest}."
+    return _moved(chosen, clamped, reason)
+
+
+def _moved(chosen: InitialScaleOut, scale_out: int, reason: str) -> InitialScaleOut:
+    """The same forecast, another scale-out to start with."""
+    runtimes = {option.scale_out: option.runtime_seconds for option in chosen.options}
+    if chosen.predicted_runtime_seconds is not None:
+        runtimes.setdefault(chosen.scale_out, chosen.predicted_runtime_seconds)
+    return replace(
+        chosen, scale_out=scale_out, reason=reason, predicted_runtime_seconds=runtimes.get(scale_out)
+    )

@@ -1,0 +1,18 @@
+"""What a submission says."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from common.specs import ApplicationSpecs, Name
+from submission.planning import InitialScaleOutPolicy
+
+
+class SubmitRequest(ApplicationSpecs):
+    """What to run, on what, and by when."""
+
+    initial_scale_out_policy: InitialScaleOutPolicy = "predicted"
+    """`requested` starts with `worker_specs.scale_out` even where history suggests another one."""
+    name: Annotated[Name | None, Field(examples=["nightly-report"])] = None
+    """Of the application. Sent again while an application of that name has not ended, the request creates
+    no second one: the answer is the first one's."""

@@ -1,0 +1,390 @@
+"""Recurring submissions: each due time fires once, however many services look at it.
+
+The next due time is stored. Whoever finds it passed moves it on and takes the firing in one write,
+which succeeds for one of them; then it submits, with an idempotency key made of the schedule's name
+and the due time. A service that dies in between leaves the firing behind; another one takes it over
+after a while, and the key makes sure that there is one application all the same.
+
+Of several due times that were missed while no service ran, the latest is made up for, unless the
+schedule's start deadline has passed. A firing that fails because something is away is tried again
+until its deadline (an hour without one), or until the next due time; one that is refused is not.
+
+Concurrency policies are those of Kubernetes' CronJob: `allow`; `forbid` skips a firing while an
+application of the schedule has not ended, or with a start deadline waits for its end that long;
+`replace` ends what runs.
+"""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from bson import ObjectId
+from pydantic import BaseModel, Field, field_serializer
+from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
+from pymongo.errors import PyMongoError
+
+from common.documents import Document, UtcTime, utc_now
+from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
+from common.executions import ExecutionRepository
+from common.processes import service_identity
+from common.specs import Seconds, WireModel
+from common.transactions import DURABLE
+from common.triggers import Cron, latest_due
+from submission.idempotency import NameInUse
+from submission.requests import SubmitRequest
+from submission.service import Submission, SubmissionService, SubmitOptions
+
+logger = logging.getLogger(__name__)
+
+_LEASE = timedelta(seconds=120)
+"""After that a firing that was taken, and of which nothing was heard, is taken over."""
+
+_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 5.0, 300.0
+
+_UNTIL_GIVEN_UP = timedelta(hours=1)
+"""For schedules without a start deadline."""
+
+Json = dict[str, Any]
+
+ConcurrencyPolicy = Literal["allow", "forbid", "replace"]
+
+
+class ScheduleNotFound(NotFound):
+    title = "Unknown schedule"
+
+
+class ScheduleExists(Conflict):
+    title = "There is another schedule of this name"
+
+
+class ScheduleSpec(WireModel):
+    """What is submitted, and when."""
+
+    cron: Annotated[str, Field(max_length=100, examples=["30 2 * * 1-5"])]
+    """Five fields, as for cron; Sunday is 0."""
+    time_zone: Annotated[str, Field(max_length=100, examples=["Europe/Berlin"])] = "UTC"
+    concurrency_policy: ConcurrencyPolicy = "allow"
+    """What happens when it is due while an application of it has not ended."""
+    starting_deadline_seconds: Seconds | None = None
+    """How late a firing may be; null: any that was missed is made up for, the latest one."""
+    paused: bool = False
+    submission: SubmitRequest
+    """The body of a submission, with its own runtime target; without a `name`."""
+
+    @field_serializer("submission")
+    def _as_it_was_sent(self, submission: SubmitRequest) -> dict[str, Any]:
+        # What was left out is decided when it is submitted.
+        return submission.model_dump(mode="json", exclude_unset=True)
+
+    def trigger(self) -> Cron:
+        """Raises InvalidRequest."""
+        try:
+            return Cron.parse(self.cron, self.time_zone)
+        except ValueError as error:
+            raise InvalidRequest(f"cron, time_zone: {error}.") from error
+
+
+class Firing(BaseModel):
+    """A due time that was taken, until it is known what came of it."""
+
+    due_at: UtcTime
+    attempt: int = 0
+    retry_at: UtcTime
+    """When it may be taken (again)."""
+    failing_since: UtcTime | None = None
+
+
+class SubmissionSchedule(Document, ScheduleSpec):
+    """A recurring submission, and what came of it."""
+
+    id: str = Field(alias="_id", serialization_alias="name")
+    created_at: UtcTime = Field(default_factory=utc_now)
+    updated_at: UtcTime = Field(default_factory=utc_now)
+    next_fire_at: UtcTime
+    firing: Firing | None = None
+    last_due_at: UtcTime | None = None
+    """The due time that was last dealt with."""
+    last_fired_at: UtcTime | None = None
+    """When it last led to an application."""
+    last_fired_by: str | None = None
+    """Host, process id and start of the service that did so."""
+    last_application_execution_id: str | None = None
+    last_outcome: str = ""
+    """What was done, or why nothing."""
+    last_error: str | None = None
+    """Of the latest attempt; null after one that worked."""
+    last_error_at: UtcTime | None = None
+    fired: int = 0
+    """How many applications it has started by itself."""
+
+
+class SubmissionSchedules:
+    """`tick` is called every few seconds by a scheduler."""
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[Json],
+        database: str,
+        executions: ExecutionRepository,
+        submissions: SubmissionService,
+    ) -> None:
+        found = client.get_database(database, write_concern=DURABLE)
+        self._schedules = found["submission_schedule"]
+        self._executions = executions
+        self._submissions = submissions
+        self._owner = service_identity()
+
+    async def create_indexes(self) -> None:
+        await self._schedules.create_index([("next_fire_at", ASCENDING)], name="due")
+
+    # --- what people do -----------------------------------------------------------------------------
+
+    async def create(self, name: str, spec: ScheduleSpec) -> tuple[SubmissionSchedule, bool]:
+        """The schedule, and whether it is new: to create the same again changes nothing.
+
+        Raises:
+            InvalidRequest: What it would submit would be refused.
+            ScheduleExists: One of this name says something else.
+        """
+        schedule = await self._checked(name, spec)
+        before = await self._schedules.find_one_and_update(
+            {"_id": name}, {"$setOnInsert": _without_id(schedule)}, upsert=True
+        )
+        if before is None:
+            return schedule, True
+        present = SubmissionSchedule.from_mongo(before)
+        if any(getattr(present, field) != getattr(spec, field) for field in ScheduleSpec.model_fields):
+            raise ScheduleExists(f"A schedule {name!r} is there already, and says something else.")
+        return present, False
+
+    async def replace(self, name: str, spec: ScheduleSpec) -> SubmissionSchedule:
+        """Create it, or change what it says; a firing that is under way is given up.
+
+        Raises:
+            InvalidRequest: What it would submit would be refused.
+        """
+        schedule = await self._checked(name, spec)
+        said = spec.model_dump() | {
+            "next_fire_at": schedule.next_fire_at,
+            "firing": None,
+            "updated_at": utc_now(),
+        }
+        rest = {key: value for key, value in _without_id(schedule).items() if key not in said}
+        stored = await self._schedules.find_one_and_update(
+            {"_id": name},
+            {"$set": said, "$setOnInsert": rest},
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return _found(name, stored)
+
+    async def get(self, name: str) -> SubmissionSchedule:
+        """Raises ScheduleNotFound."""
+        return _found(name, await self._schedules.find_one({"_id": name}))
+
+    async def all(self) -> Sequence[SubmissionSchedule]:
+        """By name."""
+        cursor = self._schedules.find().sort("_id", ASCENDING)
+        return [SubmissionSchedule.from_mongo(document) async for document in cursor]
+
+    async def delete(self, name: str) -> SubmissionSchedule:
+        """Its applications stay, and go on. Raises ScheduleNotFound."""
+        return _found(name, await self._schedules.find_one_and_delete({"_id": name}))
+
+    async def pause(self, name: str) -> SubmissionSchedule:
+        """Fire no more until it is resumed. Raises ScheduleNotFound."""
+        changes = {"paused": True, "firing": None, "updated_at": utc_now()}
+        return _found(name, await self._change(name, changes))
+
+    async def resume(self, name: str) -> SubmissionSchedule:
+        """Go on with the next due time; those of the pause are not made up for. Raises ScheduleNotFound."""
+        schedule = await self.get(name)
+        if not schedule.paused:
+            return schedule
+        next_fire_at = schedule.trigger().next_after(utc_now())
+        changes = {"paused": False, "next_fire_at": next_fire_at, "updated_at": utc_now()}
+        return _found(name, await self._change(name, changes))
+
+    async def run_now(self, name: str, idempotency_key: str | None = None) -> Submission:
+        """Submit at once, paused or not; the due times stay as they are.
+
+        Raises:
+            ScheduleNotFound: There is none of this name.
+            NameInUse: It forbids concurrency, and an application of it has not ended.
+            ServiceError: As a submission does.
+        """
+        schedule = await self.get(name)
+        given = idempotency_key or str(ObjectId())
+        key = f"schedule/{name}/run/{given}"
+        return await self._submit(schedule, key, None)
+
+    # --- what happens by itself ---------------------------------------------------------------------
+
+    async def tick(self) -> None:
+        """Fire what is due."""
+        try:
+            now = utc_now()
+            due = {
+                "paused": False,
+                "$or": [{"next_fire_at": {"$lte": now}}, {"firing.retry_at": {"$lte": now}}],
+            }
+            for document in await self._schedules.find(due).to_list():
+                await self._look_at(document, now)
+        except PyMongoError as error:
+            logger.warning("Schedules wait for MongoDB: %s", type(error).__name__)
+
+    async def _look_at(self, document: Json, now: datetime) -> None:
+        try:
+            schedule = SubmissionSchedule.from_mongo(document)
+            if (taken := await self._take(schedule, now)) is not None:
+                await self._fire(taken)
+        except PyMongoError:
+            raise
+        except Exception as error:  # one schedule must not keep the others from firing
+            logger.exception("Schedule %s could not be fired", document["_id"])
+            failure = {"last_error": type(error).__name__, "last_error_at": utc_now()}
+            await self._change(document["_id"], failure)
+
+    async def _take(self, schedule: SubmissionSchedule, now: datetime) -> SubmissionSchedule | None:
+        """The schedule with the firing that is for this service to carry out; None: there is none."""
+        trigger = schedule.trigger()
+        seen: Json = {"_id": schedule.id, "paused": False, "next_fire_at": schedule.next_fire_at}
+        if schedule.next_fire_at <= now:
+            due_at = latest_due(trigger, schedule.next_fire_at, now)
+            firing = Firing(due_at=due_at, attempt=1, retry_at=now + _LEASE)
+            # A clock that was set back must not make the same time due again.
+            changes = {"next_fire_at": trigger.next_after(max(now, due_at))}
+        elif schedule.firing is not None:
+            seen |= {"firing.due_at": schedule.firing.due_at, "firing.attempt": schedule.firing.attempt}
+            changes = {}
+            firing = schedule.firing.model_copy(
+                update={"attempt": schedule.firing.attempt + 1, "retry_at": now + _LEASE}
+            )
+        else:
+            return None
+        document = await self._schedules.find_one_and_update(
+            seen,
+            {"$set": {**changes, "firing": firing.model_dump()}},
+            return_document=ReturnDocument.AFTER,
+        )
+        return SubmissionSchedule.from_mongo(document) if document else None
+
+    async def _fire(self, schedule: SubmissionSchedule) -> None:
+        assert schedule.firing is not None, "it was taken a moment ago"
+        firing = schedule.firing
+        due_at = firing.due_at
+        if there := await self._executions.find_scheduled(schedule.id, due_at):
+            # An earlier attempt was stored, and its service died before it could say so.
+            await self._started(schedule, firing, there)
+            return
+        if self._is_too_late(schedule, firing):
+            late_seconds = (utc_now() - due_at).total_seconds()
+            why = f"given up: {schedule.last_error}" if firing.failing_since else f"{late_seconds:.0f} s late"
+            await self._finished(schedule, firing, f"{due_at.isoformat()}: {why}")
+            return
+        try:
+            key = f"schedule/{schedule.id}/{due_at.isoformat()}"
+            submission = await self._submit(schedule, key, due_at)
+        except NameInUse as error:
+            if schedule.starting_deadline_seconds is None:
+                await self._finished(schedule, firing, f"{due_at.isoformat()}: skipped: {error}")
+            else:
+                await self._again(schedule, firing, str(error), _FIRST_RETRY_SECONDS)
+        except (Unavailable, Conflict, PyMongoError) as error:
+            detail = str(error) if isinstance(error, ServiceError) else type(error).__name__
+            seconds = min(_FIRST_RETRY_SECONDS * 2 ** (firing.attempt - 1), _LONGEST_RETRY_SECONDS)
+            logger.warning("Schedule %s fires again in %.0f s: %s", schedule.id, seconds, detail)
+            await self._again(schedule, firing, detail, seconds)
+        except Exception as error:
+            if not isinstance(error, ServiceError):
+                logger.exception("Schedule %s could not be fired", schedule.id)
+            detail = str(error) if isinstance(error, ServiceError) else type(error).__name__
+            outcome = f"{due_at.isoformat()}: failed: {detail}"
+            await self._finished(schedule, firing, outcome, last_error=detail, last_error_at=utc_now())
+        else:
+            await self._started(schedule, firing, submission.execution.id)
+
+    def _is_too_late(self, schedule: SubmissionSchedule, firing: Firing) -> bool:
+        now, deadline = utc_now(), schedule.starting_deadline_seconds
+        if deadline is not None:
+            return now - firing.due_at > timedelta(seconds=deadline)
+        return firing.failing_since is not None and now - firing.failing_since > _UNTIL_GIVEN_UP
+
+    async def _submit(self, schedule: SubmissionSchedule, key: str, due_at: datetime | None) -> Submission:
+        request = schedule.submission
+        options = SubmitOptions(
+            policy=request.initial_scale_out_policy,
+            idempotency_key=key,
+            schedule_name=schedule.id,
+            scheduled_for=due_at,
+            alone=schedule.concurrency_policy == "forbid",
+        )
+        if there := await self._submissions.find_submitted(request, options):
+            return there  # before anything is ended for it a second time
+        if schedule.concurrency_policy != "allow":
+            active = await self._executions.active_of_schedule(schedule.id)
+            if active and schedule.concurrency_policy == "forbid":
+                raise NameInUse(f"The application execution {', '.join(active)} has not ended.")
+            for execution_id in active:
+                await self._submissions.kill(execution_id, f"the schedule {schedule.id}, which replaces it")
+        return await self._submissions.submit(request, options)
+
+    async def _started(self, schedule: SubmissionSchedule, firing: Firing, execution_id: str) -> None:
+        logger.info("Schedule %s: %s was due, %s", schedule.id, firing.due_at.isoformat(), execution_id)
+        await self._finished(
+            schedule,
+            firing,
+            f"{firing.due_at.isoformat()}: started {execution_id}",
+            fired=1,
+            last_fired_at=utc_now(),
+            last_fired_by=self._owner,
+            last_application_execution_id=execution_id,
+            last_error=None,
+        )
+
+    async def _finished(
+        self,
+        schedule: SubmissionSchedule,
+        firing: Firing,
+        outcome: str,
+        fired: int = 0,
+        **fields: Any,
+    ) -> None:
+        """Store what came of a firing, unless it was taken over, or given up, meanwhile."""
+        fields |= {"firing": None, "last_due_at": firing.due_at, "last_outcome": outcome}
+        update: Json = {"$set": fields, "$inc": {"fired": fired}}
+        await self._schedules.update_one({"_id": schedule.id, "firing": firing.model_dump()}, update)
+
+    async def _again(self, schedule: SubmissionSchedule, firing: Firing, error: str, seconds: float) -> None:
+        fields = {
+            "firing.retry_at": utc_now() + timedelta(seconds=seconds),
+            "firing.failing_since": firing.failing_since or utc_now(),
+            "last_error": error,
+            "last_error_at": utc_now(),
+        }
+        await self._schedules.update_one(
+            {"_id": schedule.id, "firing": firing.model_dump()}, {"$set": fields}
+        )
+
+    async def _change(self, name: str, fields: Json) -> Json | None:
+        return await self._schedules.find_one_and_update(
+            {"_id": name}, {"$set": fields}, return_document=ReturnDocument.AFTER
+        )
+
+    async def _checked(self, name: str, spec: ScheduleSpec) -> SubmissionSchedule:
+        trigger = spec.trigger()
+        if spec.submission.name is not None:
+            raise InvalidRequest("submission.name: what is submitted again and again has no name of its own.")
+        await self._submissions.check(spec.submission)
+        return SubmissionSchedule(**spec.model_dump(), id=name, next_fire_at=trigger.next_after(utc_now()))
+
+
+def _without_id(schedule: SubmissionSchedule) -> Json:
+    return schedule.model_dump(exclude={"id"})
+
+
+def _found(name: str, document: Json | None) -> SubmissionSchedule:
+    if document is None:
+        raise ScheduleNotFound(f"There is no schedule {name[:100]!r}.")
+    return SubmissionSchedule.from_mongo(document)

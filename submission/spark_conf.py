@@ -1,0 +1,67 @@
+"""Which Spark properties may be set, and by whom.
+
+The operator's webhook refuses some, the service sets others itself, and a third kind would lead a
+request around the limits that hold for its other values.
+"""
+
+import re
+
+_BY_SPECS = "it follows from master_specs, worker_specs and the scale-out"
+_BY_SERVICE = "the service sets it"
+_BY_OPERATOR = "the spark-operator manages it"
+_NOT_AS_CONF = "credentials and service accounts are not passed as Spark conf"
+
+_BY_FIELDS = "use spark_template_values.driver and .executor; what they lack, the service's template decides"
+
+_RESERVED_KEYS = {
+    "spark.master": _BY_OPERATOR,
+    "spark.kubernetes.driver.master": _BY_OPERATOR,
+    "spark.submit.deployMode": _BY_OPERATOR,
+    "spark.kubernetes.namespace": "use spark_template_values.namespace",
+    "spark.kubernetes.container.image": "use spark_template_values.image",
+    "spark.kubernetes.driver.container.image": "use spark_template_values.image",
+    "spark.kubernetes.executor.container.image": "use spark_template_values.image",
+    "spark.plugins": _BY_SERVICE,
+    "spark.cores.max": _BY_SPECS,
+    "spark.executor.instances": _BY_SPECS,
+    "spark.executor.cores": _BY_SPECS,
+    "spark.executor.memory": _BY_SPECS,
+    "spark.executor.memoryOverhead": _BY_SPECS,
+    "spark.driver.cores": _BY_SPECS,
+    "spark.driver.memory": _BY_SPECS,
+    "spark.driver.memoryOverhead": _BY_SPECS,
+}
+_RESERVED_PREFIXES = {
+    "spark.customExtraListener.": _BY_SERVICE,
+    "spark.dynamicAllocation.": _BY_SERVICE,
+    "spark.kubernetes.authenticate.": _NOT_AS_CONF,
+    "spark.kubernetes.driverEnv.ENEL_": _NOT_AS_CONF,
+    "spark.executorEnv.ENEL_": _NOT_AS_CONF,
+    "spark.kubernetes.driver.secretKeyRef.ENEL_": _NOT_AS_CONF,
+    "spark.kubernetes.driver.label.enelservice.org/": _BY_SERVICE,
+    "spark.kubernetes.executor.label.enelservice.org/": _BY_SERVICE,
+}
+
+_PODS = re.compile(
+    r"spark\.kubernetes\."
+    r"((driver|executor)\.(volumes|secrets|secretKeyRef|podTemplate|podTemplateFile|podTemplateContainerName"
+    r"|request|limit|serviceAccount|scheduler|node|pod)"
+    r"|node\.selector|scheduler|hadoop|kerberos)(\..+)?"
+    r"|spark\.(driver|executor)\.resource\..+"
+)
+
+
+def reserved_reason(key: str) -> str | None:
+    """Why nobody may set a property, the template of defaults included; None if it may be set."""
+    if key in _RESERVED_KEYS:
+        return _RESERVED_KEYS[key]
+    return next((why for prefix, why in _RESERVED_PREFIXES.items() if key.startswith(prefix)), None)
+
+
+def refused_reason(key: str) -> str | None:
+    """Why a request may not set a property; None if it may."""
+    if reason := reserved_reason(key):
+        return reason
+    if _PODS.fullmatch(key):
+        return _BY_FIELDS
+    return None

@@ -1,0 +1,261 @@
+"""Applications on Kubernetes: SparkApplication resources, carried out by the spark-operator.
+
+A resource's name follows from the execution's id, so that creating it twice is the same as once.
+This is what everything here leans on: an answer that got lost, a service that died between storing
+and creating, two services that both take up the same execution.
+
+Applications go on without the service. The states mean:
+
+- NEW: stored; whether the resource exists is not known yet.
+- PENDING: the resource exists, the operator is about to submit it, or to submit it again.
+- NOT_PICKED_UP: the same, for suspiciously long.
+- All others: what the operator reports, see `operator_states`.
+- KILLED: somebody asked for it, or deleted the resource.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from common.documents import ApplicationExecution, ApplicationState, utc_now
+from common.driver_logs import DriverLogRepository
+from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
+from common.executions import ExecutionRepository
+from common.kubernetes_errors import KubernetesUnavailable
+from common.specs import WorkerSpecs
+from submission.driver_logs import DriverLogs, namespace_of
+from submission.manifest import Manifest
+from submission.operator_states import observe
+from submission.spark_applications import SparkApplications, version_of
+from submission.watcher import RUNNER, SparkApplicationWatcher
+
+logger = logging.getLogger(__name__)
+
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_NOT_KNOWN = "Kubernetes did not answer: whether it was created is being found out."
+
+Attempt = Callable[[], Coroutine[Any, Any, object]]
+
+
+class SparkOperatorRunner:
+    """A `Runner` that creates resources and follows them, see `SparkApplicationWatcher`.
+
+    Args:
+        namespaces: Where applications may run; the first is the default of manifests without one.
+        watching: Settings of the watcher, as tests need them.
+    """
+
+    name = RUNNER
+
+    def __init__(
+        self,
+        applications: SparkApplications,
+        executions: ExecutionRepository,
+        kept_logs: DriverLogRepository,
+        namespaces: Sequence[str],
+        *,
+        pickup_seconds: float = 60.0,
+        watching: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._applications = applications
+        self._executions = executions
+        self._namespaces = tuple(namespaces)
+        self._logs = DriverLogs(applications, executions, kept_logs, self._namespaces[0])
+        self._watcher = SparkApplicationWatcher(
+            applications,
+            executions,
+            self._logs,
+            self._namespaces,
+            create_again=self._create_again,
+            stop_again=self._stop_again,
+            pickup_seconds=pickup_seconds,
+            **(watching or {}),
+        )
+        self._watching: asyncio.Task[None] | None = None
+        self._insisting: dict[str, asyncio.Task[None]] = {}
+        """What is tried until it succeeds, by what it is and of which execution."""
+        self._starting: set[str] = set()
+
+    def watch(self) -> None:
+        """Begin to follow applications; once."""
+        self._watching = asyncio.create_task(self._watcher.run_forever(), name="SparkApplications")
+
+    # --- Runner -----------------------------------------------------------------------------------
+
+    def max_executors(self, worker: WorkerSpecs) -> None:
+        """No limit is known: what fits is for the cluster's scheduler and quotas to say."""
+
+    async def check(self, manifest: Manifest) -> None:
+        """Ask the API server, which knows its schema, the operator's webhook, quotas and permissions."""
+        verdict = await self._applications.dry_run(manifest, self._namespace(manifest))
+        if not verdict["accepted"]:
+            error = InvalidRequest(f"Kubernetes would not accept the application: {verdict['reason']}")
+            if verdict["errors"]:
+                error.members["errors"] = verdict["errors"]
+            raise error
+
+    async def dry_run(self, manifest: Manifest) -> dict[str, Any]:
+        try:
+            verdict = await self._applications.dry_run(manifest, self._namespace(manifest))
+        except InvalidRequest as error:
+            verdict = {"accepted": False, "status": error.status, "reason": str(error), "errors": []}
+        return {"checked_by": "kubernetes", **verdict}
+
+    async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
+        """Create the resource, and return it.
+
+        Where nobody can say whether it was created, the manifest is returned with a status that says
+        so, and it is found out in the background; the execution stays NEW until then.
+        """
+        self._starting.add(execution_id)
+        try:
+            created = await self._applications.create(manifest, self._namespace(manifest))
+        except KubernetesUnavailable as error:
+            if not error.outcome_unknown:
+                raise
+            logger.warning("%s: %s Its outcome is being found out.", execution_id, error)
+            await self._note(execution_id, {"state_reason": _NOT_KNOWN})
+            self._insist("create", execution_id, lambda: self._create(manifest, execution_id))
+            state = {"state": ApplicationState.NEW.value, "errorMessage": _NOT_KNOWN}
+            return {**manifest, "status": {"applicationState": state}}
+        finally:
+            self._starting.discard(execution_id)
+        try:
+            await self._record_created(execution_id, created)
+        except PyMongoError as error:  # it runs; the watch records it, too
+            logger.warning("%s: PENDING could not be stored: %s", execution_id, error)
+        return created
+
+    async def stop(self, execution_id: str, reason: str = "Killed on request.") -> bool:
+        try:
+            execution = await self._executions.get(execution_id)
+        except ApplicationExecutionNotFound:
+            return False
+        if execution.state.is_final or execution.runner != self.name or not execution.manifests:
+            return False
+        await self._executions.note(execution_id, {"stop_reason": reason})
+        try:
+            await self._stop(execution_id)
+        except Unavailable as error:
+            self._stop_again(execution)
+            raise Unavailable(f"{error} The application is ended as soon as Kubernetes answers.") from error
+        return True
+
+    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
+        try:
+            return await self._logs.read(execution_id, tail_lines)
+        except ApplicationExecutionNotFound:
+            return None
+
+    def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+        return self._logs.follow(execution_id, tail_lines)
+
+    async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
+        """Those that may never have been created are now; the watch takes up all others."""
+        for execution in executions:
+            if execution.state is ApplicationState.NEW and execution.stop_reason is None:
+                self._create_again(execution)
+
+    async def aclose(self) -> None:
+        """Follow nothing any more; applications go on."""
+        tasks = [*self._insisting.values(), *([self._watching] if self._watching else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- what is tried until it succeeds ----------------------------------------------------------
+
+    def _create_again(self, execution: ApplicationExecution) -> None:
+        if execution.id not in self._starting and execution.manifests:
+            manifest, execution_id = execution.manifests[0], execution.id
+            self._insist("create", execution_id, lambda: self._create(manifest, execution_id))
+
+    def _stop_again(self, execution: ApplicationExecution) -> None:
+        if execution.manifests:
+            self._insist("stop", execution.id, lambda: self._stop(execution.id))
+
+    def _insist(self, what: str, execution_id: str, attempt: Attempt) -> None:
+        key = f"{what} {execution_id}"
+        if key not in self._insisting:
+            task = asyncio.create_task(self._until_done(key, attempt), name=key)
+            self._insisting[key] = task
+            task.add_done_callback(lambda _: self._insisting.pop(key, None))
+
+    async def _until_done(self, key: str, attempt: Attempt) -> None:
+        failures = 0
+        while True:
+            try:
+                await attempt()
+                return
+            except ApplicationExecutionNotFound:
+                return
+            except (Unavailable, PyMongoError) as error:
+                logger.warning("%s: tried again later: %s", key, error)
+            except Exception:
+                logger.exception("%s: failed", key)
+            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+            failures += 1
+
+    async def _create(self, manifest: Manifest, execution_id: str) -> None:
+        """Create what was stored, unless it is not wanted any more; a refusal is recorded."""
+        execution = await self._executions.get(execution_id)
+        if execution.state.is_final or execution.stop_reason is not None:
+            return
+        try:
+            created = await self._applications.create(manifest, self._namespace(manifest))
+        except Unavailable as error:
+            await self._note(execution_id, {"state_reason": f"Not created yet: {error}"})
+            raise
+        except (InvalidRequest, Conflict) as error:
+            await self._executions.record_state(
+                execution_id, ApplicationState.SUBMISSION_FAILED, str(error), fields={"end_time": utc_now()}
+            )
+            return
+        await self._record_created(execution_id, created)
+
+    async def _record_created(self, execution_id: str, resource: dict[str, Any]) -> None:
+        version = version_of(resource)
+        await self._executions.record_state(
+            execution_id,
+            ApplicationState.PENDING,
+            observe({}).reason,
+            only_from={ApplicationState.NEW},
+            version=int(version) if version.isdecimal() else None,
+        )
+        execution = await self._executions.get(execution_id)
+        if execution.stop_reason is not None:  # its end was asked for meanwhile
+            self._stop_again(execution)
+
+    async def _stop(self, execution_id: str) -> None:
+        execution = await self._executions.get(execution_id)
+        metadata, namespace = execution.manifests[0]["metadata"], namespace_of(execution, self._namespaces[0])
+        resource = await self._applications.find(metadata["name"], namespace)
+        if resource is not None:
+            observation = observe(resource)
+            if observation.is_final and not execution.state.is_final:
+                return  # it has ended by itself, which the watch records
+            await self._logs.keep(execution, observation.driver_pod)
+            await self._applications.delete(metadata["name"], namespace)
+        await self._executions.record_state(
+            execution_id,
+            ApplicationState.KILLED,
+            execution.stop_reason or "",
+            fields={"end_time": utc_now()},
+        )
+
+    async def _note(self, execution_id: str, fields: Mapping[str, Any]) -> None:
+        try:
+            await self._executions.note(execution_id, fields)
+        except PyMongoError as error:
+            logger.warning("%s: could not be noted: %s", execution_id, error)
+
+    def _namespace(self, manifest: Manifest) -> str:
+        """Raises InvalidRequest for one that the operator of the service has not opened."""
+        namespace = str(manifest["metadata"].get("namespace") or self._namespaces[0])
+        if namespace not in self._namespaces:
+            allowed = ", ".join(self._namespaces)
+            raise InvalidRequest(f"The namespace {namespace} may not be used; these may: {allowed}.")
+        return namespace

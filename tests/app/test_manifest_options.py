@@ -1,0 +1,61 @@
+"""From settings to what every manifest has in common."""
+
+from pathlib import Path
+
+import pytest
+
+from app.manifest_options import manifest_options
+from common.configuration import PROJECT_ROOT, Settings
+from common.errors import StartError
+from submission.manifest import SecretKey
+
+
+@pytest.fixture(autouse=True)
+def _token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLBACK_TOKEN", "hunter2")
+
+
+def test_on_this_machine() -> None:
+    options = manifest_options(Settings())
+    assert (options.platform, options.rescaling_modes, options.namespace) == ("local", ("muted",), "default")
+    assert Path(options.listener_jar).parts[-2:] == ("build", "enel-listener.jar")
+    assert options.examples["MPC"] == str(PROJECT_ROOT / "examples" / "mpc.py")
+    assert all(Path(example).is_file() for example in options.examples.values())
+
+
+def test_on_kubernetes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KUBERNETES_ENDPOINT", "https://10.0.0.1:6443")
+    with pytest.raises(StartError, match="CALLBACK_TOKEN_SECRET"):
+        manifest_options(Settings())
+
+    template = tmp_path / "template.yaml"
+    template.write_text("spec: {image: 'registry/spark:1'}\n")
+    for name, value in (
+        ("CALLBACK_TOKEN_SECRET", "enel-callback/token"),
+        ("KUBERNETES_NAMESPACE", "spark"),
+        ("KUBERNETES_NAMESPACES", "nightly, adhoc"),
+        ("SPARK_APPLICATION_TEMPLATE", str(template)),
+        ("SUBMISSION_ALLOWED_IMAGES", "registry/, other/spark"),
+        ("SUBMISSION_MAX_EXECUTOR_MEMORY", "16g"),
+    ):
+        monkeypatch.setenv(name, value)
+    options = manifest_options(Settings())
+    assert options.callback_token_secret == SecretKey("enel-callback", "token")
+    assert (options.platform, options.rescaling_modes) == ("kubernetes", ("fixed", "muted"))
+    assert (options.namespace, options.namespaces) == ("spark", ("nightly", "adhoc"))
+    assert options.listener_jar == "local:///opt/spark/jars/enel-listener.jar"
+    assert options.examples["KMeans"] == "local:///opt/enel-service/examples/kmeans.py"
+    assert options.template["spec"] == {"image": "registry/spark:1"}
+    assert options.limits.images == ("registry/", "other/spark")
+    assert options.limits.max_executor_memory == "16g"
+    assert "hunter2" not in repr(options)
+
+    monkeypatch.setenv("LISTENER_JAR", "https://repository/enel.jar")
+    monkeypatch.setenv("EXAMPLES_LOCATION", "s3a://bucket/examples/")
+    options = manifest_options(Settings())
+    assert options.listener_jar == "https://repository/enel.jar"
+    assert options.examples["MPC"] == "s3a://bucket/examples/mpc.py"
+
+    monkeypatch.setenv("SPARK_APPLICATION_TEMPLATE", str(tmp_path / "none.yaml"))
+    with pytest.raises(StartError, match="SPARK_APPLICATION_TEMPLATE"):
+        manifest_options(Settings())

@@ -1,0 +1,155 @@
+"""The whole service with applications on Kubernetes, whose API server is a double."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from asgi_lifespan import LifespanManager
+
+from app.factory import create_app
+from common.configuration import Settings
+from common.errors import StartError
+from tests.conftest import started_service
+from tests.kubernetes_api import KubernetesApi, kubernetes_api
+from tests.on_kubernetes import connected
+from tests.samples import specs, unique_name
+from tests.spark_operator import FakeOperator
+
+BODY = {
+    **specs(),
+    "spark_template_values": {"main_application_file": "local:///opt/enel/kmeans.py"},
+    "initial_scale_out_policy": "requested",
+}
+
+
+@dataclass
+class Service:
+    client: httpx.AsyncClient
+    api: KubernetesApi
+    operator: FakeOperator
+
+    async def submit(self) -> tuple[str, str]:
+        """Id and resource name."""
+        answer = await self.client.post("/submission/submit", json=BODY)
+        assert answer.status_code == 200, answer.text
+        created = answer.json()["k8s_api_response"]
+        return answer.json()["db_entry"]["_id"], created["metadata"]["name"]
+
+    async def until(self, execution_id: str, state: str) -> dict[str, object]:
+        while True:
+            answer = await self.client.get(f"/submission/applications/{execution_id}")
+            if answer.json()["state"] == state:
+                return dict(answer.json())
+
+
+def settings_for(mongo_uri: str, data_dir: Path, endpoint: str) -> Settings:
+    settings = Settings()
+    settings.mongo.mongodb_endpoint = mongo_uri
+    settings.mongo.mongodb_database = unique_name("service")
+    settings.server.data_dir = data_dir
+    settings.kubernetes.kubernetes_endpoint = endpoint
+    return settings
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def service(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    with kubernetes_api() as api:
+        app = create_app(settings_for(mongo_uri, tmp_path_factory.mktemp("service"), api.url))
+        async with (
+            LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager,
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(app=manager.app), base_url="http://service"
+            ) as client,
+            connected(api.url) as kubernetes,
+        ):
+            yield Service(client, api, FakeOperator(kubernetes, api=api))
+
+
+async def test_submitted_followed_and_read(service: Service) -> None:
+    execution_id, name = await service.submit()
+    assert service.api.names() == [name]
+    await service.operator.run(name)
+    await service.operator.end(name)
+    ended = await service.until(execution_id, "COMPLETED")
+    changes = ended["state_changes"]
+    assert isinstance(changes, list)
+    assert [change["state"] for change in changes] == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
+    log = await service.client.get(f"/submission/applications/{execution_id}/logs")
+    assert log.text == "awake\ndone\n"
+
+
+async def test_killed(service: Service) -> None:
+    execution_id, name = await service.submit()
+    await service.operator.run(name)
+    answer = await service.client.delete(f"/submission/applications/{execution_id}")
+    assert answer.json()["state"] == "KILLED"
+    assert name not in service.api.names()
+
+
+async def test_refused_before_anything_is_stored(service: Service) -> None:
+    service.api.forbidden = {("create", "sparkapplications")}
+    try:
+        body = {
+            **BODY,
+            **specs(experiment_name="refused"),
+            "spark_template_values": BODY["spark_template_values"],
+        }
+        answer = await service.client.post("/submission/submit", json=body)
+    finally:
+        service.api.forbidden = set()
+    assert answer.status_code == 503
+    assert answer.json()["title"] == "Kubernetes gives the service no permission"
+    assert "create sparkapplications.sparkoperator.k8s.io" in answer.json()["detail"]
+    listed = await service.client.get("/submission/applications", params={"experiment_name": "refused"})
+    assert listed.json()["items"] == []
+
+
+async def test_ready_without_kubernetes(service: Service) -> None:
+    """Everything but submissions goes on: learning, and steering what runs."""
+    service.api.fail(drop="before", times=1000)
+    try:
+        assert (await service.client.get("/readyz")).status_code == 200
+    finally:
+        service.api.faults.clear()
+
+
+async def test_no_start_without_permissions(mongo_uri: str, tmp_path: Path) -> None:
+    with kubernetes_api(forbidden={("list", "sparkapplications")}) as api:
+        app = create_app(settings_for(mongo_uri, tmp_path, api.url))
+        with pytest.raises(StartError, match="may not list sparkapplications"):
+            async with LifespanManager(app, startup_timeout=60):
+                pass
+
+
+@pytest.mark.service
+async def test_killed_between_creating_and_hearing_of_it(tmp_path: Path) -> None:
+    """The resource is there, but nobody was told, and the service is gone."""
+    with kubernetes_api() as api:
+        environment = {"KUBERNETES_ENDPOINT": api.url, "KUBERNETES_TIMEOUT_SECONDS": "60"}
+        async with started_service(tmp_path, **environment) as first:
+            api.fail(method="POST", delay_seconds=0.0)  # the dry run before it
+            api.fail(method="POST", delay_seconds=60.0, is_effective_late=True)
+            async with httpx.AsyncClient(base_url=first.url, timeout=100) as client:
+                submitting = asyncio.create_task(client.post("/submission/submit", json=BODY))
+                while not api.names():
+                    await asyncio.sleep(0.05)
+                await first.kill()
+                with pytest.raises(httpx.TransportError):
+                    await submitting
+        async with (
+            started_service(tmp_path, **environment) as second,
+            httpx.AsyncClient(base_url=second.url, timeout=100) as client,
+            connected(api.url) as kubernetes,
+        ):
+            service = Service(client, api, FakeOperator(kubernetes, api=api))
+            [name] = api.names()
+            [stored] = (await client.get("/submission/applications")).json()["items"]
+            await service.until(stored["_id"], "PENDING")
+            await service.operator.run(name)
+            await service.operator.end(name)
+            await service.until(stored["_id"], "COMPLETED")
+            assert api.names() == [name]

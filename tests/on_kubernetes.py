@@ -1,0 +1,163 @@
+"""A runner on Kubernetes for tests: on the double, or on a real API server (TEST_KUBECONFIG)."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from kubernetes.aio.utils.retry import Backoff
+
+from common.configuration import KubernetesSettings
+from common.documents import ApplicationExecution, ApplicationState
+from common.driver_logs import DriverLogRepository
+from common.executions import ExecutionRepository
+from common.kubernetes import Kubernetes, kubernetes_client
+from common.mongo import Client
+from submission.manifest import Manifest, ManifestOptions, build_manifest
+from submission.spark_applications import SparkApplications, execution_id_of_resource
+from submission.spark_operator import SparkOperatorRunner
+from tests.kubernetes_api import KubernetesApi, kubernetes_api
+from tests.samples import specs
+from tests.spark_operator import FakeOperator
+from tests.submission.conftest import request_specs
+
+REAL = os.environ.get("TEST_KUBECONFIG", "")
+REAL_NAMESPACE = os.environ.get("TEST_KUBERNETES_NAMESPACE", "default")
+
+SECONDS = 120.0
+"""Nothing here takes that long; only what has gone wrong does."""
+
+
+@dataclass
+class Cluster:
+    """A runner, what it stores, and the other end of the API server."""
+
+    kubernetes: Kubernetes
+    executions: ExecutionRepository
+    logs: DriverLogRepository
+    namespace: str
+    operator: FakeOperator
+    double: KubernetesApi | None
+    runners: list[SparkOperatorRunner] = field(default_factory=list)
+
+    @property
+    def api(self) -> KubernetesApi:
+        """The double. Skips a test that needs one where there is a real API server."""
+        if self.double is None:
+            pytest.skip("only on the double: a real API server does not fail when it is told to")
+        return self.double
+
+    @property
+    def applications(self) -> SparkApplications:
+        return SparkApplications(self.kubernetes)
+
+    def runner(self, *, watches: bool = True, **options: Any) -> SparkOperatorRunner:
+        """A further one, as another replica, or as the same service after a restart."""
+        options.setdefault("watching", {"pauses": (0.02,)})
+        runner = SparkOperatorRunner(
+            self.applications, self.executions, self.logs, (self.namespace,), **options
+        )
+        self.runners.append(runner)
+        if watches:
+            runner.watch()
+        return runner
+
+    async def store(self, program: str = "local:///short.py", **fields: Any) -> ApplicationExecution:
+        """An execution that no runner has got yet."""
+        execution_id = fields.pop("execution_id", str(ObjectId()))
+        execution = ApplicationExecution(
+            id=execution_id,
+            runner="kubernetes",
+            manifests=[manifest_of(execution_id, program)],
+            **{**specs(), **fields},
+        )
+        await self.executions.insert(execution)
+        return execution
+
+    async def start(self, runner: SparkOperatorRunner, program: str = "local:///short.py") -> tuple[str, str]:
+        """Id and resource name of an execution that was handed over."""
+        execution = await self.store(program)
+        await runner.start(execution.manifests[0], execution.id)
+        return execution.id, execution.manifests[0]["metadata"]["name"]
+
+    async def names(self) -> list[str]:
+        """Of the resources that there are of the stored executions."""
+        ids = {execution.id for execution in await self.executions.newest(limit=200)}
+        resources, _ = await self.applications.ours(self.namespace)
+        return [each["metadata"]["name"] for each in resources if execution_id_of_resource(each) in ids]
+
+    async def delete(self, name: str) -> None:
+        """As somebody with kubectl would."""
+        assert await self.applications.delete(name, self.namespace)
+
+    async def until(self, execution_id: str, *states: str) -> ApplicationExecution:
+        deadline = time.monotonic() + SECONDS
+        while (execution := await self.executions.get(execution_id)).state not in states:
+            assert time.monotonic() < deadline, f"is {execution.state}: {execution.state_reason}"
+            await asyncio.sleep(0.02)
+        return execution
+
+    async def states(self, execution_id: str) -> list[str]:
+        return [change.state.value for change in (await self.executions.get(execution_id)).state_changes]
+
+
+def manifest_of(execution_id: str, program: str = "local:///short.py", **changes: Any) -> Manifest:
+    options = ManifestOptions("127.0.0.1", 5000, "local:///listener.jar", platform="kubernetes")
+    values = {"main_application_file": program}
+    manifest = build_manifest(request_specs(spark_template_values=values), execution_id, 2, options)
+    del manifest["metadata"]["namespace"]  # the runner's first one
+    manifest["spec"] |= changes
+    return manifest
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def connected(url: str, **settings: Any) -> AsyncIterator[Kubernetes]:
+    options = {"kubernetes_timeout_seconds": 5.0, **settings}
+    backoff = Backoff(steps=5, duration=0.01, factor=2.0)
+    connection = KubernetesSettings(kubernetes_endpoint=url, **options)
+    async with kubernetes_client(connection, backoff=backoff) as kubernetes:
+        yield kubernetes
+
+
+@asynccontextmanager
+async def cluster(
+    mongo: Client, database: str, executions: ExecutionRepository, *, may_be_real: bool = True
+) -> AsyncIterator[Cluster]:
+    """Closes the runners, and deletes what they have left in a real cluster."""
+    async with AsyncExitStack() as stack:
+        double: KubernetesApi | None = None
+        if REAL and may_be_real:
+            kubernetes = await stack.enter_async_context(
+                kubernetes_client(KubernetesSettings(kubeconfig=REAL))
+            )
+            namespace = REAL_NAMESPACE
+        else:
+            double = stack.enter_context(kubernetes_api())
+            kubernetes = await stack.enter_async_context(connected(double.url))
+            namespace = "default"
+        operator = FakeOperator(kubernetes, namespace, double)
+        logs = DriverLogRepository(mongo, database)
+        here = Cluster(kubernetes, executions, logs, namespace, operator, double)
+        try:
+            yield here
+        finally:
+            for runner in here.runners:
+                await runner.aclose()
+            if double is None:
+                for name in await here.names():
+                    await here.applications.delete(name, namespace)
+
+
+FINAL = tuple(state.value for state in ApplicationState if state.is_final)

@@ -1,0 +1,280 @@
+"""What is recorded of SparkApplications, whatever happens to them, the watch or the service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import pytest_asyncio
+
+from common.documents import ApplicationState, utc_now
+from common.executions import ExecutionRepository
+from common.mongo import Client
+from submission.operator_states import observe
+from tests.kubernetes_api import now
+from tests.on_kubernetes import Cluster, cluster, until
+
+
+@pytest_asyncio.fixture
+async def here(mongo: Client, database: str, executions: ExecutionRepository) -> AsyncIterator[Cluster]:
+    async with cluster(mongo, database, executions) as here:
+        yield here
+
+
+def resource(state: str, error: str = "", **status: object) -> dict[str, object]:
+    return {"status": {"applicationState": {"state": state, "errorMessage": error}, **status}}
+
+
+@pytest.mark.parametrize(
+    ("operators", "ours"),
+    [
+        ("", "PENDING"),
+        ("NEW", "PENDING"),
+        ("SUBMITTED", "SUBMITTED"),
+        ("RUNNING", "RUNNING"),
+        ("COMPLETED", "COMPLETED"),
+        ("FAILED", "FAILED"),
+        ("SUBMISSION_FAILED", "SUBMISSION_FAILED"),
+        ("PENDING_RERUN", "PENDING"),
+        ("INVALIDATING", "PENDING"),
+        ("SUCCEEDING", None),
+        ("FAILING", None),
+        ("SUSPENDING", None),
+        ("SUSPENDED", "SUSPENDED"),
+        ("RESUMING", "PENDING"),
+        ("UNKNOWN", "UNKNOWN"),
+        ("SOMETHING_NEW", "UNKNOWN"),
+    ],
+)
+def test_every_state_of_the_operator_means_something(operators: str, ours: str | None) -> None:
+    assert observe(resource(operators)).state == ours
+
+
+def test_a_failed_submission_is_final_unless_the_operator_tries_again() -> None:
+    failed = resource("SUBMISSION_FAILED", "no such image", submissionAttempts=1)
+    assert observe(failed).reason == "no such image"
+    again = {**failed, "spec": {"restartPolicy": {"type": "OnFailure", "onSubmissionFailureRetries": 1}}}
+    assert observe(again).state == "PENDING"
+    assert observe(again).reason == "The spark-operator tries again to submit it: no such image"
+    last = {**again, **resource("SUBMISSION_FAILED", submissionAttempts=2)}
+    assert observe(last).state == "SUBMISSION_FAILED"
+
+
+def test_the_operators_words_and_times() -> None:
+    evicted = resource(
+        "FAILED",
+        "driver pod failed with Reason: Evicted",
+        terminationTime="2026-08-01T10:00:00Z",
+        sparkApplicationId="spark-1",
+        driverInfo={"podName": "kmeans-driver"},
+    )
+    observation = observe(evicted)
+    assert observation.reason == "driver pod failed with Reason: Evicted"
+    assert observation.at == datetime(2026, 8, 1, 10, tzinfo=UTC)
+    assert observation.fields == {"spark_application_id": "spark-1", "driver_pod": "kmeans-driver"}
+    assert observe({"status": {"terminationTime": 7, "applicationState": None}}).state == "PENDING"
+
+
+async def test_a_failure_with_the_operators_reason_and_time(here: Cluster) -> None:
+    execution_id, name = await here.start(here.runner())
+    await here.operator.run(name)
+    await here.operator.end(name, "FAILED", "driver pod failed with Reason: Evicted")
+    failed = await here.until(execution_id, "FAILED")
+    assert failed.state_reason == "driver pod failed with Reason: Evicted"
+    assert await here.states(execution_id) == ["PENDING", "SUBMITTED", "RUNNING", "FAILED"]
+    times = [change.at for change in failed.state_changes]
+    assert times == sorted(times)
+    stored = await here.applications.find(name, here.namespace)
+    assert stored is not None
+    assert failed.end_time == datetime.fromisoformat(stored["status"]["terminationTime"])
+    assert failed.spark_application_id == f"spark-{name}"
+
+
+async def test_the_watch_goes_on_after_410_and_after_errors(here: Cluster) -> None:
+    execution_id, name = await here.start(here.runner())
+    await here.operator.submit(name)
+    await here.until(execution_id, "SUBMITTED")
+    here.api.break_watches()
+    here.api.fail(method="WATCH", status=500, times=2)
+    here.api.fail(method="WATCH", drop="before")
+    here.api.fail(path="sparkapplications", method="GET", status=503)
+    lists = sum(request.startswith("GET") for request in here.api.requests)
+    await here.operator.report(name, "RUNNING")
+    await here.until(execution_id, "RUNNING")
+    assert sum(request.startswith("GET") for request in here.api.requests) > lists
+    await here.operator.end(name)
+    await here.until(execution_id, "COMPLETED")
+    assert await here.states(execution_id) == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
+
+
+async def test_watches_that_end_regularly_are_taken_up_where_they_ended(here: Cluster) -> None:
+    runner = here.runner(watching={"watch_seconds": 1, "pauses": (0.02,)})
+    execution_id, name = await here.start(runner)
+    await until(lambda: sum(request.startswith("WATCH") for request in here.api.requests) >= 3)
+    await here.operator.run(name)
+    await here.until(execution_id, "RUNNING")
+    collection = "/apis/sparkoperator.k8s.io/v1beta2/namespaces/default/sparkapplications"
+    assert here.api.requests.count(f"GET {collection}") == 1
+
+
+async def test_a_resource_that_was_deleted_by_hand(here: Cluster) -> None:
+    execution_id, name = await here.start(here.runner())
+    await here.operator.run(name)
+    await here.until(execution_id, "RUNNING")
+    await here.delete(name)
+    killed = await here.until(execution_id, "KILLED")
+    assert "deleted in Kubernetes, not through this service" in killed.state_reason
+    assert killed.end_time is not None
+    if here.double is not None:
+        assert await here.logs.find(execution_id) == "awake\n"
+
+
+async def test_not_picked_up_and_picked_up_after_all(here: Cluster) -> None:
+    execution_id, name = await here.start(here.runner(pickup_seconds=0.2))
+    waiting = await here.until(execution_id, "NOT_PICKED_UP")
+    assert "has not taken it up within 0.2 s" in waiting.state_reason
+    assert not waiting.state.is_final
+    await here.operator.annotate(name)  # not by the operator
+    if here.double is not None:
+        here.double.break_watches()
+        collection, requests = "/sparkapplications", here.double.requests
+        lists = sum(request.startswith("GET") and request.endswith(collection) for request in requests)
+        await until(
+            lambda: (
+                sum(r.startswith("WATCH") for r in requests[-3:]) > 0
+                and sum(r.startswith("GET") and r.endswith(collection) for r in requests) > lists
+            )
+        )
+    await here.operator.run(name)
+    await here.until(execution_id, "RUNNING")
+    states = await here.states(execution_id)
+    assert states == ["PENDING", "NOT_PICKED_UP", "SUBMITTED", "RUNNING"]
+
+
+async def test_picked_up_and_submitted_again(here: Cluster) -> None:
+    """Which is PENDING as before, but no longer for want of an operator."""
+    runner = here.runner(pickup_seconds=0.5)
+    execution = await here.store()
+    policy = {"type": "OnFailure", "onSubmissionFailureRetries": 3, "onSubmissionFailureRetryInterval": 60}
+    execution.manifests[0]["spec"]["restartPolicy"] = policy
+    await runner.start(execution.manifests[0], execution.id)
+    name = execution.manifests[0]["metadata"]["name"]
+    await here.operator.report(name, "SUBMISSION_FAILED", "no such image", submissionAttempts=1)
+    while "no such image" not in (await here.executions.get(execution.id)).state_reason:
+        await asyncio.sleep(0.05)
+    others, _ = await here.start(runner)
+    await here.until(others, "NOT_PICKED_UP")  # waits since later
+    states = await here.states(execution.id)
+    assert states[-1] == "PENDING"
+
+
+async def test_a_restart_in_the_middle(here: Cluster) -> None:
+    """While nobody watched, one ended, one went on, one was deleted, and one was never created."""
+    before = here.runner()
+    ended, went_on, deleted = [await here.start(before) for _ in range(3)]
+    for execution_id, name in (ended, went_on, deleted):
+        await here.operator.submit(name)
+        await here.until(execution_id, "SUBMITTED")
+    never = await here.store()
+    created = await here.store()
+    await here.applications.create(
+        created.manifests[0], here.namespace
+    )  # its service died before storing that
+    await before.aclose()
+    await here.operator.end(ended[1])
+    await here.operator.report(went_on[1], "RUNNING")
+    await here.delete(deleted[1])
+    if here.double is not None:
+        here.double.compact()
+
+    after = here.runner()
+    await after.resume(await here.executions.unfinished("kubernetes"))
+    assert (await here.until(ended[0], "COMPLETED")).end_time is not None
+    await here.until(went_on[0], "RUNNING")
+    gone = await here.until(deleted[0], "FAILED")
+    assert "is gone" in gone.state_reason
+    await here.until(never.id, "PENDING")
+    await here.until(created.id, "PENDING")
+    assert len(await here.names()) == 4
+    if here.double is not None:
+        assert await here.logs.find(ended[0]) == "done\n"
+
+
+async def test_an_abandoned_submission_is_taken_up_without_a_restart(here: Cluster) -> None:
+    abandoned = await here.store(created_at=utc_now() - timedelta(minutes=5))
+    under_way = await here.store()
+    here.runner()
+    await here.until(abandoned.id, "PENDING")
+    assert (await here.executions.get(under_way.id)).state == "NEW", "another service may be at it"
+    assert await here.names() == [abandoned.manifests[0]["metadata"]["name"]]
+
+
+async def test_a_kill_that_was_cut_short_is_finished(here: Cluster) -> None:
+    """The service died after the wish was stored; and another one before the resource was created."""
+    running, name = await here.start(here.runner(watches=False))
+    await here.operator.run(name)
+    await here.executions.note(running, {"stop_reason": "Killed on request."})
+    never = await here.store(stop_reason="Killed on request.")
+    here.runner()
+    await here.until(running, "KILLED")
+    await here.until(never.id, "KILLED")
+    assert await here.names() == []
+
+
+async def test_what_appears_after_it_was_killed_is_deleted(here: Cluster) -> None:
+    """Its creation was under way when the service that killed it died; once before, once while watching."""
+    before, later = await here.store(), await here.store()
+    for execution in (before, later):
+        await here.executions.note(execution.id, {"stop_reason": "Killed on request."})
+        await here.executions.record_state(execution.id, ApplicationState.KILLED)
+    await here.applications.create(before.manifests[0], here.namespace)
+    here.runner()
+    while await here.names():
+        await asyncio.sleep(0.02)
+    await here.applications.create(later.manifests[0], here.namespace)
+    while await here.names():
+        await asyncio.sleep(0.02)
+
+
+async def test_two_services_watch_and_one_lags_behind(here: Cluster) -> None:
+    """An older version of the resource changes nothing."""
+    first, second = here.runner(), here.runner()
+    execution_id, name = await here.start(first)
+    old = await here.operator.report(name, "SUBMITTED", lastSubmissionAttemptTime=now())
+    await here.operator.run(name)
+    await here.until(execution_id, "RUNNING")
+    stored = await here.executions.get(execution_id)
+    await second._watcher._record(stored, old, observe(old))
+    assert (await here.executions.get(execution_id)).state == "RUNNING"
+    await here.operator.end(name)
+    await here.until(execution_id, "COMPLETED")
+    assert await here.states(execution_id) == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
+
+
+async def test_resources_of_others_are_left_alone(here: Cluster) -> None:
+    """The same labels, but an execution that is in another service's database."""
+    here.runner()
+    stranger = await here.store()
+    await here.executions._applications.delete_one({"_id": stranger.id})
+    assert here.api
+    await here.applications.create(stranger.manifests[0], here.namespace)
+    execution_id, name = await here.start(here.runners[0])
+    await here.operator.run(name)
+    await here.until(execution_id, "RUNNING")
+    here.api.break_watches()
+    await here.operator.end(name)
+    await here.until(execution_id, "COMPLETED")
+    assert len(here.api.names()) == 2
+
+
+async def test_a_suspended_application(here: Cluster) -> None:
+    execution_id, name = await here.start(here.runner())
+    await here.operator.report(name, "SUSPENDED")
+    assert not (await here.until(execution_id, "SUSPENDED")).state.is_final
+    await here.operator.report(name, "RESUMING")
+    await here.operator.run(name)
+    await here.until(execution_id, "RUNNING")
+    await here.operator.report(name, "UNKNOWN")
+    assert "lost sight" in (await here.until(execution_id, "UNKNOWN")).state_reason
+    await here.operator.report(name, "RUNNING")
+    await here.until(execution_id, "RUNNING")
