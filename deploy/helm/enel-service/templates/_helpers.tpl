@@ -1,0 +1,96 @@
+{{- define "enel-service.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Short enough for what Kubernetes appends: a StatefulSet's pods carry a label with a hash behind it. */}}
+{{- define "enel-service.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains (include "enel-service.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "enel-service.name" .) | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "enel-service.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "enel-service.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "enel-service.labels" -}}
+{{ include "enel-service.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "enel-service.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- .Values.serviceAccount.name | default (include "enel-service.fullname" .) -}}
+{{- else -}}
+{{- .Values.serviceAccount.name | default "default" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "enel-service.image" -}}
+{{- $image := printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" $image .Values.image.digest -}}
+{{- else -}}
+{{- $image -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Namespaces of Spark applications, as {"names": […]} in JSON; the first one is the default. */}}
+{{- define "enel-service.namespaces" -}}
+{{- dict "names" (.Values.applications.namespaces | default (list .Release.Namespace) | uniq) | toJson -}}
+{{- end -}}
+
+{{/* "true" where the service talks to the cluster that it runs in, as its own service account. */}}
+{{- define "enel-service.inCluster" -}}
+{{- if not (or .Values.settings.KUBERNETES_ENDPOINT .Values.settings.KUBECONFIG) -}}true{{- end -}}
+{{- end -}}
+
+{{/* What the ConfigMap holds, as JSON: the settings of the values, and those that the chart knows better. */}}
+{{- define "enel-service.environment" -}}
+{{- $environment := dict
+      "HOST" "0.0.0.0"
+      "PORT" "5000"
+      "DATA_DIR" "/var/lib/enel-service"
+      "CALLBACK_HOST" (printf "%s.%s.svc" (include "enel-service.fullname" .) .Release.Namespace)
+      "CALLBACK_PORT" (.Values.service.port | toJson)
+-}}
+{{- $namespaces := (include "enel-service.namespaces" . | fromJson).names -}}
+{{- $_ := set $environment "KUBERNETES_NAMESPACE" (first $namespaces) -}}
+{{- if rest $namespaces -}}
+{{- $_ := set $environment "KUBERNETES_NAMESPACES" (rest $namespaces | join ",") -}}
+{{- end -}}
+{{- if include "enel-service.inCluster" . -}}
+{{- $_ := set $environment "KUBERNETES_IN_CLUSTER" "true" -}}
+{{- end -}}
+{{- with .Values.secretSettings.CALLBACK_TOKEN -}}
+{{- $_ := set $environment "CALLBACK_TOKEN_SECRET" (printf "%s/%s" .name .key) -}}
+{{- end -}}
+{{- range $name, $value := .Values.settings -}}
+{{- if kindIs "string" $value -}}
+{{- if $value -}}
+{{- $_ := set $environment $name $value -}}
+{{- end -}}
+{{- else if kindIs "slice" $value -}}
+{{- $_ := set $environment $name ($value | join ",") -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $_ := set $environment $name ($value | toJson) -}}
+{{- end -}}
+{{- end -}}
+{{- $environment | toJson -}}
+{{- end -}}
+
+{{/* Mistakes that would otherwise show only when data is lost. */}}
+{{- define "enel-service.check" -}}
+{{- if gt (int .Values.replicas) 1 -}}
+{{- if not .Values.settings.HDFS_ENDPOINT -}}
+{{- fail "replicas: several services have to share their models: set settings.HDFS_ENDPOINT" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
