@@ -6,6 +6,7 @@ The first pair of times is the run's, the second the job's. There are no stages 
 run's context is the application's name, and all else about it is taken to be the same.
 """
 
+import argparse
 import csv
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -73,9 +74,48 @@ def load_all(paths: Iterable[Path]) -> dict[str, list[RunRecord]]:
     return applications
 
 
-def recordings(folder: Path, files: Sequence[str] = ()) -> list[Path]:
-    """Files to read: those named, otherwise every CSV file of the folder."""
-    return [folder / name for name in files] if files else sorted(folder.glob("*.csv"))
+def recordings(folder: Path, names: Sequence[str] = ()) -> list[Path]:
+    """CSV files of a folder, or of `ellis` inside it.
+
+    Args:
+        names: Of files there, with or without their ending, or paths to others; all when empty.
+    Raises:
+        NoRecording: A file is not there.
+    """
+    inside = folder / "ellis"
+    folder = inside if inside.is_dir() else folder
+    if not names:
+        return sorted(folder.glob("*.csv"))
+    found = []
+    for name in names:
+        choices = (folder / name, folder / f"{name}.csv", Path(name))
+        path = next((path for path in choices if path.is_file()), None)
+        if path is None:
+            raise NoRecording(f"there is no file {name} in {folder}")
+        found.append(path)
+    return found
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--data` and `--apps`, for `load_asked`."""
+    parser.add_argument("--data", type=Path, required=True, help="folder of recorded runs")
+    parser.add_argument("--apps", nargs="*", default=[], help="of its files, or paths; by default all")
+
+
+def load_asked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> dict[str, list[RunRecord]]:
+    """Runs per application; what is wrong with the files is said like a wrong argument."""
+    try:
+        return load_all(recordings(arguments.data, arguments.apps))
+    except NoRecording as error:
+        parser.error(str(error))
+
+
+def typical_minutes(runs: Sequence[RunRecord]) -> float:
+    """A target for an application of which none is known: what three in four complete, normal runs keep."""
+    jobs = usual_jobs(runs)
+    normal = [run for run in runs if not is_failure_run(run) and len(run.jobs) == jobs] or list(runs)
+    minutes = [(run.runtime_seconds or run.jobs[-1].end_seconds) / 60 for run in normal]
+    return round(float(np.quantile(minutes, 0.75)), 1)
 
 
 def run_number(run: RunRecord) -> int:

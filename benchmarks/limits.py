@@ -27,19 +27,19 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.ellis_data import (  # noqa: E402
     FAILURE_RUNS,
     PROFILING_RUNS,
+    add_arguments,
     is_failure_run,
-    load_all,
-    recordings,
+    load_asked,
     usual_jobs,
 )
 from benchmarks.estimators import CurvePerJob, Estimator, SimilarMedian  # noqa: E402
 from benchmarks.reporting import Section, show, write  # noqa: E402
 from benchmarks.runtime_targets import (  # noqa: E402
     CANDIDATES,
-    RECORDED_TARGETS,
     RUNS,
     executor_hours,
     parse_targets,
+    targets_of,
 )
 from benchmarks.simulator import Application, Conditions, SimulatedRun, calibrate_application  # noqa: E402
 from prediction.scale_out_curves import fit_ernest  # noqa: E402
@@ -116,18 +116,15 @@ def noise(recorded: dict[str, list[RunRecord]]) -> Section:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--apps", nargs="*", default=[], help="files below --data; all CSV files by default")
+    add_arguments(parser)
     parser.add_argument("--targets", type=parse_targets, default={}, help="minutes: KMeans=14,MPC=9")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    targets = RECORDED_TARGETS | arguments.targets
-    recorded = load_all(recordings(arguments.data, arguments.apps))
-    missing = [name for name in recorded if name not in targets]
-    if missing:
-        parser.error(f"give the targets of {', '.join(missing)} with --targets NAME=MINUTES")
+    recorded = load_asked(parser, arguments)
+    targets = targets_of(recorded, arguments.targets)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    console.print("Targets:", ", ".join(f"{app} {minutes:g} min" for app, minutes in targets.items()))
     sections = []
     with Progress(console=console) as progress:
         task = progress.add_task("Choices", total=len(recorded) * 2 * arguments.seeds * RUNS)

@@ -108,9 +108,9 @@ def load_folder(folder: Path, names: Sequence[str] = ()) -> tuple[list[RecordedJ
     """Jobs of C3O and of Bell: `c3o/*.tsv` and `bell/*.csv`, or files of either kind in the folder itself.
 
     Args:
-        names: Of files, with or without their folder and ending; all when empty.
+        names: Of files, with or without their folder and ending, or paths to others; all when empty.
     Raises:
-        DataMissing: There are none.
+        DataMissing: There are none, or one that is named is not there.
     """
     if not folder.is_dir():
         raise DataMissing(f"there is no folder {folder}")
@@ -118,13 +118,23 @@ def load_folder(folder: Path, names: Sequence[str] = ()) -> tuple[list[RecordedJ
     def files(kind: str, ending: str) -> list[Path]:
         found = sorted([*folder.glob(f"{kind}/*{ending}"), *folder.glob(f"*{ending}")])
         wanted = [{path.stem, path.name, str(path.relative_to(folder)), str(path)} for path in found]
-        return [p for p, known in zip(found, wanted, strict=True) if not names or known & set(names)]
+        chosen = [p for p, known in zip(found, wanted, strict=True) if not names or known & set(names)]
+        met.update(*wanted)
+        return [*chosen, *(Path(name) for name in names if name not in met and _is_file(name, ending))]
 
+    met: set[str] = set()
     c3o = [load_c3o(path) for path in files("c3o", ".tsv")]
     bell = [load_bell(path) for path in files("bell", ".csv")]
+    missing = [name for name in names if name not in met and not _is_file(name, ".tsv", ".csv")]
+    if missing:
+        raise DataMissing(f"there is no {', '.join(missing)} in {folder}")
     if not c3o and not bell:
         raise DataMissing(f"no recorded runs in {folder}: expected c3o/*.tsv and bell/*.csv")
     return c3o, bell
+
+
+def _is_file(name: str, *endings: str) -> bool:
+    return name.endswith(endings) and Path(name).is_file()
 
 
 def _rows(path: Path, delimiter: str) -> list[dict[str, str]]:

@@ -22,7 +22,7 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.ellis_data import PROFILING_RUNS, is_failure_run, load_all, recordings, run_number  # noqa: E402
+from benchmarks.ellis_data import PROFILING_RUNS, add_arguments, is_failure_run, load_asked, run_number  # noqa: E402
 from benchmarks.estimators import Estimator, baselines, models  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
 from training.features import Bools, Floats  # noqa: E402
@@ -159,8 +159,7 @@ def draw(results: Results, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--apps", nargs="*", default=[], help="files below --data; all CSV files by default")
+    add_arguments(parser)
     parser.add_argument("--seeds", type=int, default=1, help="of the model; the recordings are what they are")
     parser.add_argument("--epochs", type=int, default=60, help="of a pretraining, at most")
     parser.add_argument("--retrain", type=int, default=1, help="runs between two pretrainings")
@@ -170,7 +169,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     every, seeds, retrain = (4, 1, 4) if arguments.quick else (1, arguments.seeds, arguments.retrain)
-    recorded = load_all(recordings(arguments.data, arguments.apps))
+    recorded = load_asked(parser, arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
     results: Results = {}
     with Progress(console=console) as progress:

@@ -18,7 +18,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -33,7 +33,13 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.ellis_data import FAILURE_RUNS, PROFILING_RUNS, load_all, recordings  # noqa: E402
+from benchmarks.ellis_data import (  # noqa: E402
+    FAILURE_RUNS,
+    PROFILING_RUNS,
+    add_arguments,
+    load_asked,
+    typical_minutes,
+)
 from benchmarks.http_policy import OverHttp, Service, service_on_double, service_section  # noqa: E402
 from benchmarks.policies import Ellis, Fixed, OwnDecisions, Policy, Static  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
@@ -52,7 +58,7 @@ RUNS = 55
 HTTP_RUNS = 20
 CANDIDATES = tuple(range(MIN_SCALE_OUT, MAX_SCALE_OUT + 1))
 RECORDED_TARGETS = {"KMeans": 14.0, "MPC": 9.0}
-"""Minutes that the recorded experiments aimed at; other applications need --targets."""
+"""Minutes that the recorded experiments aimed at."""
 
 VARIANTS = {
     "standard": Conditions(),
@@ -294,10 +300,15 @@ def parse_targets(text: str) -> dict[str, float]:
     return {name: float(minutes) for name, minutes in pairs}
 
 
+def targets_of(recorded: Mapping[str, Sequence[RunRecord]], given: Mapping[str, float]) -> dict[str, float]:
+    """Minutes per application: as given, as recorded, or else what three in four of its runs keep."""
+    typical = {app: typical_minutes(runs) for app, runs in recorded.items()}
+    return {app: (typical | RECORDED_TARGETS | dict(given))[app] for app in recorded}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--apps", nargs="*", default=[], help="files below --data; all CSV files by default")
+    add_arguments(parser)
     parser.add_argument("--seeds", type=int, help="5; with --http 1")
     parser.add_argument("--targets", type=parse_targets, default={}, help="minutes: KMeans=14,MPC=9")
     parser.add_argument("--factors", type=float, nargs="*", help="1 1.25; with --http 1")
@@ -318,12 +329,10 @@ def main() -> None:
     variants = ["standard"] if arguments.quick else named.split(",")
     factors = arguments.factors or ([1.0] if arguments.http else [1.0, 1.25])
     runs = arguments.runs or (HTTP_RUNS if arguments.http else RUNS)
-    targets = RECORDED_TARGETS | arguments.targets
-    recorded = load_all(recordings(arguments.data, arguments.apps))
-    missing = [name for name in recorded if name not in targets]
-    if missing:
-        parser.error(f"give the targets of {', '.join(missing)} with --targets NAME=MINUTES")
+    recorded = load_asked(parser, arguments)
+    targets = targets_of(recorded, arguments.targets)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    console.print("Targets:", ", ".join(f"{app} {minutes:g} min" for app, minutes in targets.items()))
     asked = [
         (app, factor, variant)
         for app in recorded

@@ -28,7 +28,7 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.ellis_data import load_all, recordings  # noqa: E402
+from benchmarks.ellis_data import add_arguments, load_asked  # noqa: E402
 from benchmarks.reporting import Section, show, write  # noqa: E402
 from benchmarks.staged_application import APPLICATION, make_runs  # noqa: E402
 from training.evaluation import remaining_errors  # noqa: E402
@@ -157,8 +157,7 @@ def draw(results: Results, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--apps", nargs="*", default=[], help="files below --data; all CSV files by default")
+    add_arguments(parser)
     parser.add_argument("--trials", type=int, nargs="+", default=BUDGETS, help="budgets to compare")
     parser.add_argument("--seeds", type=int, default=1, help="of the search, and of the made-up application")
     parser.add_argument("--quick", action="store_true", help="budgets up to 5 trials, one seed")
@@ -171,7 +170,7 @@ def main() -> None:
     seeds = 1 if arguments.quick else arguments.seeds
     applications: dict[str, Callable[[int], Sequence[RunRecord]]] = {
         app: lambda _, runs=runs: runs  # type: ignore[misc]
-        for app, runs in load_all(recordings(arguments.data, arguments.apps)).items()
+        for app, runs in load_asked(parser, arguments).items()
     }
     applications[STAGED] = lambda seed: make_runs(HISTORY_RUNS + LATER_RUNS, seed)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from benchmarks.ellis_data import (
     load_all,
     load_runs,
     recordings,
+    typical_minutes,
     usual_jobs,
 )
+from training.history import RunRecord
 
 LINES = """\
 2|Sums|2021-07-05 06:00:10.500|2021-07-05 06:00:20|2|0|2021-07-05 06:00:11|2021-07-05 06:00:14|3000|8
@@ -57,6 +60,27 @@ def test_a_folder_or_named_files(recording: Path) -> None:
     (recording.parent / "notes.txt").write_text("")
     assert recordings(recording.parent) == [recording]
     assert list(load_all(recordings(recording.parent, ["sums.csv"]))) == ["Sums"]
+
+
+def test_the_folder_of_all_recordings_and_files_elsewhere(recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "all" / "ellis").mkdir(parents=True)
+    inside = recording.rename(tmp_path / "all" / "ellis" / "sums.csv")
+    elsewhere = tmp_path / "kept.csv"
+    elsewhere.write_text(inside.read_text().replace("Sums", "Kept"))
+    assert recordings(tmp_path / "all") == [inside]
+    assert list(load_all(recordings(tmp_path / "all", ["sums", str(elsewhere)]))) == ["Sums", "Kept"]
+    with pytest.raises(NoRecording, match="nothing"):
+        recordings(tmp_path / "all", ["sums", "nothing"])
+
+
+def test_a_target_that_three_in_four_normal_runs_keep(recording: Path) -> None:
+    runs = [replace(run, runtime_seconds=60.0 * number) for number, run in enumerate(sums(recording), 1)]
+    assert typical_minutes(runs[1:]) == 2.0  # the last one was disturbed, the first has more jobs than usual
+    assert typical_minutes(runs[2:]) == 3.0
+
+
+def sums(recording: Path) -> list[RunRecord]:
+    return load_runs(recording)["Sums"]
 
 
 @pytest.mark.parametrize("text", ["", "ID|APP\n1|2\n", HEADER + "\n1|Sums|now\n", HEADER + "\nx|Sums|a|b\n"])

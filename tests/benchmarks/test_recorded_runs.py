@@ -62,6 +62,15 @@ def test_a_folder_is_read_whole_or_by_name(folder: Path) -> None:
     assert load_folder(folder / "bell")[1][0].name == "grep"
 
 
+def test_files_elsewhere_are_read_by_their_path_and_missing_ones_named(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.tsv"
+    kept.write_text(C3O)
+    c3o, bell = load_folder(folder, ["grep", str(kept)])
+    assert [job.name for job in (*c3o, *bell)] == ["kept", "grep"]
+    with pytest.raises(DataMissing, match="nothing"):
+        load_folder(folder, ["grep", "nothing"])
+
+
 @pytest.mark.parametrize(
     "text", ["", "a\tb\n1\t2\n", C3O.replace("104", "-1"), C3O.replace("104", "none"), C3O + "2\tm4\n"]
 )
