@@ -8,9 +8,9 @@ trials: those of a search of n trials are its first n, exactly (`training.ordere
 budget the best trial so far is trained as the service does, and judged on the runs after its history.
 
 Applications: the recordings, which have neither stages nor metrics (history: runs 1 to 30; later
-runs: the next ten, all normal), and a made-up one that has both (`benchmarks.staged_application`;
-another life of it for every seed). What serves may be the laws alone, if validation does not find the
-network clearly better; each is also judged by itself. Similar runs are joined to both.
+runs: the next ten, all normal), and a made-up one that has both (`benchmarks.staged_application`; 45
+and 15 runs, another life of it for every seed). What serves may be the laws alone, if validation does
+not find the network clearly better; each is also judged by itself. Similar runs are joined to both.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from training.search import run_trials, train_best  # noqa: E402
 
 BUDGETS = (1, 2, 5, 10, 20, 40)
 HISTORY_RUNS, LATER_RUNS = 30, 10
+STAGED_HISTORY, STAGED_LATER = 45, 15
 STAGED = f"{APPLICATION} (made up)"
 
 
@@ -61,10 +62,14 @@ class Point:
 
 
 def measure(
-    runs: Sequence[RunRecord], budgets: Sequence[int], search: SearchConfig, advance: Callable[[], None]
+    history: Sequence[RunRecord],
+    later: Sequence[RunRecord],
+    budgets: Sequence[int],
+    search: SearchConfig,
+    advance: Callable[[], None],
 ) -> list[Point]:
     """Search once, and judge the best trial of every budget."""
-    prepared, later = prepare(runs[:HISTORY_RUNS]), runs[HISTORY_RUNS : HISTORY_RUNS + LATER_RUNS]
+    prepared = prepare(history)
     with tempfile.TemporaryDirectory() as folder:
         outcomes = run_trials(prepared, Path(folder), search, report=lambda _: advance())
     sessions: dict[int, PretrainingSession] = {}
@@ -88,6 +93,13 @@ def measure(
             )
         )
     return points
+
+
+def split(
+    runs: Sequence[RunRecord], history: int, later: int
+) -> tuple[Sequence[RunRecord], Sequence[RunRecord]]:
+    """What is learned from, and the runs after it."""
+    return runs[:history], runs[history : history + later]
 
 
 Results = dict[str, list[list[Point]]]
@@ -168,11 +180,12 @@ def main() -> None:
     if arguments.quick:
         budgets = [budget for budget in budgets if budget <= 5] or budgets[:1]
     seeds = 1 if arguments.quick else arguments.seeds
-    applications: dict[str, Callable[[int], Sequence[RunRecord]]] = {
-        app: lambda _, runs=runs: runs  # type: ignore[misc]
+    recorded, staged = (HISTORY_RUNS, LATER_RUNS), (STAGED_HISTORY, STAGED_LATER)
+    applications: dict[str, Callable[[int], tuple[Sequence[RunRecord], Sequence[RunRecord]]]] = {
+        app: lambda _, runs=runs: split(runs, *recorded)  # type: ignore[misc]
         for app, runs in load_asked(parser, arguments).items()
     }
-    applications[STAGED] = lambda seed: make_runs(HISTORY_RUNS + LATER_RUNS, seed)
+    applications[STAGED] = lambda seed: split(make_runs(sum(staged), seed), *staged)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
     results: Results = {}
     with Progress(console=console) as progress:
@@ -180,7 +193,7 @@ def main() -> None:
             task = progress.add_task(app, total=seeds * budgets[-1])
             for seed in range(seeds):
                 search = replace(SearchConfig(), trials=budgets[-1], seed=seed)
-                found = measure(runs_of(seed), budgets, search, lambda task=task: progress.advance(task))  # type: ignore[misc]
+                found = measure(*runs_of(seed), budgets, search, lambda task=task: progress.advance(task))  # type: ignore[misc]
                 results.setdefault(app, []).append(found)
     sections = tables(results)
     show(console, sections)

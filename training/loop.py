@@ -40,7 +40,7 @@ PATIENCE_EPOCHS = 100
 """Epochs without a better validation score after which a session has finished. An epoch is one step, and
 validation often gets worse for the first hundred, while training errors hardly move."""
 
-EPOCHS_PER_VALIDATION = 5
+EPOCHS_PER_VALIDATION = 10
 """Validation costs more than a step."""
 
 AVERAGED = 0.97
@@ -172,11 +172,12 @@ class _Trainee:
 class PretrainingSession:
     """Pretraining in steps of one epoch, so that a search can stop it early.
 
-    Up to 12 runs are validated in three folds of whole runs (two runs: two folds), longer
-    histories on a quarter of the runs. The model that `finish` returns is trained anew on the whole
-    history for the number of epochs that validated best: with few runs, each one counts, and a run
-    at a scale-out nobody else had would otherwise be missing from the network for good. A single
-    run leaves nothing to validate on; its model is the law alone.
+    Validated in three folds of whole runs (two runs: two folds), so that every run is held out once:
+    on a quarter of the runs alone, the best of many trials is the one that was luckiest with them.
+    The model that `finish` returns is trained anew on the whole history for the number of epochs that
+    validated best: with few runs, each one counts, and a run at a scale-out nobody else had would
+    otherwise be missing from the network for good. A single run leaves nothing to validate on; its
+    model is the law alone.
     """
 
     def __init__(
@@ -191,12 +192,7 @@ class PretrainingSession:
         self.hyperparameters, self.max_epochs, self.seed = hyperparameters, max_epochs, seed
         runs = len(self.prepared.evidence.contexts)
         order = np.random.default_rng(seed).permutation(runs)
-        if runs == 1:
-            held_out = []
-        elif runs <= 12:
-            held_out = [order[i::3] for i in range(min(3, runs))]
-        else:
-            held_out = [order[: runs // 4]]
+        held_out = [order[fold::3] for fold in range(min(3, runs))] if runs > 1 else []
         of_run = self.prepared.run_of
         everything = np.arange(len(of_run))
         self._folds = [
@@ -206,8 +202,8 @@ class PretrainingSession:
         ]
         self.epochs = 0
         self.best_epochs = 0
-        self._gate = 1.0
-        self._law = self._best = self._evaluate()
+        self._law = self._best = self._evaluate(self._networks())
+        self._best_networks = self._networks()
         self._latest = self._law.score
 
     @property
@@ -228,24 +224,39 @@ class PretrainingSession:
         self.epochs += 1
         if self.epochs % EPOCHS_PER_VALIDATION and self.epochs < self.max_epochs:
             return self._latest
-        result = self._evaluate()
+        networks = self._networks()
+        result = self._evaluate(networks)
         self._latest = result.score
         if self.best_epochs == 0 or result.score < self._best.score:
-            choices = {gate: self._evaluate(gate) for gate in GATES}
-            self._gate = min(choices, key=lambda gate: choices[gate].score)
-            self._best, self.best_epochs = choices[self._gate], self.epochs
+            self._best, self._best_networks, self.best_epochs = result, networks, self.epochs
         return result.score
 
-    def _evaluate(self, gate: float = 1.0) -> Evaluation:
+    def _networks(self) -> list[RuntimeModel]:
+        """What the folds' networks are now; one that has learned nothing without folds."""
         if not self._folds:
             everything = np.arange(len(self.prepared.run_of))
-            network = _Trainee(self.prepared, self.hyperparameters, everything, self.seed).average
-            return evaluate(network, self.prepared, everything)
-        parts = []
-        for trainee, samples in self._folds:
-            trainee.average.gate.fill_(gate)
-            parts.append(evaluate(trainee.average, self.prepared, samples))
-            trainee.average.gate.fill_(1.0)
+            return [_Trainee(self.prepared, self.hyperparameters, everything, self.seed).average]
+        return [deepcopy(trainee.average) for trainee, _ in self._folds]
+
+    def _best_gate(self) -> tuple[float, Evaluation]:
+        """How far the correction of the best epoch should count, and what it is worth then."""
+        if not self.best_epochs:
+            return 1.0, self._best
+        choices = {}
+        for gate in GATES:
+            for network in self._best_networks:
+                network.gate.fill_(gate)
+            choices[gate] = self._evaluate(self._best_networks)
+        best = min(choices, key=lambda gate: choices[gate].score)
+        return best, choices[best]
+
+    def _evaluate(self, networks: Sequence[RuntimeModel]) -> Evaluation:
+        if not self._folds:
+            return evaluate(networks[0], self.prepared, np.arange(len(self.prepared.run_of)))
+        parts = [
+            evaluate(network, self.prepared, samples)
+            for network, (_, samples) in zip(networks, self._folds, strict=True)
+        ]
         counts = np.array([len(samples) for _, samples in self._folds], dtype=np.float64)
         return Evaluation(
             float(np.average([part.score for part in parts], weights=counts)),
@@ -261,11 +272,12 @@ class PretrainingSession:
         """
         everything = np.arange(len(self.prepared.run_of))
         trainee = _Trainee(self.prepared, self.hyperparameters, everything, self.seed)
-        validation = self._validation(serves)
+        gate, best = self._best_gate()
+        validation = self._validation(serves, gate, best)
         network_serves = validation["serves"] == NETWORK
         for _ in range(self.best_epochs if network_serves else 0):
             trainee.step()
-        trainee.average.gate.fill_(self._gate if network_serves else 0.0)
+        trainee.average.gate.fill_(gate if network_serves else 0.0)
         weights = {name: value.detach().clone() for name, value in trainee.average.state_dict().items()}
         return TrainedModel(
             self.prepared.evidence,
@@ -285,7 +297,7 @@ class PretrainingSession:
         error = joint_errors(share, prepared.law_errors, similar) / (unusual if share > 0 else 1.0)
         return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of)
 
-    def _validation(self, serves: str | None) -> dict[str, Any]:
+    def _validation(self, serves: str | None, gate: float, best: Evaluation) -> dict[str, Any]:
         prepared, runs = self.prepared, len(self.prepared.evidence.contexts)
         everything = np.arange(len(prepared.run_of))
         law = prepared.law_errors
@@ -294,7 +306,7 @@ class PretrainingSession:
         held_out = np.concatenate([samples for _, samples in self._folds]) if self._folds else everything
         errors = {
             name: float(np.abs(np.expm1(joint_errors(share, of, similar[held_out]))).mean())
-            for name, of in ((NETWORK, self._best.errors), (LAWS, self._law.errors))
+            for name, of in ((NETWORK, best.errors), (LAWS, self._law.errors))
         }
         serves = serves or (NETWORK if errors[NETWORK] < CLEARLY_BETTER * errors[LAWS] else LAWS)
         jobs = len(prepared.evidence.graph.job_ids)
@@ -302,23 +314,23 @@ class PretrainingSession:
         stds = error_stds(joint_errors(share, law, similar) / scale, prepared.cut_of, jobs, runs)
         if not self._folds:
             stds = tuple(max(std, LOG_ERROR_UNVALIDATED) for std in stds)
-        method = "leave_one_run_out" if runs <= 3 else "three_folds" if runs <= 12 else "held_out_runs"
+        method = "leave_one_run_out" if runs <= 3 else "three_folds"
         return {
             "method": method if self._folds else "training_fit",
             "runs": runs,
             "samples": len(held_out),
-            "score": self._best.score,
+            "score": best.score,
             "serves": serves,
             "remaining_error": errors[serves],
             "remaining_errors": errors,
-            "network_remaining_error": float(np.abs(np.expm1(self._best.errors)).mean()),
+            "network_remaining_error": float(np.abs(np.expm1(best.errors)).mean()),
             "law_remaining_error": float(np.abs(np.expm1(self._law.errors)).mean()),
-            "metrics_error": self._best.metrics_error,
+            "metrics_error": best.metrics_error,
             "log_error_std": float(np.mean(stds)),
             "log_error_stds": list(stds),
             "similar_runs_share": share,
             "epochs": self.best_epochs,
-            "gate": self._gate if serves == NETWORK else 0.0,
+            "gate": gate if serves == NETWORK else 0.0,
         }
 
 

@@ -111,7 +111,7 @@ def test_a_search_reports_its_trials_and_leaves_a_model(start: Any, tmp_path: Pa
     model = TrainedModel.from_files({f.name: f.read_bytes() for f in (tmp_path / "artifact").iterdir()})
     assert asdict(model.hyperparameters) == result["hyperparameters"]
     assert dict(model.validation) == result["validation"]
-    assert model.validation["score"] == result["best_loss"]
+    assert model.validation["score"] <= result["best_loss"]  # how far it counts is chosen at the end
     assert {path.name for path in tmp_path.iterdir()} == {"request.json", "artifact", "stderr.log"}
     assert child.left_over() == []
 
@@ -132,7 +132,8 @@ def test_a_seed_gives_the_same_files_however_many_trials_run_at_a_time(
 
 
 def test_terminating_a_search_ends_all_of_it(start: Any) -> None:
-    child = start({"history": history_to_json(make_history((2, 4, 6))), "trials": 500, "max_concurrent": 1})
+    request = {"history": history_to_json(make_history((2, 4, 6))), "trials": 500, "max_epochs": 20}
+    child = start(request | {"max_concurrent": 1})
     first = next(event for event in child.lines() if event["event"] == "trial")
     assert first["done"] == 1
     assert "raylet" in child.descendants()
