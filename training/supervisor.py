@@ -120,7 +120,7 @@ class TrainingSupervisor:
         while True:
             try:
                 await self.recover_dead()
-                run = await self._runs.claim(self._owner)
+                run = await self._claim()
                 if run is not None:
                     await self._carry_out(run)
                     continue
@@ -130,6 +130,21 @@ class TrainingSupervisor:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.training_heartbeat_seconds):
                     await self._wake.wait()
+
+    async def _claim(self) -> TrainingRun | None:
+        """Take a queued run; one that was taken while the service was being stopped is given back."""
+        claiming = asyncio.ensure_future(self._runs.claim(self._owner))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(PyMongoError):
+                if (run := await claiming) is not None:
+                    await self._give_back(run)
+            raise
+
+    async def _give_back(self, run: TrainingRun) -> None:
+        detail = "the service was stopped; it starts over"
+        await self._runs.give_back(run.id, self._owner, run.attempts, detail)
 
     async def recover_dead(self) -> None:
         """Queue again, or give up, runs whose service has died."""
@@ -164,9 +179,7 @@ class TrainingSupervisor:
             new, files = await self._train(run, folder)
         except asyncio.CancelledError:
             with contextlib.suppress(PyMongoError):
-                await self._runs.give_back(
-                    run.id, self._owner, run.attempts, "the service was stopped; it starts over"
-                )
+                await self._give_back(run)
             raise
         except _Cancelled:
             await self._finish(run, TrainingState.CANCELLED, "cancelled on request")

@@ -176,6 +176,30 @@ async def test_stopping_the_service_queues_the_training_again(
     assert not children()
 
 
+async def test_stopping_the_service_while_it_takes_a_training_queues_it_again(
+    supervisor: TrainingSupervisor,
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await store_history(executions)
+    run_id = await enqueue(runs)
+    claim = runs.claim
+
+    async def stored_but_not_heard_of(owner: str) -> TrainingRun | None:
+        claimed = await claim(owner)
+        await asyncio.sleep(0.5)
+        return claimed
+
+    monkeypatch.setattr(runs, "claim", stored_but_not_heard_of)
+    async with working(supervisor):
+        await until(runs, run_id, TrainingState.RUNNING)
+    run = await runs.get(run_id)
+    assert run.state is TrainingState.QUEUED
+    assert run.attempts == 0  # nothing was tried
+    assert not children()
+
+
 async def test_a_training_whose_service_died_starts_over_and_then_fails(
     supervisor: TrainingSupervisor, runs: TrainingRunRepository
 ) -> None:
