@@ -13,6 +13,7 @@ import numpy as np
 
 from common.configuration import PredictionSettings
 from common.specs import ApplicationSpecs
+from prediction.baselines import AIM, HIGHEST, LOWEST
 from prediction.forecast import Forecast, ForecastRequest, forecast_with
 from prediction.forecaster import Forecaster, options
 from prediction.initial import InitialScaleOutChooser
@@ -116,9 +117,9 @@ class Ellis:
         now = self._candidates.index(scale_out)
         later = self._runtimes[:, done + 1 :].sum(axis=1)
         left = target_seconds - run.jobs[-1].end_seconds - float(self._runtimes[now, done])
-        if 0.85 * left <= later[now] <= 1.05 * left:
+        if LOWEST * left <= later[now] <= HIGHEST * left:
             return None
-        return smallest_within(self._candidates, later, 0.9 * left)
+        return smallest_within(self._candidates, later, AIM * left)
 
 
 class OwnDecisions:

@@ -240,8 +240,7 @@ class FolderStore:
 
     def _remove_interrupted_writes(self, key: str) -> None:
         folder = (self._root / key).parent
-        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-        for name in interrupted_writes(key, names):
+        for name in interrupted_writes(key, _folder_names(folder)):
             # Renamed first: whoever is still writing there fails as a whole, and renames no empty folder.
             removed = self._root / incomplete_name(key)
             with contextlib.suppress(OSError):
@@ -249,13 +248,7 @@ class FolderStore:
             shutil.rmtree(removed, ignore_errors=True)
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
-        try:
-            names = [entry.name for entry in (self._root / prefix).iterdir() if entry.is_dir()]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        except OSError as error:
-            raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
-        return keys_of(prefix, names, incomplete)
+        return keys_of(prefix, _folder_names(self._root / prefix), incomplete)
 
     def _check(self) -> None:
         try:
@@ -278,6 +271,16 @@ def _is_incomplete(name: str) -> bool:
 
 def _name_of(incomplete: str) -> str:
     return incomplete.removeprefix(INCOMPLETE).partition(_WRITER)[0]
+
+
+def _folder_names(folder: Path) -> list[str]:
+    """Of the folders in a folder, which may be missing. Raises StoreUnavailable."""
+    try:
+        return [entry.name for entry in folder.iterdir() if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
 
 
 def _read_folder(folder: Path) -> dict[str, bytes]:

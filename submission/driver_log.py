@@ -20,29 +20,34 @@ _LOGGED = re.compile(r"^\S+ \S+ (?:TRACE|DEBUG|INFO|WARN) |^\S+ (?:TRACE|DEBUG|I
 
 def read_tail(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> str | None:
     """The last lines of a file (None: no such file); of very long lines only the end."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most_bytes))
-            content = file.read(most_bytes)
-    except FileNotFoundError:
+    found = _read_end(path, most_bytes)
+    if found is None:
         return None
+    content, _ = found
     kept = content.decode(errors="replace").splitlines(keepends=True)[-lines:] if lines else []
     return "".join(kept)
 
 
 def read_start(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> tuple[list[str], int] | None:
     """The last whole lines of a file that grows, and the position after them (None: no such file)."""
+    found = _read_end(path, most_bytes)
+    if found is None:
+        return None
+    content, size = found
+    whole, end, rest = content.rpartition(b"\n")
+    shown = whole.decode(errors="replace").splitlines()[-lines:] if lines and end else []
+    return shown, size - len(rest)
+
+
+def _read_end(path: Path, most_bytes: int) -> tuple[bytes, int] | None:
+    """The last bytes of a file, and its size (None: no such file)."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - most_bytes))
-            content = file.read(most_bytes)
+            return file.read(most_bytes), size
     except FileNotFoundError:
         return None
-    whole, end, rest = content.rpartition(b"\n")
-    shown = whole.decode(errors="replace").splitlines()[-lines:] if lines and end else []
-    return shown, size - len(rest)
 
 
 def read_further(

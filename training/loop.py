@@ -202,8 +202,8 @@ class PretrainingSession:
         ]
         self.epochs = 0
         self.best_epochs = 0
-        self._law = self._best = self._evaluate(self._networks())
         self._best_networks = self._networks()
+        self._law = self._best = self._evaluate(self._best_networks)
         self._latest = self._law.score
 
     @property
