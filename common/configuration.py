@@ -348,13 +348,14 @@ class PredictionSettings(SettingsGroup):
     prediction_cache_bytes: Annotated[int, Field(ge=1)] = 512 * 1024 * 1024
     """Bytes of model versions kept in memory; a version that is larger alone is read every time."""
 
-    target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.9
-    """Chance of meeting the runtime target that a scale-out must have to be chosen."""
+    target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
+    """Chance of meeting the runtime target that a scale-out must have to be chosen; stalls aside that no
+    scale-out would make up for."""
 
-    stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.9
+    stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
     """The same for the present scale-out; lower values rescale less often, and miss more."""
 
-    scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.95
+    scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
     """The same for a scale-out below the present one: a wrong scale-in is costly to mend."""
 
     scale_in_reserve_seconds: Annotated[float, Field(ge=0)] = 10.0
@@ -369,6 +370,10 @@ class PredictionSettings(SettingsGroup):
 
     infeasible_target: Literal["fastest", "cheapest"] = "fastest"
     """What a run gets that cannot meet its target any more."""
+
+    fastest_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    """Where none is sure enough: share of the time that may be given up for saving all executors, half as
+    much for half of them. 0: always the fastest, whatever it costs."""
 
     static_margin: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Share of the runtime target that the scale-out of a run with `static_margin` is chosen for."""

@@ -55,6 +55,10 @@ class Forecast:
     at the best-known candidate."""
     log_error_stds: tuple[float, ...] = ()
     """The same per candidate: larger where no earlier run was near the candidate."""
+    avoidable_log_stds: tuple[float, ...] = ()
+    """The same without stalls that befall runs at every scale-out alike; empty: no such stalls are known."""
+    stalls: tuple[float, ...] = ()
+    """By how much those delay a run, in log: equally likely sizes."""
     fine_tune_seconds: float = 0.0
     predict_seconds: float = 0.0
     epochs: int = 0
@@ -159,6 +163,8 @@ def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
         remaining_seconds=tuple(tuple(map(float, row)) for row in rest.remaining_seconds),
         log_error_std=float(rest.log_error_std.min()),
         log_error_stds=tuple(map(float, rest.log_error_std)),
+        avoidable_log_stds=tuple(map(float, rest.avoidable_log_std)),
+        stalls=rest.stalls,
         fine_tune_seconds=tuned - started,
         predict_seconds=perf_counter() - tuned,
         epochs=steps,

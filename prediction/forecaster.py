@@ -159,11 +159,17 @@ class Forecaster:
 
 def options(found: Forecast, totals: Sequence[float] | None = None) -> list[RuntimeForecast]:
     """What there is to choose from: per candidate everything that is left, or the totals given."""
+    avoidable = found.avoidable_log_stds or found.log_error_stds
+    columns = zip(found.candidates, found.remaining_seconds, found.log_error_stds, avoidable, strict=True)
     return [
-        RuntimeForecast(scale_out, remaining[0] if totals is None else totals[index], log_std)
-        for index, (scale_out, remaining, log_std) in enumerate(
-            zip(found.candidates, found.remaining_seconds, found.log_error_stds, strict=True)
+        RuntimeForecast(
+            scale_out,
+            remaining[0] if totals is None else totals[index],
+            log_std,
+            without_stalls,
+            found.stalls,
         )
+        for index, (scale_out, remaining, log_std, without_stalls) in enumerate(columns)
     ]
 
 

@@ -55,6 +55,10 @@ class WholeRunForecast:
     """Medians."""
     log_stds: tuple[float, ...] = ()
     """Standard deviations of the logs."""
+    avoidable_log_stds: tuple[float, ...] = ()
+    """The same without stalls that befall runs at every scale-out alike; empty: no such stalls are known."""
+    stalls: tuple[float, ...] = ()
+    """By how much those delay a run, in log: equally likely sizes."""
     source: str = ""
     """`model`, `similar-runs` or `context-model`."""
     runs: int = 0
@@ -66,8 +70,9 @@ class WholeRunForecast:
 
     def options(self) -> list[RuntimeForecast]:
         """What there is to choose from."""
-        found = zip(self.candidates, self.runtime_seconds, self.log_stds, strict=True)
-        return [RuntimeForecast(scale_out, seconds, log_std) for scale_out, seconds, log_std in found]
+        avoidable = self.avoidable_log_stds or self.log_stds
+        found = zip(self.candidates, self.runtime_seconds, self.log_stds, avoidable, strict=True)
+        return [RuntimeForecast(*each, self.stalls) for each in found]
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,9 @@ class _Forecast(NamedTuple):
     left_out_std: float | None
     """None with too few runs to leave any out."""
     runs: int
+    avoidable_log_std: Floats | None = None
+    """(X,); None where stalls are not told apart."""
+    stalls: tuple[float, ...] = ()
 
 
 def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
@@ -147,6 +155,10 @@ def forecast_whole_run(
         scale_outs,
         tuple(map(float, np.exp(best.log_mean))),
         tuple(map(float, log_stds)),
+        avoidable_log_stds=()
+        if best.avoidable_log_std is None
+        else tuple(map(float, best.avoidable_log_std)),
+        stalls=best.stalls,
         source=best.source,
         runs=best.runs,
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
@@ -181,7 +193,8 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
     stds = np.array(found.log_error_stds)
     beyond = np.sqrt(np.maximum(stds**2 - stds.min() ** 2, 0.0))
     log_mean = np.log(np.maximum([row[0] for row in found.remaining_seconds], 1e-3))
-    return _Forecast(MODEL, log_mean, beyond, float(stds.min()), len(known))
+    avoidable = np.clip(found.avoidable_log_stds, LOG_STD_FLOOR, MAX_LOG_STD)
+    return _Forecast(MODEL, log_mean, beyond, float(stds.min()), len(known), avoidable, found.stalls)
 
 
 def _by_similar_runs(

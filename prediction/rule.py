@@ -13,4 +13,5 @@ def rule_of(settings: PredictionSettings) -> ScaleOutRule:
         rescaling_cost_seconds=settings.rescaling_cost_seconds,
         max_rescalings=settings.max_rescalings,
         infeasible=Infeasible(settings.infeasible_target),
+        fastest_tolerance=settings.fastest_tolerance,
     )

@@ -13,11 +13,16 @@ executors had cached. Nor is a run taken to go faster with fewer executors than 
 earlier runs seem to show. Every rescaling costs time that the forecast of a run at rest does not have.
 Rescalings are limited in number, and the last one is kept for a scale-out.
 
-If no candidate meets the target, the fastest is chosen, or where that is preferred, the cheapest.
+Stalls that befall runs at every scale-out alike (a node is slow, an executor is lost) count as long as
+more executors could make up for them. One that makes even the fastest run miss the target would ask
+for all executors in every run, and change nothing.
+
+If no candidate meets the target, the fastest is chosen, or where that is preferred, the cheapest. The
+fastest is not taken at any price: a scale-out that saves many executors and is hardly slower is as good.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -39,6 +44,32 @@ class RuntimeForecast:
     """Median."""
     log_std: float = 0.0
     """Standard deviation of the logarithm of the remaining runtime."""
+    avoidable_log_std: float | None = None
+    """The same without stalls that befall runs at every scale-out alike; None: there are none."""
+    stalls: tuple[float, ...] = ()
+    """By how much those delay a run, in log: equally likely sizes."""
+
+    def needed_seconds(self, confidence: float, fastest_seconds: float) -> float:
+        """The budget from which on a run stays within it with this confidence.
+
+        Stalls count where more executors could make up for them. One that makes even the fastest run miss
+        its budget is no reason to choose another scale-out.
+
+        Args:
+            fastest_seconds: Median of the fastest candidate.
+        """
+        needed = self.bound_seconds(confidence)
+        if self.avoidable_log_std is None:
+            return needed
+        sizes = sorted(self.stalls, reverse=True)
+        for hopeless, size in enumerate(sizes, start=1):
+            # Below this budget these stalls are hopeless. Whoever needs more has to reckon with them.
+            if needed > fastest_seconds * math.exp(size):
+                break
+            share = hopeless / len(sizes)
+            log_std = self.log_std + share * (self.avoidable_log_std - self.log_std)
+            needed = self.remaining_seconds * math.exp(NormalDist().inv_cdf(confidence) * log_std)
+        return needed
 
     def bound_seconds(self, confidence: float) -> float:
         """What the remaining runtime stays below with this confidence (0.5: the median)."""
@@ -76,6 +107,9 @@ class ScaleOutRule:
     max_rescalings: int | None = None
     """Of one run; None: no limit."""
     infeasible: Infeasible = Infeasible.FASTEST
+    fastest_tolerance: float = 0.0
+    """Share of the time that may be given up for saving all executors, half as much for half of them: a
+    smaller scale-out that is no slower than that counts as the fastest."""
 
 
 @dataclass(frozen=True)
@@ -121,26 +155,42 @@ def choose_scale_out(
         return rule.confidence
 
     present = next((each for each in forecasts if each.scale_out == current_scale_out), None)
+    fastest_seconds = min(forecast.remaining_seconds for forecast in choices)
 
     def needed_seconds(forecast: RuntimeForecast) -> float:
         """The budget from which on the scale-out fits."""
-        seconds = forecast.bound_seconds(confidence(forecast))
+        seconds = forecast.needed_seconds(confidence(forecast), fastest_seconds)
         if present is not None and forecast.scale_out < current_scale_out:
-            seconds = max(seconds, present.bound_seconds(confidence(forecast)))
+            seconds = max(seconds, present.needed_seconds(confidence(forecast), fastest_seconds))
         if kept and forecast.scale_out not in kept:
             seconds += rule.rescaling_cost_seconds
             if forecast.scale_out < current_scale_out:
                 seconds += rule.scale_in_reserve_seconds
         return seconds
 
+    def nearest(seconds: Callable[[RuntimeForecast], float]) -> RuntimeForecast:
+        """The smallest that takes, by some measure, hardly longer for what it saves than the quickest."""
+        quickest = min(choices, key=lambda each: (seconds(each), each.scale_out))
+
+        def limit(forecast: RuntimeForecast) -> float:
+            saved = max(1.0 - forecast.scale_out / quickest.scale_out, 0.0)
+            return (1.0 + rule.fastest_tolerance * saved) * seconds(quickest)
+
+        return min(
+            (each for each in choices if seconds(each) <= limit(each)), key=lambda each: each.scale_out
+        )
+
     fitting = [forecast for forecast in choices if needed_seconds(forecast) <= budget_seconds]
     if fitting:
-        smallest = min(fitting, key=lambda forecast: forecast.scale_out)
+        # Together with what is chosen where none fits, or a little more time could mean more executors.
+        smallest = min((*fitting, nearest(needed_seconds)), key=lambda each: each.scale_out)
+        nearly = "" if smallest in fitting else " nearly"
+        aside = ", stalls aside that no scale-out would make up for" if smallest.stalls else ""
         return Choice(
             smallest,
             True,
-            f"smallest scale-out whose remaining runtime stays within {budget_seconds:.1f} s "
-            f"with {confidence(smallest):.0%} confidence{limit}",
+            f"smallest scale-out whose remaining runtime{nearly} stays within {budget_seconds:.1f} s "
+            f"with {confidence(smallest):.0%} confidence{aside}{limit}",
         )
     missed = f"no scale-out is expected to stay within {budget_seconds:.1f} s"
     if rule.infeasible is Infeasible.CHEAPEST:
@@ -148,10 +198,13 @@ def choose_scale_out(
         return Choice(cheapest, False, f"{missed}; this is the cheapest{limit}")
     # Not simply the fastest: where another one would fit first if there were more time, and is larger,
     # more time would mean more executors.
-    fastest = min(choices, key=lambda forecast: (forecast.remaining_seconds, forecast.scale_out))
-    closest = min(choices, key=lambda forecast: (needed_seconds(forecast), forecast.scale_out))
-    largest = max(fastest, closest, key=lambda forecast: forecast.scale_out)
-    return Choice(largest, False, f"{missed}; this is the fastest{limit}")
+    fast = nearest(lambda forecast: forecast.remaining_seconds)
+    largest = max(fast, nearest(needed_seconds), key=lambda forecast: forecast.scale_out)
+    how = "the fastest"
+    if largest.remaining_seconds > fastest_seconds:
+        slower = largest.remaining_seconds / fastest_seconds - 1.0
+        how = f"the smallest that is hardly slower ({slower:.1%}) than the fastest"
+    return Choice(largest, False, f"{missed}; this is {how}{limit}")
 
 
 def _allowed(

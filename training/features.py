@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ from training.history import (
     StageMetrics,
     StageRecord,
 )
+
+if TYPE_CHECKING:
+    from training.run_effects import RunEffects
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -130,6 +133,13 @@ class Evidence:
     def similarities(self) -> Floats:
         """Of every run's context to every other's, (R, R)."""
         return np.stack([similarity(self.contexts, context) for context in self.contexts])
+
+    @cached_property
+    def run_effects(self) -> "RunEffects":
+        """What rescaled runs were slower by as a whole."""
+        from training.run_effects import run_effects  # which looks at runs through this table
+
+        return run_effects(self)
 
 
 def job_share(job: JobRecord) -> float:

@@ -222,7 +222,8 @@ def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None 
     age = np.arange(runs)[::-1, None]
     trust = trust[:, graph.node_job] * observed / (1.0 + age / 20.0)
     steps = _steps(evidence, calibration.cliff)
-    y = np.where(observed > 0, evidence.log_runtime - steps[:, graph.node_job], 0.0)
+    beyond = steps[:, graph.node_job] + evidence.run_effects.effect[:, None]
+    y = np.where(observed > 0, evidence.log_runtime - beyond, 0.0)
     cores = np.array([float(max(context.executor_cores, 1)) for context in evidence.contexts])
     shapes = log_shapes(np.exp(log_x)[:, graph.node_job].T, graph.num_tasks, cores)
     sizes = np.array([log_size(context) for context in evidence.contexts])

@@ -40,13 +40,20 @@ NEIGHBOUR_CUTS = 1 / 8
 NEIGHBOUR_WIDTH = 0.2
 """In ln x, within which errors at other scale-outs count for a candidate."""
 
-NEIGHBOUR_FLOOR = 0.02
+NEIGHBOUR_FLOOR = 0.05
 """What an error counts however far away it is: where no run is near, all of them speak."""
 
 LOG_ERROR_FLOOR = 0.03
 """Standard deviation of log remaining runtime below which no forecast claims to be."""
 
 MAX_LOG_ERROR_STD = 1.5
+
+STALL_STDS, STALL_LOG = 3.0, 0.2
+"""A run that took longer than forecast by both, in usual errors and in log, has stalled: an executor
+was lost, a node was slow."""
+
+STALL_QUANTILES = (0.125, 0.375, 0.625, 0.875)
+"""Of the sizes of stalls, what is passed on."""
 
 
 class Trust(NamedTuple):
@@ -78,6 +85,10 @@ class Rest(NamedTuple):
     """From each remaining job to the end of the run, (S, remaining jobs)."""
     log_error_std: Floats
     """Of everything that is left, (S,)."""
+    avoidable_log_std: Floats
+    """The same without stalls that befall runs at every scale-out alike, (S,)."""
+    stalls: tuple[float, ...]
+    """By how much those stalls delay a run, in log: equally likely sizes, ascending; empty without stalls."""
 
 
 def forecast_rest(
@@ -116,18 +127,24 @@ def forecast_rest(
 
     trust = model.trust
     if model.left_out is not None:
-        base = local_error_stds(model.left_out, cut, model.similar_runs.place(run, cut, end, jobs), len(jobs))
+        local = local_spread(model.left_out, cut, model.similar_runs.place(run, cut, end, jobs), len(jobs))
     else:
-        base = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
+        known = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
+        local = Spread(known, known, ())
+    unusual = 1.0
     similar = model.similar_runs.rest(run, cut, end, jobs, adapt=adapt) if trust.share > 0 else None
     if similar is not None:
         share = trust.share * np.minimum(1.0, similar.typical_std / similar.log_std) ** 2
         joint = share * (similar.log_mean - np.log(np.maximum(remaining[:, 0], 1e-3)))
         remaining = remaining * np.exp(joint)[:, None]
         unlike = np.sqrt(np.maximum(similar.log_std**2 - similar.typical_std**2, 0.0))
-        base = base * similar.unusual
+        unusual = similar.unusual
         beyond = np.hypot((1.0 - share) * beyond, share * unlike)
-    return Rest(remaining, np.asarray(np.minimum(np.hypot(base, beyond), MAX_LOG_ERROR_STD)))
+    everything, avoidable = (
+        np.asarray(np.minimum(np.hypot(unusual * base, beyond), MAX_LOG_ERROR_STD))
+        for base in (local.log_std, local.avoidable_log_std)
+    )
+    return Rest(remaining, everything, avoidable, tuple(unusual * size for size in local.stalls))
 
 
 class SimilarErrors(NamedTuple):
@@ -180,18 +197,29 @@ def choose_share(errors: Floats, similar: Floats, runs: int) -> float:
     return min(SHARES, key=loss) * runs / (runs + CAUTION_RUNS)
 
 
-def local_error_stds(left_out: LeftOutErrors, cut: int, places: Floats, jobs: int) -> Floats:
+class Spread(NamedTuple):
+    """What left-out errors near a cut and places say, (S,) each."""
+
+    log_std: Floats
+    avoidable_log_std: Floats
+    """Without stalls that happen at every place alike."""
+    stalls: tuple[float, ...]
+    """As in `Rest`."""
+
+
+def local_spread(left_out: LeftOutErrors, cut: int, places: Floats, jobs: int) -> Spread:
     """Standard deviations whose 90% intervals cover left-out errors near a cut and places.
 
     As if one more run had been far off, among as many as there are near: where few runs say how sure a
     forecast is, it is less sure.
 
+    Stalls are told apart from what usually happens: as many of them as there are at the place with the
+    fewest would have been there with any scale-out.
+
     Args:
         cut: Position of the last finished job, -1 before the run.
         places: Mean ln x of what follows, (S,).
         jobs: Of a run.
-    Returns:
-        (S,)
     """
     gap = (left_out.cut - cut) / max(NEIGHBOUR_CUTS * jobs, 1.0)
     by_cut = np.exp(-0.5 * gap**2) + 1e-3
@@ -202,11 +230,23 @@ def local_error_stds(left_out: LeftOutErrors, cut: int, places: Floats, jobs: in
     runs = of_run.sum(axis=1) ** 2 / np.maximum((of_run**2).sum(axis=1), 1e-12)
     level = np.minimum(COVERED * (1.0 + 1.0 / runs), 1.0)
     size = np.abs(left_out.error)
+    usual = float(np.median(size)) / 0.6745
+    stalled = left_out.error < -max(STALL_STDS * usual, STALL_LOG)
+    common = float((weights @ stalled / weights.sum(axis=1)).min()) if stalled.any() else 0.0
     order = np.argsort(size)
     total = np.cumsum(weights[:, order], axis=1)
-    at = (total < (level * total[:, -1])[:, None] - 1e-12).sum(axis=1)
-    found = size[order][np.minimum(at, len(order) - 1)] / NORMAL_QUANTILE
-    return np.asarray(np.maximum(found, LOG_ERROR_FLOOR))
+
+    def quantile(level: Floats) -> Floats:
+        at = (total < (level * total[:, -1])[:, None] - 1e-12).sum(axis=1)
+        found = size[order][np.minimum(at, len(order) - 1)] / NORMAL_QUANTILE
+        return np.asarray(np.maximum(found, LOG_ERROR_FLOOR))
+
+    if not common:
+        return Spread(quantile(level), quantile(level), ())
+    sizes = np.sort(size[stalled])
+    passed = np.cumsum(by_cut[stalled][np.argsort(size[stalled])])
+    found = sizes[np.searchsorted(passed, np.array(STALL_QUANTILES) * passed[-1])]
+    return Spread(quantile(level), quantile(level * (1.0 - common)), tuple(map(float, found)))
 
 
 def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:

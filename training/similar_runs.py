@@ -50,6 +50,9 @@ RECENT_JOBS = 3
 DEVIATION_LIMIT = 2.0
 """Log; a job that is seven times slower than expected says no more than that."""
 
+SOON = 0.1
+"""Share of a run in which a rescaling that was asked for takes effect."""
+
 TAIL_FREEDOM = 4.0
 """Degrees of freedom of Student's t."""
 
@@ -181,7 +184,7 @@ class SimilarRuns:
         """Of jobs, as if the data size were 1 MB; 0 where not observed, (R, J)."""
         sizes = np.array([log_size(context) for context in self.evidence.contexts])
         log_runtime = self.evidence.log_job_runtime - self.size_exponent * sizes[:, None]
-        log_runtime = log_runtime - self._steps
+        log_runtime = log_runtime - self._steps - self.evidence.run_effects.effect[:, None]
         return np.where(self._ran, log_runtime, 0.0)
 
     @cached_property
@@ -224,6 +227,7 @@ class SimilarRuns:
     def _deviations(self) -> Floats:
         """Log of measured over expected, each expected without the run itself, (R, J)."""
         left_out = np.stack([process.left_out for process in self._jobs], axis=1)
+        left_out = left_out + self.evidence.run_effects.effect[:, None]
         return np.clip(np.where(self._ran, left_out, 0.0), -DEVIATION_LIMIT, DEVIATION_LIMIT)
 
     def _own_deviations(self, run: Evidence, side: Side, log_scale_out: Floats, cut: int) -> Floats:
@@ -270,6 +274,11 @@ class SimilarRuns:
         log_seconds = np.log(np.maximum(seconds, 1e-3)) - self._shift(self._steps, ahead)
         return np.asarray(log_seconds - self.size_exponent * sizes)
 
+    def _unknown_effects(self, cut: int) -> Floats:
+        """What runs that were rescaled turned out to be slower by, and nobody could know at the cut, (R,)."""
+        finished = float(self._share[: cut + 1].sum() / self._share.sum())
+        return self.evidence.run_effects.unknown(finished)
+
     def _shift(self, steps: Floats, ahead: Bools) -> Floats:
         """What a cliff adds to the log of everything ahead, from what it adds to jobs (A, J), (A,)."""
         share = self._shares(ahead)
@@ -277,7 +286,7 @@ class SimilarRuns:
 
     def _fit(self, cut: int, ahead: Bools, near: Floats) -> tuple[_Process, Floats, Floats, Bools] | None:
         """The process of one cut: places and states of its runs; None with fewer than two runs."""
-        target = self._targets(ahead)
+        target = self._targets(ahead) - self._unknown_effects(cut)
         used = np.isfinite(target)
         if used.sum() < 2:
             return None
@@ -336,13 +345,22 @@ class SimilarRuns:
         return self._place(log_x + self._own_side(run, cut).distance(log_x), ahead)
 
     def places_of(self, runs: Ints, ahead: Bools) -> Floats:
-        """The same of earlier runs, (P,), each with its jobs ahead, (P, J); all jobs where none is."""
+        """The same of earlier runs, (P,), each with its jobs ahead, (P, J); all jobs where none is.
+
+        By the next of them: what a run was given later answers to how it went, so that scale-outs for
+        runs that are late would be blamed for their delay.
+        """
         along = self._log_scale_out + self._beyond
         found = [
-            self._place(along[run : run + 1], jobs if jobs.any() else np.ones_like(jobs))
+            self._place(along[run : run + 1], self._next(jobs) if jobs.any() else np.ones_like(jobs))
             for run, jobs in zip(runs, ahead, strict=True)
         ]
         return np.concatenate(found)
+
+    def _next(self, ahead: Bools) -> Bools:
+        """The first of the jobs ahead, until a rescaling that was asked for has taken effect, (J,)."""
+        begun = np.cumsum(np.where(ahead, self._share, 0.0)) - np.where(ahead, self._share, 0.0)
+        return np.asarray(ahead & (begun <= SOON * self._share.sum()))
 
     def _place(self, along: Floats, ahead: Bools) -> Floats:
         share = self._shares(ahead)
@@ -354,7 +372,8 @@ class SimilarRuns:
         if fitted is None or fitted[3].sum() < 3:
             return None
         process, _, states, used = fitted
-        return LeftOut(np.flatnonzero(used), -process.left_out, _unusual(states, states))
+        error = -process.left_out - self._unknown_effects(cut)[used]
+        return LeftOut(np.flatnonzero(used), error, _unusual(states, states))
 
 
 def _effective(start: Floats, end: Floats) -> Floats:

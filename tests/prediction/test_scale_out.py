@@ -1,5 +1,6 @@
 """The choice of a scale-out."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -24,6 +25,16 @@ forecasts = st.lists(
     min_size=1,
     unique_by=lambda forecast: forecast.scale_out,
 )
+stall_sizes = st.lists(st.floats(0.05, 1.5), max_size=4).map(tuple)
+
+
+@st.composite
+def stalling(draw: st.DrawFn) -> list[RuntimeForecast]:
+    """Forecasts of runs that stall, whatever they have, now and then."""
+    stalls, share = draw(stall_sizes), draw(st.floats(0, 1))
+    return [replace(each, avoidable_log_std=share * each.log_std, stalls=stalls) for each in draw(forecasts)]
+
+
 budgets = st.floats(-100, 2e4)
 confidences = st.floats(0.5, 0.99)
 rules = st.builds(
@@ -35,6 +46,7 @@ rules = st.builds(
     rescaling_cost_seconds=st.floats(0, 100),
     max_rescalings=st.none() | st.integers(1, 5),
     infeasible=st.just(Infeasible.FASTEST),
+    fastest_tolerance=st.just(0.0) | st.floats(0, 0.3),
 )
 situations = st.fixed_dictionaries(
     {
@@ -133,6 +145,38 @@ def test_a_target_out_of_reach_may_be_given_up_cheaply() -> None:
     assert (choice.forecast.scale_out, choice.meets_target) == (2, False)
 
 
+def test_what_is_hardly_slower_counts_as_the_fastest() -> None:
+    options = [RuntimeForecast(30, 101.0), RuntimeForecast(4, 104.0), RuntimeForecast(36, 100.0)]
+    choice = choose_scale_out(options, 50.0, ScaleOutRule(fastest_tolerance=0.05))
+    assert (choice.forecast.scale_out, choice.meets_target) == (4, False)
+    assert "hardly slower (4.0%) than the fastest" in choice.reason
+    # A sixth of the executors is worth a sixth of 5%, no more.
+    choice = choose_scale_out(options[::2], 50.0, ScaleOutRule(fastest_tolerance=0.05))
+    assert choice.forecast.scale_out == 36
+    assert choose_scale_out(options, 50.0).forecast.scale_out == 36
+
+
+def test_a_stall_that_nothing_makes_up_for_is_no_reason_for_more_executors() -> None:
+    rule = ScaleOutRule(0.9)
+    plain = [RuntimeForecast(4, 100.0, 0.4), RuntimeForecast(16, 80.0, 0.4)]
+    assert choose_scale_out(plain, 120.0, rule).forecast.scale_out == 16  # neither is sure enough
+    hopeless = [replace(each, avoidable_log_std=0.05, stalls=(0.9, 1.0)) for each in plain]
+    choice = choose_scale_out(hopeless, 120.0, rule)
+    assert (choice.forecast.scale_out, choice.meets_target) == (4, True)
+    assert "stalls aside" in choice.reason
+
+
+def test_a_stall_that_executors_make_up_for_is_one() -> None:
+    rule = ScaleOutRule(0.9)
+    options = [
+        RuntimeForecast(4, 100.0, 0.4, avoidable_log_std=0.05, stalls=(0.3,)),
+        RuntimeForecast(16, 60.0, 0.4, avoidable_log_std=0.05, stalls=(0.3,)),
+    ]
+    # 60 s that stall take 81 s: within 120 s, as 100 s that stall are not.
+    assert 60.0 * math.exp(0.3) < 120.0 < 100.0 * math.exp(0.3)
+    assert choose_scale_out(options, 120.0, rule).forecast.scale_out == 16
+
+
 def test_no_forecasts_are_an_error() -> None:
     with pytest.raises(ValueError, match="no forecast"):
         choose_scale_out([], 1.0)
@@ -153,7 +197,7 @@ def test_nothing_smaller_would_have_met_the_target(
         assert choice.forecast in (fastest, min(options, key=lambda o: o.bound_seconds(confidence)))
 
 
-@given(forecasts, budgets, st.floats(0, 1e4), rules, situations)
+@given(forecasts | stalling(), budgets, st.floats(0, 1e4), rules, situations)
 def test_a_higher_target_never_raises_the_choice(
     options: list[RuntimeForecast], budget: float, more: float, rule: ScaleOutRule, situation: dict[str, int]
 ) -> None:
@@ -163,22 +207,41 @@ def test_a_higher_target_never_raises_the_choice(
     assert loose.meets_target >= tight.meets_target
 
 
-@given(forecasts, budgets, st.floats(0, 1), st.floats(0, 1), confidences)
+@given(
+    forecasts,
+    budgets,
+    st.floats(0, 1),
+    st.floats(0, 1),
+    confidences,
+    st.floats(0, 1),
+    stall_sizes,
+    st.floats(0, 0.3),
+)
 def test_more_uncertainty_never_lowers_the_choice(
-    options: list[RuntimeForecast], budget: float, std: float, more: float, confidence: float
+    options: list[RuntimeForecast],
+    budget: float,
+    std: float,
+    more: float,
+    confidence: float,
+    avoidable: float,
+    stalls: tuple[float, ...],
+    tolerance: float,
 ) -> None:
     sure, unsure = (
-        [RuntimeForecast(option.scale_out, option.remaining_seconds, each) for option in options]
+        [
+            RuntimeForecast(option.scale_out, option.remaining_seconds, each, avoidable * each, stalls)
+            for option in options
+        ]
         for each in (std, std + more)
     )
-    rule = ScaleOutRule(confidence)
+    rule = ScaleOutRule(confidence, fastest_tolerance=tolerance)
     assert (
         choose_scale_out(unsure, budget, rule).forecast.scale_out
         >= choose_scale_out(sure, budget, rule).forecast.scale_out
     )
 
 
-@given(forecasts, budgets, rules, situations)
+@given(forecasts | stalling(), budgets, rules, situations)
 def test_more_confidence_never_lowers_the_choice_where_the_target_is_met(
     options: list[RuntimeForecast], budget: float, rule: ScaleOutRule, situation: dict[str, int]
 ) -> None:
@@ -191,7 +254,7 @@ def test_more_confidence_never_lowers_the_choice_where_the_target_is_met(
         )
 
 
-@given(forecasts, budgets, rules, situations)
+@given(forecasts | stalling(), budgets, rules, situations)
 def test_nobody_is_rescaled_beyond_the_limit(
     options: list[RuntimeForecast], budget: float, rule: ScaleOutRule, situation: dict[str, int]
 ) -> None:
