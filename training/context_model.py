@@ -28,6 +28,15 @@ from training.context_kernel import (
     Covariance,
 )
 from training.features import Floats
+from training.unseen_machines import (
+    TREES_SHARE,
+    Spots,
+    by_trees,
+    counterparts,
+    is_unseen,
+    is_within,
+    not_below,
+)
 
 SCHEMA_VERSION = 1
 
@@ -145,14 +154,11 @@ class ContextModel:
             raise ValueError("scale-outs must be positive")
         if not len(self.log_runtime):
             return NoPrediction("no earlier run has a runtime and a scale-out")
-        numeric, categories = self.encoding.encode([query.context for query in queries])
-        points = self._points(numeric, categories.astype(np.float64), scale_outs)
-        known, level, factor, alpha = self._solved
-        cross = self._covariance.between(points, known, self.parameters)
-        mean = self._believed(points) + level + cross @ alpha
-        explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
-        variance = np.maximum(self._covariance.variance(points, self.parameters) - explained, JITTER)
-        variance *= self.inflation**2
+        numeric, codes = self.encoding.encode([query.context for query in queries])
+        asked = Spots(numeric, codes.astype(np.float64), scale_outs)
+        mean, variance = self._posterior(self._points(*asked))
+        self._correct_unseen(asked, mean, variance)
+        variance = np.maximum(variance, JITTER) * self.inflation**2
         return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -192,6 +198,55 @@ class ContextModel:
         if actual != shapes or model.parameters.shape != (parameters,):
             raise ValueError("the arrays of a context model do not fit each other")
         return model
+
+    def _posterior(self, points: Points) -> tuple[Floats, Floats]:
+        """Means and variances, (P,), of what runs take on average."""
+        known, level, factor, alpha = self._solved
+        cross = self._covariance.between(points, known, self.parameters)
+        explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
+        variance = self._covariance.variance(points, self.parameters) - explained
+        return self._believed(points) + level + cross @ alpha, np.maximum(variance, JITTER)
+
+    def _correct_unseen(self, asked: Spots, mean: Floats, variance: Floats) -> None:
+        """Add, in place, what is known of machines that no run was on."""
+        known, environment = (
+            Spots(self.numeric, self.categories, self.scale_outs),
+            self._covariance.environment,
+        )
+        other = counterparts(asked, known, self.encoding.resources, environment)
+        if len(other.rows):
+            points = self._points(*(array[other.rows] for array in asked))
+            shift, lost = self._ordered(points, self._points(*other.moved), other.sign)
+            mean[other.rows] += shift
+            variance[other.rows] -= lost
+        only_machine = is_unseen(asked, known, environment) & is_within(asked, known, environment)
+        if only_machine.any():
+            part = Spots(*(array[only_machine] for array in asked))
+            gap = by_trees(known, self.log_runtime, self.counts, part, self.encoding) - mean[only_machine]
+            mean[only_machine] += TREES_SHARE * gap
+            variance[only_machine] += TREES_SHARE * (1.0 - TREES_SHARE) * gap**2
+
+    def _ordered(self, points: Points, moved: Points, sign: Floats) -> tuple[Floats, Floats]:
+        """What it changes to know that the smaller of two machines is not the faster one.
+
+        Args:
+            points: On machines that no run was on, (P,).
+            moved: The same on known machines.
+            sign: 1 where those are larger, -1 where they are smaller.
+        Returns:
+            What is to be added to the means, and taken off the variances, (P,).
+        """
+        known, _, factor, _ = self._solved
+        (mean, variance), (moved_mean, moved_variance) = self._posterior(points), self._posterior(moved)
+        cross, moved_cross = (self._covariance.between(p, known, self.parameters) for p in (points, moved))
+        shared = np.diag(self._covariance.between(points, moved, self.parameters)) - np.einsum(
+            "pq,qp->p", cross, cho_solve((factor, True), moved_cross.T)
+        )
+        slower = sign * (mean - moved_mean)
+        slower_variance = np.maximum(variance + moved_variance - 2.0 * shared, JITTER)
+        share = sign * (variance - shared) / slower_variance
+        gain, lost = not_below(slower, slower_variance)
+        return share * gain, share**2 * slower_variance * lost
 
     def _points(self, numeric: Floats, categories: Floats, scale_outs: Floats) -> Points:
         contexts = [self._contexts.get(key, -1) for key in _keys(numeric, categories)]
