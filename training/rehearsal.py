@@ -13,6 +13,7 @@ Source: Rasmussen and Williams, 2006, section 5.4.2, for leaving points out of o
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -45,41 +46,48 @@ class Rehearsed:
     deviations: Sequence[Floats]
     """Of single runs from their median, per scale-out."""
 
-    def standardized(
-        self, kept: Sequence[int], single_noise: float | None, draw: np.random.Generator
-    ) -> Floats:
+    def given_runs(self, kept: Sequence[int], single_noise: float, draw: np.random.Generator) -> Floats:
         """Errors where nothing is kept, over their standard deviations.
 
         Args:
-            single_noise: Variance of single runs, to put these back; None: medians are.
+            kept: Scale-outs at which a single run is known.
+            single_noise: Variance of single runs.
         """
         rest = [row for row in range(len(self.error)) if row not in kept]
-        latent = self.covariance - np.diag(self.noise)
-        seen, noise = self.error[kept], self.noise[kept]
-        if single_noise is not None:
-            seen = seen + np.array([draw.choice(self.deviations[row]) for row in kept])
-            noise = np.full(len(kept), single_noise)
-        gain = np.linalg.solve(latent[np.ix_(kept, kept)] + np.diag(noise), latent[np.ix_(kept, rest)]).T
-        variance = np.diag(self.covariance)[rest] - np.einsum("rk,kr->r", gain, latent[np.ix_(kept, rest)])
-        return np.asarray((self.error[rest] - gain @ seen) / np.sqrt(np.maximum(variance, 1e-12)))
+        deviations = [self.deviations[row][draw.integers(len(self.deviations[row]))] for row in kept]
+        known = self._latent[kept][:, kept]
+        shared = self._latent[kept][:, rest]
+        gain = np.linalg.solve(known + single_noise * np.eye(len(kept)), shared).T
+        variance = self.covariance[rest, rest] - (gain.T * shared).sum(axis=0)
+        gap = self.error[rest] - gain @ (self.error[kept] + deviations)
+        return np.asarray(gap / np.sqrt(np.maximum(variance, 1e-12)))
+
+    def one_by_one(self) -> Floats:
+        """The same with all others kept as they are, for each."""
+        precision = np.linalg.inv(self.covariance)
+        return np.asarray(precision @ self.error / np.sqrt(np.diag(precision)))
+
+    @cached_property
+    def _latent(self) -> Floats:
+        """Covariance of what runs take on average."""
+        return np.asarray(self.covariance - np.diag(self.noise))
 
 
 def inflations(contexts: Sequence[Rehearsed], single_noise: float) -> tuple[float, ...]:
     """By how much standard deviations are too small (below 1: too large), by the scale-outs known."""
     draw = np.random.default_rng(0)
+    one_by_one = [context.one_by_one() for context in contexts]
     found = []
     for known in range(MAX_REHEARSED + 1):
         errors: list[Floats] = []
-        for context in contexts:
+        for context, each in zip(contexts, one_by_one, strict=True):
             size = len(context.error)
             if size > known and len(contexts) > 1:
                 for _ in range(DRAWS if known else 1):
                     kept = sorted(map(int, draw.choice(size, known, replace=False)))
-                    errors.append(context.standardized(kept, single_noise, draw))
+                    errors.append(context.given_runs(kept, single_noise, draw))
             elif size > 1:
-                for left_out in range(size):
-                    others = [row for row in range(size) if row != left_out]
-                    errors.append(context.standardized(others, None, draw))
+                errors.append(each)
         measured = _inflation(np.concatenate([np.zeros(0), *errors]))
         found.append(measured if len(contexts) == 1 else max(measured, 1.0))
     return tuple(found)

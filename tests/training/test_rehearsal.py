@@ -49,8 +49,9 @@ def test_a_point_is_predicted_from_those_kept() -> None:
     gain = np.linalg.solve(one.covariance[:2, :2], one.covariance[:2, 2])
     error = one.error[2] - gain @ one.error[:2]
     std = np.sqrt(one.covariance[2, 2] - gain @ one.covariance[:2, 2])
-    assert one.standardized([0, 1], None, draw) == pytest.approx([error / std])
-    assert one.standardized([], NOISE, draw) == pytest.approx(one.error / np.sqrt(np.diag(one.covariance)))
+    assert one.given_runs([0, 1], NOISE, draw) == pytest.approx([error / std])
+    assert one.one_by_one()[2] == pytest.approx(error / std)
+    assert one.given_runs([], NOISE, draw) == pytest.approx(one.error / np.sqrt(np.diag(one.covariance)))
 
 
 def test_without_anything_to_leave_out_intervals_are_wide() -> None:
