@@ -60,6 +60,15 @@ STEEPEST = 3.0
 """Bound of what 1/x may become below that."""
 
 
+class Repeats(NamedTuple):
+    """Runs of one context at one scale-out, about their median: what single runs vary by."""
+
+    degrees: float = 0.0
+    """Of freedom: such runs less the number of their contexts and scale-outs."""
+    squares: float = 0.0
+    """Sum of squared deviations of log runtime."""
+
+
 class Tables(NamedTuple):
     """What the covariance needs to know of pairs of points; parameters come later."""
 
@@ -181,18 +190,26 @@ class Covariance:
         }
         return np.asarray(CONSTANT + sum((values[name] * shapes[name] for name in self.terms), 0 * ones))
 
-    def fit(self, points: Points, residual: Floats, counts: Floats, iterations: int = 60) -> Floats:
+    def fit(
+        self,
+        points: Points,
+        residual: Floats,
+        counts: Floats,
+        repeats: Repeats,
+        iterations: int = 60,
+    ) -> Floats:
         """Parameters of highest posterior density.
 
         Args:
             residual: Log runtimes beyond what is believed without any data, (P,).
             counts: Of the runs behind each, (P,).
+            repeats: Tell the noise of runs from what is particular to a spot; medians alone do not.
         """
         tables = self.tables(points, points)
         mean, std = self.beliefs()
 
         def loss(parameters: Floats) -> tuple[float, Floats]:
-            return self._loss(parameters, tables, residual, counts, (mean, std))
+            return self._loss(parameters, tables, residual, counts, (mean, std), repeats)
 
         bounds = list(zip(mean - 4 * std, mean + 4 * std, strict=True))
         options = {"maxiter": iterations}
@@ -206,6 +223,7 @@ class Covariance:
         residual: Floats,
         counts: Floats,
         beliefs: tuple[Floats, Floats],
+        repeats: Repeats,
     ) -> tuple[float, Floats]:
         """Negative log posterior density, up to a constant, and its gradient."""
         mean, std = beliefs
@@ -223,9 +241,11 @@ class Covariance:
         alpha = inverse @ residual
         deviation = (parameters - mean) / std
         value = 0.5 * residual @ alpha + np.log(np.diag(factor)).sum() + 0.5 * deviation @ deviation
+        scatter = repeats.squares * np.exp(-parameters[0])
+        value += 0.5 * (repeats.degrees * parameters[0] + scatter)
         slope = inverse - np.outer(alpha, alpha)
         gradient = np.zeros_like(parameters)
-        gradient[0] = np.diag(slope) @ noise
+        gradient[0] = np.diag(slope) @ noise + repeats.degrees - scatter
         for name, part in parts.items():
             gradient[names.index(name)] = np.vdot(slope, part)
         length = np.exp(parameters[len(names) - 1])

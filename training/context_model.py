@@ -26,10 +26,21 @@ from training.context_kernel import (
     JITTER,
     LAW_TERMS,
     Covariance,
+    Repeats,
 )
 from training.features import Floats
+from training.rehearsal import Rehearsed, inflations
+from training.unseen_machines import (
+    TREES_SHARE,
+    Spots,
+    by_trees,
+    counterparts,
+    is_unseen,
+    is_within,
+    not_below,
+)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 TERMS = (
     "spot",
@@ -49,9 +60,6 @@ MAX_FITTED = 300
 
 MAX_KNOWN = 1000
 """Points that predictions are made from: those of the latest contexts."""
-
-DOUBT = 4.0
-"""Points' worth of belief that errors are as large as the model says, against what the data shows."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +130,9 @@ class ContextModel:
     """Medians of the runs at each point, (P,)."""
     counts: Floats
     """Of runs at each point, (P,)."""
-    inflation: float = 1.0
-    """By how much standard deviations were too small, on points left out."""
+    inflations: tuple[float, ...] = (1.0,)
+    """By how much standard deviations are too small, by the number of scale-outs known of a context;
+    the last also holds for more."""
     _contexts: dict[bytes, int] = field(default_factory=dict, compare=False, repr=False)
     _spots: dict[tuple[int, float], int] = field(default_factory=dict, compare=False, repr=False)
 
@@ -145,14 +154,14 @@ class ContextModel:
             raise ValueError("scale-outs must be positive")
         if not len(self.log_runtime):
             return NoPrediction("no earlier run has a runtime and a scale-out")
-        numeric, categories = self.encoding.encode([query.context for query in queries])
-        points = self._points(numeric, categories.astype(np.float64), scale_outs)
-        known, level, factor, alpha = self._solved
-        cross = self._covariance.between(points, known, self.parameters)
-        mean = self._believed(points) + level + cross @ alpha
-        explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
-        variance = np.maximum(self._covariance.variance(points, self.parameters) - explained, JITTER)
-        variance *= self.inflation**2
+        numeric, codes = self.encoding.encode([query.context for query in queries])
+        asked = Spots(numeric, codes.astype(np.float64), scale_outs)
+        points = self._points(*asked)
+        mean, variance = self._posterior(points)
+        self._correct_unseen(asked, mean, variance)
+        known = (points.context[:, None] == self._known[0].context).sum(axis=1)
+        inflation = np.array(self.inflations)[np.minimum(known, len(self.inflations) - 1)]
+        variance = np.maximum(variance, JITTER) * inflation**2
         return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -161,7 +170,7 @@ class ContextModel:
             "schema_version": SCHEMA_VERSION,
             "encoding": self.encoding.to_json(),
             "assumptions": asdict(self.assumptions),
-            "inflation": self.inflation,
+            "inflations": list(self.inflations),
         }
         return settings, {name: getattr(self, name) for name in _ARRAYS}
 
@@ -181,7 +190,7 @@ class ContextModel:
         model = cls(
             encoding=Encoding.from_json(settings["encoding"]),
             assumptions=assumptions,
-            inflation=float(settings["inflation"]),
+            inflations=tuple(map(float, settings["inflations"])),
             **values,
         )
         known = len(model.log_runtime)
@@ -192,6 +201,55 @@ class ContextModel:
         if actual != shapes or model.parameters.shape != (parameters,):
             raise ValueError("the arrays of a context model do not fit each other")
         return model
+
+    def _posterior(self, points: Points) -> tuple[Floats, Floats]:
+        """Means and variances, (P,), of what runs take on average."""
+        known, level, factor, alpha = self._solved
+        cross = self._covariance.between(points, known, self.parameters)
+        explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
+        variance = self._covariance.variance(points, self.parameters) - explained
+        return self._believed(points) + level + cross @ alpha, np.maximum(variance, JITTER)
+
+    def _correct_unseen(self, asked: Spots, mean: Floats, variance: Floats) -> None:
+        """Add, in place, what is known of machines that no run was on."""
+        known, environment = (
+            Spots(self.numeric, self.categories, self.scale_outs),
+            self._covariance.environment,
+        )
+        other = counterparts(asked, known, self.encoding.resources, environment)
+        if len(other.rows):
+            points = self._points(*(array[other.rows] for array in asked))
+            shift, lost = self._ordered(points, self._points(*other.moved), other.sign)
+            mean[other.rows] += shift
+            variance[other.rows] -= lost
+        only_machine = is_unseen(asked, known, environment) & is_within(asked, known, environment)
+        if only_machine.any():
+            part = Spots(*(array[only_machine] for array in asked))
+            gap = by_trees(known, self.log_runtime, self.counts, part, self.encoding) - mean[only_machine]
+            mean[only_machine] += TREES_SHARE * gap
+            variance[only_machine] += TREES_SHARE * (1.0 - TREES_SHARE) * gap**2
+
+    def _ordered(self, points: Points, moved: Points, sign: Floats) -> tuple[Floats, Floats]:
+        """What it changes to know that the smaller of two machines is not the faster one.
+
+        Args:
+            points: On machines that no run was on, (P,).
+            moved: The same on known machines.
+            sign: 1 where those are larger, -1 where they are smaller.
+        Returns:
+            What is to be added to the means, and taken off the variances, (P,).
+        """
+        known, _, factor, _ = self._solved
+        (mean, variance), (moved_mean, moved_variance) = self._posterior(points), self._posterior(moved)
+        cross, moved_cross = (self._covariance.between(p, known, self.parameters) for p in (points, moved))
+        shared = np.diag(self._covariance.between(points, moved, self.parameters)) - np.einsum(
+            "pq,qp->p", cross, cho_solve((factor, True), moved_cross.T)
+        )
+        slower = sign * (mean - moved_mean)
+        slower_variance = np.maximum(variance + moved_variance - 2.0 * shared, JITTER)
+        share = sign * (variance - shared) / slower_variance
+        gain, lost = not_below(slower, slower_variance)
+        return share * gain, share**2 * slower_variance * lost
 
     def _points(self, numeric: Floats, categories: Floats, scale_outs: Floats) -> Points:
         contexts = [self._contexts.get(key, -1) for key in _keys(numeric, categories)]
@@ -239,23 +297,28 @@ class ContextModel:
         factor: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         return points, level, factor, np.asarray(cho_solve((factor, True), residual))
 
-    def _fitted_parameters(self) -> Floats:
+    def _fitted_parameters(self, repeats: Repeats) -> Floats:
         points, residual, _ = self._known
         chosen = _thinned(points, MAX_FITTED)
         part = Points(*(array[chosen] for array in points))
-        return self._covariance.fit(part, residual[chosen], self.counts[chosen])
+        return self._covariance.fit(part, residual[chosen], self.counts[chosen], repeats)
 
-    def _measured_inflation(self) -> float:
-        """Root mean square of standardized errors of points left out, one at a time; at least 1.
+    def _measured_inflations(self, deviations: Sequence[Floats]) -> tuple[float, ...]:
+        """From every context, predicted from the others.
 
-        Few points say little of the parameters either: that widens as Student's distribution does.
+        Args:
+            deviations: Of the runs at each point from their median.
         """
-        *_, factor, alpha = self._solved
-        number = len(alpha)
-        precision = np.diag(cho_solve((factor, True), np.eye(number)))
-        squares = np.minimum(alpha**2 / precision, 16.0)
-        measured = (squares.sum() + DOUBT) / (number + DOUBT)
-        return math.sqrt(max(measured, 1.0) * (1.0 + 1.0 / (number + 1.0)))
+        points, _, factor, alpha = self._solved
+        precision = cho_solve((factor, True), np.eye(len(alpha)))
+        noise = np.exp(self.parameters[0])
+        contexts = []
+        for context in np.unique(points.context):
+            rows = np.flatnonzero(points.context == context)
+            covariance = np.asarray(np.linalg.inv(precision[np.ix_(rows, rows)]), dtype=np.float64)
+            own = [deviations[int(row)] for row in rows]
+            contexts.append(Rehearsed(covariance @ alpha[rows], covariance, noise / self.counts[rows], own))
+        return inflations(contexts, float(noise))
 
 
 _ARRAYS = ("parameters", "numeric", "categories", "scale_outs", "log_runtime", "counts")
@@ -287,6 +350,10 @@ def fit_context_model(
     latest = dict(sorted(together.items(), key=lambda item: item[1][-1])[-MAX_KNOWN:])
     groups = sorted(latest.values(), key=lambda rows: rows[0])
     first = [rows[0] for rows in groups]
+    logs = [np.log([usable[row].runtime_seconds for row in rows]) for rows in groups]
+    medians = np.array([float(np.median(each)) for each in logs])
+    squares = [float(((each - median) ** 2).sum()) for each, median in zip(logs, medians, strict=True)]
+    repeats = Repeats(float(sum(map(len, groups)) - len(groups)), sum(squares))
     model = ContextModel(
         encoding=encoding,
         assumptions=assumptions,
@@ -294,15 +361,14 @@ def fit_context_model(
         numeric=numeric[first],
         categories=categories[first],
         scale_outs=np.array([float(usable[row].scale_out) for row in first]),
-        log_runtime=np.array(
-            [float(np.median([math.log(usable[row].runtime_seconds) for row in rows])) for rows in groups]
-        ),
+        log_runtime=medians,
         counts=np.array([float(len(rows)) for rows in groups]),
     )
     if not groups:
         return model
-    model = _with(model, parameters=model._fitted_parameters())
-    return _with(model, inflation=model._measured_inflation())
+    model = _with(model, parameters=model._fitted_parameters(repeats))
+    deviations = [each - median for each, median in zip(logs, medians, strict=True)]
+    return _with(model, inflations=model._measured_inflations(deviations))
 
 
 def law_free(terms: Sequence[str] = TERMS) -> tuple[str, ...]:
@@ -312,7 +378,7 @@ def law_free(terms: Sequence[str] = TERMS) -> tuple[str, ...]:
 
 def _with(model: ContextModel, **changes: Any) -> ContextModel:
     settings, arrays = model.to_parts()
-    values = {**arrays, "inflation": settings["inflation"], **changes}
+    values = {**arrays, "inflations": tuple(settings["inflations"]), **changes}
     return ContextModel(encoding=model.encoding, assumptions=model.assumptions, **values)
 
 

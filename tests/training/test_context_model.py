@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.context_features import Encoding
-from training.context_kernel import Covariance
+from training.context_kernel import Covariance, Repeats
 from training.context_model import (
     Assumptions,
     ContextModel,
@@ -194,12 +194,18 @@ def test_gradient_is_that_of_the_loss() -> None:
     covariance: Covariance = model._covariance
     assert covariance.environment.any()
     tables, beliefs = covariance.tables(points, points), covariance.beliefs()
-    at = beliefs[0] + 0.2
+    at, repeats = beliefs[0] + 0.2, Repeats(degrees=12.0, squares=0.01)
 
     def loss(parameters: np.ndarray) -> float:
-        return covariance._loss(parameters, tables, residual, model.counts, beliefs)[0]
+        return covariance._loss(parameters, tables, residual, model.counts, beliefs, repeats)[0]
 
     steps = 1e-5 * np.eye(len(at))
     numeric = np.array([(loss(at + step) - loss(at - step)) / 2e-5 for step in steps])
-    exact = covariance._loss(at, tables, residual, model.counts, beliefs)[1]
+    exact = covariance._loss(at, tables, residual, model.counts, beliefs, repeats)[1]
     assert exact == pytest.approx(numeric, abs=1e-3)
+
+
+def test_the_noise_of_runs_is_what_repetitions_differ_by() -> None:
+    steady, varied = (fitted(history(noise, repetitions=5)) for noise in (0.01, 0.1))
+    assert np.exp(0.5 * steady.parameters[0]) == pytest.approx(0.01, rel=0.25)
+    assert np.exp(0.5 * varied.parameters[0]) == pytest.approx(0.1, rel=0.25)

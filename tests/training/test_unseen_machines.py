@@ -1,0 +1,127 @@
+"""Machine types that no run was on: which is faster, and what trees have to say."""
+
+import numpy as np
+import pytest
+
+from training.boosted_trees import fit_boosted_trees
+from training.context_model import ContextModel, EarlierRun, Query, RuntimePrediction, fit_context_model
+from training.unseen_machines import Spots, counterparts, is_unseen, is_within, not_below
+
+ENVIRONMENT = np.array([True, True, False, True])
+"""Cores, memory, data size, type."""
+SCALE_OUTS = (2, 4, 8, 12)
+
+
+def spots(*rows: tuple[float, float, float, int], scale_out: float = 4.0) -> Spots:
+    """From cores, memory, data size and type."""
+    table = np.array(rows, dtype=np.float64)
+    numbers = np.log(table[:, :3])
+    return Spots(numbers, table[:, 3:], np.full(len(rows), scale_out))
+
+
+def flat_history() -> list[EarlierRun]:
+    """Two types of as many cores; the one with half of the memory happens to be faster."""
+    machines = {"a.xlarge": (8.0, 64.0, 1.0), "b.xlarge": (8.0, 32.0, 0.9)}
+    return [
+        EarlierRun(
+            {"machine": name, "cores": cores, "memory": memory, "input_gb": size},
+            x,
+            factor * size * (30.0 + 10.0 / x),
+        )
+        for name, (cores, memory, factor) in machines.items()
+        for size in (5.0, 10.0, 20.0)
+        for x in SCALE_OUTS
+    ]
+
+
+def fitted() -> ContextModel:
+    return fit_context_model(flat_history(), resources=("cores", "memory"), sizes=("input_gb",))
+
+
+def predicted(machine: str, cores: float, memory: float, size: float = 10.0) -> RuntimePrediction:
+    context = {"machine": machine, "cores": cores, "memory": memory, "input_gb": size}
+    found = fitted().predict([Query(context, x) for x in SCALE_OUTS])
+    assert isinstance(found, RuntimePrediction)
+    return found
+
+
+def test_a_smaller_machine_is_not_faster() -> None:
+    large, small = predicted("a.xlarge", 8.0, 64.0), predicted("a.large", 4.0, 32.0)
+    assert (small.log_mean > large.log_mean).all()
+    assert (small.log_std > large.log_std).all()
+
+
+def test_a_larger_machine_is_not_slower() -> None:
+    slowest, larger = predicted("a.xlarge", 8.0, 64.0), predicted("a.4xlarge", 32.0, 256.0)
+    assert (larger.log_mean < slowest.log_mean).all()
+
+
+def test_known_machines_are_left_to_the_process() -> None:
+    model = fitted()
+    asked = [run for run in flat_history() if run.scale_out == 8]
+    numeric, codes = model.encoding.encode([run.context for run in asked])
+    points = model._points(numeric, codes.astype(np.float64), np.full(len(asked), 8.0))
+    found = model.predict([Query(run.context, 8) for run in asked])
+    assert isinstance(found, RuntimePrediction)
+    assert found.log_mean == pytest.approx(model._posterior(points)[0], abs=1e-12)
+
+
+def test_only_clearly_more_of_every_resource_counts() -> None:
+    known = spots((8, 64, 10, 0), (8, 32, 10, 1))
+    half, less_memory, slightly_less, larger = (
+        (4, 32, 10, -1),
+        (8, 16, 10, -1),
+        (7, 30, 10, -1),
+        (32, 256, 10, -1),
+    )
+    asked = spots(half, less_memory, slightly_less, larger, (8, 64, 99, 0))
+    found = counterparts(asked, known, (0, 1), ENVIRONMENT)
+    assert found.rows.tolist() == [0, 3]
+    assert found.sign.tolist() == [1.0, -1.0]
+    assert found.moved.numeric[:, :2] == pytest.approx(np.log([[8, 64], [8, 64]]))
+    assert found.moved.categories.tolist() == [[0.0], [0.0]]
+
+
+def test_the_nearest_size_is_compared_with() -> None:
+    known = spots((16, 128, 10, 0), (8, 64, 10, 1), (1, 8, 10, 2))
+    found = counterparts(spots((4, 32, 10, -1)), known, (0, 1), ENVIRONMENT)
+    assert found.moved.categories.tolist() == [[1.0]]
+    assert not len(counterparts(spots((4, 32, 10, -1)), known, (), ENVIRONMENT).rows)
+
+
+def test_trees_are_asked_where_the_machine_is_all_that_is_new() -> None:
+    known = spots((8, 64, 5, 0), (8, 64, 20, 0))
+    asked = spots((4, 32, 10, -1), (4, 32, 40, -1), (8, 64, 10, 0))
+    assert is_unseen(asked, known, ENVIRONMENT).tolist() == [True, True, False]
+    assert is_within(asked, known, ENVIRONMENT).tolist() == [True, False, True]
+    nowhere = np.zeros(4, dtype=bool)
+    assert not is_unseen(asked, known, nowhere).any()
+
+
+@pytest.mark.parametrize("mean", [-3.0, -0.5, 0.0, 2.0, 9.0])
+def test_moments_above_zero_are_those_of_samples(mean: float) -> None:
+    samples = mean + 0.8 * np.random.default_rng(0).standard_normal(2_000_000)
+    kept = samples[samples >= 0]
+    gain, lost = not_below(np.array([mean]), np.array([0.64]))
+    assert mean + gain[0] == pytest.approx(kept.mean(), abs=0.05)
+    assert 0.64 * (1.0 - lost[0]) == pytest.approx(kept.var(), abs=0.02)
+
+
+def test_far_below_zero_moments_stay_finite() -> None:
+    gain, lost = not_below(np.array([-1e4]), np.array([1.0]))
+    assert gain[0] == pytest.approx(1e4, rel=1e-3)
+    assert 0.0 <= lost[0] <= 1.0
+
+
+def test_trees_learn_steps_and_carry_no_trend_beyond_them() -> None:
+    features = np.stack(np.meshgrid(np.arange(6.0), np.arange(4.0)), axis=-1).reshape(-1, 2)
+    values = np.where(features[:, 0] > 2, 3.0, 1.0) + 0.5 * features[:, 1]
+    trees = fit_boosted_trees(features, values, np.ones(len(values)))
+    assert trees.predict(features) == pytest.approx(values, abs=0.05)
+    far = trees.predict(np.array([[5.0, 3.0], [500.0, 300.0]]))
+    assert far[0] == far[1]
+
+
+def test_trees_weigh_values_and_survive_constant_features() -> None:
+    trees = fit_boosted_trees(np.ones((2, 1)), np.array([1.0, 4.0]), np.array([2.0, 1.0]))
+    assert trees.predict(np.array([[1.0], [7.0]])) == pytest.approx([2.0, 2.0])
