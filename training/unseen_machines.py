@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
-from training.boosted_trees import fit_boosted_trees
 from training.context_features import Encoding
 from training.features import Bools, Floats
 
@@ -117,10 +116,14 @@ def by_trees(known: Spots, log_runtime: Floats, counts: Floats, asked: Spots, en
         codes = [spots.categories == code for code in range(max(map(len, encoding.values), default=0))]
         return np.concatenate([spots.numeric[:, others], log_scale_out, totals, *codes], axis=1)
 
+    from sklearn.ensemble import GradientBoostingRegressor  # a second's import, for unseen machines only
+
+    def predict(seen: Floats, wanted: Floats) -> Floats:
+        trees = GradientBoostingRegressor(random_state=0).fit(seen, log_runtime, sample_weight=counts)
+        return np.asarray(trees.predict(wanted))
+
     seen, wanted = columns(known), columns(asked)
-    first = fit_boosted_trees(seen, log_runtime, counts).predict(wanted)
-    last = fit_boosted_trees(seen[:, ::-1], log_runtime, counts).predict(wanted[:, ::-1])
-    return np.asarray((first + last) / 2)
+    return (predict(seen, wanted) + predict(seen[:, ::-1], wanted[:, ::-1])) / 2
 
 
 def not_below(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:

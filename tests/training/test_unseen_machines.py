@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from training.boosted_trees import fit_boosted_trees
 from training.context_model import ContextModel, EarlierRun, Query, RuntimePrediction, fit_context_model
 from training.unseen_machines import Spots, counterparts, is_unseen, is_within, not_below
 
@@ -111,17 +110,3 @@ def test_far_below_zero_moments_stay_finite() -> None:
     gain, lost = not_below(np.array([-1e4]), np.array([1.0]))
     assert gain[0] == pytest.approx(1e4, rel=1e-3)
     assert 0.0 <= lost[0] <= 1.0
-
-
-def test_trees_learn_steps_and_carry_no_trend_beyond_them() -> None:
-    features = np.stack(np.meshgrid(np.arange(6.0), np.arange(4.0)), axis=-1).reshape(-1, 2)
-    values = np.where(features[:, 0] > 2, 3.0, 1.0) + 0.5 * features[:, 1]
-    trees = fit_boosted_trees(features, values, np.ones(len(values)))
-    assert trees.predict(features) == pytest.approx(values, abs=0.05)
-    far = trees.predict(np.array([[5.0, 3.0], [500.0, 300.0]]))
-    assert far[0] == far[1]
-
-
-def test_trees_weigh_values_and_survive_constant_features() -> None:
-    trees = fit_boosted_trees(np.ones((2, 1)), np.array([1.0, 4.0]), np.array([2.0, 1.0]))
-    assert trees.predict(np.array([[1.0], [7.0]])) == pytest.approx([2.0, 2.0])
