@@ -1,7 +1,8 @@
 """Do runs meet their targets? The service's decisions, Ellis and static choices, in closed loop.
 
     python benchmarks/runtime_targets.py --data DIR [--apps FILE ...] [--seeds 5] [--quick]
-        [--targets KMeans=14,MPC=9] [--variants standard,slow,deaf] [--http] --output DIR
+        [--targets KMeans=14,MPC=9] [--variants standard,slow,deaf] [--confidences 0.5 0.7 0.9]
+        [--http] --output DIR
 
 Each sequence of runs starts with ten profiling runs over the scale-outs; 55 runs with a target
 follow, during fifteen of which executors are killed. Policies see the same luck: what a run draws
@@ -22,6 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -52,6 +54,7 @@ from benchmarks.simulator import (  # noqa: E402
     calibrate_application,
     profiling_scale_outs,
 )
+from common.configuration import PredictionSettings  # noqa: E402
 from training.history import RunRecord  # noqa: E402
 
 RUNS = 55
@@ -70,7 +73,14 @@ OURS, HTTP, ELLIS, STATIC, MARGIN, MAXIMUM, ORACLE = (
 )  # fmt: skip
 
 
-def policies(ablations: bool) -> dict[str, Callable[[], Policy]]:
+def sure(confidence: float) -> PredictionSettings:
+    """Settings of a service that is asked to be as sure as this, whatever it does."""
+    return PredictionSettings(
+        target_confidence=confidence, stay_confidence=confidence, scale_in_confidence=confidence
+    )
+
+
+def policies(ablations: bool, confidences: Sequence[float] = ()) -> dict[str, Callable[[], Policy]]:
     found: dict[str, Callable[[], Policy]] = {
         OURS: lambda: OwnDecisions(CANDIDATES),
         ELLIS: lambda: Ellis(CANDIDATES),
@@ -81,6 +91,9 @@ def policies(ablations: bool) -> dict[str, Callable[[], Policy]]:
     if ablations:
         found["ours, no fine-tuning"] = lambda: OwnDecisions(CANDIDATES, fine_tune=False)
         found["ours, no uncertainty"] = lambda: OwnDecisions(CANDIDATES, uncertain=False)
+    for confidence in confidences:
+        settings = sure(confidence)
+        found[f"ours, {confidence:.0%} sure"] = partial(OwnDecisions, CANDIDATES, settings=settings)
     return found
 
 
@@ -195,6 +208,7 @@ def play_by_name(
     application: Application,
     name: str,
     ablations: bool,
+    confidences: Sequence[float],
     target_seconds: float,
     seed: int,
     variant: str,
@@ -204,7 +218,7 @@ def play_by_name(
     torch.set_num_threads(1)
     if name == ORACLE:
         return oracle(application, target_seconds, seed, runs), []
-    make = policies(ablations)[name]
+    make = policies(ablations, confidences)[name]
     return play_sequence(application, make, target_seconds, seed, VARIANTS[variant], lambda: None, runs)
 
 
@@ -316,6 +330,9 @@ def main() -> None:
     parser.add_argument("--runs", type=int, help=f"with a target, {RUNS}; with --http {HTTP_RUNS}")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="sequences at once")
     parser.add_argument("--ablations", action="store_true")
+    parser.add_argument(
+        "--confidences", type=float, nargs="*", default=[], help="also ours, asked to be as sure as this"
+    )
     parser.add_argument("--quick", action="store_true", help="one seed, the standard variant")
     parser.add_argument("--http", action="store_true", help="also through a running service")
     parser.add_argument("--retrain-runs", type=int, default=10, help="with --http: a training so often")
@@ -340,6 +357,7 @@ def main() -> None:
         for variant in variants
         if variant == "standard" or factor == 1.0
     ]
+    known = policies(arguments.ablations, arguments.confidences)
     results: Results = {}
     asking: list[OverHttp] = []
     with ExitStack() as stack:
@@ -350,7 +368,7 @@ def main() -> None:
             service = stack.enter_context(service_on_double(folder))
             served = over_http(service, arguments.retrain_runs, arguments.trials, asking)
         progress = stack.enter_context(Progress(console=console))
-        number = len(policies(arguments.ablations)) + 1 + len(served)
+        number = len(known) + 1 + len(served)
         task = progress.add_task("Runs", total=len(asked) * len(seeds) * number * runs)
         for app, factor, variant in asked:
             application = calibrate_application(recorded[app])
@@ -369,12 +387,13 @@ def main() -> None:
             waiting = {
                 name: [
                     pool.submit(
-                        play_by_name, application, name, arguments.ablations, target, seed, variant, runs
+                        play_by_name, application, name, arguments.ablations, arguments.confidences,
+                        target, seed, variant, runs,
                     )
                     for seed in seeds
                 ]
-                for name in (*policies(arguments.ablations), ORACLE)
-            }
+                for name in (*known, ORACLE)
+            }  # fmt: skip
             for name, futures in waiting.items():
                 sequences = []
                 for future in futures:

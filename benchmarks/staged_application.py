@@ -11,6 +11,7 @@ It has what recordings without stages cannot show, and what laws of the scale-ou
 - rescalings in every third run, and noise per run and stage.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,20 +68,24 @@ class _Conditions:
     drift: float
 
 
-def make_runs(count: int, seed: int = 0) -> list[RunRecord]:
-    """The first runs of an application's life; the same seed always gives the same ones."""
-    return [_run(number, np.random.default_rng((seed, number))) for number in range(count)]
+def make_runs(count: int, seed: int = 0, jobs: int = JOBS) -> list[RunRecord]:
+    """The first runs of an application's life; the same seed always gives the same ones.
+
+    Args:
+        jobs: Of a run, at least 5.
+    """
+    return [_run(number, np.random.default_rng((seed, number)), jobs) for number in range(count)]
 
 
-def _stages(job: int) -> tuple[_Stage, ...]:
+def _stages(job: int, jobs: int) -> tuple[_Stage, ...]:
     if job == LOAD:
         return READ, CACHE
-    if job == JOBS - 1:
+    if job == jobs - 1:
         return (SAVE,)
     return (TEST, COLLECT) if job in EVALUATE else (JOIN, SCORE, REDUCE)
 
 
-def _run(number: int, random: np.random.Generator) -> RunRecord:
+def _run(number: int, random: np.random.Generator, jobs: int) -> RunRecord:
     size, rank = int(random.choice(SIZES_MB)), int(random.choice(RANKS))
     context = RunContext(
         APPLICATION,
@@ -93,23 +98,30 @@ def _run(number: int, random: np.random.Generator) -> RunRecord:
     congestion = float(np.exp(0.45 * random.standard_normal()))
     conditions = _Conditions(context, rank, congestion, float(np.exp(0.04 * random.standard_normal())))
     scale_out = int(random.choice(SCALE_OUTS))
-    moves_at = int(random.integers(2, JOBS - 2)) if number % 3 == 2 else JOBS
+    moves_at = int(random.integers(2, jobs - 2)) if number % 3 == 2 else jobs
     moves_to = int(random.choice(SCALE_OUTS))
-    clock, jobs = 5.0, []
-    for job in range(JOBS):
+    clock, records = 5.0, []
+    for job in range(jobs):
         before, after = (scale_out, moves_to) if job == moves_at else (scale_out, scale_out)
-        jobs.append(_job(job, clock, before, after, conditions, random))
+        records.append(_job(_stages(job, jobs), job, clock, before, after, conditions, random))
         scale_out = after
-        clock = jobs[-1].end_seconds + 0.3
-    return RunRecord(f"run-{number}", context, 1_700_000_000.0 + 3_600.0 * number, tuple(jobs), clock + 1.5)
+        clock = records[-1].end_seconds + 0.3
+    started_at = 1_700_000_000.0 + 3_600.0 * number
+    return RunRecord(f"run-{number}", context, started_at, tuple(records), clock + 1.5)
 
 
 def _job(
-    job: int, clock: float, before: int, after: int, conditions: _Conditions, random: np.random.Generator
+    stages: Sequence[_Stage],
+    job: int,
+    clock: float,
+    before: int,
+    after: int,
+    conditions: _Conditions,
+    random: np.random.Generator,
 ) -> JobRecord:
     ends: list[float] = []
     begin, records = clock + 0.05, []
-    for index, stage in enumerate(_stages(job)):
+    for index, stage in enumerate(stages):
         starts = max([begin, *(ends[parent] for parent in stage.parents)])
         noise = conditions.drift * float(np.exp(0.05 * random.standard_normal()))
         seconds, metrics = _measure(stage, after, conditions, noise)

@@ -1,0 +1,21 @@
+"""Every job but the last is followed by one decision."""
+
+from benchmarks.decision_latency import decide
+from benchmarks.staged_application import make_runs
+from training.artifact import Hyperparameters
+from training.loop import NETWORK, PretrainingSession
+
+
+def test_every_decision_is_timed_in_its_parts() -> None:
+    runs = make_runs(4, jobs=6)
+    session = PretrainingSession(runs[:3], Hyperparameters(), max_epochs=2)
+    while not session.finished:
+        session.step()
+    timed = decide(session.finish(NETWORK), runs[3], (4, 8, 16))
+    assert len(timed) == 5
+    assert all(fine_tuning + forecast <= whole for fine_tuning, forecast, whole in timed)
+    assert any(fine_tuning > 0 for fine_tuning, _, _ in timed)
+
+
+def test_runs_have_as_many_jobs_as_asked_for() -> None:
+    assert [len(run.jobs) for run in make_runs(2, jobs=18)] == [18, 18]
