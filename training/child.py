@@ -18,13 +18,22 @@ Emit = Callable[[dict[str, Any]], None]
 def run_child(arguments: list[str], work: Callable[[Path, Emit], None]) -> int:
     """Do the work in the folder that the only argument names; returns the exit code."""
     emit = _private_stdout()
-    signal.signal(signal.SIGTERM, _terminate)
+    terminated_by: list[int] = []
+
+    def terminate(signum: int, frame: FrameType | None) -> None:
+        terminated_by.append(signum)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
+        raise SystemExit(128 + signum)
+
+    signal.signal(signal.SIGTERM, terminate)
     if len(arguments) != 1:
         emit({"event": "error", "message": "expected one argument: the folder of the request"})
         return 1
     try:
         work(Path(arguments[0]), emit)
     except Exception as error:  # the parent must hear about every failure
+        if terminated_by:  # which libraries in between may turn into errors of their own
+            return 128 + terminated_by[0]
         emit({"event": "error", "message": f"{type(error).__name__}: {error}"})
         return 1
     return 0
@@ -40,8 +49,3 @@ def _private_stdout() -> Emit:
         stream.flush()
 
     return emit
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not interrupt the cleaning up
-    raise SystemExit(128 + signum)
