@@ -4,8 +4,9 @@ A run that is slow by itself is given more executors. Histories of steered runs 
 runs at large scale-outs and fast ones at small scale-outs, and curves fitted to them say that executors
 hardly help, or do harm. What a run was off by at all of its scale-outs is its own and none of theirs: it
 is estimated from the pieces of runs at one scale-out each, a random effect per run beside a curve over
-ln x, and subtracted before anything is learned of the scale-out. A run that kept its first scale-out is
-left as it is: nobody chose it by how the run went.
+ln x, and subtracted before anything is learned of the scale-out. To stay is a
+choice, too: once any run was rescaled, the effects of all runs count. Histories in which none was are
+left as they are.
 
 Sources: Henderson, Best linear unbiased estimation and prediction under a selection model, Biometrics
 1975; Robins, Hernan and Brumback, Marginal structural models, Epidemiology 2000 (why treatments that
@@ -43,7 +44,7 @@ class RunEffects(NamedTuple):
     """Log of how much slower than usual each run was as a whole, as far as it persisted."""
 
     effect: "Floats"
-    """(R,); 0 for runs that kept their scale-out."""
+    """(R,); 0 where no run of the history was rescaled."""
     noise_ratio: float
     """Share of a run's usual seconds after which half of its effect is known."""
 
