@@ -27,6 +27,9 @@ class Estimate:
 
     seconds: float
     log_std: float | None = None
+    """Standard deviation of the log of what may be left, of longer runs; None where none is given."""
+    early_log_std: float | None = None
+    """Of shorter ones."""
 
 
 class Estimator(Protocol):
@@ -138,13 +141,14 @@ class Model:
         after = run.jobs[finished - 1].job_id if finished else -1
         jobs = (ids > after) & expected_jobs(model.evidence, run.context)
         if not jobs.any():
-            return Estimate(model.prior.timing.tail, model.log_error_std)
+            return Estimate(model.prior.timing.tail, model.log_error_std, model.log_error_std)
         start, end = scale_outs(run, ids)
         known = collect([replace(run, jobs=run.jobs[:finished], runtime_seconds=None)], model.evidence.graph)
         network = fine_tune(model, known)[0] if self._adapts and self._network else model.network
         cut = int(np.searchsorted(ids, after, side="right")) - 1
         rest = forecast_rest(model, network, known, cut, start[None], end[None], jobs, adapt=self._adapts)
-        return Estimate(float(rest.remaining_seconds[0, 0]), float(rest.log_error_std[0]))
+        spread = rest.spreads.each()[0]
+        return Estimate(float(rest.remaining_seconds[0, 0]), spread.log_std, spread.early_log_std)
 
 
 def baselines() -> dict[str, Estimator]:

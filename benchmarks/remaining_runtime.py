@@ -40,7 +40,9 @@ class Predictions:
     predicted: Floats
     measured: Floats
     log_std: Floats
-    """NaN where none was given."""
+    """Of longer runs; NaN where none was given."""
+    early_log_std: Floats
+    """Of shorter ones."""
     failure: Bools
     run: Floats
     after: Floats
@@ -53,7 +55,8 @@ class Predictions:
     def coverage(self, failure: bool | None = None) -> float:
         """Share of the 90% intervals that hold what was measured."""
         of = np.ones(len(self.run), bool) if failure is None else self.failure == failure
-        inside = np.abs(np.log(self.measured / self.predicted)) <= NORMAL_QUANTILE * self.log_std
+        gap = np.log(self.measured / self.predicted)
+        inside = np.abs(gap) <= NORMAL_QUANTILE * np.where(gap > 0, self.log_std, self.early_log_std)
         return float(inside[of].mean()) if of.any() else 0.0
 
 
@@ -71,12 +74,11 @@ def predict(
         for finished in range(1, len(run.jobs), every):
             left = (run.runtime_seconds or run.jobs[-1].end_seconds) - run.jobs[finished - 1].end_seconds
             found = estimator.rest(run, finished)
-            std = np.nan if found.log_std is None else found.log_std
-            rows.append(
-                (found.seconds, left, std, is_failure_run(run), run_number(run), finished / len(run.jobs))
-            )
-    columns = np.array(rows, dtype=np.float64).T
-    return Predictions(columns[0], columns[1], columns[2], columns[3] > 0, columns[4], columns[5])
+            sides = (np.nan if side is None else side for side in (found.log_std, found.early_log_std))
+            known = (is_failure_run(run), run_number(run), finished / len(run.jobs))
+            rows.append((found.seconds, left, *sides, *known))
+    predicted, measured, late, early, failure, number, after = np.array(rows, dtype=np.float64).T
+    return Predictions(predicted, measured, late, early, failure > 0, number, after)
 
 
 Results = dict[str, dict[str, list[Predictions]]]

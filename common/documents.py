@@ -202,7 +202,9 @@ class CandidateForecast(BaseModel):
     remaining_seconds: float
     """Expected (median) remaining runtime with this scale-out from now on."""
     log_std: float | None = None
-    """Standard deviation of the logarithm of the remaining runtime."""
+    """Standard deviation of the logarithm of the remaining runtime, of runs that take longer."""
+    early_log_std: float | None = None
+    """Of runs that take less; the same where it is missing."""
     lower_seconds: float | None = None
     """With `upper_seconds` the interval that holds the remaining runtime with a probability of 90%."""
     upper_seconds: float | None = None

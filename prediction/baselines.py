@@ -19,6 +19,7 @@ from prediction.scale_out import Choice, RuntimeForecast
 from prediction.scale_out_curves import LOG_STD_FLOOR, UNVALIDATED_LOG_STD, fit_bell, fit_ernest
 from training.features import Evidence, Floats, collect, expected_jobs, similarity, usable
 from training.history import RunContext, RunRecord
+from training.spread import even_spread
 
 CurveName = Literal["ernest", "bell"]
 
@@ -81,8 +82,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         job_ids=tuple(map(int, ids[jobs])),
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, seconds * shares)) for seconds in whole),
-        log_error_std=std,
-        log_error_stds=(std,) * len(candidates),
+        spreads=(even_spread(std),) * len(candidates),
     )
 
 

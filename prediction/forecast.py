@@ -16,6 +16,7 @@ import numpy as np
 
 from training.features import collect, expected_jobs
 from training.history import RunRecord
+from training.spread import Spread
 
 if TYPE_CHECKING:
     from training.artifact import TrainedModel
@@ -50,15 +51,8 @@ class Forecast:
     remaining_seconds: tuple[tuple[float, ...], ...]
     """[candidate][job]: from this job on, with the driver's time before it, to the end of the
     application. [c][0] is everything that is left after `after_job_id`."""
-    log_error_std: float
-    """Standard deviation of the log of measured over predicted remaining runtime, from held-out runs,
-    at the best-known candidate."""
-    log_error_stds: tuple[float, ...] = ()
-    """The same per candidate: larger where no earlier run was near the candidate."""
-    avoidable_log_stds: tuple[float, ...] = ()
-    """The same without stalls that befall runs at every scale-out alike; empty: no such stalls are known."""
-    stalls: tuple[float, ...] = ()
-    """By how much those delay a run, in log: equally likely sizes."""
+    spreads: tuple[Spread, ...] = ()
+    """How sure everything that is left is, per candidate: less where no earlier run was near it."""
     fine_tune_seconds: float = 0.0
     predict_seconds: float = 0.0
     epochs: int = 0
@@ -70,7 +64,7 @@ class Forecast:
 def nothing(candidates: tuple[int, ...], reason: str) -> Forecast:
     """The forecast that says why there is none."""
     empty: tuple[float, ...] = ()
-    return Forecast((), candidates, (empty,) * len(candidates), 0.0, (0.0,) * len(candidates), reason=reason)
+    return Forecast((), candidates, (empty,) * len(candidates), reason=reason)
 
 
 class ModelCache:
@@ -161,10 +155,7 @@ def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
         job_ids=tuple(int(i) for i in ids[jobs]),
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, row)) for row in rest.remaining_seconds),
-        log_error_std=float(rest.log_error_std.min()),
-        log_error_stds=tuple(map(float, rest.log_error_std)),
-        avoidable_log_stds=tuple(map(float, rest.avoidable_log_std)),
-        stalls=rest.stalls,
+        spreads=rest.spreads.each(),
         fine_tune_seconds=tuned - started,
         predict_seconds=perf_counter() - tuned,
         epochs=steps,

@@ -159,18 +159,9 @@ class Forecaster:
 
 def options(found: Forecast, totals: Sequence[float] | None = None) -> list[RuntimeForecast]:
     """What there is to choose from: per candidate everything that is left, or the totals given."""
-    avoidable = found.avoidable_log_stds or found.log_error_stds
-    columns = zip(found.candidates, found.remaining_seconds, found.log_error_stds, avoidable, strict=True)
-    return [
-        RuntimeForecast(
-            scale_out,
-            remaining[0] if totals is None else totals[index],
-            log_std,
-            without_stalls,
-            found.stalls,
-        )
-        for index, (scale_out, remaining, log_std, without_stalls) in enumerate(columns)
-    ]
+    seconds = [remaining[0] for remaining in found.remaining_seconds] if totals is None else totals
+    columns = zip(found.candidates, seconds, found.spreads, strict=True)
+    return [RuntimeForecast(scale_out, left, *spread) for scale_out, left, spread in columns]
 
 
 def _sourced(found: Forecast, source: str) -> SourcedForecast:

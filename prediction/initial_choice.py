@@ -21,6 +21,7 @@ from prediction.scale_out import RuntimeForecast
 from training.features import MAX_RUNS, Bools, Floats, collect, expected_jobs
 from training.history import RunContext, RunRecord
 from training.similar_runs import SimilarRuns
+from training.spread import Spread, even_spread
 
 if TYPE_CHECKING:
     from training.artifact import TrainedModel
@@ -53,12 +54,8 @@ class WholeRunForecast:
     candidates: tuple[int, ...] = ()
     runtime_seconds: tuple[float, ...] = ()
     """Medians."""
-    log_stds: tuple[float, ...] = ()
-    """Standard deviations of the logs."""
-    avoidable_log_stds: tuple[float, ...] = ()
-    """The same without stalls that befall runs at every scale-out alike; empty: no such stalls are known."""
-    stalls: tuple[float, ...] = ()
-    """By how much those delay a run, in log: equally likely sizes."""
+    spreads: tuple[Spread, ...] = ()
+    """How sure they are."""
     source: str = ""
     """`model`, `similar-runs` or `context-model`."""
     runs: int = 0
@@ -70,9 +67,8 @@ class WholeRunForecast:
 
     def options(self) -> list[RuntimeForecast]:
         """What there is to choose from."""
-        avoidable = self.avoidable_log_stds or self.log_stds
-        found = zip(self.candidates, self.runtime_seconds, self.log_stds, avoidable, strict=True)
-        return [RuntimeForecast(*each, self.stalls) for each in found]
+        found = zip(self.candidates, self.runtime_seconds, self.spreads, strict=True)
+        return [RuntimeForecast(scale_out, seconds, *spread) for scale_out, seconds, spread in found]
 
 
 @dataclass(frozen=True)
@@ -97,9 +93,8 @@ class _Forecast(NamedTuple):
     left_out_std: float | None
     """None with too few runs to leave any out."""
     runs: int
-    avoidable_log_std: Floats | None = None
-    """(X,); None where stalls are not told apart."""
-    stalls: tuple[float, ...] = ()
+    spreads: tuple[Spread, ...] = ()
+    """Where more is known than these two, (X,)."""
 
 
 def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
@@ -150,15 +145,11 @@ def forecast_whole_run(
         ):
             best = other
     base = UNVALIDATED_LOG_STD if best.left_out_std is None else best.left_out_std
-    log_stds = np.clip(np.hypot(base, best.beyond), LOG_STD_FLOOR, MAX_LOG_STD)
+    log_stds = np.clip(np.hypot(base, best.beyond), LOG_STD_FLOOR, MAX_LOG_STD).tolist()
     return WholeRunForecast(
         scale_outs,
         tuple(map(float, np.exp(best.log_mean))),
-        tuple(map(float, log_stds)),
-        avoidable_log_stds=()
-        if best.avoidable_log_std is None
-        else tuple(map(float, best.avoidable_log_std)),
-        stalls=best.stalls,
+        best.spreads or tuple(map(even_spread, log_stds)),
         source=best.source,
         runs=best.runs,
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
@@ -190,11 +181,11 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
     found = forecast_with(model, request)
     if not found.job_ids:
         return None
-    stds = np.array(found.log_error_stds)
-    beyond = np.sqrt(np.maximum(stds**2 - stds.min() ** 2, 0.0))
     log_mean = np.log(np.maximum([row[0] for row in found.remaining_seconds], 1e-3))
-    avoidable = np.clip(found.avoidable_log_stds, LOG_STD_FLOOR, MAX_LOG_STD)
-    return _Forecast(MODEL, log_mean, beyond, float(stds.min()), len(known), avoidable, found.stalls)
+    # Both sides together, as of the other forecasts that it is compared with.
+    stds = np.array([0.5 * (spread.log_std + spread.early_log_std) for spread in found.spreads])
+    beyond = np.sqrt(np.maximum(stds**2 - stds.min() ** 2, 0.0))
+    return _Forecast(MODEL, log_mean, beyond, float(stds.min()), len(known), found.spreads)
 
 
 def _by_similar_runs(

@@ -124,6 +124,7 @@ class Predictor:
                     scale_out=option.scale_out,
                     remaining_seconds=option.remaining_seconds,
                     log_std=option.log_std,
+                    early_log_std=option.early_log_std,
                 )
                 for option in options(found)
             ],

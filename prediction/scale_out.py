@@ -43,9 +43,11 @@ class RuntimeForecast:
     remaining_seconds: float
     """Median."""
     log_std: float = 0.0
-    """Standard deviation of the logarithm of the remaining runtime."""
+    """Standard deviation of the logarithm of the remaining runtime, of runs that take longer."""
+    early_log_std: float | None = None
+    """Of runs that take less; None: the same."""
     avoidable_log_std: float | None = None
-    """The same without stalls that befall runs at every scale-out alike; None: there are none."""
+    """As `log_std`, without stalls that befall runs at every scale-out alike; None: there are none."""
     stalls: tuple[float, ...] = ()
     """By how much those delay a run, in log: equally likely sizes."""
 
@@ -73,16 +75,20 @@ class RuntimeForecast:
 
     def bound_seconds(self, confidence: float) -> float:
         """What the remaining runtime stays below with this confidence (0.5: the median)."""
-        return self.remaining_seconds * math.exp(NormalDist().inv_cdf(confidence) * self.log_std)
+        return self.remaining_seconds * math.exp(
+            NormalDist().inv_cdf(confidence) * self._side(confidence < 0.5)
+        )
+
+    def _side(self, early: bool) -> float:
+        return self.early_log_std if early and self.early_log_std is not None else self.log_std
 
     def chance_within(self, seconds: float) -> float:
         """Probability that the remaining runtime stays within these seconds."""
         if seconds <= 0:
             return 0.0
-        if self.log_std <= 0:
-            return float(self.remaining_seconds <= seconds)
         log_ratio = math.log(seconds / max(self.remaining_seconds, 1e-9))
-        return NormalDist().cdf(log_ratio / self.log_std)
+        log_std = self._side(log_ratio < 0)
+        return NormalDist().cdf(log_ratio / log_std) if log_std > 0 else float(log_ratio >= 0)
 
     @property
     def executor_seconds(self) -> float:

@@ -16,6 +16,7 @@ from scipy.optimize import nnls
 from prediction.forecast import Forecast, nothing
 from training.features import Evidence, Floats, collect, expected_jobs, similarity, timing, usable
 from training.history import RunContext, RunRecord
+from training.spread import even_spread
 
 UNVALIDATED_LOG_STD = 0.3
 """Standard deviation of log remaining runtime that is claimed for fewer than three runs."""
@@ -152,8 +153,7 @@ def ernest_forecast(
         job_ids=tuple(int(i) for i in ids[jobs]),
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, row)) for row in remaining),
-        log_error_std=std,
-        log_error_stds=(std,) * len(candidates),
+        spreads=(even_spread(std),) * len(candidates),
     )
 
 

@@ -204,7 +204,9 @@ def completed(candidate: CandidateForecast, budget_seconds: float) -> CandidateF
     """With its interval and its chance, which follow from what is stored of it."""
     if candidate.log_std is None or candidate.probability is not None:
         return candidate
-    forecast = RuntimeForecast(candidate.scale_out, candidate.remaining_seconds, candidate.log_std)
+    forecast = RuntimeForecast(
+        candidate.scale_out, candidate.remaining_seconds, candidate.log_std, candidate.early_log_std
+    )
     return candidate.model_copy(
         update={
             "lower_seconds": forecast.bound_seconds(1 - INTERVAL_END),

@@ -15,8 +15,9 @@ from training.features import CONTEXT_BUCKETS, Evidence, Floats, Graph
 from training.history import METRIC_NAMES, context_from_json
 from training.laws import Calibration, Prior, fit_prior
 from training.model import EMBEDDING, FEATURES, RuntimeModel
-from training.rest import LeftOutErrors, Trust
+from training.rest import Trust
 from training.similar_runs import SimilarRuns
+from training.spread import LeftOutErrors
 
 SCHEMA_VERSION = 1
 KIND = "onlinepredictor"

@@ -18,8 +18,9 @@ from training.features import Evidence, Floats, Ints
 from training.history import RunRecord
 from training.model import Batch, Prediction, RuntimeModel
 from training.prepared import Prepared, prepare
-from training.rest import LOG_ERROR_FLOOR, LeftOutErrors, choose_share, error_stds, joint_errors
+from training.rest import choose_share, joint_errors
 from training.samples import encode
+from training.spread import LOG_ERROR_FLOOR, LeftOutErrors, error_stds
 
 __all__ = [
     "LOG_ERROR_FLOOR",

@@ -43,7 +43,7 @@ def seconds_at(found: WholeRunForecast, scale_out: int) -> float:
 
 
 def std_at(found: WholeRunForecast, scale_out: int) -> float:
-    return found.log_stds[found.candidates.index(scale_out)]
+    return found.spreads[found.candidates.index(scale_out)].log_std
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_one_run_says_something_but_is_not_sure() -> None:
     assert (found.source, found.runs) == (CONTEXT_MODEL, 1)
     assert seconds_at(found, 4) == pytest.approx(100.0, rel=0.1)
     assert seconds_at(found, 8) < seconds_at(found, 4) < seconds_at(found, 2)
-    assert min(found.log_stds) >= UNVALIDATED_LOG_STD
+    assert min(spread.log_std for spread in found.spreads) >= UNVALIDATED_LOG_STD
     assert std_at(found, 12) > std_at(found, 4)
 
 
@@ -129,7 +129,7 @@ def test_an_unseen_machine_type_widens_the_interval() -> None:
     other = replace(CONTEXT, machine_name="c9.huge", executor_cores=8)
     found = forecast_whole_run(history, None, other, CANDIDATES)
     assert found.reason == "no earlier run on machine type 'c9.huge'"
-    assert min(found.log_stds) > max(known.log_stds)
+    assert min(s.log_std for s in found.spreads) > max(s.log_std for s in known.spreads)
 
 
 def test_a_scale_out_far_from_all_runs_is_less_sure() -> None:

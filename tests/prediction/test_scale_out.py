@@ -229,7 +229,7 @@ def test_more_uncertainty_never_lowers_the_choice(
 ) -> None:
     sure, unsure = (
         [
-            RuntimeForecast(option.scale_out, option.remaining_seconds, each, avoidable * each, stalls)
+            RuntimeForecast(option.scale_out, option.remaining_seconds, each, None, avoidable * each, stalls)
             for option in options
         ]
         for each in (std, std + more)
@@ -265,9 +265,11 @@ def test_nobody_is_rescaled_beyond_the_limit(
         assert choose_scale_out(options, budget, limited, **situation).forecast.scale_out == held
 
 
-@given(st.floats(1, 1e4), st.floats(0.01, 1), confidences)
-def test_a_bound_is_met_with_its_confidence(seconds: float, std: float, confidence: float) -> None:
-    forecast = RuntimeForecast(4, seconds, std)
+@given(st.floats(1, 1e4), st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.01, 0.99))
+def test_a_bound_is_met_with_its_confidence(
+    seconds: float, std: float, early: float, confidence: float
+) -> None:
+    forecast = RuntimeForecast(4, seconds, std, early)
     assert forecast.chance_within(forecast.bound_seconds(confidence)) == pytest.approx(confidence)
     assert forecast.chance_within(-1.0) == 0.0
 

@@ -1,5 +1,6 @@
 """Whether Spark carried a decision out, told from what jobs and stages reported."""
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
@@ -140,6 +141,9 @@ def test_interval_and_chance_follow_from_the_forecast() -> None:
     assert candidate.upper_seconds is not None
     assert candidate.lower_seconds * candidate.upper_seconds == pytest.approx(50.0**2)
     assert 65 < candidate.upper_seconds < 75
+    skewed = CandidateForecast(scale_out=4, remaining_seconds=50.0, log_std=0.2, early_log_std=0.1)
+    assert completed(skewed, 50.0).upper_seconds == candidate.upper_seconds
+    assert completed(skewed, 50.0).lower_seconds == pytest.approx(50.0 * math.exp(-0.1 * 1.645), rel=1e-3)
     plain = CandidateForecast(scale_out=4, remaining_seconds=50.0)
     assert completed(plain, 50.0) == plain
 

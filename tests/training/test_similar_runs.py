@@ -10,15 +10,9 @@ from training.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
 from training.features import Evidence, collect
 from training.history import JobRecord, RunContext, RunRecord
 from training.loop import prepare, pretrain
-from training.rest import (
-    LOG_ERROR_FLOOR,
-    choose_share,
-    error_stds,
-    forecast_rest,
-    joint_errors,
-    left_out_errors,
-)
+from training.rest import choose_share, forecast_rest, joint_errors, left_out_errors
 from training.similar_runs import RestForecast, SimilarRuns
+from training.spread import LOG_ERROR_FLOOR, error_stds
 
 JOBS = 8
 CONTEXT = RunContext("Recurring", data_size_mb=1000)
