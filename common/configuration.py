@@ -362,6 +362,9 @@ class PredictionSettings(SettingsGroup):
     """Seconds that a scale-out below the present one has to leave until the target: about what it
     takes to get an executor back."""
 
+    scale_in_least_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the executors that a scale-in has to free; less is not worth moving tasks and cached data."""
+
     rescaling_cost_seconds: Annotated[float, Field(ge=0)] = 0.0
     """Seconds that every rescaling is taken to cost beyond what the forecast has of it."""
 

@@ -10,6 +10,7 @@ def rule_of(settings: PredictionSettings) -> ScaleOutRule:
         stay_confidence=min(settings.stay_confidence, settings.target_confidence),
         scale_in_confidence=max(settings.scale_in_confidence, settings.target_confidence),
         scale_in_reserve_seconds=settings.scale_in_reserve_seconds,
+        scale_in_least_share=settings.scale_in_least_share,
         rescaling_cost_seconds=settings.rescaling_cost_seconds,
         max_rescalings=settings.max_rescalings,
         infeasible=Infeasible(settings.infeasible_target),

@@ -11,7 +11,8 @@ which nothing happens (hysteresis). Giving executors up asks for the most, and f
 a scale-in that proves wrong costs its own time, that of the scale-out that mends it, and what the
 executors had cached. Nor is a run taken to go faster with fewer executors than it has, whatever few
 earlier runs seem to show. Every rescaling costs time that the forecast of a run at rest does not have.
-Rescalings are limited in number, and the last one is kept for a scale-out.
+Rescalings are limited in number, and the last one is kept for a scale-out. A scale-in that frees few
+executors is left aside: forecasts move by as much from job to job.
 
 Stalls that befall runs at every scale-out alike (a node is slow, an executor is lost) count as long as
 more executors could make up for them. One that makes even the fastest run miss the target would ask
@@ -108,6 +109,9 @@ class ScaleOutRule:
     """Of a scale-out below the present one; None: the same."""
     scale_in_reserve_seconds: float = 0.0
     """What a scale-out below the present one has to leave of the budget."""
+    scale_in_least_share: float = 0.0
+    """Of the present executors, what a scale-out below has to free; smaller steps are not worth moving tasks
+    and cached data."""
     rescaling_cost_seconds: float = 0.0
     """What every rescaling is taken to cost."""
     max_rescalings: int | None = None
@@ -216,7 +220,12 @@ def choose_scale_out(
 def _allowed(
     forecasts: Sequence[RuntimeForecast], rule: ScaleOutRule, current: int, asked: int, rescalings: int
 ) -> tuple[Sequence[RuntimeForecast], str]:
-    """The candidates that the limit on rescalings leaves, and a remark if it left any out."""
+    """The candidates that may be chosen, and a remark if the limit on rescalings left any out."""
+    worth_while = (1.0 - rule.scale_in_least_share) * current
+    large = [
+        each for each in forecasts if not worth_while < each.scale_out < current or each.scale_out == asked
+    ]
+    forecasts = large or forecasts
     if rule.max_rescalings is None or not current or rescalings < rule.max_rescalings - 1:
         return forecasts, ""
     kept = {asked or current}

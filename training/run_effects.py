@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from training.cliffs import Pieces, pieces_of, usual_seconds
+from training.kernels import matern
 
 if TYPE_CHECKING:
     from training.features import Evidence, Floats
@@ -88,6 +89,6 @@ def run_effects(evidence: "Evidence") -> RunEffects:
 def _curve_kernel(evidence: "Evidence", pieces: Pieces) -> "Floats":
     """Of the curve over ln x that runs in alike contexts share, (P, P)."""
     place = pieces.place - pieces.place.mean()
-    scaled = np.sqrt(3.0) * np.abs(place[:, None] - place) / WIDTH
-    kernel = LEVEL + SLOPE * np.outer(place, place) + BUMP * (1.0 + scaled) * np.exp(-scaled)
+    local = matern(np.abs(place[:, None] - place) / WIDTH)
+    kernel = LEVEL + SLOPE * np.outer(place, place) + BUMP * local
     return np.asarray(evidence.similarities[np.ix_(pieces.run, pieces.run)] * kernel)

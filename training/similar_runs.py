@@ -27,6 +27,7 @@ import numpy as np
 
 from training.cliffs import NO_CLIFF, USUAL_SIZE_EXPONENT, Cliff, Side, sides, usual_seconds
 from training.features import Bools, Evidence, Floats, Ints, log_size, similarity
+from training.kernels import matern
 
 NOISE = 0.1
 """Variance of a log runtime between alike runs. Rather too much than too little: where runs repeat
@@ -102,12 +103,6 @@ class _Process(NamedTuple):
     @property
     def left_out_std(self) -> Floats:
         return np.asarray(np.sqrt(1.0 / np.diagonal(self.inverse, axis1=-2, axis2=-1)))
-
-
-def _matern(distance: Floats) -> Floats:
-    """Matern kernel of smoothness 3/2 at distances in units of its width."""
-    scaled = np.sqrt(3.0) * distance
-    return np.asarray((1.0 + scaled) * np.exp(-scaled))
 
 
 def _distance(left: Floats, right: Floats) -> Floats:
@@ -386,13 +381,13 @@ def _effective(start: Floats, end: Floats) -> Floats:
 def _job_kernel(left: Floats, right: Floats) -> Floats:
     """Of places (A, F) and (B, F), (A, B)."""
     linear = left[:, None, 0] * right[None, :, 0]
-    return np.asarray(2 * LEVEL + SLOPE * linear + BUMP * _matern(_distance(left, right) / WIDTH))
+    return np.asarray(2 * LEVEL + SLOPE * linear + BUMP * matern(_distance(left, right) / WIDTH))
 
 
 def _rest_kernel(place: Floats, state: Floats, places: Floats, states: Floats) -> Floats:
     """Of places (..., A, F) and (..., B, F) with states (..., A, 3) and (..., B, 3), (..., A, B)."""
-    near = _matern(_distance(place, places) / WIDTH)
-    alike = _matern(_distance(state, states) / STATE_WIDTH)
+    near = matern(_distance(place, places) / WIDTH)
+    alike = matern(_distance(state, states) / STATE_WIDTH)
     linear = place[..., :, None, 0] * places[..., None, :, 0]
     drift = (state[..., :, None, :] * states[..., None, :, :]).sum(axis=-1)
     local = BUMP * near + STATE * alike + JOINT * near * alike

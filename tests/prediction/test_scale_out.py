@@ -43,6 +43,7 @@ rules = st.builds(
     stay_confidence=st.none() | confidences,
     scale_in_confidence=st.none() | confidences,
     scale_in_reserve_seconds=st.floats(0, 100),
+    scale_in_least_share=st.just(0.0) | st.floats(0, 0.5),
     rescaling_cost_seconds=st.floats(0, 100),
     max_rescalings=st.none() | st.integers(1, 5),
     infeasible=st.just(Infeasible.FASTEST),
@@ -252,6 +253,16 @@ def test_more_confidence_never_lowers_the_choice_where_the_target_is_met(
             choice.forecast.scale_out
             >= choose_scale_out(options, budget, rule, **situation).forecast.scale_out
         )
+
+
+def test_a_scale_in_that_frees_few_executors_is_left_aside() -> None:
+    options = [RuntimeForecast(x, 1000.0 / x) for x in (16, 18, 19, 20, 24)]
+    rule = ScaleOutRule(scale_in_least_share=0.1)
+    for budget, chosen in ((1000.0 / 19 + 1, 20), (1000.0 / 18 + 1, 18), (1000.0 / 16 + 1, 16), (45.0, 24)):
+        assert choose_scale_out(options, budget, rule, current_scale_out=20).forecast.scale_out == chosen
+    asked = choose_scale_out(options, 54.0, rule, current_scale_out=20, asked_scale_out=19)
+    assert asked.forecast.scale_out == 19
+    assert choose_scale_out(options, 54.0, rule).forecast.scale_out == 19
 
 
 @given(forecasts | stalling(), budgets, rules, situations)
