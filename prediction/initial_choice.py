@@ -88,13 +88,11 @@ class _Forecast(NamedTuple):
     source: str
     log_mean: Floats
     """(X,)"""
-    beyond: Floats
-    """Standard deviation that a candidate's distance from all runs adds, (X,)."""
+    spreads: tuple[Spread, ...]
+    """(X,)"""
     left_out_std: float | None
     """None with too few runs to leave any out."""
     runs: int
-    spreads: tuple[Spread, ...] = ()
-    """Where more is known than these two, (X,)."""
 
 
 def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
@@ -144,12 +142,10 @@ def forecast_whole_run(
             best.left_out_std is not None and other.left_out_std < CLEARLY * best.left_out_std
         ):
             best = other
-    base = UNVALIDATED_LOG_STD if best.left_out_std is None else best.left_out_std
-    log_stds = np.clip(np.hypot(base, best.beyond), LOG_STD_FLOOR, MAX_LOG_STD).tolist()
     return WholeRunForecast(
         scale_outs,
         tuple(map(float, np.exp(best.log_mean))),
-        best.spreads or tuple(map(even_spread, log_stds)),
+        best.spreads,
         source=best.source,
         runs=best.runs,
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
@@ -183,9 +179,8 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
         return None
     log_mean = np.log(np.maximum([row[0] for row in found.remaining_seconds], 1e-3))
     # Both sides together, as of the other forecasts that it is compared with.
-    stds = np.array([0.5 * (spread.log_std + spread.early_log_std) for spread in found.spreads])
-    beyond = np.sqrt(np.maximum(stds**2 - stds.min() ** 2, 0.0))
-    return _Forecast(MODEL, log_mean, beyond, float(stds.min()), len(known), found.spreads)
+    std = min(0.5 * (spread.log_std + spread.early_log_std) for spread in found.spreads)
+    return _Forecast(MODEL, log_mean, found.spreads, std, len(known))
 
 
 def _by_similar_runs(
@@ -212,7 +207,8 @@ def _by_similar_runs(
     if left_out is not None:
         errors[first + left_out.rows] = left_out.error
     beyond = np.sqrt(np.maximum(rest.log_std**2 - rest.typical_std**2, 0.0))
-    return _Forecast(SIMILAR_RUNS, rest.log_mean, beyond, _judged(errors, same), len(known))
+    std = _judged(errors, same)
+    return _Forecast(SIMILAR_RUNS, rest.log_mean, _spreads(std, beyond), std, len(known))
 
 
 def _by_context(
@@ -222,7 +218,14 @@ def _by_context(
     std = _judged(found.errors, same)
     typical = 0.0 if std is None else found.typical_std
     beyond = np.sqrt(np.maximum(found.log_std**2 - typical**2, 0.0))
-    return _Forecast(CONTEXT_MODEL, found.log_mean, beyond, std, len(runs))
+    return _Forecast(CONTEXT_MODEL, found.log_mean, _spreads(std, beyond), std, len(runs))
+
+
+def _spreads(left_out_std: float | None, beyond: Floats) -> tuple[Spread, ...]:
+    """From errors on runs left out, and what a candidate's distance from all runs adds to them, (X,)."""
+    base = UNVALIDATED_LOG_STD if left_out_std is None else left_out_std
+    log_stds = np.clip(np.hypot(base, beyond), LOG_STD_FLOOR, MAX_LOG_STD)
+    return tuple(map(even_spread, log_stds.tolist()))
 
 
 def _judged(errors: Floats, same: Bools) -> float | None:
