@@ -101,6 +101,7 @@ class TrainedModel:
             tensors |= {
                 f"left_out.{name}": torch.from_numpy(np.array(array))
                 for name, array in self.left_out._asdict().items()
+                if array is not None
             }
         description = {
             "schema_version": SCHEMA_VERSION,
@@ -176,11 +177,19 @@ def _left_out_errors(tensors: Mapping[str, Tensor]) -> LeftOutErrors | None:
         cut=tensors["cut"].long().numpy(),
         place=tensors["place"].double().numpy(),
         run=tensors["run"].long().numpy(),
+        # Models from before it was kept do without.
+        slowness=tensors["slowness"].double().numpy() if "slowness" in tensors else None,
     )
     rows = found.error.shape
-    if len(rows) != 1 or not rows[0] or any(column.shape != rows for column in found) or found.run.min() < 0:
+    columns = [column for column in found if column is not None]
+    if (
+        len(rows) != 1
+        or not rows[0]
+        or any(column.shape != rows for column in columns)
+        or found.run.min() < 0
+    ):
         raise ArtifactInvalid("the artifact's left-out errors are not a table")
-    if not (np.isfinite(found.error).all() and np.isfinite(found.place).all()):
+    if not all(np.isfinite(column).all() for column in columns):
         raise ArtifactInvalid("the artifact has figures that are not finite")
     return found
 

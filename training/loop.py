@@ -296,7 +296,8 @@ class PretrainingSession:
         prepared = self.prepared
         similar, unusual = prepared.similar_errors
         error = joint_errors(share, prepared.law_errors, similar) / (unusual if share > 0 else 1.0)
-        return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of)
+        slowness = prepared.similar_runs.slowness_of(prepared.run_of, prepared.cut_of)
+        return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of, slowness)
 
     def _validation(self, serves: str | None, gate: float, best: Evaluation) -> dict[str, Any]:
         prepared, runs = self.prepared, len(self.prepared.evidence.contexts)

@@ -83,7 +83,9 @@ def forecast_rest(
 
     trust = model.trust
     if model.left_out is not None:
-        local = local_spread(model.left_out, cut, model.similar_runs.place(run, cut, end, jobs), len(jobs))
+        places = model.similar_runs.place(run, cut, end, jobs)
+        slowness = model.similar_runs.slowness(run, cut) if adapt else 0.0
+        local = local_spread(model.left_out, cut, places, len(jobs), slowness)
     else:
         known = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
         local = Spreads(known, known, known)

@@ -352,6 +352,16 @@ class SimilarRuns:
         ]
         return np.concatenate(found)
 
+    def slowness(self, run: Evidence, cut: int) -> float:
+        """How much slower than expected a run in progress has been up to a cut, in log."""
+        side, schedule = self._own_side(run, cut), self._schedules(run, np.ones((1, self._ran.shape[1])), cut)
+        return float(self._states(self._own_deviations(run, side, schedule[0], cut), cut)[0, 1])
+
+    def slowness_of(self, runs: Ints, cuts: Ints) -> Floats:
+        """The same of earlier runs, each expected without itself, (P,)."""
+        by_cut = {int(cut): self._states(self._deviations, int(cut))[:, 1] for cut in np.unique(cuts)}
+        return np.array([by_cut[int(cut)][run] for run, cut in zip(runs, cuts, strict=True)])
+
     def _next(self, ahead: Bools) -> Bools:
         """The first of the jobs ahead, until a rescaling that was asked for has taken effect, (J,)."""
         begun = np.cumsum(np.where(ahead, self._share, 0.0)) - np.where(ahead, self._share, 0.0)

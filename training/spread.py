@@ -31,6 +31,14 @@ NEIGHBOUR_WIDTH = 0.2
 NEIGHBOUR_FLOOR = 0.05
 """What an error counts however far away it is: where no run is near, all of them speak."""
 
+NEIGHBOUR_SLOWNESS, MIN_SLOWNESS, SLOWNESS_FLOOR = 1.0, 0.03, 0.1
+"""Width, in what runs usually deviate by up to a cut (at least the second), within which errors of runs
+that had gone as this one count; and what the others count. Who is given which scale-out answers to how it
+went: without this, runs that are late would make the largest scale-outs look unsure to all."""
+
+EARLY_RUN = 0.5
+"""Of the one more run that is taken to have been far off: hardly any is on the early side."""
+
 LOG_ERROR_FLOOR = 0.03
 """Standard deviation of log remaining runtime below which no forecast claims to be."""
 
@@ -55,6 +63,8 @@ class LeftOutErrors(NamedTuple):
     """Mean ln x of what followed, weighted by usual seconds, (P,)."""
     run: Ints
     """(P,)"""
+    slowness: Floats | None = None
+    """How much slower than expected the run had been so far, in log, (P,); None: not known."""
 
 
 class Spread(NamedTuple):
@@ -100,7 +110,9 @@ class Spreads(NamedTuple):
         return tuple(Spread(*sides, self.stalls) for sides in zip(*columns, strict=True))
 
 
-def local_spread(left_out: LeftOutErrors, cut: int, places: Floats, jobs: int) -> Spreads:
+def local_spread(
+    left_out: LeftOutErrors, cut: int, places: Floats, jobs: int, slowness: float = 0.0
+) -> Spreads:
     """Standard deviations whose 90% intervals cover left-out errors near a cut and places.
 
     As if one more run had been far off, among as many as there are near: where few runs say how sure a
@@ -118,16 +130,20 @@ def local_spread(left_out: LeftOutErrors, cut: int, places: Floats, jobs: int) -
     by_cut = np.exp(-0.5 * gap**2) + 1e-3
     by_place = np.exp(-0.5 * ((places[:, None] - left_out.place) / NEIGHBOUR_WIDTH) ** 2) + NEIGHBOUR_FLOOR
     weights = by_cut * by_place
+    if left_out.slowness is not None and cut >= 0:
+        usual = max(float(np.average(np.abs(left_out.slowness), weights=by_cut)), MIN_SLOWNESS)
+        alike = np.exp(-0.5 * ((left_out.slowness - slowness) / (NEIGHBOUR_SLOWNESS * usual)) ** 2)
+        weights = weights * (alike + SLOWNESS_FLOOR)
     member = left_out.run[:, None] == np.arange(left_out.run.max() + 1)
     of_run = weights @ member
     runs = of_run.sum(axis=1) ** 2 / np.maximum((of_run**2).sum(axis=1), 1e-12)
-    level = np.minimum(COVERED * (1.0 + 1.0 / runs), 1.0)
+    level, early_level = (np.minimum(COVERED * (1.0 + more / runs), 1.0) for more in (1.0, EARLY_RUN))
     late = -left_out.error
     usual = float(np.median(np.abs(late))) / 0.6745
     stalled = late > max(STALL_STDS * usual, STALL_LOG)
     common = float((weights @ stalled / weights.sum(axis=1)).min()) if stalled.any() else 0.0
     ahead = _one_sided(late, weights, level)
-    behind = _one_sided(-late, weights, level)
+    behind = _one_sided(-late, weights, early_level)
     if not common:
         return Spreads(ahead, behind, ahead)
     sizes = np.sort(late[stalled])

@@ -1,6 +1,7 @@
 """Cliffs are found where there is one, and a run shows on which side of its own it is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -102,3 +103,15 @@ def test_a_cliff_survives_the_artifact(model: TrainedModel) -> None:
     assert read.left_out is not None
     assert model.left_out is not None
     np.testing.assert_allclose(read.left_out.error, model.left_out.error, rtol=1e-5)
+    assert read.left_out.slowness is not None
+    assert model.left_out.slowness is not None
+    np.testing.assert_allclose(read.left_out.slowness, model.left_out.slowness, rtol=1e-5, atol=1e-7)
+
+
+def test_models_from_before_slowness_was_kept_are_read(model: TrainedModel) -> None:
+    assert model.left_out is not None
+    older = replace(model, left_out=model.left_out._replace(slowness=None))
+    read = TrainedModel.from_files(older.to_files())
+    assert read.left_out is not None
+    assert read.left_out.slowness is None
+    assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).spreads

@@ -53,6 +53,18 @@ def test_intervals_of_either_side_hold_nine_in_ten_errors_together() -> None:
     assert 0.86 < inside.mean() < 0.94
 
 
+def test_runs_that_went_alike_say_how_sure_a_forecast_is() -> None:
+    late = (np.arange(RUNS) % 6 < 2).astype(float)
+    known = left_out(late)._replace(slowness=np.where(late > 0, 0.3, 0.0))
+    places = np.array([SMALL, LARGE])
+    usual, slow = (local_spread(known, 0, places, jobs=10, slowness=of) for of in (0.0, 0.3))
+    assert slow.log_std.min() > 0.3
+    assert usual.log_std.max() < 0.5 * slow.log_std.min()
+    before = local_spread(known._replace(cut=np.full(RUNS, -1)), -1, places, jobs=10, slowness=0.3)
+    unknown = local_spread(left_out(late)._replace(cut=np.full(RUNS, -1)), -1, places, jobs=10)
+    np.testing.assert_array_equal(before.log_std, unknown.log_std)
+
+
 def test_what_is_unusual_widens_both_sides_and_stalls() -> None:
     found = local_spread(left_out((np.arange(RUNS) % 6 < 2).astype(float)), 0, np.array([SMALL]), jobs=10)
     wider = found.widened(2.0, np.array([0.1]))
