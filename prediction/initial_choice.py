@@ -20,7 +20,7 @@ from prediction.forecast import MODELS, ForecastRequest, forecast_with
 from prediction.scale_out import RuntimeForecast
 from training.features import MAX_RUNS, Bools, Floats, collect, expected_jobs
 from training.history import RunContext, RunRecord
-from training.similar_runs import SimilarRuns
+from training.similar_runs import USUAL_STATE, SimilarRuns
 from training.spread import Spread, even_spread
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _by_similar_runs(
     run = collect([RunRecord("", context, 0.0)], evidence.graph)
     shape = (len(candidates), len(ahead))
     schedules = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
-    rest = similar.rest(run, -1, schedules, ahead, adapt=False)
+    rest = similar.rest(run, -1, schedules, ahead, USUAL_STATE)
     if rest is None:
         return None
     errors = np.full(len(runs), np.nan)

@@ -16,7 +16,7 @@ import torch
 from training.features import Bools, Evidence, Floats, Ints
 from training.model import RuntimeModel
 from training.samples import encode
-from training.similar_runs import SimilarRuns
+from training.similar_runs import SLOWNESS, USUAL_STATE, SimilarRuns
 from training.spread import Spreads, local_spread
 
 if TYPE_CHECKING:
@@ -82,15 +82,15 @@ def forecast_rest(
     beyond = (spread - spread.min()).double().numpy()
 
     trust = model.trust
+    state = model.similar_runs.state(run, cut) if adapt else USUAL_STATE
     if model.left_out is not None:
         places = model.similar_runs.place(run, cut, end, jobs)
-        slowness = model.similar_runs.slowness(run, cut) if adapt else 0.0
-        local = local_spread(model.left_out, cut, places, len(jobs), slowness)
+        local = local_spread(model.left_out, cut, places, len(jobs), float(state[0, SLOWNESS]))
     else:
         known = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
         local = Spreads(known, known, known)
     unusual = 1.0
-    similar = model.similar_runs.rest(run, cut, end, jobs, adapt=adapt) if trust.share > 0 else None
+    similar = model.similar_runs.rest(run, cut, end, jobs, state) if trust.share > 0 else None
     if similar is not None:
         share = trust.share * np.minimum(1.0, similar.typical_std / similar.log_std) ** 2
         joint = share * (similar.log_mean - np.log(np.maximum(remaining[:, 0], 1e-3)))

@@ -47,6 +47,10 @@ LEVEL, SLOPE, BUMP, STATE, JOINT, DRIFT = 0.5, 1.0, 0.25, 0.25, 0.25, 0.17
 """Prior variances: of the level, of the exponent of x, of what is local in ln x, of what is local in
 the deviations, of both together, and of the share of each deviation that lasts."""
 
+USUAL_STATE = np.zeros((1, 3))
+SLOWNESS = 1
+"""A run as expected; and which of the three says how much slower it has been, by seconds."""
+
 RECENT_JOBS = 3
 DEVIATION_LIMIT = 2.0
 """Log; a job that is seven times slower than expected says no more than that."""
@@ -254,7 +258,7 @@ class SimilarRuns:
     def _states(self, deviations: Floats, cut: int) -> Floats:
         """How a run has gone: of late, by seconds, and by jobs, (., 3)."""
         if cut < 0:
-            return np.zeros((len(deviations), 3))
+            return np.repeat(USUAL_STATE, len(deviations), axis=0)
         share, since = self._share[: cut + 1], max(cut + 1 - RECENT_JOBS, 0)
         recent = share[since:] / share[since:].sum()
         seen = deviations[:, : cut + 1]
@@ -292,8 +296,21 @@ class SimilarRuns:
         process = _robust_fit(kernel, target[used], np.full(int(used.sum()), NOISE), mean)
         return process, places, states, used
 
+    def state(self, run: Evidence, cut: int) -> Floats:
+        """How much slower than expected a run in progress has been up to a cut, in log, (1, 3).
+
+        Of late, by seconds (`SLOWNESS`), and by jobs.
+        """
+        schedule = self._schedules(run, np.ones((1, self._ran.shape[1])), cut)[0]
+        return self._states(self._own_deviations(run, self._own_side(run, cut), schedule, cut), cut)
+
+    def slowness_of(self, runs: Ints, cuts: Ints) -> Floats:
+        """The same of earlier runs by seconds, each expected without itself, (P,)."""
+        by_cut = {int(cut): self._states(self._deviations, int(cut))[:, SLOWNESS] for cut in np.unique(cuts)}
+        return np.array([by_cut[int(cut)][run] for run, cut in zip(runs, cuts, strict=True)])
+
     def rest(
-        self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, *, adapt: bool = True
+        self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, state: Floats
     ) -> RestForecast | None:
         """Forecast what is left of a run under some schedules.
 
@@ -302,7 +319,7 @@ class SimilarRuns:
             cut: Position of the last finished job, -1 before the run.
             scale_outs: At the end of each job, (S, J); those up to the cut are replaced by the run's.
             ahead: Jobs that are to be expected after the cut, (J,), at least one.
-            adapt: Whether the run's deviations so far count.
+            state: How the run has gone, from `state`, or zeros for what it does not count for, (1, 3).
         Returns:
             None where fewer than two earlier runs had all of these jobs.
         """
@@ -313,9 +330,8 @@ class SimilarRuns:
             return None
         process, places, states, used = fitted
         side, schedule = self._own_side(run, cut), self._schedules(run, scale_outs, cut)
-        deviations = self._own_deviations(run, side, schedule[0], cut) if adapt else np.zeros((1, len(ahead)))
         here = self._places(schedule, side.distance(schedule), ahead)
-        state = np.repeat(self._states(deviations, cut), len(here), axis=0)
+        state = np.repeat(state, len(here), axis=0)
         kernel = near[used] * _rest_kernel(here, state, places, states)
         log_mean = process.mean + kernel @ process.alpha + self.size_exponent * log_size(context)
         log_mean = log_mean + self._shift(side.shift(schedule), ahead)
@@ -351,16 +367,6 @@ class SimilarRuns:
             for run, jobs in zip(runs, ahead, strict=True)
         ]
         return np.concatenate(found)
-
-    def slowness(self, run: Evidence, cut: int) -> float:
-        """How much slower than expected a run in progress has been up to a cut, in log."""
-        side, schedule = self._own_side(run, cut), self._schedules(run, np.ones((1, self._ran.shape[1])), cut)
-        return float(self._states(self._own_deviations(run, side, schedule[0], cut), cut)[0, 1])
-
-    def slowness_of(self, runs: Ints, cuts: Ints) -> Floats:
-        """The same of earlier runs, each expected without itself, (P,)."""
-        by_cut = {int(cut): self._states(self._deviations, int(cut))[:, 1] for cut in np.unique(cuts)}
-        return np.array([by_cut[int(cut)][run] for run, cut in zip(runs, cuts, strict=True)])
 
     def _next(self, ahead: Bools) -> Bools:
         """The first of the jobs ahead, until a rescaling that was asked for has taken effect, (J,)."""

@@ -11,6 +11,7 @@ Source: Angelopoulos and Bates, A Gentle Introduction to Conformal Prediction, a
 Numpy only. Axes: P samples (a run at a cut), S schedules.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -31,10 +32,10 @@ NEIGHBOUR_WIDTH = 0.2
 NEIGHBOUR_FLOOR = 0.05
 """What an error counts however far away it is: where no run is near, all of them speak."""
 
-NEIGHBOUR_SLOWNESS, MIN_SLOWNESS, SLOWNESS_FLOOR = 1.0, 0.03, 0.1
-"""Width, in what runs usually deviate by up to a cut (at least the second), within which errors of runs
-that had gone as this one count; and what the others count. Who is given which scale-out answers to how it
-went: without this, runs that are late would make the largest scale-outs look unsure to all."""
+MIN_SLOWNESS, SLOWNESS_FLOOR = 0.03, 0.1
+"""Errors count of runs that had gone as this one, within what runs usually deviate by up to a cut, and at
+least the first; and what the others count. Who is given which scale-out answers to how it went: without
+this, runs that are late would make the largest scale-outs look unsure to all."""
 
 EARLY_RUN = 0.5
 """Of the one more run that is taken to have been far off: hardly any is on the early side."""
@@ -125,14 +126,15 @@ def local_spread(
         cut: Position of the last finished job, -1 before the run.
         places: Mean ln x of what follows, (S,).
         jobs: Of a run.
+        slowness: How much slower than expected the run has been so far, in log.
     """
     gap = (left_out.cut - cut) / max(NEIGHBOUR_CUTS * jobs, 1.0)
     by_cut = np.exp(-0.5 * gap**2) + 1e-3
     by_place = np.exp(-0.5 * ((places[:, None] - left_out.place) / NEIGHBOUR_WIDTH) ** 2) + NEIGHBOUR_FLOOR
     weights = by_cut * by_place
     if left_out.slowness is not None and cut >= 0:
-        usual = max(float(np.average(np.abs(left_out.slowness), weights=by_cut)), MIN_SLOWNESS)
-        alike = np.exp(-0.5 * ((left_out.slowness - slowness) / (NEIGHBOUR_SLOWNESS * usual)) ** 2)
+        width = max(float(np.average(np.abs(left_out.slowness), weights=by_cut)), MIN_SLOWNESS)
+        alike = np.exp(-0.5 * ((left_out.slowness - slowness) / width) ** 2)
         weights = weights * (alike + SLOWNESS_FLOOR)
     member = left_out.run[:, None] == np.arange(left_out.run.max() + 1)
     of_run = weights @ member
@@ -142,24 +144,23 @@ def local_spread(
     usual = float(np.median(np.abs(late))) / 0.6745
     stalled = late > max(STALL_STDS * usual, STALL_LOG)
     common = float((weights @ stalled / weights.sum(axis=1)).min()) if stalled.any() else 0.0
-    ahead = _one_sided(late, weights, level)
-    behind = _one_sided(-late, weights, early_level)
+    ahead, avoidable = _stds(late, weights, (level, level * (1.0 - common)), ONE_SIDED)
+    (behind,) = _stds(-late, weights, (early_level,), ONE_SIDED)
     if not common:
-        return Spreads(ahead, behind, ahead)
+        return Spreads(ahead, behind, avoidable)
     sizes = np.sort(late[stalled])
     passed = np.cumsum(by_cut[stalled][np.argsort(late[stalled])])
     found = sizes[np.searchsorted(passed, np.array(STALL_QUANTILES) * passed[-1])]
-    avoidable = _one_sided(late, weights, level * (1.0 - common))
     return Spreads(ahead, behind, avoidable, tuple(map(float, found)))
 
 
-def _one_sided(errors: Floats, weights: Floats, level: Floats) -> Floats:
-    """Standard deviations of one side, (S,): errors (P,) stay below their quantile at levels (S,)."""
+def _stds(errors: Floats, weights: Floats, levels: Sequence[Floats], end: float) -> list[Floats]:
+    """Standard deviations (S,), per levels (S,): errors (P,), by weights (S, P), stay below `end` of them."""
     order = np.argsort(errors)
     total = np.cumsum(weights[:, order], axis=1)
-    at = (total < (level * total[:, -1])[:, None] - 1e-12).sum(axis=1)
-    found = errors[order][np.minimum(at, len(order) - 1)] / ONE_SIDED
-    return np.asarray(np.maximum(found, LOG_ERROR_FLOOR))
+    passed = [(total < (level * total[:, -1])[:, None] - 1e-12).sum(axis=1) for level in levels]
+    found = [errors[order][np.minimum(at, len(order) - 1)] / end for at in passed]
+    return [np.asarray(np.maximum(std, LOG_ERROR_FLOOR)) for std in found]
 
 
 def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:
@@ -168,13 +169,8 @@ def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[floa
     Errors at nearby cuts count, too. As many runs as there are say less than they seem to: the
     quantile that is read is raised as if one more run had been far off.
     """
-    level = min(COVERED * (1.0 + 1.0 / max(runs, 1)), 1.0)
-    found = []
-    for position in range(jobs):
-        gap = (cut_of + 1 - position) / max(NEIGHBOUR_CUTS * jobs, 1.0)
-        weights = np.exp(-0.5 * gap**2) + 1e-3
-        order = np.argsort(np.abs(errors))
-        total = np.cumsum(weights[order])
-        at = min(int(np.searchsorted(total, level * total[-1])), len(order) - 1)
-        found.append(max(float(np.abs(errors)[order][at]) / TWO_SIDED, LOG_ERROR_FLOOR))
-    return tuple(found)
+    gap = (cut_of + 1 - np.arange(jobs)[:, None]) / max(NEIGHBOUR_CUTS * jobs, 1.0)
+    weights = np.exp(-0.5 * gap**2) + 1e-3
+    level = np.full(jobs, min(COVERED * (1.0 + 1.0 / max(runs, 1)), 1.0))
+    (stds,) = _stds(np.abs(errors), weights, (level,), TWO_SIDED)
+    return tuple(stds.tolist())

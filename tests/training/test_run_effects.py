@@ -9,7 +9,7 @@ from training.features import Evidence, collect
 from training.history import JobRecord, RunContext, RunRecord
 from training.laws import Calibration, fit_prior
 from training.run_effects import RunEffects
-from training.similar_runs import SimilarRuns
+from training.similar_runs import USUAL_STATE, SimilarRuns
 
 JOBS, SLOPE = 8, 0.4
 SMALL, LARGE = 8, 32
@@ -77,7 +77,7 @@ def test_similar_runs_do_not_blame_them_either() -> None:
     run = collect([RunRecord("", RunContext("Steered"), 0.0)], evidence.graph)
 
     def gain(of: Evidence) -> float:
-        found = SimilarRuns(of).rest(run, -1, schedules, ahead)
+        found = SimilarRuns(of).rest(run, -1, schedules, ahead, USUAL_STATE)
         assert found is not None
         return float(found.log_mean[0] - found.log_mean[1])
 

@@ -11,7 +11,7 @@ from training.features import Evidence, collect
 from training.history import JobRecord, RunContext, RunRecord
 from training.loop import prepare, pretrain
 from training.rest import choose_share, forecast_rest, joint_errors, left_out_errors
-from training.similar_runs import RestForecast, SimilarRuns
+from training.similar_runs import USUAL_STATE, RestForecast, SimilarRuns
 from training.spread import LOG_ERROR_FLOOR, error_stds
 
 JOBS = 8
@@ -62,7 +62,8 @@ def ask(
     known = collect([replace(run, jobs=run.jobs[:finished])], evidence.graph)
     then = float(scale_out or run.jobs[0].end_scale_out)
     ahead = np.arange(JOBS) >= finished
-    found = SimilarRuns(evidence).rest(known, finished - 1, np.full((1, JOBS), then), ahead)
+    similar, cut = SimilarRuns(evidence), finished - 1
+    found = similar.rest(known, cut, np.full((1, JOBS), then), ahead, similar.state(known, cut))
     assert found is not None
     return found
 
@@ -131,7 +132,7 @@ def test_too_little_to_say() -> None:
     evidence = collect(history(parallel, (4,)))
     run = collect([make_run(99, 4, parallel)], evidence.graph)
     similar = SimilarRuns(evidence)
-    assert similar.rest(run, -1, np.full((2, JOBS), 4.0), np.ones(JOBS, bool)) is None
+    assert similar.rest(run, -1, np.full((2, JOBS), 4.0), np.ones(JOBS, bool), USUAL_STATE) is None
     assert similar.left_out(-1, np.ones(JOBS, bool)) is None
 
 
@@ -139,10 +140,9 @@ def test_what_follows_the_cut_does_not_matter() -> None:
     evidence = collect(history(parallel))
     run = make_run(99, 12, parallel)
     ahead, then = np.arange(JOBS) > 2, np.full((1, JOBS), 12.0)
-    whole, known = (
-        SimilarRuns(evidence).rest(collect([part], evidence.graph), 2, then, ahead)
-        for part in (run, replace(run, jobs=run.jobs[:3]))
-    )
+    similar = SimilarRuns(evidence)
+    parts = [collect([part], evidence.graph) for part in (run, replace(run, jobs=run.jobs[:3]))]
+    whole, known = (similar.rest(part, 2, then, ahead, similar.state(part, 2)) for part in parts)
     assert whole is not None
     assert known is not None
     np.testing.assert_array_equal(whole.log_mean, known.log_mean)
