@@ -99,9 +99,8 @@ class TrainedModel:
         tensors |= {f"evidence.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
         if self.left_out is not None:
             tensors |= {
-                f"left_out.{name}": torch.from_numpy(np.array(array))
-                for name, array in self.left_out._asdict().items()
-                if array is not None
+                f"left_out.{name}": torch.from_numpy(np.array(getattr(self.left_out, name)))
+                for name in ("error", "cut", "place", "run")
             }
         description = {
             "schema_version": SCHEMA_VERSION,
@@ -143,13 +142,14 @@ class TrainedModel:
             if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
                 raise ArtifactInvalid("the artifact has weights that are not finite")
             arrays = {name: value.double().numpy() for name, value in _under("evidence.", tensors).items()}
+            evidence = evidence_from_parts(description["profile"]["structure"], arrays)
             model = cls(
-                evidence_from_parts(description["profile"]["structure"], arrays),
+                evidence,
                 Calibration(**description["profile"]["calibration"]),
                 Hyperparameters(**description["hyperparameters"]),
                 description["validation"],
                 weights,
-                _left_out_errors(_under("left_out.", tensors)),
+                _left_out_errors(_under("left_out.", tensors), evidence),
             )
             trust = model.trust
             figures = [*model.calibration, model.log_error_std, trust.share, *trust.log_error_stds]
@@ -168,30 +168,27 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _left_out_errors(tensors: Mapping[str, Tensor]) -> LeftOutErrors | None:
-    """Raises KeyError or ArtifactInvalid where the columns are not those of one table."""
+def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftOutErrors | None:
+    """Of the runs of a history.
+
+    Models made before 2026-11-25 divided the errors of unusual runs: they are a little surer of those.
+
+    Raises:
+        KeyError, ArtifactInvalid: The columns are not those of one table.
+    """
     if not tensors:
         return None
-    found = LeftOutErrors(
-        error=tensors["error"].double().numpy(),
-        cut=tensors["cut"].long().numpy(),
-        place=tensors["place"].double().numpy(),
-        run=tensors["run"].long().numpy(),
-        # Models from before it was kept do without.
-        slowness=tensors["slowness"].double().numpy() if "slowness" in tensors else None,
-    )
-    rows = found.error.shape
-    columns = [column for column in found if column is not None]
-    if (
-        len(rows) != 1
-        or not rows[0]
-        or any(column.shape != rows for column in columns)
-        or found.run.min() < 0
-    ):
+    error, place = (tensors[name].double().numpy() for name in ("error", "place"))
+    cut, run = (tensors[name].long().numpy() for name in ("cut", "run"))
+    columns = (error, place, cut, run)
+    if error.ndim != 1 or not len(error) or any(column.shape != error.shape for column in columns):
         raise ArtifactInvalid("the artifact's left-out errors are not a table")
+    jobs, runs = len(evidence.graph.job_ids), len(evidence.contexts)
+    if min(run.min(), cut.min() + 1) < 0 or run.max() >= runs or cut.max() >= jobs:
+        raise ArtifactInvalid("the artifact's left-out errors are not of its runs")
     if not all(np.isfinite(column).all() for column in columns):
         raise ArtifactInvalid("the artifact has figures that are not finite")
-    return found
+    return LeftOutErrors(error, cut, place, run, jobs)
 
 
 def _config() -> dict[str, Any]:

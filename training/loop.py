@@ -294,16 +294,15 @@ class PretrainingSession:
         if not self._folds:
             return None
         prepared = self.prepared
-        similar, unusual = prepared.similar_errors
-        error = joint_errors(share, prepared.law_errors, similar) / (unusual if share > 0 else 1.0)
-        slowness = prepared.similar_runs.slowness_of(prepared.run_of, prepared.cut_of)
-        return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of, slowness)
+        error = joint_errors(share, prepared.law_errors, prepared.similar_errors)
+        jobs = len(prepared.evidence.graph.job_ids)
+        return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of, jobs)
 
     def _validation(self, serves: str | None, gate: float, best: Evaluation) -> dict[str, Any]:
         prepared, runs = self.prepared, len(self.prepared.evidence.contexts)
         everything = np.arange(len(prepared.run_of))
         law = prepared.law_errors
-        similar, unusual = prepared.similar_errors
+        similar = prepared.similar_errors
         share = choose_share(law, similar, runs) if self._folds else 0.0
         held_out = np.concatenate([samples for _, samples in self._folds]) if self._folds else everything
         errors = {
@@ -312,8 +311,7 @@ class PretrainingSession:
         }
         serves = serves or (NETWORK if errors[NETWORK] < CLEARLY_BETTER * errors[LAWS] else LAWS)
         jobs = len(prepared.evidence.graph.job_ids)
-        scale = unusual if share > 0 else np.ones_like(unusual)
-        stds = error_stds(joint_errors(share, law, similar) / scale, prepared.cut_of, jobs, runs)
+        stds = error_stds(joint_errors(share, law, similar), prepared.cut_of, jobs, runs)
         if not self._folds:
             stds = tuple(max(std, LOG_ERROR_UNVALIDATED) for std in stds)
         method = "leave_one_run_out" if runs <= 3 else "three_folds"

@@ -26,7 +26,7 @@ from training.features import (
 from training.history import RunRecord
 from training.laws import Calibration, calibrate, fit_prior
 from training.model import Batch
-from training.rest import SimilarErrors, left_out_errors
+from training.rest import left_out_errors
 from training.samples import concatenate, encode
 from training.similar_runs import SimilarRuns
 
@@ -80,8 +80,8 @@ class Prepared:
         return self.similar_runs.places_of(self.run_of, self.expected)
 
     @cached_property
-    def similar_errors(self) -> SimilarErrors:
-        """The same of similar runs."""
+    def similar_errors(self) -> Floats:
+        """The same of similar runs, NaN where they have nothing to say."""
         return left_out_errors(self.similar_runs, self.run_of, self.cut_of, self.expected)
 
 

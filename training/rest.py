@@ -16,7 +16,7 @@ import torch
 from training.features import Bools, Evidence, Floats, Ints
 from training.model import RuntimeModel
 from training.samples import encode
-from training.similar_runs import SLOWNESS, USUAL_STATE, SimilarRuns
+from training.similar_runs import USUAL_STATE, SimilarRuns
 from training.spread import Spreads, local_spread
 
 if TYPE_CHECKING:
@@ -82,43 +82,36 @@ def forecast_rest(
     beyond = (spread - spread.min()).double().numpy()
 
     trust = model.trust
-    state = model.similar_runs.state(run, cut) if adapt else USUAL_STATE
     if model.left_out is not None:
         places = model.similar_runs.place(run, cut, end, jobs)
-        local = local_spread(model.left_out, cut, places, len(jobs), float(state[0, SLOWNESS]))
+        local = local_spread(model.left_out, cut, places)
     else:
         known = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
         local = Spreads(known, known, known)
-    unusual = 1.0
-    similar = model.similar_runs.rest(run, cut, end, jobs, state) if trust.share > 0 else None
+    similar = None
+    if trust.share > 0:
+        state = model.similar_runs.state(run, cut) if adapt else USUAL_STATE
+        similar = model.similar_runs.rest(run, cut, end, jobs, state)
     if similar is not None:
         share = trust.share * np.minimum(1.0, similar.typical_std / similar.log_std) ** 2
         joint = share * (similar.log_mean - np.log(np.maximum(remaining[:, 0], 1e-3)))
         remaining = remaining * np.exp(joint)[:, None]
         unlike = np.sqrt(np.maximum(similar.log_std**2 - similar.typical_std**2, 0.0))
-        unusual = similar.unusual
         beyond = np.hypot((1.0 - share) * beyond, share * unlike)
-    return Rest(remaining, local.widened(unusual, beyond))
+    return Rest(remaining, local.widened(beyond))
 
 
-class SimilarErrors(NamedTuple):
-    """What similar runs forecast of left-out runs, per sample."""
+def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Bools) -> Floats:
+    """Log of forecast over measured for every sample, from the runs other than its own; (P,).
 
-    error: Floats
-    """Log of forecast over measured; NaN where they have nothing to say, (P,)."""
-    unusual: Floats
-    """How much less sure forecasts of that run are, (P,)."""
-
-
-def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Bools) -> SimilarErrors:
-    """Forecast every sample from the runs other than its own.
+    NaN where similar runs have nothing to say.
 
     Args:
         run_of: (P,)
         cut_of: (P,)
         ahead: Jobs that were to be expected, (P, J).
     """
-    errors, unusual = np.full(len(run_of), np.nan), np.ones(len(run_of))
+    errors = np.full(len(run_of), np.nan)
     asked: dict[tuple[int, bytes], list[int]] = {}
     for sample, cut in enumerate(cut_of):
         if ahead[sample].any():
@@ -131,8 +124,8 @@ def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Boo
         for sample in samples:
             index = at.get(int(run_of[sample]))
             if index is not None:
-                errors[sample], unusual[sample] = found.error[index], found.unusual[index]
-    return SimilarErrors(errors, unusual)
+                errors[sample] = found.error[index]
+    return errors
 
 
 def joint_errors(share: float, errors: Floats, similar: Floats) -> Floats:

@@ -48,8 +48,7 @@ LEVEL, SLOPE, BUMP, STATE, JOINT, DRIFT = 0.5, 1.0, 0.25, 0.25, 0.25, 0.17
 the deviations, of both together, and of the share of each deviation that lasts."""
 
 USUAL_STATE = np.zeros((1, 3))
-SLOWNESS = 1
-"""A run as expected; and which of the three says how much slower it has been, by seconds."""
+"""A run as expected."""
 
 RECENT_JOBS = 3
 DEVIATION_LIMIT = 2.0
@@ -60,10 +59,6 @@ SOON = 0.1
 
 TAIL_FREEDOM = 4.0
 """Degrees of freedom of Student's t."""
-
-UNUSUAL_DEVIATION = 0.03
-MAX_UNUSUAL = 4.0
-"""Deviations below the first make no run unusual; nothing makes forecasts less sure than the second."""
 
 UNOBSERVED = 1e6
 """Noise variance of what was not observed."""
@@ -78,8 +73,6 @@ class RestForecast(NamedTuple):
     """(S,), before calibration."""
     typical_std: float
     """The same where earlier runs are, at the median."""
-    unusual: float
-    """How much less sure forecasts are of a run that has deviated like this one, 1 for usual runs."""
 
 
 class LeftOut(NamedTuple):
@@ -89,8 +82,6 @@ class LeftOut(NamedTuple):
     """Runs for which there is one."""
     error: Floats
     """Log of forecast over measured."""
-    unusual: Floats
-    """As in `RestForecast`."""
 
 
 class _Process(NamedTuple):
@@ -299,15 +290,10 @@ class SimilarRuns:
     def state(self, run: Evidence, cut: int) -> Floats:
         """How much slower than expected a run in progress has been up to a cut, in log, (1, 3).
 
-        Of late, by seconds (`SLOWNESS`), and by jobs.
+        Of late, by seconds, and by jobs.
         """
         schedule = self._schedules(run, np.ones((1, self._ran.shape[1])), cut)[0]
         return self._states(self._own_deviations(run, self._own_side(run, cut), schedule, cut), cut)
-
-    def slowness_of(self, runs: Ints, cuts: Ints) -> Floats:
-        """The same of earlier runs by seconds, each expected without itself, (P,)."""
-        by_cut = {int(cut): self._states(self._deviations, int(cut))[:, SLOWNESS] for cut in np.unique(cuts)}
-        return np.array([by_cut[int(cut)][run] for run, cut in zip(runs, cuts, strict=True)])
 
     def rest(
         self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, state: Floats
@@ -338,8 +324,7 @@ class SimilarRuns:
         own_variance = _rest_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[:, 0, 0]
         variance = own_variance - np.einsum("sr,rq,sq->s", kernel, process.inverse, kernel)
         log_std = np.sqrt(np.maximum(variance, 0.0) + NOISE)
-        unusual = float(_unusual(state[:1], states)[0])
-        return RestForecast(log_mean, log_std, float(np.median(process.left_out_std)), unusual)
+        return RestForecast(log_mean, log_std, float(np.median(process.left_out_std)))
 
     def _schedules(self, run: Evidence, scale_outs: Floats, cut: int) -> Floats:
         """Log scale-outs of a run in progress, (S, J): its own up to the cut."""
@@ -382,9 +367,9 @@ class SimilarRuns:
         fitted = self._fit(cut, ahead, np.ones(len(self.evidence.contexts)))
         if fitted is None or fitted[3].sum() < 3:
             return None
-        process, _, states, used = fitted
+        process, _, _, used = fitted
         error = -process.left_out - self._unknown_effects(cut)[used]
-        return LeftOut(np.flatnonzero(used), error, _unusual(states, states))
+        return LeftOut(np.flatnonzero(used), error)
 
 
 def _effective(start: Floats, end: Floats) -> Floats:
@@ -408,13 +393,6 @@ def _rest_kernel(place: Floats, state: Floats, places: Floats, states: Floats) -
     drift = (state[..., :, None, :] * states[..., None, :, :]).sum(axis=-1)
     local = BUMP * near + STATE * alike + JOINT * near * alike
     return np.asarray(LEVEL + SLOPE * linear + DRIFT * drift + local)
-
-
-def _unusual(state: Floats, states: Floats) -> Floats:
-    """Size of deviations (A, 3) against what is usual among earlier runs (B, 3), 0.7 or more, (A,)."""
-    size, sizes = (np.sqrt((of**2).mean(axis=1)) for of in (state, states))
-    usual = max(float(np.median(sizes)), UNUSUAL_DEVIATION)
-    return np.asarray(np.minimum(np.sqrt(0.5 + 0.5 * (size / usual) ** 2), MAX_UNUSUAL))
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:

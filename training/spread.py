@@ -1,44 +1,57 @@
 """How sure forecasts of the rest of a run are: what runs left out were off by, near a cut and a scale-out.
 
 Runs are late by more than they are early: an executor is lost, a node is slow, data has grown, and
-nothing of the like makes a run fast. The two sides are therefore measured apart, each by the error that
-one left-out forecast in ten exceeds (split conformal prediction: no shape of the errors is assumed
-beyond a normal distribution of the log on either side). One in twenty, where 90% intervals end, would be
-the largest error of all in most histories.
+nothing of the like makes a run fast. The two sides are therefore measured apart. Where on the way a run
+is, and with how many executors it goes on, say how large errors usually are; how much larger than usual
+they get is counted over all runs, as few of them as there are. Errors near a cut and a scale-out alone
+would be too few to tell: the largest of them would nearly always be the answer (split conformal
+prediction with normalized errors: no shape is assumed beyond a normal distribution of the log on either
+side).
 
-Source: Angelopoulos and Bates, A Gentle Introduction to Conformal Prediction, arXiv:2107.07511.
+Sources: Angelopoulos and Bates, A Gentle Introduction to Conformal Prediction, arXiv:2107.07511; Lei et
+al., Distribution-Free Predictive Inference for Regression, arXiv:1604.04173, section 5.2 (normalized errors).
 
-Numpy only. Axes: P samples (a run at a cut), S schedules.
+Numpy only. Axes: P samples (a run at a cut), S schedules, R runs.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from training.features import Floats, Ints
 
-COVERED = 0.9
-ONE_SIDED, TWO_SIDED = 1.2816, 1.645
-"""Share of left-out errors that spreads are measured by, and where it ends in standard deviations: on one
-side, and on both."""
+LATE_SHARE, EARLY_SHARE = 0.95, 0.9
+"""Of left-out errors, up to which spreads are read. Late runs as far out as intervals of 90% end: what is
+further out decides whether targets are met, and less of it would promise too much. Hardly a run is early."""
 
-NEIGHBOUR_CUTS = 1 / 8
-"""Width, as a share of all jobs, within which errors at other cuts count for a cut."""
+LATE_END, EARLY_END = 1.645, 1.2816
+"""Where these shares end, in standard deviations of a normal distribution."""
 
-NEIGHBOUR_WIDTH = 0.2
-"""In ln x, within which errors at other scale-outs count for a candidate."""
+LATE_RUNS, EARLY_RUNS = 1.5, 0.5
+"""Runs more than there are that are taken to have been far off, on the late and on the early side."""
 
-NEIGHBOUR_FLOOR = 0.05
-"""What an error counts however far away it is: where no run is near, all of them speak."""
+NEIGHBOUR_CUTS = 1 / 5
+"""Width, as a share of all jobs, within which errors at other cuts say how large they usually are."""
 
-MIN_SLOWNESS, SLOWNESS_FLOOR = 0.03, 0.1
-"""Errors count of runs that had gone as this one, within what runs usually deviate by up to a cut, and at
-least the first; and what the others count. Who is given which scale-out answers to how it went: without
-this, runs that are late would make the largest scale-outs look unsure to all."""
+NEIGHBOUR_WIDTH = 0.3
+"""The same of scale-outs, in ln x."""
 
-EARLY_RUN = 0.5
-"""Of the one more run that is taken to have been far off: hardly any is on the early side."""
+OTHER_RUNS = 4.0
+"""Runs that the usual error at any scale-out counts for, beside those near a candidate's."""
+
+LARGEST = 3.0
+"""Median errors, in standard deviations, that one counts for at most in what is usual: a single stall
+says nothing of other runs."""
+
+ALIKE_CUTS, ALIKE_FLOOR = 1 / 4, 0.01
+"""Width, as a share of all jobs, within which cuts are alike in how far errors get beyond the usual; and
+what all others count."""
+
+STALL_PLACES_FLOOR = 0.05
+"""What a stall counts however far away its scale-out is: where no run is near, all of them speak."""
 
 LOG_ERROR_FLOOR = 0.03
 """Standard deviation of log remaining runtime below which no forecast claims to be."""
@@ -53,19 +66,64 @@ STALL_QUANTILES = (0.125, 0.375, 0.625, 0.875)
 """Of the sizes of stalls, what is passed on."""
 
 
-class LeftOutErrors(NamedTuple):
-    """What forecasts of left-out runs were off by, and where."""
+@dataclass(frozen=True)
+class LeftOutErrors:
+    """What forecasts of left-out runs were off by, and where; (P,) each."""
 
     error: Floats
-    """Log of forecast over measured, in units of how unusual the run was, (P,)."""
+    """Log of forecast over measured."""
     cut: Ints
-    """Position of the last job that was known, -1 for none, (P,)."""
+    """Position of the last job that was known, -1 for none."""
     place: Floats
-    """Mean ln x of what followed, weighted by usual seconds, (P,)."""
+    """Mean ln x of what followed, weighted by usual seconds."""
     run: Ints
-    """(P,)"""
-    slowness: Floats | None = None
-    """How much slower than expected the run had been so far, in log, (P,); None: not known."""
+    jobs: int
+    """Of a run."""
+
+    @cached_property
+    def runs(self) -> int:
+        return int(self.run.max()) + 1
+
+    @cached_property
+    def late(self) -> Floats:
+        """Log of measured over forecast, over what is usual near it for all runs but its own, (P,)."""
+        usual = np.ones(len(self.error))
+        for cut in np.unique(self.cut):
+            here = self.cut == cut
+            usual[here] = self.usual(int(cut), self.place[here], self.run[here])
+        return np.asarray(-self.error / usual)
+
+    def usual(self, cut: int, places: Floats, without: Ints | None = None) -> Floats:
+        """Root mean square of errors at a cut and near places (S,), (S,).
+
+        Args:
+            without: Run that is left out for each of them, (S,).
+        """
+        by_cut = self.by_cut(cut, NEIGHBOUR_CUTS)
+        near = by_cut * np.exp(-0.5 * ((places[:, None] - self.place) / NEIGHBOUR_WIDTH) ** 2)
+        everywhere = np.broadcast_to(by_cut, near.shape)
+        if without is not None and self.runs > 1:
+            others = self.run != without[:, None]
+            near, everywhere = near * others, everywhere * others
+        belief = OTHER_RUNS * by_cut.sum() / self.runs
+        overall = everywhere @ self._squares / everywhere.sum(axis=1)
+        mean = (near @ self._squares + belief * overall) / (near.sum(axis=1) + belief)
+        return np.asarray(np.maximum(np.sqrt(mean), LOG_ERROR_FLOOR))
+
+    def by_cut(self, cut: int, width: float, floor: float = 1e-3) -> Floats:
+        """How near samples are to a cut, (P,); the width is a share of all jobs."""
+        gap = (self.cut - cut) / max(width * self.jobs, 1.0)
+        return np.asarray(np.exp(-0.5 * gap**2) + floor)
+
+    @cached_property
+    def typical(self) -> float:
+        """Standard deviation by the median error, which single runs do not move."""
+        return float(np.median(np.abs(self.error))) / 0.6745
+
+    @cached_property
+    def _squares(self) -> Floats:
+        limit = LARGEST * max(self.typical, LOG_ERROR_FLOOR)
+        return np.asarray(np.minimum(np.abs(self.error), limit) ** 2)
 
 
 class Spread(NamedTuple):
@@ -94,30 +152,27 @@ class Spreads(NamedTuple):
     avoidable_log_std: Floats
     stalls: tuple[float, ...] = ()
 
-    def widened(self, unusual: float, beyond: Floats) -> "Spreads":
-        """Of a run that has deviated more than others, by a factor, and at schedules away from all runs.
+    def widened(self, beyond: Floats) -> "Spreads":
+        """At schedules away from all runs.
 
         Args:
             beyond: Standard deviation that the distance adds, (S,).
         """
         late, early, avoidable = (
-            np.asarray(np.minimum(np.hypot(unusual * side, beyond), MAX_LOG_ERROR_STD))
+            np.asarray(np.minimum(np.hypot(side, beyond), MAX_LOG_ERROR_STD))
             for side in (self.log_std, self.early_log_std, self.avoidable_log_std)
         )
-        return Spreads(late, early, avoidable, tuple(unusual * size for size in self.stalls))
+        return Spreads(late, early, avoidable, self.stalls)
 
     def each(self) -> tuple[Spread, ...]:
         columns = (self.log_std.tolist(), self.early_log_std.tolist(), self.avoidable_log_std.tolist())
         return tuple(Spread(*sides, self.stalls) for sides in zip(*columns, strict=True))
 
 
-def local_spread(
-    left_out: LeftOutErrors, cut: int, places: Floats, jobs: int, slowness: float = 0.0
-) -> Spreads:
+def local_spread(left_out: LeftOutErrors, cut: int, places: Floats) -> Spreads:
     """Standard deviations whose 90% intervals cover left-out errors near a cut and places.
 
-    As if one more run had been far off, among as many as there are near: where few runs say how sure a
-    forecast is, it is less sure.
+    As if some more runs had been far off: where few runs say how sure a forecast is, it is less sure.
 
     Stalls are told apart from what usually happens: as many of them as there are at the place with the
     fewest would have been there with any scale-out.
@@ -125,42 +180,47 @@ def local_spread(
     Args:
         cut: Position of the last finished job, -1 before the run.
         places: Mean ln x of what follows, (S,).
-        jobs: Of a run.
-        slowness: How much slower than expected the run has been so far, in log.
     """
-    gap = (left_out.cut - cut) / max(NEIGHBOUR_CUTS * jobs, 1.0)
-    by_cut = np.exp(-0.5 * gap**2) + 1e-3
-    by_place = np.exp(-0.5 * ((places[:, None] - left_out.place) / NEIGHBOUR_WIDTH) ** 2) + NEIGHBOUR_FLOOR
-    weights = by_cut * by_place
-    if left_out.slowness is not None and cut >= 0:
-        width = max(float(np.average(np.abs(left_out.slowness), weights=by_cut)), MIN_SLOWNESS)
-        alike = np.exp(-0.5 * ((left_out.slowness - slowness) / width) ** 2)
-        weights = weights * (alike + SLOWNESS_FLOOR)
-    member = left_out.run[:, None] == np.arange(left_out.run.max() + 1)
-    of_run = weights @ member
-    runs = of_run.sum(axis=1) ** 2 / np.maximum((of_run**2).sum(axis=1), 1e-12)
-    level, early_level = (np.minimum(COVERED * (1.0 + more / runs), 1.0) for more in (1.0, EARLY_RUN))
+    usual = left_out.usual(cut, places)
+    common, stalls = _stalls(left_out, cut, places)
+    level, early_level = (
+        np.array([min(share * (1.0 + more / left_out.runs), 1.0)])
+        for share, more in ((LATE_SHARE, LATE_RUNS), (EARLY_SHARE, EARLY_RUNS))
+    )
+    weights = left_out.by_cut(cut, ALIKE_CUTS, ALIKE_FLOOR)[None]
+    ahead, avoidable = _quantiles(left_out.late, weights, (level, level * (1.0 - common)))
+    (behind,) = _quantiles(-left_out.late, weights, (early_level,))
+
+    def std(times: Floats, end: float) -> Floats:
+        return np.asarray(np.maximum(usual * times / end, LOG_ERROR_FLOOR))
+
+    return Spreads(std(ahead, LATE_END), std(behind, EARLY_END), std(avoidable, LATE_END), stalls)
+
+
+def _stalls(left_out: LeftOutErrors, cut: int, places: Floats) -> tuple[float, tuple[float, ...]]:
+    """Share of runs that stall at any of the places, and by how much they do, in log."""
     late = -left_out.error
-    usual = float(np.median(np.abs(late))) / 0.6745
-    stalled = late > max(STALL_STDS * usual, STALL_LOG)
-    common = float((weights @ stalled / weights.sum(axis=1)).min()) if stalled.any() else 0.0
-    ahead, avoidable = _stds(late, weights, (level, level * (1.0 - common)), ONE_SIDED)
-    (behind,) = _stds(-late, weights, (early_level,), ONE_SIDED)
+    stalled = late > max(STALL_STDS * left_out.typical, STALL_LOG)
+    if not stalled.any():
+        return 0.0, ()
+    by_cut = left_out.by_cut(cut, NEIGHBOUR_CUTS)
+    gap = (places[:, None] - left_out.place) / NEIGHBOUR_WIDTH
+    weights = by_cut * (np.exp(-0.5 * gap**2) + STALL_PLACES_FLOOR)
+    common = float((weights @ stalled / weights.sum(axis=1)).min())
     if not common:
-        return Spreads(ahead, behind, avoidable)
-    sizes = np.sort(late[stalled])
-    passed = np.cumsum(by_cut[stalled][np.argsort(late[stalled])])
-    found = sizes[np.searchsorted(passed, np.array(STALL_QUANTILES) * passed[-1])]
-    return Spreads(ahead, behind, avoidable, tuple(map(float, found)))
+        return 0.0, ()
+    order = np.argsort(late[stalled])
+    passed = np.cumsum(by_cut[stalled][order])
+    found = late[stalled][order][np.searchsorted(passed, np.array(STALL_QUANTILES) * passed[-1])]
+    return common, tuple(map(float, found))
 
 
-def _stds(errors: Floats, weights: Floats, levels: Sequence[Floats], end: float) -> list[Floats]:
-    """Standard deviations (S,), per levels (S,): errors (P,), by weights (S, P), stay below `end` of them."""
-    order = np.argsort(errors)
+def _quantiles(values: Floats, weights: Floats, levels: Sequence[Floats]) -> list[Floats]:
+    """Of values (P,) by weights (S, P), per levels (S,): below which these shares of them are, (S,)."""
+    order = np.argsort(values)
     total = np.cumsum(weights[:, order], axis=1)
     passed = [(total < (level * total[:, -1])[:, None] - 1e-12).sum(axis=1) for level in levels]
-    found = [errors[order][np.minimum(at, len(order) - 1)] / end for at in passed]
-    return [np.asarray(np.maximum(std, LOG_ERROR_FLOOR)) for std in found]
+    return [values[order][np.minimum(at, len(order) - 1)] for at in passed]
 
 
 def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:
@@ -171,6 +231,6 @@ def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[floa
     """
     gap = (cut_of + 1 - np.arange(jobs)[:, None]) / max(NEIGHBOUR_CUTS * jobs, 1.0)
     weights = np.exp(-0.5 * gap**2) + 1e-3
-    level = np.full(jobs, min(COVERED * (1.0 + 1.0 / max(runs, 1)), 1.0))
-    (stds,) = _stds(np.abs(errors), weights, (level,), TWO_SIDED)
-    return tuple(stds.tolist())
+    level = np.full(jobs, min(0.9 * (1.0 + 1.0 / max(runs, 1)), 1.0))
+    (found,) = _quantiles(np.abs(errors), weights, (level,))
+    return tuple(np.maximum(found / LATE_END, LOG_ERROR_FLOOR).tolist())

@@ -1,13 +1,14 @@
 """Cliffs are found where there is one, and a run shows on which side of its own it is."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load, save
 
 from prediction.forecast import Forecast, ForecastRequest, forecast_with
-from training.artifact import Hyperparameters, TrainedModel
+from training.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
 from training.cliffs import NO_CLIFF, find_cliff, sides, usual_seconds
 from training.features import collect
 from training.history import JobRecord, RunContext, RunRecord
@@ -103,15 +104,16 @@ def test_a_cliff_survives_the_artifact(model: TrainedModel) -> None:
     assert read.left_out is not None
     assert model.left_out is not None
     np.testing.assert_allclose(read.left_out.error, model.left_out.error, rtol=1e-5)
-    assert read.left_out.slowness is not None
-    assert model.left_out.slowness is not None
-    np.testing.assert_allclose(read.left_out.slowness, model.left_out.slowness, rtol=1e-5, atol=1e-7)
 
 
-def test_models_from_before_slowness_was_kept_are_read(model: TrainedModel) -> None:
-    assert model.left_out is not None
-    older = replace(model, left_out=model.left_out._replace(slowness=None))
-    read = TrainedModel.from_files(older.to_files())
-    assert read.left_out is not None
-    assert read.left_out.slowness is None
+def test_models_of_before_are_read_and_left_out_errors_of_other_runs_are_not(model: TrainedModel) -> None:
+    files = model.to_files()
+    tensors = load(files["weights.safetensors"])
+    slowness = torch.zeros_like(tensors["left_out.error"])
+    older = {**files, "weights.safetensors": save({**tensors, "left_out.slowness": slowness})}
+    read = TrainedModel.from_files(older)
     assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).spreads
+    for name, value in (("cut", JOBS), ("cut", -2), ("run", len(model.evidence.contexts)), ("run", -1)):
+        damaged = {**tensors, f"left_out.{name}": torch.full_like(tensors[f"left_out.{name}"], value)}
+        with pytest.raises(ArtifactInvalid, match="left-out errors"):
+            TrainedModel.from_files({**files, "weights.safetensors": save(damaged)})
