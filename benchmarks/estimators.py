@@ -6,6 +6,7 @@ scale-outs that the run then really had.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -97,6 +98,7 @@ class Model:
     Args:
         retrain_runs: Pretrains again after so many runs.
         network, similar_runs, adapts: Turn parts off, for ablations.
+        local_spread: Whether intervals follow errors near a scale-out, or of the cut alone.
     """
 
     def __init__(
@@ -109,10 +111,12 @@ class Model:
         network: bool = True,
         similar_runs: bool = True,
         adapts: bool = True,
+        local_spread: bool = True,
     ) -> None:
         self._seed, self._retrain_runs, self._max_epochs = seed, retrain_runs, max_epochs
         self._trained = {} if trained is None else trained
         self._network, self._similar_runs, self._adapts = network, similar_runs, adapts
+        self._local_spread = local_spread
         self._model: TrainedModel | None = None
         self._fitted_on = 0
 
@@ -132,6 +136,8 @@ class Model:
             model = replace(model, weights=weights)
         if not self._similar_runs:
             model = replace(model, validation={**model.validation, "similar_runs_share": 0.0})
+        if not self._local_spread:
+            model = replace(model, left_out=None)
         return model
 
     def rest(self, run: RunRecord, finished: int) -> Estimate:
@@ -163,17 +169,14 @@ def models(seed: int, max_epochs: int, retrain_runs: int, ablations: bool) -> di
     """Ours and its parts; they share what is trained."""
     trained: dict[int, TrainedModel] = {}
 
-    def model(network: bool = True, similar_runs: bool = True, adapts: bool = True) -> Model:
-        return Model(
-            seed, retrain_runs=retrain_runs, max_epochs=max_epochs, trained=trained,
-            network=network, similar_runs=similar_runs, adapts=adapts,
-        )  # fmt: skip
+    model = partial(Model, seed, retrain_runs=retrain_runs, max_epochs=max_epochs, trained=trained)
 
     found: dict[str, Estimator] = {"ours": model()}
     if ablations:
         found["without graph network"] = model(network=False)
         found["without similar runs"] = model(similar_runs=False)
         found["without this run's jobs"] = model(adapts=False)
+        found["without scale-outs in intervals"] = model(local_spread=False)
     return found
 
 

@@ -1,11 +1,13 @@
 """What nobody could beat: the price of every target in hindsight, and the noise of recorded runs.
 
-    python benchmarks/limits.py --data DIR [--apps FILE ...] [--targets KMeans=14,MPC=9] --output DIR
+    python benchmarks/limits.py --data DIR [--apps FILE ...] [--targets KMeans=14,MPC=9]
+        [--results DIR/runtime_targets.json] --output DIR
 
-Frontier: of simulated runs, each with the static scale-out that is best once its luck is known. What a
-second over the target is worth in executor-hours varies from nothing to any price, which draws the
-curve from the cheapest choices to the fewest and shortest misses. A static choice cannot react, but it
-knows the future. Targets that the curve does not reach at some price are out of reach for it.
+Price: of simulated runs, whose luck is known (`benchmarks.hindsight`), the fewest executor-hours with which
+no more than a share of them misses the target. Once with one scale-out for a run, as the oracle has it, and
+once with the best one for every job and rescaling in no time, which is more than any policy can do. With
+the results of `runtime_targets.py`, also the fewest with which a policy's misses and overruns are to be had,
+and those that the bars ask for: what is between the two, knowledge of the future would save.
 
 Noise: the rest of recorded runs without failures, predicted from all other such runs, those that came
 later included. What is left is how much runs differ from each other. The last line even knows how much
@@ -13,9 +15,11 @@ slower or faster than usual the run as a whole will have been.
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -33,55 +37,115 @@ from benchmarks.ellis_data import (  # noqa: E402
     usual_jobs,
 )
 from benchmarks.estimators import CurvePerJob, Estimator, SimilarMedian  # noqa: E402
+from benchmarks.hindsight import Choices, Draw, choices_per_job, static_choices  # noqa: E402
 from benchmarks.reporting import Section, show, write  # noqa: E402
 from benchmarks.runtime_targets import (  # noqa: E402
     CANDIDATES,
+    ELLIS,
     RUNS,
     executor_hours,
     parse_targets,
     targets_of,
 )
-from benchmarks.simulator import Application, Conditions, SimulatedRun, calibrate_application  # noqa: E402
+from benchmarks.simulator import calibrate_application  # noqa: E402
 from prediction.scale_out_curves import fit_ernest  # noqa: E402
-from training.features import Bools, Floats  # noqa: E402
 from training.history import RunRecord  # noqa: E402
 
-PRICES = (0.0, 1.0, 3.0, 10.0, 15.0, 20.0, 50.0, 1000.0)
-"""Executor-hours that an overrun by the whole target is worth."""
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
+"""Of missed targets, whose least price is shown."""
 
-MISS_PRICE = 3.0
-"""Executor-hours that a missed target is worth besides."""
-
-
-def every_choice(
-    application: Application, target_seconds: float, seeds: int, advance: Callable[[], None]
-) -> tuple[Floats, Floats, Bools]:
-    """Executor-hours and relative overrun of every run at every scale-out, (P, X), and which are normal."""
-    hours, over, normal = [], [], []
-    for seed in range(seeds):
-        for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + RUNS + 1):
-            failing = number in FAILURE_RUNS
-            played = [
-                SimulatedRun(application, number, seed, failing, Conditions()).play(x) for x in CANDIDATES
-            ]
-            hours.append([executor_hours(run, x) for run, x in zip(played, CANDIDATES, strict=True)])
-            seconds = np.array([run.runtime_seconds or 0.0 for run in played])
-            over.append(np.maximum(seconds / target_seconds - 1.0, 0.0))
-            normal.append(not failing)
-            advance()
-    return np.array(hours), np.array(over), np.array(normal)
+BARS = {1.0: (0.8, 0.65), 1.25: (0.65, np.inf)}
+"""By factor of the target: what is asked of misses and of normal runs' overruns, over Ellis's."""
 
 
-def frontier(title: str, hours: Floats, over: Floats, normal: Bools) -> Section:
+class Limits(NamedTuple):
+    """Choices in hindsight for one application and target."""
+
+    app: str
+    factor: float
+    static: Choices
+    per_job: Choices
+
+    def prices(self, missed: float, normal_over: float = np.inf) -> list[str]:
+        found = (choices.least_hours(missed, normal_over) for choices in (self.static, self.per_job))
+        return ["none" if np.isnan(hours) else f"{hours:.2f}" for hours in found]
+
+
+def price_section(limits: Limits) -> Section:
     rows = []
-    runs = np.arange(len(hours))
-    for price in PRICES:
-        best = np.argmin(hours + price * over + (MISS_PRICE if price else 0.0) * (over > 0), axis=1)
-        paid, missed = hours[runs, best], over[runs, best]
-        rows.append(
-            [f"{price:g}", f"{paid.mean():.2f}", f"{(missed > 0).mean():.1%}", f"{missed[normal].mean():.3f}"]
+    for missed in sorted({*SHARES, limits.static.least_missed(), limits.per_job.least_missed()}):
+        rows.append([f"{missed:.1%}", *limits.prices(missed)])
+    columns = ("targets missed, at most", "one scale-out per run", "one per job, at no cost")
+    title = f"{limits.app}, target x{limits.factor:g}: least executor-hours in hindsight"
+    return Section(title, columns, rows)
+
+
+def policy_section(limits: Limits, policies: Mapping[str, Mapping[str, float]]) -> Section:
+    """What policies took, and what their misses and overruns are to be had for at least."""
+    rows = []
+    for name, found in policies.items():
+        missed, over = found["cvc"], found["normal_relative_cvs"]
+        took = f"{found['executor_hours']:.2f}"
+        rows.append([name, f"{missed:.1%}", f"{over:.3f}", took, *limits.prices(missed, over)])
+    if limits.factor in BARS and ELLIS in policies:
+        of_misses, of_overruns = BARS[limits.factor]
+        missed = of_misses * policies[ELLIS]["cvc"]
+        over = of_overruns * policies[ELLIS]["normal_relative_cvs"]
+        wanted = f"{policies[ELLIS]['executor_hours']:.2f}"
+        rows.append(["the bars", f"{missed:.1%}", f"{over:.3f}", wanted, *limits.prices(missed, over)])
+    columns = (
+        "policy",
+        "CVC",
+        "rel. CVS normal",
+        "executor-hours",
+        "in hindsight: one scale-out per run",
+        "one per job",
+    )
+    return Section(f"{limits.app}, target x{limits.factor:g}: policies", columns, rows)
+
+
+def draw(found: Sequence[Limits], results: Mapping[tuple[str, float], Mapping[str, Any]], path: Path) -> None:
+    """Misses over price: what is to be had in hindsight, and where policies are."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(found), figsize=(4.2 * len(found), 4), squeeze=False)
+    for axis, limits in zip(axes[0], found, strict=True):
+        for name, choices in (("one scale-out per run", limits.static), ("one per job", limits.per_job)):
+            shares = np.linspace(choices.least_missed(), 0.6, 20)
+            hours = [choices.least_hours(share) for share in shares]
+            axis.plot(hours, 100 * shares, label=f"in hindsight, {name}")
+        for name, policy in results.get((limits.app, limits.factor), {}).items():
+            axis.scatter(policy["executor_hours"], 100 * policy["cvc"], s=60 if name == "ours" else 25)
+            axis.annotate(name, (policy["executor_hours"], 100 * policy["cvc"]), fontsize=7)
+        axis.set(
+            title=f"{limits.app}, x{limits.factor:g}",
+            xlabel="executor-hours per run",
+            ylabel="targets missed, %",
         )
-    return Section(title, ("worth of an overrun", "executor-hours", "CVC", "rel. CVS normal"), rows)
+    axes[0][0].legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def read_results(path: Path) -> tuple[int, dict[tuple[str, float], Mapping[str, Any]]]:
+    """Seeds, and per application and factor what policies achieved on the standard cluster.
+
+    Raises:
+        ValueError: The file is not what `runtime_targets.py` writes.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))["values"]
+        found = {
+            (one["application"], one["factor"]): one["policies"]
+            for one in values["results"]
+            if one["variant"] == "standard"
+        }
+        return int(values["seeds"]), found
+    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path.name} is no result of runtime_targets.py: {error!r}") from error
 
 
 def hindsight_error(make: Callable[[], Estimator], runs: Sequence[RunRecord], *, factor: bool) -> float:
@@ -118,27 +182,56 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--targets", type=parse_targets, default={}, help="minutes: KMeans=14,MPC=9")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, help="5, or as many as the results are of")
+    parser.add_argument("--results", type=Path, help="runtime_targets.json, to compare policies with")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     recorded = load_asked(parser, arguments)
     targets = targets_of(recorded, arguments.targets)
+    seeds, results = arguments.seeds or 5, {}
+    if arguments.results:
+        try:
+            seeds, results = read_results(arguments.results)
+        except ValueError as error:
+            parser.error(str(error))
+        if arguments.seeds not in (None, seeds):
+            parser.error(f"{arguments.results.name} is of {seeds} seeds")
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
     console.print("Targets:", ", ".join(f"{app} {minutes:g} min" for app, minutes in targets.items()))
-    sections = []
+    draws = [
+        Draw(number, seed, number in FAILURE_RUNS)
+        for seed in range(seeds)
+        for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + RUNS + 1)
+    ]
+    found, sections = [], []
     with Progress(console=console) as progress:
-        task = progress.add_task("Choices", total=len(recorded) * 2 * arguments.seeds * RUNS)
+        task = progress.add_task("Choices", total=len(recorded) * len(BARS) * len(draws))
         for app, runs in recorded.items():
             application = calibrate_application(runs)
-            for share in (1.0, 1.25):
-                found = every_choice(
-                    application, 60.0 * targets[app] * share, arguments.seeds, lambda: progress.advance(task)
+            for factor in BARS:
+                seconds = 60.0 * targets[app] * factor
+                limits = Limits(
+                    app,
+                    factor,
+                    static_choices(
+                        application,
+                        seconds,
+                        draws,
+                        CANDIDATES,
+                        executor_hours,
+                        lambda: progress.advance(task),
+                    ),
+                    choices_per_job(application, seconds, draws, CANDIDATES),
                 )
-                sections.append(frontier(f"{app}, target x{share:g}: best static choices", *found))
+                found.append(limits)
+                sections.append(price_section(limits))
+                if (app, factor) in results:
+                    sections.append(policy_section(limits, results[app, factor]))
     sections.append(noise(recorded))
     show(console, sections)
     values = {section.title: [list(row) for row in section.rows] for section in sections}
-    write(arguments.output, "limits", sections, [], values)
+    write(arguments.output, "limits", sections, [], {"seeds": seeds, "tables": values})
+    draw(found, results, arguments.output / "limits.png")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
 
 Each run after the profiling runs is predicted from the runs before it: after every job, what is
 left, at the scale-outs that it really had. Runs during which executors were killed are counted
-apart. Error: mean absolute relative error.
+apart. Error: mean absolute relative error. Score of 90% intervals: their mean width in log, and twenty
+times by how much what was measured lies outside; the smaller, the better (Gneiting and Raftery, Strictly
+Proper Scoring Rules, 2007).
 """
 
 import argparse
@@ -54,10 +56,28 @@ class Predictions:
 
     def coverage(self, failure: bool | None = None) -> float:
         """Share of the 90% intervals that hold what was measured."""
-        of = np.ones(len(self.run), bool) if failure is None else self.failure == failure
+        of = self._of(failure)
+        return float((self._outside == 0)[of].mean()) if of.any() else 0.0
+
+    def interval_score(self, failure: bool | None = None) -> float:
+        """Width of the 90% intervals in log, and the price of what lies outside."""
+        of = self._of(failure)
+        width = NORMAL_QUANTILE * (self.log_std + self.early_log_std)
+        return float((width + 2.0 / 0.1 * self._outside)[of].mean()) if of.any() else 0.0
+
+    @property
+    def has_intervals(self) -> bool:
+        return bool(np.isfinite(self.log_std).any())
+
+    @property
+    def _outside(self) -> Floats:
+        """By how much what was measured lies outside the 90% interval, in log, (P,)."""
         gap = np.log(self.measured / self.predicted)
-        inside = np.abs(gap) <= NORMAL_QUANTILE * np.where(gap > 0, self.log_std, self.early_log_std)
-        return float(inside[of].mean()) if of.any() else 0.0
+        end = NORMAL_QUANTILE * np.where(gap > 0, self.log_std, self.early_log_std)
+        return np.asarray(np.maximum(np.abs(gap) - end, 0.0))
+
+    def _of(self, failure: bool | None) -> Bools:
+        return np.ones(len(self.run), bool) if failure is None else self.failure == failure
 
 
 def predict(
@@ -117,22 +137,36 @@ def judge(results: Results) -> list[Bar]:
 def table(results: Results) -> Section:
     columns = ["estimator"]
     for app in results:
-        columns += [f"{app} normal", f"{app} failures", f"{app} coverage normal", f"{app} coverage failures"]
+        columns += [f"{app} normal", f"{app} failures"]
     columns += ["average normal", "average failures"]
     rows = []
     for name in next(iter(results.values())):
         row = [name]
         for by in results.values():
             row += [f"{_mean(by[name], failure):.1%}" for failure in (False, True)]
-            for failure in (False, True):
-                covered = float(np.mean([part.coverage(failure) for part in by[name]]))
-                row.append(f"{covered:.1%}" if np.isfinite(by[name][0].log_std).any() else "")
         row += [
             f"{np.mean([_mean(by[name], failure) for by in results.values()]):.1%}"
             for failure in (False, True)
         ]
         rows.append(row)
     return Section("Error of the remaining runtime", columns, rows)
+
+
+def intervals(results: Results) -> Section:
+    columns = ["estimator"]
+    for app in results:
+        columns += [f"{app} cover normal", f"{app} cover failures", f"{app} cover all", f"{app} score"]
+    rows = []
+    for name, found in next(iter(results.values())).items():
+        if not found[0].has_intervals:
+            continue
+        row = [name]
+        for by in results.values():
+            for failure in (False, True, None):
+                row.append(f"{np.mean([part.coverage(failure) for part in by[name]]):.1%}")
+            row.append(f"{np.mean([part.interval_score() for part in by[name]]):.2f}")
+        rows.append(row)
+    return Section("90% intervals", columns, rows)
 
 
 def draw(results: Results, path: Path) -> None:
@@ -187,7 +221,7 @@ def main() -> None:
                 found = predict(estimator, runs, every, lambda task=task: progress.advance(task))  # type: ignore[misc]
                 by.setdefault(name, []).append(found)
     bars = judge(results)
-    sections = [table(results), bars_section(bars)]
+    sections = [table(results), intervals(results), bars_section(bars)]
     show(console, sections)
     values = {
         app: {
@@ -195,6 +229,7 @@ def main() -> None:
                 "normal": _mean(found, False),
                 "failures": _mean(found, True),
                 "coverage": [part.coverage() for part in found],
+                "interval_score": [part.interval_score() for part in found] if found[0].has_intervals else [],
             }
             for name, found in by.items()
         }

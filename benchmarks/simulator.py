@@ -248,6 +248,18 @@ class SimulatedRun:
                 self._ask(after_job(known, now), now)
         return RunRecord(str(self._number), context, self._started_at, tuple(records), self._clock)
 
+    def job_seconds(self, scale_outs: Sequence[int]) -> Floats:
+        """What each job takes with its lead where nothing dies and nothing is rescaled, (X, J)."""
+        took = [self._application.seconds(x, self._luck, self._cliff) for x in scale_outs]
+        return np.asarray(np.array(took) + LEAD_SECONDS)
+
+    def clock_seconds(self, work_seconds: float) -> float:
+        """When that much work is done, if executors die meanwhile."""
+        if not self._failing or work_seconds <= KILL_SECONDS:
+            return work_seconds
+        deaths = np.ceil((work_seconds - KILL_SECONDS) / (KILL_SECONDS - self._stall))
+        return float(work_seconds + deaths * self._stall)
+
     @property
     def _started_at(self) -> float:
         return 1_700_000_000.0 + 86_400.0 * self._number
