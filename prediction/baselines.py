@@ -1,29 +1,50 @@
 """What the service is compared with: curves over the whole rest of a run, and Ellis's rule.
 
 Ernest and Bell predict a run as a whole: one curve over what earlier runs took from the same job to
-their end. Ellis predicts job by job (`prediction.scale_out_curves.ernest_forecast`) and rescales by a
-rule of its own. None of them knows how sure it is: medians decide.
+their end. Ellis has one of Ernest's curves for every job (`prediction.scale_out_curves.ernest_forecast`)
+and rescales by a rule of its own. None of them knows how sure it is: medians decide.
 
 Sources: Venkataraman et al., Ernest, NSDI 2016; Thamsen et al., Bell, IPCCC 2016; Thamsen et al.,
 Ellis: Dynamically Scaling Distributed Dataflows to Meet Runtime Targets, CloudCom 2017.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from prediction.forecast import Forecast, nothing
 from prediction.scale_out import Choice, RuntimeForecast
-from prediction.scale_out_curves import LOG_STD_FLOOR, UNVALIDATED_LOG_STD, fit_bell, fit_ernest
+from prediction.scale_out_curves import (
+    LOG_STD_FLOOR,
+    UNVALIDATED_LOG_STD,
+    ernest_forecast,
+    fit_bell,
+    fit_ernest,
+)
 from training.features import Evidence, Floats, collect, expected_jobs, similarity, usable
 from training.history import RunContext, RunRecord
 from training.spread import even_spread
 
-CurveName = Literal["ernest", "bell"]
+CurveName = Literal["ernest", "bell", "ernest-per-job"]
 
-CURVES = {"ernest": fit_ernest, "bell": fit_bell}
+
+class Curve(NamedTuple):
+    """What a baseline forecasts with."""
+
+    label: str
+    name: CurveName
+
+
+CURVES: Mapping[str, Curve] = {
+    "ernest": Curve("Ernest's curve of whole runs", "ernest"),
+    "bell": Curve("Bell's curve of whole runs", "bell"),
+    "ellis": Curve("Ernest's curves, one per job", "ernest-per-job"),
+}
+"""By the name of the solution."""
+
+WHOLE_RUN_CURVES = {"ernest": fit_ernest, "bell": fit_bell}
 
 LEFT_OUT_RUNS = 20
 """Most recent runs that are left out to see how wrong a curve is; Bell fits many curves for each."""
@@ -46,11 +67,13 @@ class CurveRequest:
 
 
 def forecast_with_curve(request: CurveRequest) -> Forecast:
-    """The rest of a run from one curve over the rests of earlier runs in the nearest contexts.
+    """The rest of a run from one curve over the rests of earlier runs in the nearest contexts, or from many.
 
-    What is left after each further job is the same share of it as in earlier runs.
+    With one, what is left after each further job is the same share of it as in earlier runs.
     """
     candidates, after = request.candidates, request.after_job_id
+    if request.name == "ernest-per-job":
+        return ernest_forecast(request.history, after, candidates, context=request.context)
     runs = usable(request.history)
     if not runs:
         return nothing(candidates, "no earlier run has a finished job")
@@ -69,7 +92,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         return nothing(candidates, f"no earlier run shows what is left after job {after}")
     left, x = left[shown], scale_out[shown]
     y = left[:, jobs[0]]
-    fit = CURVES[request.name]
+    fit = WHOLE_RUN_CURVES[request.name]
     whole = np.maximum(fit(x, y).predict(candidates), 1e-3)
     shares = np.minimum.accumulate(np.median(left[:, jobs] / y[:, None], axis=0))
     errors = []

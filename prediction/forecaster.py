@@ -18,7 +18,6 @@ from prediction.initial_choice import (
 )
 from prediction.models import Models
 from prediction.scale_out import RuntimeForecast
-from prediction.scale_out_curves import ErnestRequest, forecast_with_ernest
 from prediction.worker import WorkerPool
 from training.history import RunContext, RunRecord
 from training.records import to_run_record
@@ -124,7 +123,7 @@ class Forecaster:
         *,
         after_job_id: int = -1,
     ) -> SourcedForecast:
-        """By one curve of everything that is left, Ernest's or Bell's.
+        """By curves over earlier runs; `source` is whose they are.
 
         Raises:
             WorkerFailed: The computation failed or took too long.
@@ -136,25 +135,8 @@ class Forecaster:
             after_job_id=after_job_id,
             candidates=candidates,
         )
-        return _sourced(await self._pool.run(forecast_with_curve, request), name)
-
-    async def by_ernest(
-        self,
-        history: Sequence[RunRecord],
-        run: RunRecord,
-        candidates: tuple[int, ...],
-        *,
-        after_job_id: int = -1,
-    ) -> SourcedForecast:
-        """By Ernest's curve of every remaining job.
-
-        Raises:
-            WorkerFailed: The computation failed or took too long.
-        """
-        request = ErnestRequest(
-            history=tuple(history), context=run.context, after_job_id=after_job_id, candidates=candidates
-        )
-        return _sourced(await self._pool.run(forecast_with_ernest, request), "ernest")
+        source = "ernest" if name == "ernest-per-job" else name
+        return _sourced(await self._pool.run(forecast_with_curve, request), source)
 
 
 def options(found: Forecast, totals: Sequence[float] | None = None) -> list[RuntimeForecast]:

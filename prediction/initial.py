@@ -2,16 +2,15 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from pymongo.errors import PyMongoError
 
 from common.configuration import PredictionSettings
 from common.errors import ServiceError
 from common.specs import ApplicationSpecs
-from prediction.baselines import CurveName
+from prediction.baselines import CURVES, Curve
 from prediction.forecaster import Forecaster, options
 from prediction.initial_choice import CONTEXT_MODEL, SIMILAR_RUNS, WholeRunForecast
 from prediction.rule import rule_of
@@ -116,21 +115,6 @@ def initial_scale_out(
     )
 
 
-class Curve(NamedTuple):
-    """What a baseline forecasts whole runs with."""
-
-    label: str
-    name: CurveName | None
-    """None: Ernest's curve of every job."""
-
-
-CURVES: Mapping[str, Curve] = {
-    "ernest": Curve("Ernest's curve of whole runs", "ernest"),
-    "bell": Curve("Bell's curve of whole runs", "bell"),
-    "ellis": Curve("Ernest's curves, one per job", None),
-}
-
-
 class InitialScaleOutChooser:
     """By what knows such runs best (`prediction.initial_choice`), or as a baseline would."""
 
@@ -190,10 +174,7 @@ class InitialScaleOutChooser:
             return self._requested(specs, remark or missing)
         candidates = candidate_scale_outs(known.min_scale_out, known.max_scale_out)
         run = RunRecord(run_id="", context=to_run_context(specs), started_at=0.0)
-        if curve.name is None:
-            curves = await self._forecaster.by_ernest(history, run, candidates)
-        else:
-            curves = await self._forecaster.by_curve(curve.name, history, run, candidates)
+        curves = await self._forecaster.by_curve(curve.name, history, run, candidates)
         if curves.forecast is None:
             return self._requested(specs, remark or curves.reason)
         return initial_scale_out(

@@ -21,7 +21,7 @@ from prediction.scale_out import RuntimeForecast
 from training.features import MAX_RUNS, Bools, Floats, collect, expected_jobs
 from training.history import RunContext, RunRecord
 from training.similar_runs import USUAL_STATE, SimilarRuns
-from training.spread import Spread, even_spread
+from training.spread import Spread, even_spread, interval_std
 
 if TYPE_CHECKING:
     from training.artifact import TrainedModel
@@ -42,9 +42,6 @@ BELIEVED_LOG_STD, BELIEF_RUNS = 0.3, 2.0
 """What is believed of it before any error is seen, and how many errors that is worth."""
 
 LOG_STD_FLOOR, MAX_LOG_STD = 0.03, 1.5
-
-COVERED, NORMAL_QUANTILE = 0.9, 1.645
-"""Of the interval that errors are measured by, and its end in standard deviations."""
 
 
 @dataclass(frozen=True)
@@ -158,12 +155,11 @@ def left_out_std(errors: Floats, believed: float = BELIEVED_LOG_STD) -> float | 
 
     As if one more had been far off; with few errors it stays near what was believed before.
     """
-    sizes = np.abs(errors[np.isfinite(errors)])
-    number = len(sizes)
+    known = errors[np.isfinite(errors)]
+    number = len(known)
     if number < MIN_LEFT_OUT:
         return None
-    level = min(COVERED * (1.0 + 1.0 / number), 1.0)
-    seen = float(np.quantile(sizes, level, method="higher")) / NORMAL_QUANTILE
+    seen = interval_std(known)
     return math.sqrt((number * seen**2 + BELIEF_RUNS * believed**2) / (number + BELIEF_RUNS))
 
 

@@ -15,6 +15,7 @@ from common.errors import ServiceError
 from common.events import JobEnded, PredictionRequest
 from common.executions import ExecutionRepository
 from common.specs import GlobalSpecs
+from prediction.baselines import CURVES
 from prediction.forecaster import Forecaster, SourcedForecast, options
 from prediction.rule import rule_of
 from prediction.scale_out import candidate_scale_outs
@@ -180,12 +181,10 @@ class Predictor:
                 logger.warning("Execution %s: the model failed: %s", run.run_id, error)
                 failure = f"the forecast failed: {error}"
         history = await self._forecaster.history(known)
-        if known.solution_name == "ernest" or known.solution_name == "bell":
-            sourced = await self._forecaster.by_curve(
-                known.solution_name, history, run, candidates, after_job_id=after_job_id
-            )
-        else:
-            sourced = await self._forecaster.by_ernest(history, run, candidates, after_job_id=after_job_id)
+        curve = CURVES.get(known.solution_name, CURVES["ellis"])
+        sourced = await self._forecaster.by_curve(
+            curve.name, history, run, candidates, after_job_id=after_job_id
+        )
         return sourced, failure
 
 

@@ -102,22 +102,6 @@ def fit_bell(scale_outs: ArrayLike, runtimes: ArrayLike) -> Curve:
     return kernel if kernel_error < ernest_error else fit_ernest(x, y)
 
 
-@dataclass(frozen=True)
-class ErnestRequest:
-    """What a worker needs for Ernest's forecast; picklable."""
-
-    history: tuple[RunRecord, ...]
-    context: RunContext
-    after_job_id: int
-    """Last finished job, -1 before the run."""
-    candidates: tuple[int, ...]
-
-
-def forecast_with_ernest(request: ErnestRequest) -> Forecast:
-    """The rest of a run from one Ernest curve per job over the earlier runs."""
-    return ernest_forecast(request.history, request.after_job_id, request.candidates, context=request.context)
-
-
 def ernest_forecast(
     history: Sequence[RunRecord],
     after_job_id: int,

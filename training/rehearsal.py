@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 
 from training.features import Floats
+from training.spread import interval_std
 
 MAX_REHEARSED = 6
 """Known scale-outs of a context from which on more make no difference."""
@@ -28,7 +29,6 @@ DRAWS = 2
 DOUBT = 4.0
 """Points' worth of belief that errors are as large as the model says, against what the data shows."""
 
-COVERED, NORMAL_QUANTILE = 0.9, 1.645
 LARGEST = 4.0
 """Standard deviations that a single error counts at most."""
 
@@ -101,7 +101,5 @@ def _inflation(errors: Floats) -> float:
     sizes, number = np.minimum(np.abs(errors), LARGEST), len(errors)
     if not number:
         return math.sqrt(2.0)
-    level = min(COVERED * (1.0 + 1.0 / number), 1.0)
-    quantile = float(np.quantile(sizes, level, method="higher")) / NORMAL_QUANTILE
-    square = max(float((sizes**2).mean()), quantile**2)
+    square = max(float((sizes**2).mean()), interval_std(sizes) ** 2)
     return math.sqrt((number * square + DOUBT) / (number + DOUBT) * (1.0 + 1.0 / (number + 1.0)))

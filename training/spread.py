@@ -30,6 +30,9 @@ further out decides whether targets are met, and less of it would promise too mu
 LATE_END, EARLY_END = 1.645, 1.2816
 """Where these shares end, in standard deviations of a normal distribution."""
 
+INTERVAL, INTERVAL_END = 0.9, 1.645
+"""The same of both sides together."""
+
 LATE_RUNS, EARLY_RUNS = 1.5, 0.5
 """Runs more than there are that are taken to have been far off, on the late and on the early side."""
 
@@ -223,14 +226,16 @@ def _quantiles(values: Floats, weights: Floats, levels: Sequence[Floats]) -> lis
     return [values[order][np.minimum(at, len(order) - 1)] for at in passed]
 
 
-def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:
-    """Standard deviations whose 90% intervals cover 90% of left-out errors, before and after each job.
+def interval_std(errors: Floats) -> float:
+    """Standard deviation whose 90% interval holds nine in ten errors (N,), and one more, far off."""
+    level = min(INTERVAL * (1.0 + 1.0 / len(errors)), 1.0)
+    return float(np.quantile(np.abs(errors), level, method="higher")) / INTERVAL_END
 
-    Errors at nearby cuts count, too. As many runs as there are say less than they seem to: the
-    quantile that is read is raised as if one more run had been far off.
-    """
+
+def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:
+    """The same before and after each job: errors at nearby cuts count, too, and the more is a run."""
     gap = (cut_of + 1 - np.arange(jobs)[:, None]) / max(NEIGHBOUR_CUTS * jobs, 1.0)
     weights = np.exp(-0.5 * gap**2) + 1e-3
-    level = np.full(jobs, min(0.9 * (1.0 + 1.0 / max(runs, 1)), 1.0))
+    level = np.full(jobs, min(INTERVAL * (1.0 + 1.0 / max(runs, 1)), 1.0))
     (found,) = _quantiles(np.abs(errors), weights, (level,))
-    return tuple(np.maximum(found / LATE_END, LOG_ERROR_FLOOR).tolist())
+    return tuple(np.maximum(found / INTERVAL_END, LOG_ERROR_FLOOR).tolist())

@@ -4,6 +4,7 @@ import pytest
 
 from prediction.baselines import CurveName, CurveRequest, choose_by_ellis, forecast_with_curve
 from prediction.scale_out import RuntimeForecast, ScaleOutRule
+from prediction.scale_out_curves import ernest_forecast
 from prediction.solutions import choose_for
 from tests.training.synthetic import CONTEXT
 from training.history import JobRecord, RunRecord
@@ -94,3 +95,8 @@ def test_baselines_decide_by_medians_and_nobody_beyond_the_limit() -> None:
 
     assert (chosen("ernest", 0), chosen("enel", 0)) == (4, 8)
     assert {chosen(name, 3) for name in ("ernest", "bell", "ellis", "enel")} == {2}
+
+
+def test_one_curve_per_job_is_asked_for_like_the_others() -> None:
+    request = asked("ernest-per-job", 0)
+    assert forecast_with_curve(request) == ernest_forecast(request.history, 0, (2, 4, 8), context=CONTEXT)

@@ -4,12 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prediction.scale_out_curves import (
-    ErnestRequest,
     KernelCurve,
     ernest_forecast,
     fit_bell,
     fit_ernest,
-    forecast_with_ernest,
 )
 from tests.training.synthetic import CONTEXT, make_history, make_run
 
@@ -76,9 +74,3 @@ def test_nothing_to_forecast_from() -> None:
     assert ernest_forecast([], -1, (1, 2)).reason
     assert ernest_forecast(make_history((2, 4)), 11, (1, 2)).reason
     assert ernest_forecast(make_history((2, 4)), 1, ()).reason
-
-
-def test_a_request_is_answered_like_the_call() -> None:
-    history = make_history((2, 4))
-    request = ErnestRequest(tuple(history), CONTEXT, 3, (1, 2))
-    assert forecast_with_ernest(request) == ernest_forecast(history, 3, (1, 2), context=CONTEXT)
