@@ -349,8 +349,8 @@ class PredictionSettings(SettingsGroup):
     """Bytes of model versions kept in memory; a version that is larger alone is read every time."""
 
     target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
-    """Chance of meeting the runtime target that a scale-out must have to be chosen; stalls aside that no
-    scale-out would make up for."""
+    """Chance of meeting the runtime target that a scale-out must have to be chosen; stalls aside that befall
+    runs with any scale-out."""
 
     stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
     """The same for the present scale-out; lower values rescale less often, and miss more."""

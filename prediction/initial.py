@@ -107,7 +107,7 @@ def initial_scale_out(
         feasible=fastest <= target_seconds,
         fastest_runtime_seconds=fastest,
         nearest_feasible_target_seconds=min(
-            forecast.needed_seconds(rule.confidence, fastest) for forecast in forecasts
+            forecast.needed_seconds(rule.confidence) for forecast in forecasts
         )
         / margin,
         source=source,

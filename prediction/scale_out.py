@@ -14,9 +14,9 @@ earlier runs seem to show. Every rescaling costs time that the forecast of a run
 Rescalings are limited in number, and the last one is kept for a scale-out. A scale-in that frees few
 executors is left aside: forecasts move by as much from job to job.
 
-Stalls that befall runs at every scale-out alike (a node is slow, an executor is lost) count as long as
-more executors could make up for them. One that makes even the fastest run miss the target would ask
-for all executors in every run, and change nothing.
+Stalls that befall runs at every scale-out alike (a node is slow, an executor is lost) are answered when
+they come. To be sure of the target in spite of them, every run would need all executors from its
+beginning, and most of those that stall would miss it all the same.
 
 If no candidate meets the target, the fastest is chosen, or where that is preferred, the cheapest. The
 fastest is not taken at any price: a scale-out that saves many executors and is hardly slower is as good.
@@ -49,30 +49,11 @@ class RuntimeForecast:
     """Of runs that take less; None: the same."""
     avoidable_log_std: float | None = None
     """As `log_std`, without stalls that befall runs at every scale-out alike; None: there are none."""
-    stalls: tuple[float, ...] = ()
-    """By how much those delay a run, in log: equally likely sizes."""
 
-    def needed_seconds(self, confidence: float, fastest_seconds: float) -> float:
-        """The budget from which on a run stays within it with this confidence.
-
-        Stalls count where more executors could make up for them. One that makes even the fastest run miss
-        its budget is no reason to choose another scale-out.
-
-        Args:
-            fastest_seconds: Median of the fastest candidate.
-        """
-        needed = self.bound_seconds(confidence)
-        if self.avoidable_log_std is None:
-            return needed
-        sizes = sorted(self.stalls, reverse=True)
-        for hopeless, size in enumerate(sizes, start=1):
-            # Below this budget these stalls are hopeless. Whoever needs more has to reckon with them.
-            if needed > fastest_seconds * math.exp(size):
-                break
-            share = hopeless / len(sizes)
-            log_std = self.log_std + share * (self.avoidable_log_std - self.log_std)
-            needed = self.remaining_seconds * math.exp(NormalDist().inv_cdf(confidence) * log_std)
-        return needed
+    def needed_seconds(self, confidence: float) -> float:
+        """The budget within which a run stays with this confidence, stalls that befall any run aside."""
+        log_std = self.log_std if self.avoidable_log_std is None else self.avoidable_log_std
+        return self.remaining_seconds * math.exp(NormalDist().inv_cdf(confidence) * log_std)
 
     def bound_seconds(self, confidence: float) -> float:
         """What the remaining runtime stays below with this confidence (0.5: the median)."""
@@ -90,6 +71,10 @@ class RuntimeForecast:
         log_ratio = math.log(seconds / max(self.remaining_seconds, 1e-9))
         log_std = self._side(log_ratio < 0)
         return NormalDist().cdf(log_ratio / log_std) if log_std > 0 else float(log_ratio >= 0)
+
+    @property
+    def sets_stalls_aside(self) -> bool:
+        return self.avoidable_log_std is not None and self.avoidable_log_std < self.log_std
 
     @property
     def executor_seconds(self) -> float:
@@ -169,9 +154,9 @@ def choose_scale_out(
 
     def needed_seconds(forecast: RuntimeForecast) -> float:
         """The budget from which on the scale-out fits."""
-        seconds = forecast.needed_seconds(confidence(forecast), fastest_seconds)
+        seconds = forecast.needed_seconds(confidence(forecast))
         if present is not None and forecast.scale_out < current_scale_out:
-            seconds = max(seconds, present.needed_seconds(confidence(forecast), fastest_seconds))
+            seconds = max(seconds, present.needed_seconds(confidence(forecast)))
         if kept and forecast.scale_out not in kept:
             seconds += rule.rescaling_cost_seconds
             if forecast.scale_out < current_scale_out:
@@ -195,7 +180,7 @@ def choose_scale_out(
         # Together with what is chosen where none fits, or a little more time could mean more executors.
         smallest = min((*fitting, nearest(needed_seconds)), key=lambda each: each.scale_out)
         nearly = "" if smallest in fitting else " nearly"
-        aside = ", stalls aside that no scale-out would make up for" if smallest.stalls else ""
+        aside = ", stalls aside that befall any scale-out" if smallest.sets_stalls_aside else ""
         return Choice(
             smallest,
             True,

@@ -53,7 +53,7 @@ ALIKE_CUTS, ALIKE_FLOOR = 1 / 4, 0.01
 """Width, as a share of all jobs, within which cuts are alike in how far errors get beyond the usual; and
 what all others count."""
 
-STALL_PLACES_FLOOR = 0.05
+STALL_FLOOR = 0.05
 """What a stall counts however far away its scale-out is: where no run is near, all of them speak."""
 
 LOG_ERROR_FLOOR = 0.03
@@ -64,9 +64,6 @@ MAX_LOG_ERROR_STD = 1.5
 STALL_STDS, STALL_LOG = 3.0, 0.2
 """A run that took longer than forecast by both, in usual errors and in log, has stalled: an executor
 was lost, a node was slow."""
-
-STALL_QUANTILES = (0.125, 0.375, 0.625, 0.875)
-"""Of the sizes of stalls, what is passed on."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +135,6 @@ class Spread(NamedTuple):
     """Of runs that take less."""
     avoidable_log_std: float
     """As the first, without stalls that befall runs at every scale-out alike."""
-    stalls: tuple[float, ...] = ()
-    """By how much those delay a run, in log: equally likely sizes, ascending; empty without stalls."""
 
 
 def even_spread(log_std: float) -> Spread:
@@ -153,7 +148,6 @@ class Spreads(NamedTuple):
     log_std: Floats
     early_log_std: Floats
     avoidable_log_std: Floats
-    stalls: tuple[float, ...] = ()
 
     def widened(self, beyond: Floats) -> "Spreads":
         """At schedules away from all runs.
@@ -161,15 +155,10 @@ class Spreads(NamedTuple):
         Args:
             beyond: Standard deviation that the distance adds, (S,).
         """
-        late, early, avoidable = (
-            np.asarray(np.minimum(np.hypot(side, beyond), MAX_LOG_ERROR_STD))
-            for side in (self.log_std, self.early_log_std, self.avoidable_log_std)
-        )
-        return Spreads(late, early, avoidable, self.stalls)
+        return Spreads(*(np.minimum(np.hypot(side, beyond), MAX_LOG_ERROR_STD) for side in self))
 
     def each(self) -> tuple[Spread, ...]:
-        columns = (self.log_std.tolist(), self.early_log_std.tolist(), self.avoidable_log_std.tolist())
-        return tuple(Spread(*sides, self.stalls) for sides in zip(*columns, strict=True))
+        return tuple(Spread(*sides) for sides in zip(*(side.tolist() for side in self), strict=True))
 
 
 def local_spread(left_out: LeftOutErrors, cut: int, places: Floats) -> Spreads:
@@ -177,15 +166,15 @@ def local_spread(left_out: LeftOutErrors, cut: int, places: Floats) -> Spreads:
 
     As if some more runs had been far off: where few runs say how sure a forecast is, it is less sure.
 
-    Stalls are told apart from what usually happens: as many of them as there are at the place with the
-    fewest would have been there with any scale-out.
+    Stalls are told apart from what usually happens: as many of them as there are with the most executors
+    would have been there with any scale-out.
 
     Args:
         cut: Position of the last finished job, -1 before the run.
         places: Mean ln x of what follows, (S,).
     """
     usual = left_out.usual(cut, places)
-    common, stalls = _stalls(left_out, cut, places)
+    common = _common_stalls(left_out, cut, float(places.max()))
     level, early_level = (
         np.array([min(share * (1.0 + more / left_out.runs), 1.0)])
         for share, more in ((LATE_SHARE, LATE_RUNS), (EARLY_SHARE, EARLY_RUNS))
@@ -197,25 +186,20 @@ def local_spread(left_out: LeftOutErrors, cut: int, places: Floats) -> Spreads:
     def std(times: Floats, end: float) -> Floats:
         return np.asarray(np.maximum(usual * times / end, LOG_ERROR_FLOOR))
 
-    return Spreads(std(ahead, LATE_END), std(behind, EARLY_END), std(avoidable, LATE_END), stalls)
+    return Spreads(std(ahead, LATE_END), std(behind, EARLY_END), std(avoidable, LATE_END))
 
 
-def _stalls(left_out: LeftOutErrors, cut: int, places: Floats) -> tuple[float, tuple[float, ...]]:
-    """Share of runs that stall at any of the places, and by how much they do, in log."""
-    late = -left_out.error
-    stalled = late > max(STALL_STDS * left_out.typical, STALL_LOG)
-    if not stalled.any():
-        return 0.0, ()
+def _common_stalls(left_out: LeftOutErrors, cut: int, largest: float) -> float:
+    """Share of runs that stall whatever they have: near the largest place, but no more than everywhere.
+
+    More executors make no run stall. That there are more stalls at the largest scale-outs is because
+    runs that are late are given those.
+    """
+    stalled = -left_out.error > max(STALL_STDS * left_out.typical, STALL_LOG)
     by_cut = left_out.by_cut(cut, NEIGHBOUR_CUTS)
-    gap = (places[:, None] - left_out.place) / NEIGHBOUR_WIDTH
-    weights = by_cut * (np.exp(-0.5 * gap**2) + STALL_PLACES_FLOOR)
-    common = float((weights @ stalled / weights.sum(axis=1)).min())
-    if not common:
-        return 0.0, ()
-    order = np.argsort(late[stalled])
-    passed = np.cumsum(by_cut[stalled][order])
-    found = late[stalled][order][np.searchsorted(passed, np.array(STALL_QUANTILES) * passed[-1])]
-    return common, tuple(map(float, found))
+    gap = (left_out.place - largest) / NEIGHBOUR_WIDTH
+    near = by_cut * (np.exp(-0.5 * gap**2) + STALL_FLOOR)
+    return min(float(np.average(stalled, weights=weights)) for weights in (near, by_cut))
 
 
 def _quantiles(values: Floats, weights: Floats, levels: Sequence[Floats]) -> list[Floats]:

@@ -1,9 +1,13 @@
 """What was to be had at best: linear programs against what is known without them."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from benchmarks.hindsight import Choices, Draw, choices_per_job, static_choices
+from benchmarks.limits import read_results
 from benchmarks.simulator import Application, Conditions, Regime, SimulatedRun
 from training.history import RunRecord
 
@@ -65,3 +69,15 @@ def test_time_is_told_from_work_as_it_is_played(number: int) -> None:
     work = float(run.job_seconds((8,)).sum())
     assert run.clock_seconds(work) == pytest.approx(run.play(8).runtime_seconds)
     assert (run.clock_seconds(work) > work) == (number > 8)
+
+
+def test_results_of_another_kind_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text('{"values": {"seeds": 2}}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"results\.json is no result of runtime_targets\.py"):
+        read_results(path)
+    policies = {"ours": {"cvc": 0.1}}
+    result = {"application": "MPC", "factor": 1.0, "policies": policies}
+    results = [{**result, "variant": "standard"}, {**result, "variant": "slow"}]
+    path.write_text(json.dumps({"values": {"seeds": 2, "results": results}}), encoding="utf-8")
+    assert read_results(path) == (2, {("MPC", 1.0): policies})
