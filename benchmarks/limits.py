@@ -92,7 +92,8 @@ def policy_section(limits: Limits, policies: Mapping[str, Mapping[str, float]]) 
         missed = of_misses * policies[ELLIS]["cvc"]
         over = of_overruns * policies[ELLIS]["normal_relative_cvs"]
         wanted = f"{policies[ELLIS]['executor_hours']:.2f}"
-        rows.append(["the bars", f"{missed:.1%}", f"{over:.3f}", wanted, *limits.prices(missed, over)])
+        asked = f"{over:.3f}" if np.isfinite(over) else ""
+        rows.append(["the bars", f"{missed:.1%}", asked, wanted, *limits.prices(missed, over)])
     columns = (
         "policy",
         "CVC",
