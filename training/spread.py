@@ -82,7 +82,7 @@ class LeftOutErrors:
 
     @cached_property
     def runs(self) -> int:
-        return int(self.run.max()) + 1
+        return len(np.unique(self.run))
 
     @cached_property
     def late(self) -> Floats:

@@ -99,3 +99,11 @@ def test_what_happens_below_a_cliff_only_is_no_such_stall() -> None:
     assert found.avoidable_log_std[0] > 0.2
     assert found.avoidable_log_std[0] > 0.9 * found.log_std[0]
     assert found.log_std[1] < 0.6 * found.log_std[0]
+
+
+def test_errors_of_a_single_run_are_taken_as_they_are() -> None:
+    known = left_out(np.zeros(RUNS))
+    single = LeftOutErrors(known.error[:3], np.arange(3), known.place[:3], np.full(3, 5), jobs=10)
+    assert single.runs == 1
+    assert np.isfinite(single.late).all()
+    assert np.isfinite(local_spread(single, 1, np.array([SMALL, LARGE])).log_std).all()
