@@ -9,16 +9,16 @@ to such limits.
 Axes: P runs, S choices, X scale-outs, J jobs.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
 
+from benchmarks.runtime_targets import executor_hours
 from benchmarks.simulator import Application, Conditions, SimulatedRun
 from training.features import Bools, Floats
-from training.history import RunRecord
 
 TIME_PRICES = np.geomspace(0.1, 1e4, 120)
 """Executors that a second is worth, which draws schedules from the cheapest to the fastest."""
@@ -78,18 +78,13 @@ def static_choices(
     target_seconds: float,
     draws: Sequence[Draw],
     scale_outs: Sequence[int],
-    price: Callable[[RunRecord, int], float],
     advance: Callable[[], None] = lambda: None,
 ) -> Choices:
-    """Each run with each scale-out from its beginning to its end.
-
-    Args:
-        price: Executor-hours of a run and its first scale-out.
-    """
+    """Each run with each scale-out from its beginning to its end."""
     hours, seconds = [], []
     for draw in draws:
         played = [draw.run(application).play(x) for x in scale_outs]
-        hours.append([price(run, x) for run, x in zip(played, scale_outs, strict=True)])
+        hours.append([executor_hours(run, x) for run, x in zip(played, scale_outs, strict=True)])
         seconds.append([run.runtime_seconds or 0.0 for run in played])
         advance()
     return _choices(hours, seconds, target_seconds, draws)
@@ -120,10 +115,10 @@ def choices_per_job(
 
 
 def _choices(
-    hours: Iterable[Sequence[float] | Floats],
-    seconds: Iterable[Sequence[float] | Floats],
+    hours: Sequence[Sequence[float] | Floats],
+    seconds: Sequence[Sequence[float] | Floats],
     target_seconds: float,
     draws: Sequence[Draw],
 ) -> Choices:
-    over = np.maximum(np.array(list(seconds)) / target_seconds - 1.0, 0.0)
-    return Choices(np.array(list(hours)), over, np.array([not draw.is_failure for draw in draws]))
+    over = np.maximum(np.array(seconds) / target_seconds - 1.0, 0.0)
+    return Choices(np.array(hours), over, np.array([not draw.is_failure for draw in draws]))

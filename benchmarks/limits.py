@@ -43,7 +43,7 @@ from benchmarks.runtime_targets import (  # noqa: E402
     CANDIDATES,
     ELLIS,
     RUNS,
-    executor_hours,
+    limits_over_ellis,
     parse_targets,
     targets_of,
 )
@@ -54,8 +54,8 @@ from training.history import RunRecord  # noqa: E402
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Of missed targets, whose least price is shown."""
 
-BARS = {1.0: (0.8, 0.65), 1.25: (0.65, np.inf)}
-"""By factor of the target: what is asked of misses and of normal runs' overruns, over Ellis's."""
+FACTORS = (1.0, 1.25)
+"""Of the targets."""
 
 
 class Limits(NamedTuple):
@@ -87,8 +87,8 @@ def policy_section(limits: Limits, policies: Mapping[str, Mapping[str, float]]) 
         missed, over = found["cvc"], found["normal_relative_cvs"]
         took = f"{found['executor_hours']:.2f}"
         rows.append([name, f"{missed:.1%}", f"{over:.3f}", took, *limits.prices(missed, over)])
-    if limits.factor in BARS and ELLIS in policies:
-        of_misses, of_overruns = BARS[limits.factor]
+    if ELLIS in policies:
+        of_misses, of_overruns = limits_over_ellis(limits.factor)
         missed = of_misses * policies[ELLIS]["cvc"]
         over = of_overruns * policies[ELLIS]["normal_relative_cvs"]
         wanted = f"{policies[ELLIS]['executor_hours']:.2f}"
@@ -206,10 +206,10 @@ def main() -> None:
     ]
     found, sections = [], []
     with Progress(console=console) as progress:
-        task = progress.add_task("Choices", total=len(recorded) * len(BARS) * len(draws))
+        task = progress.add_task("Choices", total=len(recorded) * len(FACTORS) * len(draws))
         for app, runs in recorded.items():
             application = calibrate_application(runs)
-            for factor in BARS:
+            for factor in FACTORS:
                 seconds = 60.0 * targets[app] * factor
                 limits = Limits(
                     app,
@@ -219,7 +219,6 @@ def main() -> None:
                         seconds,
                         draws,
                         CANDIDATES,
-                        executor_hours,
                         lambda: progress.advance(task),
                     ),
                     choices_per_job(application, seconds, draws, CANDIDATES),

@@ -259,6 +259,11 @@ def judge(results: Results) -> list[Bar]:
     return bars
 
 
+def limits_over_ellis(factor: float) -> tuple[float, float]:
+    """What CVC and normal runs' relative CVS may be over corrected Ellis's, by the factor of the target."""
+    return (0.8, 0.65) if factor == 1.0 else (0.65, np.inf)
+
+
 def _judge(where: str, found: Sequence[dict[str, Summary]], factor: float, variant: str) -> list[Bar]:
     def of(policy: str, figure: str) -> float:
         return float(np.mean([getattr(by_policy[policy], figure) for by_policy in found]))
@@ -268,9 +273,10 @@ def _judge(where: str, found: Sequence[dict[str, Summary]], factor: float, varia
 
     if variant != "standard":
         return [bar("CVC", "cvc", 1.0, ELLIS)]
-    bars = [bar("CVC", "cvc", 0.8 if factor == 1.0 else 0.65, ELLIS), bar("CVC", "cvc", 1.0, MARGIN)]
+    of_misses, of_overruns = limits_over_ellis(factor)
+    bars = [bar("CVC", "cvc", of_misses, ELLIS), bar("CVC", "cvc", 1.0, MARGIN)]
     if factor == 1.0:
-        bars.append(bar("rel. CVS of normal runs", "normal_relative_cvs", 0.65, ELLIS))
+        bars.append(bar("rel. CVS of normal runs", "normal_relative_cvs", of_overruns, ELLIS))
         bars.append(bar("executor-hours", "executor_hours", 1.0, ELLIS))
     return bars
 

@@ -39,8 +39,11 @@ LATE_RUNS, EARLY_RUNS = 1.5, 0.5
 NEIGHBOUR_CUTS = 1 / 5
 """Width, as a share of all jobs, within which errors at other cuts say how large they usually are."""
 
+OTHER_CUTS = 1e-3
+"""What errors at all others count: where no cut is near, all of them speak."""
+
 NEIGHBOUR_WIDTH = 0.3
-"""The same of scale-outs, in ln x."""
+"""In ln x, the same of scale-outs."""
 
 OTHER_RUNS = 4.0
 """Runs that the usual error at any scale-out counts for, beside those near a candidate's."""
@@ -100,7 +103,7 @@ class LeftOutErrors:
             without: Run that is left out for each of them, (S,).
         """
         by_cut = self.by_cut(cut, NEIGHBOUR_CUTS)
-        near = by_cut * np.exp(-0.5 * ((places[:, None] - self.place) / NEIGHBOUR_WIDTH) ** 2)
+        near = by_cut * self.by_place(places)
         everywhere = np.broadcast_to(by_cut, near.shape)
         if without is not None and self.runs > 1:
             others = self.run != without[:, None]
@@ -110,10 +113,13 @@ class LeftOutErrors:
         mean = (near @ self._squares + belief * overall) / (near.sum(axis=1) + belief)
         return np.asarray(np.maximum(np.sqrt(mean), LOG_ERROR_FLOOR))
 
-    def by_cut(self, cut: int, width: float, floor: float = 1e-3) -> Floats:
+    def by_cut(self, cut: int, width: float, floor: float = OTHER_CUTS) -> Floats:
         """How near samples are to a cut, (P,); the width is a share of all jobs."""
-        gap = (self.cut - cut) / max(width * self.jobs, 1.0)
-        return np.asarray(np.exp(-0.5 * gap**2) + floor)
+        return _near_cut(self.cut - cut, width, self.jobs) + floor
+
+    def by_place(self, places: Floats) -> Floats:
+        """How near samples are to places (S,), (S, P)."""
+        return np.asarray(np.exp(-0.5 * ((places[:, None] - self.place) / NEIGHBOUR_WIDTH) ** 2))
 
     @cached_property
     def typical(self) -> float:
@@ -197,9 +203,13 @@ def _common_stalls(left_out: LeftOutErrors, cut: int, largest: float) -> float:
     """
     stalled = -left_out.error > max(STALL_STDS * left_out.typical, STALL_LOG)
     by_cut = left_out.by_cut(cut, NEIGHBOUR_CUTS)
-    gap = (left_out.place - largest) / NEIGHBOUR_WIDTH
-    near = by_cut * (np.exp(-0.5 * gap**2) + STALL_FLOOR)
+    near = by_cut * (left_out.by_place(np.array([largest]))[0] + STALL_FLOOR)
     return min(float(np.average(stalled, weights=weights)) for weights in (near, by_cut))
+
+
+def _near_cut(gap: Ints, width: float, jobs: int) -> Floats:
+    """1 for no gap between cuts, less with more of it; the width is a share of all jobs."""
+    return np.asarray(np.exp(-0.5 * (gap / max(width * jobs, 1.0)) ** 2))
 
 
 def _quantiles(values: Floats, weights: Floats, levels: Sequence[Floats]) -> list[Floats]:
@@ -218,8 +228,7 @@ def interval_std(errors: Floats) -> float:
 
 def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:
     """The same before and after each job: errors at nearby cuts count, too, and the more is a run."""
-    gap = (cut_of + 1 - np.arange(jobs)[:, None]) / max(NEIGHBOUR_CUTS * jobs, 1.0)
-    weights = np.exp(-0.5 * gap**2) + 1e-3
+    weights = _near_cut(cut_of + 1 - np.arange(jobs)[:, None], NEIGHBOUR_CUTS, jobs) + OTHER_CUTS
     level = np.full(jobs, min(INTERVAL * (1.0 + 1.0 / max(runs, 1)), 1.0))
     (found,) = _quantiles(np.abs(errors), weights, (level,))
     return tuple(np.maximum(found / INTERVAL_END, LOG_ERROR_FLOOR).tolist())

@@ -9,7 +9,6 @@ import pytest
 from benchmarks.hindsight import Choices, Draw, choices_per_job, static_choices
 from benchmarks.limits import read_results
 from benchmarks.simulator import Application, Conditions, Regime, SimulatedRun
-from training.history import RunRecord
 
 CANDIDATES = (4, 8, 16, 32)
 DRAWS = [Draw(number, 0, number > 8) for number in range(12)]
@@ -22,12 +21,8 @@ def application(slopes: tuple[float, ...]) -> Application:
     return Application("Plain", (regime,), np.zeros(1), np.array([10.0]))
 
 
-def price(run: RunRecord, scale_out: int) -> float:
-    return scale_out * (run.runtime_seconds or 0.0) / 3600
-
-
 def static(of: Application, target_seconds: float) -> Choices:
-    return static_choices(of, target_seconds, DRAWS, CANDIDATES, price)
+    return static_choices(of, target_seconds, DRAWS, CANDIDATES)
 
 
 def test_limits_buy_executor_hours() -> None:
