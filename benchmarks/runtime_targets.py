@@ -91,6 +91,8 @@ def policies(ablations: bool, confidences: Sequence[float] = ()) -> dict[str, Ca
     if ablations:
         found["ours, no fine-tuning"] = lambda: OwnDecisions(CANDIDATES, fine_tune=False)
         found["ours, no uncertainty"] = lambda: OwnDecisions(CANDIDATES, uncertain=False)
+        cheaply = PredictionSettings(infeasible_target="cheapest")
+        found["ours, hopeless runs given up"] = lambda: OwnDecisions(CANDIDATES, settings=cheaply)
     for confidence in confidences:
         settings = sure(confidence)
         found[f"ours, {confidence:.0%} sure"] = partial(OwnDecisions, CANDIDATES, settings=settings)

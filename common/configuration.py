@@ -372,11 +372,15 @@ class PredictionSettings(SettingsGroup):
     """Rescalings of one run; the last one is kept for a scale-out."""
 
     infeasible_target: Literal["fastest", "cheapest"] = "fastest"
-    """What a run gets that cannot meet its target any more."""
+    """What a run gets whose target is out of reach."""
 
-    fastest_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.05
-    """Where none is sure enough: share of the time that may be given up for saving all executors, half as
-    much for half of them. 0: always the fastest, whatever it costs."""
+    give_up_chance: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """With `cheapest`: chance of meeting the target below which, with every scale-out, it is out of reach.
+    A run with a larger one gets the fastest."""
+
+    fastest_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Where none is sure enough: share of the time that may be given up for saving half of the executors, and
+    again for half of what is left. 0: always the fastest, whatever it costs."""
 
     static_margin: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Share of the runtime target that the scale-out of a run with `static_margin` is chosen for."""

@@ -14,5 +14,6 @@ def rule_of(settings: PredictionSettings) -> ScaleOutRule:
         rescaling_cost_seconds=settings.rescaling_cost_seconds,
         max_rescalings=settings.max_rescalings,
         infeasible=Infeasible(settings.infeasible_target),
+        give_up_chance=settings.give_up_chance,
         fastest_tolerance=settings.fastest_tolerance,
     )

@@ -18,8 +18,9 @@ Stalls that befall runs at every scale-out alike (a node is slow, an executor is
 they come. To be sure of the target in spite of them, every run would need all executors from its
 beginning, and most of those that stall would miss it all the same.
 
-If no candidate meets the target, the fastest is chosen, or where that is preferred, the cheapest. The
-fastest is not taken at any price: a scale-out that saves many executors and is hardly slower is as good.
+If no candidate meets the target with that confidence, the fastest is chosen; where that is preferred, and
+hardly any chance is left, the cheapest. The fastest is not taken at any price: a scale-out that saves many
+executors and is hardly slower is as good.
 """
 
 import math
@@ -30,7 +31,7 @@ from statistics import NormalDist
 
 
 class Infeasible(StrEnum):
-    """What is chosen where no scale-out is expected to meet the target."""
+    """What is chosen where the target is out of reach."""
 
     FASTEST = "fastest"
     CHEAPEST = "cheapest"
@@ -66,9 +67,10 @@ class RuntimeForecast:
 
     def chance_within(self, seconds: float) -> float:
         """Probability that the remaining runtime stays within these seconds."""
-        if seconds <= 0:
+        ratio = seconds / max(self.remaining_seconds, 1e-9)
+        if ratio <= 0:
             return 0.0
-        log_ratio = math.log(seconds / max(self.remaining_seconds, 1e-9))
+        log_ratio = math.log(ratio)
         log_std = self._side(log_ratio < 0)
         return NormalDist().cdf(log_ratio / log_std) if log_std > 0 else float(log_ratio >= 0)
 
@@ -102,9 +104,12 @@ class ScaleOutRule:
     max_rescalings: int | None = None
     """Of one run; None: no limit."""
     infeasible: Infeasible = Infeasible.FASTEST
+    give_up_chance: float = 0.5
+    """With `Infeasible.CHEAPEST`: the chance below which, with every scale-out, a target is out of reach.
+    A later target may then mean more executors."""
     fastest_tolerance: float = 0.0
-    """Share of the time that may be given up for saving all executors, half as much for half of them: a
-    smaller scale-out that is no slower than that counts as the fastest."""
+    """Share of the time that may be given up for saving half of the executors, and again for half of what
+    is left: a smaller scale-out that is no slower than that counts as the fastest."""
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,8 @@ def choose_scale_out(
         quickest = min(choices, key=lambda each: (seconds(each), each.scale_out))
 
         def limit(forecast: RuntimeForecast) -> float:
-            saved = max(1.0 - forecast.scale_out / quickest.scale_out, 0.0)
-            return (1.0 + rule.fastest_tolerance * saved) * seconds(quickest)
+            halvings = max(math.log2(quickest.scale_out / forecast.scale_out), 0.0)
+            return (1.0 + rule.fastest_tolerance) ** halvings * seconds(quickest)
 
         return min(
             (each for each in choices if seconds(each) <= limit(each)), key=lambda each: each.scale_out
@@ -189,8 +194,10 @@ def choose_scale_out(
         )
     missed = f"no scale-out is expected to stay within {budget_seconds:.1f} s"
     if rule.infeasible is Infeasible.CHEAPEST:
-        cheapest = min(choices, key=lambda forecast: (forecast.executor_seconds, forecast.scale_out))
-        return Choice(cheapest, False, f"{missed}; this is the cheapest{limit}")
+        chance = max(forecast.chance_within(budget_seconds) for forecast in choices)
+        if chance < rule.give_up_chance:
+            cheapest = min(choices, key=lambda forecast: (forecast.executor_seconds, forecast.scale_out))
+            return Choice(cheapest, False, f"{missed} (chance {chance:.0%}); this is the cheapest{limit}")
     # Not simply the fastest: where another one would fit first if there were more time, and is larger,
     # more time would mean more executors.
     fast = nearest(lambda forecast: forecast.remaining_seconds)

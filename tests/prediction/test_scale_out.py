@@ -142,17 +142,41 @@ def test_a_target_out_of_reach_may_be_given_up_cheaply() -> None:
     options = [RuntimeForecast(2, 200.0), RuntimeForecast(4, 120.0), RuntimeForecast(8, 90.0)]
     choice = choose_scale_out(options, 50.0, ScaleOutRule(infeasible=Infeasible.CHEAPEST))
     assert (choice.forecast.scale_out, choice.meets_target) == (2, False)
+    assert "cheapest" in choice.reason
+
+
+def test_a_target_that_is_within_reach_is_not_given_up() -> None:
+    options = [RuntimeForecast(2, 200.0, 0.2), RuntimeForecast(4, 120.0, 0.2), RuntimeForecast(8, 90.0, 0.2)]
+    rule = ScaleOutRule(0.95, infeasible=Infeasible.CHEAPEST, give_up_chance=0.1)
+    # 8 executors meet 80 s with a chance of 28%, and 65 s with 5%; never with 95%.
+    assert options[2].chance_within(80.0) == pytest.approx(0.28, abs=0.01)
+    for budget, chosen in ((130.0, 8), (100.0, 8), (80.0, 8), (65.0, 2), (-5.0, 2)):
+        assert choose_scale_out(options, budget, rule).forecast.scale_out == chosen
 
 
 def test_what_is_hardly_slower_counts_as_the_fastest() -> None:
-    options = [RuntimeForecast(30, 101.0), RuntimeForecast(4, 104.0), RuntimeForecast(36, 100.0)]
-    choice = choose_scale_out(options, 50.0, ScaleOutRule(fastest_tolerance=0.05))
-    assert (choice.forecast.scale_out, choice.meets_target) == (4, False)
+    # Half of the executors are worth 4% of the time, half of those another 4%, a sixth of them 1.1%.
+    rule = ScaleOutRule(fastest_tolerance=0.04)
+    for x, seconds, chosen in (
+        (16, 104.1, 32),
+        (16, 104.0, 16),
+        (8, 108.1, 8),
+        (8, 108.2, 32),
+        (27, 101.0, 32),
+    ):
+        options = [RuntimeForecast(x, seconds), RuntimeForecast(32, 100.0)]
+        assert choose_scale_out(options, 50.0, rule).forecast.scale_out == chosen
+        assert choose_scale_out(options, 50.0).forecast.scale_out == 32
+    choice = choose_scale_out([RuntimeForecast(16, 104.0), RuntimeForecast(32, 100.0)], 50.0, rule)
+    assert not choice.meets_target
     assert "hardly slower (4.0%) than the fastest" in choice.reason
-    # A sixth of the executors is worth a sixth of 5%, no more.
-    choice = choose_scale_out(options[::2], 50.0, ScaleOutRule(fastest_tolerance=0.05))
-    assert choice.forecast.scale_out == 36
-    assert choose_scale_out(options, 50.0).forecast.scale_out == 36
+
+
+@given(st.floats(1e-300, 1e300), st.floats(0, 1e300), st.floats(0, 2), st.floats(-1e300, 1e300))
+def test_a_chance_is_a_probability(remaining: float, budget: float, std: float, more: float) -> None:
+    forecast = RuntimeForecast(4, remaining, std)
+    assert 0.0 <= forecast.chance_within(budget) <= 1.0
+    assert forecast.chance_within(budget + abs(more)) >= forecast.chance_within(budget)
 
 
 def test_a_stall_that_befalls_any_run_is_no_reason_for_more_executors() -> None:
