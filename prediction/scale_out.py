@@ -174,7 +174,7 @@ def choose_scale_out(
 
         def limit(forecast: RuntimeForecast) -> float:
             halvings = max(math.log2(quickest.scale_out / forecast.scale_out), 0.0)
-            return (1.0 + rule.fastest_tolerance) ** halvings * seconds(quickest)
+            return math.pow(1.0 + rule.fastest_tolerance, halvings) * seconds(quickest)
 
         return min(
             (each for each in choices if seconds(each) <= limit(each)), key=lambda each: each.scale_out
