@@ -106,7 +106,7 @@ class Model:
         seed: int,
         *,
         retrain_runs: int = 1,
-        max_epochs: int = 60,
+        max_epochs: int = 15,
         trained: dict[int, TrainedModel] | None = None,
         network: bool = True,
         similar_runs: bool = True,

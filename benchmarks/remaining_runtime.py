@@ -197,7 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     add_arguments(parser)
     parser.add_argument("--seeds", type=int, default=1, help="of the model; the recordings are what they are")
-    parser.add_argument("--epochs", type=int, default=60, help="of a pretraining, at most")
+    parser.add_argument("--epochs", type=int, default=15, help="of a pretraining, at most")
     parser.add_argument("--retrain", type=int, default=1, help="runs between two pretrainings")
     parser.add_argument("--no-ablations", action="store_true")
     parser.add_argument("--quick", action="store_true", help="every fourth run and job, one seed")
