@@ -112,8 +112,7 @@ def load_asked(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -
 
 def typical_minutes(runs: Sequence[RunRecord]) -> float:
     """A target for an application of which none is known: what three in four complete, normal runs keep."""
-    jobs = usual_jobs(runs)
-    normal = [run for run in runs if not is_failure_run(run) and len(run.jobs) == jobs] or list(runs)
+    normal = [run for run in complete_runs(runs) if not is_failure_run(run)] or list(runs)
     minutes = [(run.runtime_seconds or run.jobs[-1].end_seconds) / 60 for run in normal]
     return round(float(np.quantile(minutes, 0.75)), 1)
 
@@ -134,10 +133,14 @@ def job_gaps(run: RunRecord) -> Floats:
 
 
 def usual_jobs(runs: Sequence[RunRecord]) -> int:
-    """How many jobs most runs have (the larger number among equals)."""
-    lengths = [len(run.jobs) for run in runs]
-    counts = {length: lengths.count(length) for length in lengths}
-    return max(counts, key=lambda length: (counts[length], length))
+    """How many jobs runs have: the median (the larger one in the middle)."""
+    return sorted(len(run.jobs) for run in runs)[len(runs) // 2]
+
+
+def complete_runs(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Those with at least as many jobs as usual; fewer is cut short, or ended early."""
+    jobs = usual_jobs(runs)
+    return [run for run in runs if len(run.jobs) >= jobs]
 
 
 def _time(text: str) -> float:

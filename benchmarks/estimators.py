@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from benchmarks.ellis_data import job_gaps, usual_jobs
+from benchmarks.ellis_data import complete_runs, job_gaps, usual_jobs
 from prediction.scale_out_curves import Curve, fit_bell, fit_ernest
 from training.artifact import Hyperparameters, TrainedModel
 from training.evaluation import scale_outs
@@ -59,7 +59,7 @@ class CurvePerJob:
             )
             for of_job in points
         ]
-        self._gaps = np.median([job_gaps(run) for run in history if len(run.jobs) == jobs], axis=0)
+        self._gaps = np.median([job_gaps(run)[: jobs + 1] for run in complete_runs(history)], axis=0)
 
     def rest(self, run: RunRecord, finished: int) -> Estimate:
         x = _schedule(run, len(self._curves))
@@ -76,14 +76,18 @@ class SimilarMedian:
 
     def fit(self, history: Sequence[RunRecord]) -> None:
         jobs = usual_jobs(history)
-        complete = [run for run in history if len(run.jobs) == jobs]
+        complete = complete_runs(history)
         self._schedules = np.log([_schedule(run, jobs) for run in complete])
-        ends = [[run.jobs[0].start_seconds, *(job.end_seconds for job in run.jobs)] for run in complete]
+        ends = [
+            [run.jobs[0].start_seconds, *(job.end_seconds for job in run.jobs[:jobs])] for run in complete
+        ]
         totals = np.array([run.runtime_seconds or run.jobs[-1].end_seconds for run in complete])
         self._left = totals[:, None] - np.array(ends)
 
     def rest(self, run: RunRecord, finished: int) -> Estimate:
-        schedule = np.log(_schedule(run, self._schedules.shape[1]))
+        jobs = self._schedules.shape[1]
+        schedule = np.log(_schedule(run, jobs))
+        finished = min(finished, jobs - 1)  # a run that goes on longer is taken to be in its last job
         gap = (self._schedules - schedule)[:, finished:]
         weight = np.exp(-0.5 * (gap**2).mean(axis=1) / self.WIDTH**2) + 1e-4
         left = self._left[:, finished]

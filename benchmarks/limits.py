@@ -32,9 +32,9 @@ from benchmarks.ellis_data import (  # noqa: E402
     FAILURE_RUNS,
     PROFILING_RUNS,
     add_arguments,
+    complete_runs,
     is_failure_run,
     load_asked,
-    usual_jobs,
 )
 from benchmarks.estimators import CurvePerJob, Estimator, SimilarMedian  # noqa: E402
 from benchmarks.hindsight import Choices, Draw, choices_per_job, static_choices  # noqa: E402
@@ -172,8 +172,7 @@ def noise(recorded: dict[str, list[RunRecord]]) -> Section:
     ):
         row = [f"{name}, in hindsight"]
         for runs in recorded.values():
-            jobs = usual_jobs(runs)
-            normal = [run for run in runs if not is_failure_run(run) and len(run.jobs) == jobs]
+            normal = [run for run in complete_runs(runs) if not is_failure_run(run)]
             row.append(f"{hindsight_error(make, normal, factor=factor):.1%}")
         rows.append(row)
     return Section("Error of the remaining runtime, normal runs", ("estimator", *recorded), rows)

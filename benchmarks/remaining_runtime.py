@@ -72,7 +72,7 @@ class Predictions:
     @property
     def _outside(self) -> Floats:
         """By how much what was measured lies outside the 90% interval, in log, (P,)."""
-        gap = np.log(self.measured / self.predicted)
+        gap = np.log(self.measured / np.maximum(self.predicted, 1e-3))
         end = NORMAL_QUANTILE * np.where(gap > 0, self.log_std, self.early_log_std)
         return np.asarray(np.maximum(np.abs(gap) - end, 0.0))
 

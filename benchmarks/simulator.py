@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.ellis_data import is_failure_run, usual_jobs
+from benchmarks.ellis_data import complete_runs, is_failure_run, usual_jobs
 from training.features import Bools, Floats
 from training.history import JobRecord, RunContext, RunRecord
 
@@ -82,12 +82,13 @@ def calibrate_application(runs: Sequence[RunRecord]) -> Application:
     """Learn an application from recorded runs.
 
     Args:
-        runs: Of one application; those with fewer jobs than usual were cut short and are left out.
+        runs: Of one application; those with fewer jobs than usual were cut short and are left out, and so
+            are jobs beyond the usual number.
     Raises:
         ValueError: There are fewer than five complete runs without failures.
     """
     jobs = usual_jobs(runs)
-    complete = [run for run in runs if len(run.jobs) == jobs]
+    complete = [replace(run, jobs=run.jobs[:jobs]) for run in complete_runs(runs)]
     normal = [run for run in complete if not is_failure_run(run)]
     if len(normal) < 5:
         raise ValueError("a simulator needs at least five complete runs without failures")

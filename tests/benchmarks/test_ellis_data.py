@@ -7,6 +7,7 @@ import pytest
 from benchmarks.ellis_data import (
     HEADER,
     NoRecording,
+    complete_runs,
     is_failure_run,
     job_gaps,
     load_all,
@@ -53,7 +54,11 @@ def test_failure_runs_go_by_their_number(recording: Path) -> None:
 
 
 def test_the_usual_number_of_jobs(recording: Path) -> None:
-    assert usual_jobs(load_runs(recording)["Sums"]) == 1
+    runs = load_runs(recording)["Sums"]
+    assert usual_jobs(runs) == 1
+    assert usual_jobs(runs[:2]) == 2
+    assert [len(run.jobs) for run in complete_runs(runs)] == [2, 1, 1]
+    assert [len(run.jobs) for run in complete_runs(runs[:2])] == [2]
 
 
 def test_a_folder_or_named_files(recording: Path) -> None:
