@@ -15,13 +15,12 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
+from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import make_runs  # noqa: E402
 from common.configuration import PredictionSettings  # noqa: E402
 from prediction.forecast import ForecastRequest, forecast_with  # noqa: E402
@@ -62,7 +61,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = open_console()
     runs = make_runs(arguments.runs + LATER_RUNS, jobs=arguments.jobs)
     candidates = tuple(range(4, 4 + arguments.candidates))
     session = PretrainingSession(prepare(runs[: arguments.runs]), Hyperparameters(), max_epochs=EPOCHS)

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +28,7 @@ from benchmarks.initial_baselines import Predictor, Task, bell, ernest, with_con
 from benchmarks.initial_protocol import ABLATIONS, coverage, error, ours, select, tasks  # noqa: E402
 from benchmarks.initial_report import write_report  # noqa: E402
 from benchmarks.recorded_runs import DataMissing, RecordedJob, load_folder  # noqa: E402
+from benchmarks.reporting import open_console  # noqa: E402
 from training.context_model import EarlierRun, Query, fit_context_model  # noqa: E402
 
 SELECTION_POINTS = 2
@@ -38,7 +38,7 @@ OTHER_CONFIDENCES = (0.6, 0.7, 0.8, 0.9, 0.95)
 BELL_SEEDS = 20
 """Draws of known scale-outs per seed: there is one context only."""
 
-console = Console(highlight=False)
+console = open_console()
 Row = dict[str, Any]
 
 

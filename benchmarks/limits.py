@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
 from rich.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,7 +37,7 @@ from benchmarks.ellis_data import (  # noqa: E402
 )
 from benchmarks.estimators import CurvePerJob, Estimator, SimilarMedian  # noqa: E402
 from benchmarks.hindsight import Choices, Draw, choices_per_job, static_choices  # noqa: E402
-from benchmarks.reporting import Section, show, write  # noqa: E402
+from benchmarks.reporting import Section, open_console, show, write  # noqa: E402
 from benchmarks.runtime_targets import (  # noqa: E402
     CANDIDATES,
     ELLIS,
@@ -196,7 +195,7 @@ def main() -> None:
             parser.error(str(error))
         if arguments.seeds not in (None, seeds):
             parser.error(f"{arguments.results.name} is of {seeds} seeds")
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    console = open_console()
     console.print("Targets:", ", ".join(f"{app} {minutes:g} min" for app, minutes in targets.items()))
     draws = [
         Draw(number, seed, number in FAILURE_RUNS)

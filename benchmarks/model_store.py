@@ -21,13 +21,13 @@ from functools import partial
 from pathlib import Path
 
 from pymongo import AsyncMongoClient
-from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.reporting import open_console  # noqa: E402
 from common.artifacts import ArtifactStore, FolderStore  # noqa: E402
 from common.configuration import HdfsSettings  # noqa: E402
 from common.hdfs import HdfsStore  # noqa: E402
@@ -51,7 +51,7 @@ from training.publishing import Outbox, Publisher  # noqa: E402
 from training.runs import TrainingRunRepository, TrainingState  # noqa: E402
 
 KIND, SYSTEM, ALGORITHM = "onlinepredictor", "spark", "Synthetic"
-console = Console(highlight=False)
+console = open_console()
 
 
 class AlwaysPromote:

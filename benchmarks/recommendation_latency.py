@@ -22,12 +22,12 @@ from typing import Any
 import httpx
 import numpy as np
 from pymongo import AsyncMongoClient
-from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.reporting import open_console  # noqa: E402
 from benchmarks.service_process import service_process  # noqa: E402
 from common.documents import ApplicationExecution, ApplicationState, utc_now  # noqa: E402
 from common.events import UpdateInformation  # noqa: E402
@@ -38,7 +38,7 @@ DATABASE = "benchmark"
 ALGORITHM = "Synthetic"
 STAGES_PER_JOB = 2
 START_MS = 1_700_000_000_000
-console = Console(highlight=False)
+console = open_console()
 
 
 def new_execution(candidates: int, number: int) -> ApplicationExecution:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.ellis_data import PROFILING_RUNS, add_arguments, is_failure_run, load_asked, run_number  # noqa: E402
 from benchmarks.estimators import Estimator, baselines, models  # noqa: E402
-from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
+from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
 from training.features import Bools, Floats  # noqa: E402
 from training.history import RunRecord  # noqa: E402
 
@@ -206,7 +205,7 @@ def main() -> None:
     torch.set_num_threads(1)
     every, seeds, retrain = (4, 1, 4) if arguments.quick else (1, arguments.seeds, arguments.retrain)
     recorded = load_asked(parser, arguments)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    console = open_console()
     results: Results = {}
     with Progress(console=console) as progress:
         for app, runs in recorded.items():

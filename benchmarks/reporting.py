@@ -1,6 +1,7 @@
 """What benchmarks print and write: tables, bars, and whether they are met."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,6 +65,11 @@ class Section:
 def bars_section(bars: Sequence[Bar]) -> Section:
     columns = ("bar", "measured", "baseline", "ratio", "wanted", "")
     return Section("Bars", columns, [bar.cells() for bar in bars])
+
+
+def open_console() -> Console:
+    """A terminal's width; in pipes and files, one that all tables fit in."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 170)
 
 
 def show(console: Console, sections: Sequence[Section]) -> None:

@@ -29,7 +29,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +43,7 @@ from benchmarks.ellis_data import (  # noqa: E402
 )
 from benchmarks.http_policy import OverHttp, Service, service_on_double, service_section  # noqa: E402
 from benchmarks.policies import Ellis, Fixed, OwnDecisions, Policy, Static  # noqa: E402
-from benchmarks.reporting import Bar, Section, bars_section, show, write  # noqa: E402
+from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
 from benchmarks.simulator import (  # noqa: E402
     MAX_SCALE_OUT,
     MIN_SCALE_OUT,
@@ -356,7 +355,7 @@ def main() -> None:
     runs = arguments.runs or (HTTP_RUNS if arguments.http else RUNS)
     recorded = load_asked(parser, arguments)
     targets = targets_of(recorded, arguments.targets)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    console = open_console()
     console.print("Targets:", ", ".join(f"{app} {minutes:g} min" for app, minutes in targets.items()))
     asked = [
         (app, factor, variant)

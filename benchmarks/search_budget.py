@@ -22,14 +22,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import Progress
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.ellis_data import add_arguments, load_asked  # noqa: E402
-from benchmarks.reporting import Section, show, write  # noqa: E402
+from benchmarks.reporting import Section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import APPLICATION, make_runs  # noqa: E402
 from training.evaluation import remaining_errors  # noqa: E402
 from training.history import RunRecord  # noqa: E402
@@ -186,7 +185,7 @@ def main() -> None:
         for app, runs in load_asked(parser, arguments).items()
     }
     applications[STAGED] = lambda seed: split(make_runs(sum(staged), seed), *staged)
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 170)
+    console = open_console()
     results: Results = {}
     with Progress(console=console) as progress:
         for app, runs_of in applications.items():
