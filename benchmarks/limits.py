@@ -37,7 +37,7 @@ from benchmarks.ellis_data import (  # noqa: E402
 )
 from benchmarks.estimators import CurvePerJob, Estimator, SimilarMedian  # noqa: E402
 from benchmarks.hindsight import Choices, Draw, choices_per_job, static_choices  # noqa: E402
-from benchmarks.reporting import Section, open_console, show, write  # noqa: E402
+from benchmarks.reporting import Section, legend_below, open_console, scatter_policies, show, write  # noqa: E402
 from benchmarks.runtime_targets import (  # noqa: E402
     CANDIDATES,
     ELLIS,
@@ -111,22 +111,25 @@ def draw(found: Sequence[Limits], results: Mapping[tuple[str, float], Mapping[st
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(found), figsize=(4.2 * len(found), 4), squeeze=False)
+    names = list(dict.fromkeys(name for policies in results.values() for name in policies))
+    figure, axes = pyplot.subplots(1, len(found), figsize=(3.8 * len(found), 4), squeeze=False)
     for axis, limits in zip(axes[0], found, strict=True):
-        for name, choices in (("one scale-out per run", limits.static), ("one per job", limits.per_job)):
+        for name, choices, style in (
+            ("one scale-out per run", limits.static, "-"),
+            ("one per job", limits.per_job, "--"),
+        ):
             shares = np.linspace(choices.least_missed(), 0.6, 20)
             hours = [choices.least_hours(share) for share in shares]
-            axis.plot(hours, 100 * shares, label=f"in hindsight, {name}")
-        for name, policy in results.get((limits.app, limits.factor), {}).items():
-            axis.scatter(policy["executor_hours"], 100 * policy["cvc"], s=60 if name == "ours" else 25)
-            axis.annotate(name, (policy["executor_hours"], 100 * policy["cvc"]), fontsize=7)
+            axis.plot(hours, 100 * shares, style, color="grey", label=f"in hindsight, {name}")
+        policies = results.get((limits.app, limits.factor), {})
+        prices = {name: (by["executor_hours"], 100 * by["cvc"]) for name, by in policies.items()}
+        scatter_policies(axis, prices, names)
         axis.set(
             title=f"{limits.app}, x{limits.factor:g}",
             xlabel="executor-hours per run",
             ylabel="targets missed, %",
         )
-    axes[0][0].legend(fontsize=7)
-    figure.tight_layout()
+    legend_below(figure, axes[0][0])
     figure.savefig(path, dpi=120)
 
 

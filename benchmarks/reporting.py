@@ -97,3 +97,23 @@ def write(folder: Path, name: str, sections: Sequence[Section], bars: Sequence[B
     ]
     content = {"bars": judged, "values": values}
     (folder / f"{name}.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+
+
+MARKERS = "*osD^vPX"
+
+
+def scatter_policies(axis: Any, at: Mapping[str, tuple[float, float]], names: Sequence[str]) -> None:
+    """Mark where policies are; each looks the same in all pictures of the same names, the first is larger."""
+    for index, name in enumerate(names):
+        if name in at:
+            style = {"marker": MARKERS[index % len(MARKERS)], "color": f"C{index % 10}"}
+            axis.scatter(*at[name], s=45 if index else 90, label=name, **style)
+    axis.margins(x=0.12, y=0.08)
+
+
+def legend_below(figure: Any, axis: Any, columns: int = 4) -> None:
+    """One legend for all pictures, as one of them has it; those on top of each other need no labels."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncols=columns, fontsize=8)
+    inches = 0.3 + 0.19 * -(-len(labels) // columns)
+    figure.tight_layout(rect=(0, inches / figure.get_figheight(), 1, 1))

@@ -43,7 +43,16 @@ from benchmarks.ellis_data import (  # noqa: E402
 )
 from benchmarks.http_policy import OverHttp, Service, service_on_double, service_section  # noqa: E402
 from benchmarks.policies import Ellis, Fixed, OwnDecisions, Policy, Static  # noqa: E402
-from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
+from benchmarks.reporting import (  # noqa: E402
+    Bar,
+    Section,
+    bars_section,
+    legend_below,
+    open_console,
+    scatter_policies,
+    show,
+    write,
+)
 from benchmarks.simulator import (  # noqa: E402
     MAX_SCALE_OUT,
     MIN_SCALE_OUT,
@@ -306,13 +315,21 @@ def draw(results: Results, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(results), figsize=(4.2 * len(results), 4), squeeze=False)
-    for axis, ((app, factor, variant), by_policy) in zip(axes[0], results.items(), strict=True):
-        for name, summary in by_policy.items():
-            axis.scatter(summary.executor_hours, 100 * summary.cvc, s=60 if name == OURS else 30)
-            axis.annotate(name, (summary.executor_hours, 100 * summary.cvc), fontsize=7)
-        axis.set(title=f"{app}, x{factor:g}, {variant}", xlabel="executor-hours per run", ylabel="CVC %")
-    figure.tight_layout()
+    names = list(dict.fromkeys(name for by_policy in results.values() for name in by_policy))
+    columns = min(len(results), 4)
+    rows = -(-len(results) // columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(3.8 * columns, 3.6 * rows + 0.4), squeeze=False)
+    for unused in axes.flat[len(results) :]:
+        unused.remove()
+    for axis, ((app, factor, variant), by_policy) in zip(axes.flat, results.items(), strict=False):
+        prices = {name: (summary.executor_hours, 100 * summary.cvc) for name, summary in by_policy.items()}
+        scatter_policies(axis, prices, names)
+        axis.set(
+            title=f"{app}, x{factor:g}, {variant}",
+            xlabel="executor-hours per run",
+            ylabel="targets missed, %",
+        )
+    legend_below(figure, axes[0][0], columns=2 if len(results) == 1 else 4)
     figure.savefig(path, dpi=120)
 
 
