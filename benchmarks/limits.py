@@ -124,11 +124,7 @@ def draw(found: Sequence[Limits], results: Mapping[tuple[str, float], Mapping[st
         policies = results.get((limits.app, limits.factor), {})
         prices = {name: (by["executor_hours"], 100 * by["cvc"]) for name, by in policies.items()}
         scatter_policies(axis, prices, names)
-        axis.set(
-            title=f"{limits.app}, x{limits.factor:g}",
-            xlabel="executor-hours per run",
-            ylabel="targets missed, %",
-        )
+        axis.set_title(f"{limits.app}, x{limits.factor:g}")
     legend_below(figure, axes[0][0])
     figure.savefig(path, dpi=120)
 

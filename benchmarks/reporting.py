@@ -103,12 +103,17 @@ MARKERS = "*osD^vPX"
 
 
 def scatter_policies(axis: Any, at: Mapping[str, tuple[float, float]], names: Sequence[str]) -> None:
-    """Mark where policies are; each looks the same in all pictures of the same names, the first is larger."""
+    """Mark where policies are; each looks the same in all pictures of the same names, the first is larger.
+
+    Args:
+        at: Executor-hours a run, and share of targets missed in percent.
+    """
     for index, name in enumerate(names):
         if name in at:
-            style = {"marker": MARKERS[index % len(MARKERS)], "color": f"C{index % 10}"}
-            axis.scatter(*at[name], s=45 if index else 90, label=name, **style)
+            marker, size = MARKERS[index % len(MARKERS)], 45 if index else 90
+            axis.scatter(*at[name], s=size, marker=marker, color=f"C{index % 10}", label=name)
     axis.margins(x=0.12, y=0.08)
+    axis.set(xlabel="executor-hours per run", ylabel="targets missed, %")
 
 
 def legend_below(figure: Any, axis: Any, columns: int = 4) -> None:

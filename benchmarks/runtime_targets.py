@@ -324,11 +324,7 @@ def draw(results: Results, path: Path) -> None:
     for axis, ((app, factor, variant), by_policy) in zip(axes.flat, results.items(), strict=False):
         prices = {name: (summary.executor_hours, 100 * summary.cvc) for name, summary in by_policy.items()}
         scatter_policies(axis, prices, names)
-        axis.set(
-            title=f"{app}, x{factor:g}, {variant}",
-            xlabel="executor-hours per run",
-            ylabel="targets missed, %",
-        )
+        axis.set_title(f"{app}, x{factor:g}, {variant}")
     legend_below(figure, axes[0][0], columns=2 if len(results) == 1 else 4)
     figure.savefig(path, dpi=120)
 
