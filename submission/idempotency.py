@@ -8,12 +8,14 @@ unique indexes decide between services that try the same at once.
 
 import hashlib
 import json
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
 from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import CollectionInvalid
 
 from common.documents import ApplicationExecution, Document, ScalingDecision, UtcTime, utc_now
 from common.errors import Conflict, ServiceError
@@ -78,6 +80,12 @@ class SubmissionLedger:
         self._lifetime = timedelta(seconds=key_seconds)
 
     async def create_indexes(self) -> None:
+        """Create both collections, so that no transaction has to.
+
+        Two transactions that meet then conflict over a key, and never over who creates its collection.
+        """
+        with suppress(CollectionInvalid):  # it is there already
+            await self._answers.database.create_collection(self._answers.name)
         await self._keys.create_index([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry")
 
     async def find(

@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import pytest_asyncio
 import yaml
 
 from common.configuration import PROJECT_ROOT
@@ -91,8 +92,8 @@ def chooser() -> Chooser:
 OpenSubmissions = Callable[[Runner], SubmissionService]
 
 
-@pytest.fixture
-def open_submissions(
+@pytest_asyncio.fixture
+async def open_submissions(
     mongo: Client,
     database: str,
     executions: ExecutionRepository,
@@ -100,6 +101,8 @@ def open_submissions(
     options: ManifestOptions,
 ) -> OpenSubmissions:
     """What each of several services on the database holds."""
+
+    await SubmissionLedger(mongo, database, executions, key_seconds=3600).create_indexes()
 
     def open_(runner: Runner) -> SubmissionService:
         ledger = SubmissionLedger(mongo, database, executions, key_seconds=3600)
