@@ -1,7 +1,7 @@
 """How well the runtime of an application is predicted before it runs, and the scale-out chosen.
 
-    python benchmarks/initial_prediction.py --data DIR [--jobs FILE ...] [--seeds 5] [--quick]
-        --output DIR
+    python benchmarks/initial_prediction.py --data DIR [--jobs FILE ...] [--seeds 5] [--points 0 2]
+        [--quick] [--processes 2] --output DIR
 
 The data folder holds recorded runs, `c3o/*.tsv` and `bell/*.csv`. For each context n random
 scale-outs of it are known (one run each), and all runs of every other context of that job; the
@@ -11,10 +11,12 @@ sees the same runs.
 """
 
 import argparse
-import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import as_completed
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.initial_baselines import Predictor, Task, bell, ernest, with_context  # noqa: E402
 from benchmarks.initial_protocol import ABLATIONS, coverage, error, ours, select, tasks  # noqa: E402
 from benchmarks.initial_report import write_report  # noqa: E402
+from benchmarks.parallel import process_pool  # noqa: E402
 from benchmarks.recorded_runs import DataMissing, RecordedJob, load_folder  # noqa: E402
 from benchmarks.reporting import open_console  # noqa: E402
 from training.context_model import EarlierRun, Query, fit_context_model  # noqa: E402
@@ -91,11 +94,37 @@ def measure(
     return rows
 
 
+Planned = tuple[Task, Row]
+"""What is to be predicted, and what it belongs to."""
+
+
+def group_of(planned: Planned) -> str:
+    about = planned[1]
+    return f"{about['part']}: {about['job']}, n={about['points']}, seed {about['seed']}"
+
+
+def measure_group(group: Sequence[Planned], confidence: float, quick: bool) -> list[Row]:
+    """All of a job with as many points and one seed, in a process of its own."""
+    methods = dict(with_context())
+    if quick:
+        del methods["random forest"], methods["plain GP"]
+    by_part: dict[str, Mapping[str, Predictor]] = {
+        "contexts": methods,
+        "unseen machine": {name: methods[name] for name in ("boosting", "log boosting")},
+        "bell": {"Ernest": ernest, "Bell": bell},
+    }
+    rows: list[Row] = []
+    for task, about in group:
+        ablations = about["part"] != "bell" and about["seed"] == 0 and about["points"] in (0, 2, 3)
+        rows += measure(task, about, by_part[about["part"]], confidence, ablations)
+    return rows
+
+
 def plan(
     c3o: Sequence[RecordedJob], bells: Sequence[RecordedJob], arguments: argparse.Namespace
-) -> list[tuple[Task, Row]]:
-    """Everything that is to be predicted, and what it belongs to."""
-    planned: list[tuple[Task, Row]] = []
+) -> list[Planned]:
+    """Everything that is to be predicted, group by group."""
+    planned: list[Planned] = []
 
     def add(part: str, job: RecordedJob, points: int, seed: int, found: Iterable[Task]) -> None:
         for task in found:
@@ -147,6 +176,7 @@ def main() -> int:
     parser.add_argument("--points", type=int, nargs="*", default=[0, 1, 2, 3, 5], help="n, for contexts")
     parser.add_argument("--confidence", type=float, default=0.8, help="of the chosen scale-outs")
     parser.add_argument("--quick", action="store_true", help="one seed, n of 0 and 2 only, fewer baselines")
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="groups at once")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     arguments = parser.parse_args()
     if arguments.quick:
@@ -156,34 +186,23 @@ def main() -> int:
     except DataMissing as reason:
         console.print(f"No data: {reason}", style="red")
         return 2
-    planned = plan(c3o, bells, arguments)
-    methods = dict(with_context())
-    if arguments.quick:
-        del methods["random forest"], methods["plain GP"]
-    few = {name: methods[name] for name in ("boosting", "log boosting")}
-    by_part: dict[str, Mapping[str, Predictor]] = {
-        "contexts": methods,
-        "unseen machine": few,
-        "bell": {"Ernest": ernest, "Bell": bell},
-    }
-    rows: list[Row] = []
+    groups = [list(group) for _, group in groupby(plan(c3o, bells, arguments), group_of)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("predicting", total=len(planned))
-        shown = ""
-        for task, about in planned:
-            name = f"{about['part']}: {about['job']}, n={about['points']}, seed {about['seed']}"
-            progress.update(bar, description=name)
-            if name != shown and not console.is_terminal:
+    with process_pool(arguments.processes) as pool, Progress(*columns, console=console) as progress:
+        bar = progress.add_task("predicting", total=sum(map(len, groups)))
+        asked = {
+            pool.submit(measure_group, group, arguments.confidence, arguments.quick): group
+            for group in groups
+        }
+        for done in as_completed(asked):
+            done.result()  # an error ends it all here
+            name = group_of(asked[done][0])
+            progress.update(bar, advance=len(asked[done]), description=name)
+            if not console.is_terminal:
                 progress.console.print(name, style="dim")
-            shown = name
-            ablations = about["part"] != "bell" and about["seed"] == 0 and about["points"] in (0, 2, 3)
-            rows += measure(task, about, by_part[about["part"]], arguments.confidence, ablations)
-            progress.advance(bar)
+        rows = [row for each in asked for row in each.result()]
     if c3o:
         rows += latency(max(c3o, key=lambda job: len(job.runs)))
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "rows.json").write_text(json.dumps(rows))
     write_report(rows, arguments.output, console)
     return 0
 

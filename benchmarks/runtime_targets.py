@@ -20,11 +20,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +40,7 @@ from benchmarks.ellis_data import (  # noqa: E402
     typical_minutes,
 )
 from benchmarks.http_policy import OverHttp, Service, service_on_double, service_section  # noqa: E402
+from benchmarks.parallel import process_pool  # noqa: E402
 from benchmarks.policies import Ellis, Fixed, OwnDecisions, Policy, Static  # noqa: E402
 from benchmarks.reporting import (  # noqa: E402
     Bar,
@@ -382,7 +381,7 @@ def main() -> None:
     asking: list[OverHttp] = []
     with ExitStack() as stack:
         served: dict[str, Callable[[], Policy]] = {}
-        pool = stack.enter_context(ProcessPoolExecutor(arguments.processes, get_context("spawn")))
+        pool = stack.enter_context(process_pool(arguments.processes))
         if arguments.http:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enel-benchmark-")))
             service = stack.enter_context(service_on_double(folder))

@@ -1,0 +1,65 @@
+"""Initial prediction from made-up recordings: what is compared, in several processes, and reported."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.initial_report import all_bars
+from common.configuration import PROJECT_ROOT
+
+SCALE_OUTS = (2, 4, 6, 8, 10, 12)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Runtimes by Amdahl's law: a third does not scale."""
+    rows = ["instance_count\tmachine_type\tslots\tdata_size_MB\tgross_runtime"]
+    for machine, cores, factor in (("m4.xlarge", 4, 1.0), ("c4.xlarge", 4, 0.8)):
+        for size in (1000, 2000):
+            for x in SCALE_OUTS:
+                seconds = factor * size / 10 * (1 / 3 + 4 / (3 * x))
+                rows.append(f"{x}\t{machine}\t{cores * x}\t{size}\t{seconds:.1f}")
+    (tmp_path / "c3o").mkdir()
+    (tmp_path / "c3o" / "sort.tsv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "bell").mkdir()
+    runs = "".join(f"{x},{1000 * (30 + 400 / x):.0f}\n" for x in (*SCALE_OUTS, 14, 16))
+    (tmp_path / "bell" / "grep.csv").write_text("Nodes,Runtime[ms]\n" + runs)
+    return tmp_path
+
+
+def test_the_command_measures_everybody_and_reports_it(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/initial_prediction.py", "--data", str(folder), "--quick"]
+    output = tmp_path / "out"
+    ended = subprocess.run(
+        [*command, "--processes", "2", "--output", str(output)],
+        cwd=PROJECT_ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    written = json.loads((output / "initial_prediction.json").read_text())
+    own = [row for row in written["values"] if row.get("method") == "ours" and row["part"] == "contexts"]
+    # Four contexts, with 0 and 2 of their scale-outs known.
+    assert sorted(row["points"] for row in own) == [0, 0, 0, 0, 2, 2, 2, 2]
+    assert max(row["error"] for row in own if row["points"] == 2) < 0.1
+    bars = {bar["name"]: bar for bar in written["bars"]}
+    assert bars["contexts, n=2: error over boosting"]["is_met"]
+    assert bars["Bell, n=4: error over Ernest"]["baseline"] < 0.01  # its own law
+    assert "contexts, n=2: error over boosting" in ended.stdout
+    assert (output / "errors.png").stat().st_size > 10_000
+    assert "| ours |" in (output / "initial_prediction.md").read_text()
+
+
+def test_an_average_error_and_one_over_the_baselines_are_bars_of_their_own() -> None:
+    def row(method: str, error: float) -> dict[str, object]:
+        about = {"part": "contexts", "job": "sort", "points": 2, "seed": 0}
+        return {**about, "method": method, "error": error, "coverage": 0.9}
+
+    bars = {bar.name: bar for bar in all_bars([row("ours", 0.05), row("boosting", 0.2)])}
+    assert bars["contexts, n=2: error over boosting"].is_met
+    assert not bars["contexts, n=2: error"].is_met
+    assert bars["90% intervals cover, contexts: sort"].is_met
+    assert not any("n=0" in name or "Bell" in name for name in bars)  # nothing was measured
