@@ -1,7 +1,7 @@
 """How well the runtime of an application is predicted before it runs, and the scale-out chosen.
 
     python benchmarks/initial_prediction.py --data DIR [--jobs FILE ...] [--seeds 5] [--points 0 2]
-        [--quick] [--processes 2] --output DIR
+        [--confidence 0.8] [--quick] [--processes 2] --output DIR
 
 The data folder holds recorded runs, `c3o/*.tsv` and `bell/*.csv`. For each context n random
 scale-outs of it are known (one run each), and all runs of every other context of that job; the

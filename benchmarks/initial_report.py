@@ -19,12 +19,12 @@ Row = dict[str, Any]
 
 
 def write_report(rows: Sequence[Row], folder: Path, console: Console) -> None:
-    """Print everything, and write tables, rows and errors.png."""
+    """Print everything, and write tables, rows and a picture."""
     bars = all_bars(rows)
     sections = [bars_section(bars), *(section for section in all_sections(rows) if section.rows)]
     show(console, sections)
     write(folder, "initial_prediction", sections, bars, list(rows))
-    _picture(rows, folder / "errors.png")
+    _picture(rows, folder / "initial_prediction.png")
     console.print(f"written to {folder}")
 
 

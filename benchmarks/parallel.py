@@ -18,7 +18,7 @@ def process_pool(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
     Args:
         processes: As many as there are cores by default.
     """
-    for name in _THREADS:  # read when numpy is loaded, so that this process stays as it is
+    for name in _THREADS:  # read when numpy is loaded: not by this process any more
         os.environ.setdefault(name, "1")
     pool = ProcessPoolExecutor(processes or os.cpu_count(), get_context("spawn"))
     try:

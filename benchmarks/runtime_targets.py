@@ -1,8 +1,9 @@
 """Do runs meet their targets? The service's decisions, Ellis and static choices, in closed loop.
 
     python benchmarks/runtime_targets.py --data DIR [--apps FILE ...] [--seeds 5] [--quick]
-        [--targets KMeans=14,MPC=9] [--variants standard,slow,deaf] [--confidences 0.5 0.7 0.9]
-        [--http] --output DIR
+        [--targets KMeans=14,MPC=9] [--factors 1 1.25] [--variants standard,slow,deaf] [--runs 55]
+        [--confidences 0.5 0.7 0.9] [--ablations] [--processes 2]
+        [--http [--retrain-runs 10] [--trials 1]] --output DIR
 
 Each sequence of runs starts with ten profiling runs over the scale-outs; 55 runs with a target
 follow, during fifteen of which executors are killed. Policies see the same luck: what a run draws
@@ -381,11 +382,11 @@ def main() -> None:
     asking: list[OverHttp] = []
     with ExitStack() as stack:
         served: dict[str, Callable[[], Policy]] = {}
-        pool = stack.enter_context(process_pool(arguments.processes))
-        if arguments.http:
+        if arguments.http:  # before the pool, whose one thread a process would hold for the service, too
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enel-benchmark-")))
             service = stack.enter_context(service_on_double(folder))
             served = over_http(service, arguments.retrain_runs, arguments.trials, asking)
+        pool = stack.enter_context(process_pool(arguments.processes))
         progress = stack.enter_context(Progress(console=console))
         number = len(known) + 1 + len(served)
         task = progress.add_task("Runs", total=len(asked) * len(seeds) * number * runs)

@@ -273,7 +273,7 @@ class TrainingSettings(SettingsGroup):
     """Seed of the search and of every trial: the same history gives the same model."""
 
     training_max_history_runs: Annotated[int, Field(ge=1)] = 200
-    """Most recent runs that a training reads."""
+    """Most recent runs that a training reads; it learns from the last 60 of them that can be used."""
 
     training_heartbeat_seconds: Annotated[float, Field(gt=0)] = 2.0
     """Seconds between heartbeats of a training; after five missed ones it counts as dead."""
@@ -337,10 +337,10 @@ class PredictionSettings(SettingsGroup):
     """Online recommendations."""
 
     prediction_workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that fine-tune and forecast; each takes one core and about 300 MB."""
+    """Processes that fine-tune and forecast; each takes one core and about 430 MB."""
 
     prediction_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
-    """Seconds for fine-tuning and forecasting; then the worker is replaced, and nothing recommended."""
+    """Seconds for fine-tuning and forecasting; then the worker is replaced, and Ernest's curves answer."""
 
     prediction_cache_entries: Annotated[int, Field(ge=1)] = 32
     """Model versions kept in memory."""
@@ -353,10 +353,12 @@ class PredictionSettings(SettingsGroup):
     runs with any scale-out."""
 
     stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
-    """The same for the present scale-out; lower values rescale less often, and miss more."""
+    """The same for the present scale-out; lower values rescale less often, and miss more. At most
+    `TARGET_CONFIDENCE`."""
 
     scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
-    """The same for a scale-out below the present one: a wrong scale-in is costly to mend."""
+    """The same for a scale-out below the present one: a wrong scale-in is costly to mend. At least
+    `TARGET_CONFIDENCE`."""
 
     scale_in_reserve_seconds: Annotated[float, Field(ge=0)] = 10.0
     """Seconds that a scale-out below the present one has to leave until the target: about what it
@@ -379,8 +381,9 @@ class PredictionSettings(SettingsGroup):
     A run with a larger one gets the fastest."""
 
     fastest_tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.03
-    """Where none is sure enough: share of the time that may be given up for saving half of the executors, and
-    again for half of what is left. 0: always the fastest, whatever it costs."""
+    """Share of the time that may be given up for saving half of the executors, and again for half of what is
+    left: a smaller scale-out that is no slower than that counts as the fastest, where none is sure enough,
+    and where only the fastest is. 0: always the fastest, whatever it costs."""
 
     static_margin: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Share of the runtime target that the scale-out of a run with `static_margin` is chosen for."""

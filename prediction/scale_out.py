@@ -20,7 +20,8 @@ beginning, and most of those that stall would miss it all the same.
 
 If no candidate meets the target with that confidence, the fastest is chosen; where that is preferred, and
 hardly any chance is left, the cheapest. The fastest is not taken at any price: a scale-out that saves many
-executors and is hardly slower is as good.
+executors and is hardly slower is as good. So it is where the fastest alone would fit, and narrowly, because
+a later target must not mean more executors.
 """
 
 import math
@@ -116,6 +117,7 @@ class ScaleOutRule:
 class Choice:
     forecast: RuntimeForecast
     meets_target: bool
+    """As sure as the rule wants it, or, where another one is hardly faster, more likely than not."""
     reason: str
 
 
@@ -182,15 +184,19 @@ def choose_scale_out(
 
     fitting = [forecast for forecast in choices if needed_seconds(forecast) <= budget_seconds]
     if fitting:
+        first = min(fitting, key=lambda each: each.scale_out)
+        within = f"stays within {budget_seconds:.1f} s with {confidence(first):.0%} confidence"
+        aside = ", stalls aside that befall any scale-out" if first.sets_stalls_aside else ""
         # Together with what is chosen where none fits, or a little more time could mean more executors.
-        smallest = min((*fitting, nearest(needed_seconds)), key=lambda each: each.scale_out)
-        nearly = "" if smallest in fitting else " nearly"
-        aside = ", stalls aside that befall any scale-out" if smallest.sets_stalls_aside else ""
+        near = nearest(needed_seconds)
+        if near.scale_out >= first.scale_out:
+            return Choice(first, True, f"smallest scale-out whose remaining runtime {within}{aside}{limit}")
+        chance = near.chance_within(budget_seconds)
         return Choice(
-            smallest,
-            True,
-            f"smallest scale-out whose remaining runtime{nearly} stays within {budget_seconds:.1f} s "
-            f"with {confidence(smallest):.0%} confidence{aside}{limit}",
+            near,
+            chance >= 0.5,
+            f"the smallest that is hardly slower than {first.scale_out}, which {within}{aside}; its own"
+            f" chance is {chance:.0%}{limit}",
         )
     missed = f"no scale-out is expected to stay within {budget_seconds:.1f} s"
     if rule.infeasible is Infeasible.CHEAPEST:

@@ -28,7 +28,7 @@ async def read_events(stream: asyncio.StreamReader, add: Callable[[dict[str, Any
 
 def child_environment() -> dict[str, str]:
     """The child's environment: ours without the secrets, which it has no use for."""
-    hidden = ("MONGODB_", "KUBERNETES_", "HDFS_", "KUBECONFIG")
+    hidden = ("MONGODB_", "KUBERNETES_", "HDFS_", "KUBECONFIG", "CALLBACK_TOKEN")
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(hidden)}
 
 

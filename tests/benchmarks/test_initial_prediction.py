@@ -49,7 +49,7 @@ def test_the_command_measures_everybody_and_reports_it(folder: Path, tmp_path: P
     assert bars["contexts, n=2: error over boosting"]["is_met"]
     assert bars["Bell, n=4: error over Ernest"]["baseline"] < 0.01  # its own law
     assert "contexts, n=2: error over boosting" in ended.stdout
-    assert (output / "errors.png").stat().st_size > 10_000
+    assert (output / "initial_prediction.png").stat().st_size > 10_000
     assert "| ours |" in (output / "initial_prediction.md").read_text()
 
 

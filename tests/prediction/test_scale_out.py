@@ -172,6 +172,21 @@ def test_what_is_hardly_slower_counts_as_the_fastest() -> None:
     assert "hardly slower (4.0%) than the fastest" in choice.reason
 
 
+def test_what_is_hardly_slower_than_the_only_one_that_fits_says_how_likely_it_is() -> None:
+    rule = ScaleOutRule(0.97, fastest_tolerance=0.03)
+    for std, budget, chance, meets in ((0.03, 106.0, "18%", False), (0.1, 121.0, "85%", True)):
+        choice = choose_scale_out(
+            [RuntimeForecast(4, 109.0, std), RuntimeForecast(36, 100.0, std)], budget, rule
+        )
+        assert (choice.forecast.scale_out, choice.meets_target) == (4, meets)
+        assert "hardly slower than 36, which stays within" in choice.reason
+        assert f"its own chance is {chance}" in choice.reason
+    later = choose_scale_out([RuntimeForecast(4, 109.0, 0.1), RuntimeForecast(36, 100.0, 0.1)], 132.0, rule)
+    assert (
+        later.reason == "smallest scale-out whose remaining runtime stays within 132.0 s with 97% confidence"
+    )
+
+
 @given(st.floats(1e-300, 1e300), st.floats(0, 1e300), st.floats(0, 2), st.floats(-1e300, 1e300))
 def test_a_chance_is_a_probability(remaining: float, budget: float, std: float, more: float) -> None:
     forecast = RuntimeForecast(4, remaining, std)
