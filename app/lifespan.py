@@ -130,7 +130,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     submission_schedules = SubmissionSchedules(
         mongo, settings.mongo.mongodb_database, executions, submissions
     )
-    await submission_schedules.create_indexes()
+    with pymongo.timeout(_INDEX_SECONDS):
+        await submission_schedules.create_indexes()
     collect = partial(collect_garbage, artifacts, training_runs, registry)
     stack.enter_context(
         run_chores(periodic_trainings, collect, submissions, submission_schedules, heartbeat_seconds)

@@ -173,13 +173,21 @@ class HdfsStore:
             refusal = error
         if refusal is not None and refusal.exception == "FileAlreadyExistsException":
             raise ArtifactExists(f"There is an artifact {key!r} already.")
-        # Looked at also after a refusal: with two NameNodes, the first may have renamed it before its
-        # answer was lost, and the second then finds nothing to rename.
         sizes = {name: status["length"] for name, status in self._list(target).items()}
-        if sizes == {name: len(content) for name, content in files.items()}:
-            return
+        is_there = sizes == {name: len(content) for name, content in files.items()}
         if refusal is not None:
-            raise refusal
+            if not is_there:
+                raise refusal
+            # With two NameNodes, the first may have renamed it before its answer was lost, and the second
+            # then finds nothing to rename. So it does where another writer took our folder for one that was
+            # left behind, and published its own files.
+            try:
+                verify(key, self._read_folder(target), describe(files))
+            except ArtifactDamaged:
+                raise ArtifactExists(f"There is an artifact {key!r} already.") from None
+            return
+        if is_there:
+            return
         # A gateway that does not know the option has moved it into a folder that was there.
         stray = f"{target}/{temporary.rpartition('/')[2]}"
         if self._client.delete(stray, recursive=True):

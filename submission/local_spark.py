@@ -297,12 +297,13 @@ class LocalSparkRunner:
     ) -> Outcome:
         ended = asyncio.create_task(process.wait())
         down = asyncio.create_task(self._cluster.wait_down())
-        registered = asyncio.create_task(self._record_running(application, log))
+        registered = asyncio.create_task(self._record_running(application, log, ended))
         try:
             await asyncio.wait({ended, down}, return_when=asyncio.FIRST_COMPLETED)
             if not ended.done():  # a driver would wait for ever for a Master or Worker to come back
                 await application.end(ApplicationState.FAILED, down.result())
             code = await ended
+            await asyncio.wait({registered})
         finally:
             for task in (ended, down, registered):
                 task.cancel()
@@ -316,11 +317,15 @@ class LocalSparkRunner:
         how = f"spark-submit was ended by signal {code - 128}" if code > 128 else f"exit code {code}"
         return ApplicationState.FAILED, f"{how}: {told}" if told else how
 
-    async def _record_running(self, application: _Application, log: Path) -> None:
+    async def _record_running(self, application: _Application, log: Path, ended: asyncio.Task[int]) -> None:
+        """Store that it runs, or ran before it ended."""
         while True:
+            is_last = ended.done()
             if _REGISTERED in await asyncio.to_thread(_head, log):
                 break
-            await asyncio.sleep(_POLL_SECONDS)
+            if is_last:
+                return
+            await asyncio.wait({ended}, timeout=_POLL_SECONDS)
         await self._insist(application, ApplicationState.RUNNING, "")
 
     # --- states -----------------------------------------------------------------------------------

@@ -98,6 +98,7 @@ async def service_in_process(
     settings = Settings()
     settings.mongo.mongodb_endpoint = mongo_uri
     settings.mongo.mongodb_database = unique_name("service")
+    settings.mongo.mongodb_timeout_seconds = 60.0
     settings.server.data_dir = data_dir
     settings.training.training_heartbeat_seconds = 0.5
     for name, value in training.items():
@@ -130,6 +131,10 @@ class ServiceProcess:
         return await asyncio.wait_for(self.process.wait(), 60)
 
 
+PATIENT = {"MONGODB_TIMEOUT_SECONDS": "60"}
+"""For machines that stand still now and then; tests of a database that is away say otherwise."""
+
+
 @asynccontextmanager
 async def started_service(data_dir: Path, **environment: str) -> AsyncIterator[ServiceProcess]:
     port = free_port()
@@ -140,7 +145,7 @@ async def started_service(data_dir: Path, **environment: str) -> AsyncIterator[S
             sys.executable,
             "main.py",
             cwd=PROJECT_ROOT,
-            env={**os.environ, "PORT": str(port), "DATA_DIR": str(data_dir), **environment},
+            env={**os.environ, **PATIENT, "PORT": str(port), "DATA_DIR": str(data_dir), **environment},
             stdout=output,
             stderr=asyncio.subprocess.STDOUT,
         )

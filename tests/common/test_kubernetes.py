@@ -238,7 +238,7 @@ async def test_a_slow_answer_is_not_waited_for(api: KubernetesApi) -> None:
 
 
 async def test_what_never_arrived_has_a_known_outcome() -> None:
-    async with connected("http://127.0.0.1:9", kubernetes_timeout_seconds=0.1) as kubernetes:
+    async with connected("http://127.0.0.1:9") as kubernetes:
         with pytest.raises(KubernetesUnavailable, match=r"127\.0\.0\.1:9 cannot be reached") as caught:
             await kubernetes.request("POST", PATH, ACCESS, body={})
     assert not caught.value.outcome_unknown

@@ -24,6 +24,15 @@ def sleepers() -> list[psutil.Process]:
     ]
 
 
+async def some_there() -> bool:
+    """Whether what was forked has become what it is to be."""
+    for _ in range(200):
+        if sleepers():
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 async def none_left() -> bool:
     for _ in range(100):
         if not sleepers():
@@ -42,7 +51,7 @@ async def started(grace_seconds: float) -> GuardedProcess:
 
 async def test_stopping_ends_everything_the_command_started() -> None:
     process = await started(0.2)
-    assert sleepers()
+    assert await some_there()
     await process.stop()
     assert not sleepers()
 
@@ -66,8 +75,9 @@ async def test_a_killed_service_leaves_nothing(tmp_path: Path) -> None:
         "import asyncio, sys\n"
         "from common.processes import GuardedProcess\n"
         "async def main():\n"
-        f"    await GuardedProcess.start('sh', '-c', {STUBBORN!r}, grace_seconds=0.2)\n"
-        "    await asyncio.sleep(1); print('up', flush=True); await asyncio.sleep(600)\n"
+        f"    process = await GuardedProcess.start('sh', '-c', {STUBBORN!r},\n"
+        "        stdout=asyncio.subprocess.PIPE, grace_seconds=0.2)\n"
+        "    print((await process.stdout.readline()).decode(), flush=True); await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
     service = await asyncio.create_subprocess_exec(
@@ -77,8 +87,8 @@ async def test_a_killed_service_leaves_nothing(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
     )
     assert service.stdout is not None
-    assert await service.stdout.readline() == b"up\n"
-    assert sleepers()
+    assert await service.stdout.readline() == b"started\n"
+    assert await some_there()
     service.kill()
     await service.wait()
     assert await none_left()

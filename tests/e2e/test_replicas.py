@@ -45,7 +45,7 @@ async def replicas(
         "MONGODB_ENDPOINT": mongo_uri,
         "MONGODB_DATABASE": database,
         "HDFS_ENDPOINT": hdfs.endpoint,
-        "HDFS_TIMEOUT_SECONDS": "3",
+        "HDFS_TIMEOUT_SECONDS": "20",
         "TRAINING_HEARTBEAT_SECONDS": "0.5",
         "TRAINING_TRIALS": "1",
         **environment,

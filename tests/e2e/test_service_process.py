@@ -78,8 +78,8 @@ async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
 
         async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
             await asyncio.gather(*(report(client, job_id) for job_id in range(40)), return_exceptions=True)
+        assert len(acknowledged) >= 10
         await service.process.wait()
-    assert len(acknowledged) >= 10
 
     async with started_service(tmp_path) as service:
         client: Client = AsyncMongoClient(embedded_uri(tmp_path), tz_aware=True)
@@ -119,12 +119,14 @@ async def test_an_open_stream_does_not_keep_a_stopping_service(tmp_path: Path) -
             while not await runs.in_progress():
                 await asyncio.sleep(0.1)
             [run] = await runs.in_progress()
-            following = asyncio.create_task(http.get(f"/training/runs/{run.id}/events"))
-            await asyncio.sleep(1)
-            await client.close()
-            assert await service.stop() == 0
-            assert (await waiting).status_code == 202
-            assert "RUNNING" in (await following).text
+            async with http.stream("GET", f"/training/runs/{run.id}/events") as following:
+                events = following.aiter_text()
+                told = await anext(events)
+                await client.close()
+                assert await service.stop() == 0
+                assert (await waiting).status_code == 202
+                told += "".join([event async for event in events])
+            assert "RUNNING" in told
         assert "Traceback" not in service.log.read_text()
 
     async with (
@@ -143,7 +145,7 @@ async def test_an_open_stream_does_not_keep_a_stopping_service(tmp_path: Path) -
 
 
 async def test_without_its_mongodb_the_service_stops(tmp_path: Path) -> None:
-    async with started_service(tmp_path) as service:
+    async with started_service(tmp_path, MONGODB_TIMEOUT_SECONDS="5") as service:
         [mongod] = [p for p in processes_of(tmp_path / "mongodb") if p.name() == "mongod"]
         mongod.kill()
         assert await asyncio.wait_for(service.process.wait(), 60) == 0

@@ -12,7 +12,9 @@ from spark_cluster import FinishedApplication, fixed_scale_out, listener_conf, l
 pytestmark = pytest.mark.spark
 
 INITIAL, LOWEST, HIGHEST = 2, 2, 4
-LAST_JOB_TO_SCALE_OUT = 4
+JOBS_TO_SCALE_OUT = range(2, 4)
+"""Those right before the job that waits for executors: they are to come while it runs."""
+WAITING_JOB = 4
 TOKEN = "a-token-for-the-listener"
 
 
@@ -32,7 +34,9 @@ def recommend_far_too_many_then_far_too_few(request: Request) -> Response:
     if not request.body.get("predict"):
         return Response()
     job_id = request.body["job_id"]
-    scale_out = 1000 if job_id < LAST_JOB_TO_SCALE_OUT else 1
+    if job_id < min(JOBS_TO_SCALE_OUT):
+        return Response()
+    scale_out = 1000 if job_id in JOBS_TO_SCALE_OUT else 1
     pairs = [[job_id, 3], [job_id + 1, scale_out], [job_id + 2, scale_out]]
     return Response(body={"best_predicted_scale_out_per_job": pairs, "best_predicted_runtime_per_job": []})
 
@@ -48,7 +52,10 @@ def run(listener_jar: Path, spark_master: str, tmp_path_factory: pytest.TempPath
             spark_master,
             folder / "application",
             "every_kind_of_job.py",
-            [str(source), str(folder / "sink"), str(folder / "executor-was-killed")],
+            [
+                *(str(source), str(folder / "sink"), str(folder / "executor-was-killed")),
+                *(str(folder / "executors-are-there"), str(HIGHEST)),
+            ],
             listener_conf(
                 service.port,
                 initialExecutors=str(INITIAL),
@@ -122,7 +129,7 @@ def test_run_had_what_the_comparison_is_to_prove(run: Run) -> None:
     assert any(stage["metrics"]["data_io_ratio"] > 0 for stage in ran)
     assert any(stage["metrics"]["shuffle_rw_ratio"] > 0 for stage in ran)
     assert all(stage["metrics"]["cpu_utilization"] > 0 for stage in ran if not stage["failure_reason"])
-    assert any(job["start_scale_out"] < job["end_scale_out"] for job in jobs.values())
+    assert (jobs[WAITING_JOB]["start_scale_out"], jobs[WAITING_JOB]["end_scale_out"]) == (INITIAL, HIGHEST)
     assert [job["job_result"] for job in jobs.values()].count("JobFailed") == 1
     assert any(not job["stages"] for job in jobs.values())
     shared = set(jobs[7]["stages"]) & set(jobs[8]["stages"])
@@ -149,6 +156,6 @@ def test_recommendations_are_carried_out_within_the_bounds(run: Run) -> None:
 def test_scale_out_in_force_is_reported_with_the_next_job(run: Run) -> None:
     predicted = {job_id: job.get("predicted_scale_out") for job_id, job in run.reported_jobs().items()}
     # Answers may need longer than the pause between two jobs, so the change itself is not pinned to a job.
-    assert predicted[LAST_JOB_TO_SCALE_OUT] == HIGHEST
+    assert predicted[WAITING_JOB] == HIGHEST
     assert predicted[11] == LOWEST
     assert set(predicted.values()) == {None, HIGHEST, LOWEST}

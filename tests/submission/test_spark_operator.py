@@ -109,7 +109,7 @@ async def test_a_name_that_belongs_to_something_else(here: Cluster) -> None:
 
 
 async def test_the_api_server_is_away(here: Cluster) -> None:
-    async with connected("http://127.0.0.1:9", kubernetes_timeout_seconds=0.2) as nobody:
+    async with connected("http://127.0.0.1:9") as nobody:
         here.kubernetes = nobody
         runner = here.runner(watches=False)
         execution = await here.store()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 
 from common.artifacts import FolderStore
 from common.configuration import TrainingSettings
+from common.documents import utc_now
 from common.executions import ExecutionRepository
 from common.mongo import Client
 from common.processes import owner_is_dead, service_identity
@@ -217,14 +219,23 @@ async def test_a_training_whose_service_died_starts_over_and_then_fails(
 
 
 async def test_a_living_service_elsewhere_keeps_its_training(
-    supervisor: TrainingSupervisor, runs: TrainingRunRepository
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    publisher: Publisher,
+    mongo: Client,
+    database: str,
+    tmp_path: Path,
 ) -> None:
+    settings = TrainingSettings(training_heartbeat_seconds=60)
+    supervisor = TrainingSupervisor(runs, executions, registry, publisher, settings, tmp_path)
     await enqueue(runs)
     claimed = await runs.claim("another-host/1/1.00")
     assert claimed is not None
     await supervisor.recover_dead()
     assert (await runs.get(claimed.id)).state is TrainingState.RUNNING
-    await asyncio.sleep(1.7)  # five missed heartbeats
+    missed = {"$set": {"heartbeat_at": utc_now() - timedelta(seconds=5 * 60 + 1)}}
+    await mongo[database]["training_run"].update_one({"_id": claimed.id}, missed)
     await supervisor.recover_dead()
     assert (await runs.get(claimed.id)).state is TrainingState.QUEUED
 

@@ -1,7 +1,8 @@
 """Runs one job of every kind that the listener has to tell apart.
 
-Arguments: a text file to read, a folder to write to, and a marker file that says an executor was killed.
-Tasks wait a little, so that executors come and go while jobs run.
+Arguments: a text file to read, a folder to write to, a marker file that says an executor was killed, one
+that says executors have come, and how many of them are to come. Tasks wait a little, so that executors
+go while jobs run.
 """
 
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from pyspark import SparkContext
 
-source, sink, marker = sys.argv[1:]
+source, sink, marker, crowded, crowd = sys.argv[1:]
 context = SparkContext()
 
 
@@ -52,8 +53,26 @@ print("total", counts.map(lambda pair: pair[1]).sum())
 print("joined", counts.join(lengths, 4).count())
 counts.map(lambda pair: f"{pair[0]} {pair[1]}").saveAsTextFile(sink)
 
-# Long enough for executors to come and, after the next answer of the service, to go.
-for _ in range(3):
+
+def tell_when_executors_are_there():
+    """The driver is among those with memory."""
+    deadline = time.monotonic() + 60
+    while context._jsc.sc().getExecutorMemoryStatus().size() <= int(crowd) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    Path(crowded).touch()
+
+
+def wait_for_executors(number):
+    while not Path(crowded).exists():
+        time.sleep(0.05)
+    time.sleep(0.25)
+
+
+# Executors come while this job runs, however long they take.
+threading.Thread(target=tell_when_executors_are_there, daemon=True).start()
+context.parallelize(range(24), 12).map(wait_for_executors).count()
+# Long enough for them to go after the next answer of the service.
+for _ in range(2):
     context.parallelize(range(24), 12).map(lambda number: time.sleep(0.25)).count()
 
 # Two jobs at once that share a stage.
