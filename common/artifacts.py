@@ -9,7 +9,7 @@ import random
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -90,6 +90,15 @@ class ArtifactStore(Protocol):
     async def delete(self, key: str) -> None:
         """Remove an artifact and what an interrupted `write` of it left; nothing there is no error."""
 
+    async def remove_interrupted_writes(self, prefix: str, keys: Collection[str]) -> list[str]:
+        """Remove what interrupted writes of these artifacts, one level below a prefix, have left beside them.
+
+        Not for what may be being written.
+
+        Returns:
+            Keys of those that had left something, sorted.
+        """
+
     async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
         """Keys one level below a prefix, sorted; also those of interrupted writes, if asked."""
 
@@ -144,6 +153,12 @@ def incomplete_name(key: str) -> str:
     return f"{parent}/{own}" if parent else own
 
 
+def keys_of_interrupted_writes(prefix: str, names: Iterable[str], keys: Collection[str]) -> list[str]:
+    """Of these keys, those whose writes have left something among the folders below a prefix."""
+    found = {f"{prefix}/{_name_of(name)}" for name in names if _is_incomplete(name)}
+    return sorted(found & set(keys))
+
+
 def interrupted_writes(key: str, names: Iterable[str]) -> list[str]:
     """Of the names of the folders beside a key's place, those that writes of it have left there."""
     return sorted(name for name in names if _is_incomplete(name) and _name_of(name) == key.rpartition("/")[2])
@@ -190,6 +205,9 @@ class FolderStore:
 
     async def delete(self, key: str) -> None:
         await asyncio.to_thread(self._delete, check_key(key))
+
+    async def remove_interrupted_writes(self, prefix: str, keys: Collection[str]) -> list[str]:
+        return await asyncio.to_thread(self._remove_of, check_key(prefix), frozenset(keys))
 
     async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
         return await asyncio.to_thread(self._keys, check_key(prefix), incomplete)
@@ -246,6 +264,12 @@ class FolderStore:
             with contextlib.suppress(OSError):
                 (folder / name).rename(removed)
             shutil.rmtree(removed, ignore_errors=True)
+
+    def _remove_of(self, prefix: str, keys: Collection[str]) -> list[str]:
+        found = keys_of_interrupted_writes(prefix, _folder_names(self._root / prefix), keys)
+        for key in found:
+            self._remove_interrupted_writes(key)
+        return found
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
         return keys_of(prefix, _folder_names(self._root / prefix), incomplete)

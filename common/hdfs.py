@@ -10,7 +10,7 @@ import getpass
 import logging
 import ssl
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -32,6 +32,7 @@ from common.artifacts import (
     incomplete_name,
     interrupted_writes,
     keys_of,
+    keys_of_interrupted_writes,
     verify,
 )
 from common.configuration import HdfsSettings
@@ -110,6 +111,9 @@ class HdfsStore:
 
     async def delete(self, key: str) -> None:
         await self._run(self._delete, check_key(key))
+
+    async def remove_interrupted_writes(self, prefix: str, keys: Collection[str]) -> list[str]:
+        return await self._run(self._remove_of, check_key(prefix), frozenset(keys))
 
     async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
         return await self._run(self._keys, check_key(prefix), incomplete)
@@ -208,6 +212,12 @@ class HdfsStore:
         folder = self._path(key).rpartition("/")[0]
         for name in interrupted_writes(key, self._list(folder)):
             self._client.delete(f"{folder}/{name}", recursive=True)
+
+    def _remove_of(self, prefix: str, keys: Collection[str]) -> list[str]:
+        found = keys_of_interrupted_writes(prefix, self._list(self._path(prefix)), keys)
+        for key in found:
+            self._remove_interrupted_writes(key)
+        return found
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
         names = [name for name, status in self._list(self._path(prefix)).items() if _is_folder(status)]

@@ -24,6 +24,9 @@ async def collect_garbage(
     Safe at any time beside publications: files appear only while their training is in progress, and
     it ends only after the version is registered. So the order of the readings is what matters.
 
+    Beside an artifact that a version has, an interrupted write of it may appear late: HDFS goes on for a
+    moment with what a service that was killed had asked for.
+
     Returns:
         Keys of what was deleted.
     Raises:
@@ -32,18 +35,24 @@ async def collect_garbage(
     folders = [ARTIFACTS]
     for _ in range(_LEVELS):
         folders = [key for folder in folders for key in await store.keys(folder)]
-    found = {key for folder in folders for key in await store.keys(folder, incomplete=True)}
+    by_folder = {folder: set(await store.keys(folder, incomplete=True)) for folder in folders}
+    found = set().union(*by_folder.values())
     if not found:
         return []
     in_progress = {run.artifact_id for run in await runs.in_progress()}
     loose = {key for key in found if _artifact_id(key) not in in_progress}
-    loose -= await registry.artifact_keys()
+    registered = await registry.artifact_keys()
+    loose -= registered
     drawn = await runs.drawn_here({_artifact_id(key) for key in loose})
     deleted = await registry.artifact_keys(deleted=True)
     garbage = sorted(key for key in loose if _artifact_id(key) in drawn or key in deleted)
     for key in garbage:
         await store.delete(key)
         logger.info("Removed %s, which belongs to no model version", key)
+    for folder, keys in by_folder.items():
+        settled = {key for key in keys & registered if _artifact_id(key) not in in_progress}
+        for key in await store.remove_interrupted_writes(folder, settled):
+            logger.info("Removed what an interrupted write of %s had left", key)
     return garbage
 
 

@@ -75,6 +75,19 @@ def begin_writing(hdfs_settings: dict[str, str] | None, tmp_path: Path) -> Calla
 
 
 @pytest.fixture
+def names_in_store(hdfs_settings: dict[str, str] | None, tmp_path: Path) -> Callable[[], list[str]]:
+    """Of all folders, whatever they are; not as the store itself would tell it."""
+
+    def names() -> list[str]:
+        if hdfs_settings is None:
+            return sorted(path.name for path in (tmp_path / "store" / PREFIX).iterdir())
+        client = hdfs.InsecureClient(hdfs_settings["hdfs_endpoint"])
+        return sorted(client.list(f"{hdfs_settings['hdfs_output_dir']}/{PREFIX}"))
+
+    return names
+
+
+@pytest.fixture
 def collect(
     store: ArtifactStore, runs: TrainingRunRepository, registry: ModelRegistry
 ) -> Callable[[], Awaitable[list[str]]]:
@@ -110,6 +123,27 @@ async def left_behind(runs: TrainingRunRepository, prefix: str = PREFIX) -> str:
 
 async def test_without_a_store_s_first_artifact_there_is_no_garbage(collect: Collect) -> None:
     assert await collect() == []
+
+
+async def test_beside_a_version_s_artifact_nothing_of_an_interrupted_write_stays(
+    store: ArtifactStore,
+    runs: TrainingRunRepository,
+    registry: ModelRegistry,
+    collect: Collect,
+    begin_writing: Callable[[str], None],
+    names_in_store: Callable[[], list[str]],
+) -> None:
+    """HDFS may go on with what a killed service had asked for when another one has published already."""
+    version = await publish(registry, store)
+    begin_writing(version.artifact_key)
+    writing = await train(runs)
+    assert writing.artifact_id is not None
+    begin_writing(f"{PREFIX}/{writing.artifact_id}")
+    assert await collect() == []
+    assert await store.read(version.artifact_key) == FILES
+    half, whole = names_in_store()
+    assert half.startswith(f".incomplete.{writing.artifact_id}")
+    assert whole == version.artifact_key.rpartition("/")[2]
 
 
 async def test_what_no_version_has_is_removed_complete_or_not(
