@@ -153,15 +153,17 @@ def incomplete_name(key: str) -> str:
     return f"{parent}/{own}" if parent else own
 
 
-def keys_of_interrupted_writes(prefix: str, names: Iterable[str], keys: Collection[str]) -> list[str]:
-    """Of these keys, those whose writes have left something among the folders below a prefix."""
-    found = {f"{prefix}/{_name_of(name)}" for name in names if _is_incomplete(name)}
-    return sorted(found & set(keys))
+def interrupted_writes(keys: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """What writes have left beside the places of some keys in one folder.
 
-
-def interrupted_writes(key: str, names: Iterable[str]) -> list[str]:
-    """Of the names of the folders beside a key's place, those that writes of it have left there."""
-    return sorted(name for name in names if _is_incomplete(name) and _name_of(name) == key.rpartition("/")[2])
+    Args:
+        names: Of the folders that lie there.
+    Returns:
+        The key by the name of what its write has left.
+    """
+    wanted = {key.rpartition("/")[2]: key for key in keys}
+    left = {name: _name_of(name) for name in sorted(names) if _is_incomplete(name)}
+    return {name: wanted[own] for name, own in left.items() if own in wanted}
 
 
 async def identify(store: ArtifactStore) -> None:
@@ -207,7 +209,7 @@ class FolderStore:
         await asyncio.to_thread(self._delete, check_key(key))
 
     async def remove_interrupted_writes(self, prefix: str, keys: Collection[str]) -> list[str]:
-        return await asyncio.to_thread(self._remove_of, check_key(prefix), frozenset(keys))
+        return await asyncio.to_thread(self._remove_interrupted_writes, self._root / check_key(prefix), keys)
 
     async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
         return await asyncio.to_thread(self._keys, check_key(prefix), incomplete)
@@ -218,7 +220,7 @@ class FolderStore:
     def _write(self, key: str, files: dict[str, bytes]) -> None:
         target, temporary = self._root / key, self._root / incomplete_name(key)
         try:
-            self._remove_interrupted_writes(key)
+            self._remove_interrupted_writes(target.parent, [key])
             temporary.mkdir(parents=True)
             for name, content in files.items():
                 with (temporary / name).open("xb") as file:
@@ -254,22 +256,17 @@ class FolderStore:
         # What is being deleted is no artifact any more, also where this is cut short.
         with contextlib.suppress(OSError):
             (self._root / key).rename(self._root / incomplete_name(key))
-        self._remove_interrupted_writes(key)
+        self._remove_interrupted_writes((self._root / key).parent, [key])
 
-    def _remove_interrupted_writes(self, key: str) -> None:
-        folder = (self._root / key).parent
-        for name in interrupted_writes(key, _folder_names(folder)):
+    def _remove_interrupted_writes(self, folder: Path, keys: Collection[str]) -> list[str]:
+        left = interrupted_writes(keys, _folder_names(folder))
+        for name, key in left.items():
             # Renamed first: whoever is still writing there fails as a whole, and renames no empty folder.
             removed = self._root / incomplete_name(key)
             with contextlib.suppress(OSError):
                 (folder / name).rename(removed)
             shutil.rmtree(removed, ignore_errors=True)
-
-    def _remove_of(self, prefix: str, keys: Collection[str]) -> list[str]:
-        found = keys_of_interrupted_writes(prefix, _folder_names(self._root / prefix), keys)
-        for key in found:
-            self._remove_interrupted_writes(key)
-        return found
+        return sorted(set(left.values()))
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
         return keys_of(prefix, _folder_names(self._root / prefix), incomplete)

@@ -32,7 +32,6 @@ from common.artifacts import (
     incomplete_name,
     interrupted_writes,
     keys_of,
-    keys_of_interrupted_writes,
     verify,
 )
 from common.configuration import HdfsSettings
@@ -113,7 +112,7 @@ class HdfsStore:
         await self._run(self._delete, check_key(key))
 
     async def remove_interrupted_writes(self, prefix: str, keys: Collection[str]) -> list[str]:
-        return await self._run(self._remove_of, check_key(prefix), frozenset(keys))
+        return await self._run(self._remove_interrupted_writes, self._path(check_key(prefix)), keys)
 
     async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
         return await self._run(self._keys, check_key(prefix), incomplete)
@@ -142,7 +141,7 @@ class HdfsStore:
         target, temporary = self._path(key), self._path(incomplete_name(key))
         if _unless_missing(self._client.status, target) is not None:
             raise ArtifactExists(f"There is an artifact {key!r} already.")
-        self._remove_interrupted_writes(key)
+        self._remove_interrupted_writes(target.rpartition("/")[0], [key])
         try:
             self._client.makedirs(temporary)
             for name, content in files.items():
@@ -179,9 +178,7 @@ class HdfsStore:
             raise ArtifactExists(f"There is an artifact {key!r} already.")
         sizes = {name: status["length"] for name, status in self._list(target).items()}
         is_there = sizes == {name: len(content) for name, content in files.items()}
-        if refusal is not None:
-            if not is_there:
-                raise refusal
+        if is_there and refusal is not None:
             # With two NameNodes, the first may have renamed it before its answer was lost, and the second
             # then finds nothing to rename. So it does where another writer took our folder for one that was
             # left behind, and published its own files.
@@ -189,9 +186,10 @@ class HdfsStore:
                 verify(key, self._read_folder(target), describe(files))
             except ArtifactDamaged:
                 raise ArtifactExists(f"There is an artifact {key!r} already.") from None
-            return
         if is_there:
             return
+        if refusal is not None:
+            raise refusal
         # A gateway that does not know the option has moved it into a folder that was there.
         stray = f"{target}/{temporary.rpartition('/')[2]}"
         if self._client.delete(stray, recursive=True):
@@ -205,19 +203,15 @@ class HdfsStore:
         return files
 
     def _delete(self, key: str) -> None:
-        self._client.delete(self._path(key), recursive=True)
-        self._remove_interrupted_writes(key)
+        path = self._path(key)
+        self._client.delete(path, recursive=True)
+        self._remove_interrupted_writes(path.rpartition("/")[0], [key])
 
-    def _remove_interrupted_writes(self, key: str) -> None:
-        folder = self._path(key).rpartition("/")[0]
-        for name in interrupted_writes(key, self._list(folder)):
+    def _remove_interrupted_writes(self, folder: str, keys: Collection[str]) -> list[str]:
+        left = interrupted_writes(keys, self._list(folder))
+        for name in left:
             self._client.delete(f"{folder}/{name}", recursive=True)
-
-    def _remove_of(self, prefix: str, keys: Collection[str]) -> list[str]:
-        found = keys_of_interrupted_writes(prefix, self._list(self._path(prefix)), keys)
-        for key in found:
-            self._remove_interrupted_writes(key)
-        return found
+        return sorted(set(left.values()))
 
     def _keys(self, prefix: str, incomplete: bool) -> list[str]:
         names = [name for name, status in self._list(self._path(prefix)).items() if _is_folder(status)]

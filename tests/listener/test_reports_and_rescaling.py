@@ -53,8 +53,11 @@ def run(listener_jar: Path, spark_master: str, tmp_path_factory: pytest.TempPath
             folder / "application",
             "every_kind_of_job.py",
             [
-                *(str(source), str(folder / "sink"), str(folder / "executor-was-killed")),
-                *(str(folder / "executors-are-there"), str(HIGHEST)),
+                str(source),
+                str(folder / "sink"),
+                str(folder / "executor-was-killed"),
+                str(folder / "executors-are-there"),
+                str(HIGHEST),
             ],
             listener_conf(
                 service.port,

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -18,6 +19,11 @@ def double(value: int) -> int:
 
 def sleep(seconds: float) -> None:
     time.sleep(seconds)
+
+
+def wait_for(file: Path) -> None:
+    while not file.exists():
+        time.sleep(0.01)
 
 
 def die(_: int) -> None:
@@ -65,14 +71,18 @@ async def test_errors_keep_their_message(pool: WorkerPool) -> None:
         await pool.run(complain, 0)
 
 
-async def test_the_event_loop_goes_on_meanwhile(pool: WorkerPool) -> None:
+async def test_the_event_loop_goes_on_meanwhile(pool: WorkerPool, tmp_path: Path) -> None:
+    """A worker that waits for the loop would never come to an end beside a loop that waits for it."""
     await pool.run(double, 1)
-    work = asyncio.create_task(pool.run(sleep, 1.0))
+    work = asyncio.create_task(pool.run(wait_for, tmp_path / "turned"))
     turns = 0
     while not work.done():
         await asyncio.sleep(0.01)
         turns += 1
-    assert turns > 2  # a loop that waits for the worker turns once
+        if turns > 20:
+            (tmp_path / "turned").touch()
+    await work
+    assert turns > 20
 
 
 async def test_closing_ends_the_workers() -> None:
