@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.features import Floats
+from training.arrays import Floats
 from training.history import JobRecord, RunContext, RunRecord
 
 PROFILING_RUNS = 10

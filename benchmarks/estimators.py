@@ -14,9 +14,10 @@ import torch
 
 from benchmarks.ellis_data import complete_runs, job_gaps, usual_jobs
 from prediction.scale_out_curves import Curve, fit_bell, fit_ernest
+from training.arrays import Floats
 from training.artifact import Hyperparameters, TrainedModel
 from training.evaluation import scale_outs
-from training.features import Floats, collect, expected_jobs
+from training.features import collect, expected_jobs
 from training.history import RunRecord
 from training.loop import fine_tune, pretrain
 from training.rest import forecast_rest

@@ -21,8 +21,8 @@ from prediction.initial_choice import WholeRunForecast, forecast_whole_run
 from prediction.rule import rule_of
 from prediction.scale_out import RuntimeForecast, choose_scale_out
 from prediction.scale_out_curves import fit_ernest
+from training.arrays import Floats
 from training.artifact import Hyperparameters, TrainedModel
-from training.features import Floats
 from training.history import RunRecord
 from training.loop import pretrain
 

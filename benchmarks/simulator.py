@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.ellis_data import complete_runs, is_failure_run, usual_jobs
-from training.features import Bools, Floats
+from training.arrays import Bools, Floats
 from training.history import JobRecord, RunContext, RunRecord
 
 MIN_SCALE_OUT, MAX_SCALE_OUT = 4, 36

@@ -23,7 +23,8 @@ from prediction.scale_out_curves import (
     fit_bell,
     fit_ernest,
 )
-from training.features import Evidence, Floats, collect, expected_jobs, similarity, usable
+from training.arrays import Floats
+from training.features import Evidence, collect, expected_jobs, similarity, usable
 from training.history import RunContext, RunRecord
 from training.spread import even_spread
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.arrays import Floats
 from training.context_features import Feature
 from training.context_model import EarlierRun, NoPrediction, Query, RuntimePrediction, fit_context_model
-from training.features import Floats, similarity
+from training.features import similarity
 from training.history import RunContext, RunRecord
 
 RESOURCES = ("executor_cores", "executor_memory_mb")

@@ -18,8 +18,10 @@ import numpy as np
 from prediction.context_forecast import completed, forecast_by_context, same_context
 from prediction.forecast import MODELS, ForecastRequest, forecast_with
 from prediction.scale_out import RuntimeForecast
-from training.features import MAX_RUNS, Bools, Floats, collect, expected_jobs
+from training.arrays import Bools, Floats
+from training.features import MAX_RUNS, collect, expected_jobs
 from training.history import RunContext, RunRecord
+from training.run_effects import estimate_run_effects
 from training.similar_runs import USUAL_STATE, SimilarRuns
 from training.spread import Spread, even_spread, interval_std
 
@@ -191,7 +193,7 @@ def _by_similar_runs(
     ahead = expected_jobs(evidence, context)
     if not ahead.any():
         return None
-    similar = SimilarRuns(evidence)
+    similar = SimilarRuns(evidence, estimate_run_effects(evidence))
     run = collect([RunRecord("", context, 0.0)], evidence.graph)
     shape = (len(candidates), len(ahead))
     schedules = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
 from prediction.forecast import Forecast, nothing
-from training.features import Evidence, Floats, collect, expected_jobs, similarity, timing, usable
+from training.arrays import Floats
+from training.features import Evidence, collect, expected_jobs, similarity, timing, usable
 from training.history import RunContext, RunRecord
 from training.spread import even_spread
 

@@ -11,13 +11,14 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from training.features import CONTEXT_BUCKETS, Evidence, Floats, Graph
+from training.arrays import Floats
+from training.features import CONTEXT_BUCKETS, Evidence, Graph
 from training.history import METRIC_NAMES, context_from_json
 from training.laws import Calibration, Prior, fit_prior
 from training.model import EMBEDDING, FEATURES, RuntimeModel
-from training.rest import Trust
+from training.run_effects import RunEffects, estimate_run_effects
 from training.similar_runs import SimilarRuns
-from training.spread import LeftOutErrors
+from training.spread import LeftOutErrors, Trust
 
 SCHEMA_VERSION = 1
 KIND = "onlinepredictor"
@@ -61,9 +62,14 @@ class TrainedModel:
     """What it was off by about runs left out; None with a single run, and of earlier versions."""
 
     @cached_property
+    def run_effects(self) -> RunEffects:
+        """What rescaled runs of the history were slower by as a whole."""
+        return estimate_run_effects(self.evidence)
+
+    @cached_property
     def prior(self) -> Prior:
         """Laws of the whole history."""
-        return fit_prior(self.evidence, self.calibration)
+        return fit_prior(self.evidence, self.run_effects, self.calibration)
 
     @cached_property
     def network(self) -> RuntimeModel:
@@ -80,7 +86,7 @@ class TrainedModel:
     @cached_property
     def similar_runs(self) -> SimilarRuns:
         """The same history, seen as whole runs rather than jobs."""
-        return SimilarRuns(self.evidence, self.prior.size_exponent, self.calibration.cliff)
+        return SimilarRuns(self.evidence, self.run_effects, self.prior.size_exponent, self.calibration.cliff)
 
     @cached_property
     def trust(self) -> Trust:

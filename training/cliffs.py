@@ -20,7 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.features import Evidence, Floats, Ints, log_size
+from training.arrays import Floats, Ints
+from training.features import Evidence, log_size
 
 MIN_JUMP = 0.4
 """Log, a third of the runtime: less may be noise, and smooth curves follow it well enough."""

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from training.features import Bools, Floats
+from training.arrays import Bools, Floats, Ints
 
 Feature = float | int | str | bool | None
 Context = Mapping[str, Feature]
-Ints = NDArray[np.int64]
 
 MIN_SPREAD = 0.2
 """Standard deviation that a feature is taken to have at least: ln 1.2, or a fifth of its largest value."""

@@ -24,8 +24,8 @@ import numpy as np
 from scipy.linalg import cho_solve
 from scipy.optimize import minimize
 
+from training.arrays import Bools, Floats
 from training.context_features import Points
-from training.features import Bools, Floats
 
 LAW_TERMS = ("law", "context_law", "group_law")
 CONTEXT_TERMS = ("linear", "category", "context", "context_law", "context_smooth", "group", "group_law")

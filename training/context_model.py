@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_solve
 
+from training.arrays import Floats
 from training.context_features import Context, Encoding, Points
 from training.context_kernel import (
     CONTEXT_TERMS,
@@ -28,7 +29,6 @@ from training.context_kernel import (
     Covariance,
     Repeats,
 )
-from training.features import Floats
 from training.rehearsal import Rehearsed, inflations
 from training.unseen_machines import (
     TREES_SHARE,

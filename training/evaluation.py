@@ -13,8 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
+from training.arrays import Floats, Ints
 from training.artifact import TrainedModel
-from training.features import MIN_SECONDS, EmptyHistory, Floats, Ints, collect, expected_jobs
+from training.features import MIN_SECONDS, EmptyHistory, collect, expected_jobs
 from training.history import RunRecord
 from training.loop import fine_tune
 from training.rest import forecast_rest

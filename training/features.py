@@ -14,11 +14,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from training.arrays import Bools, Floats, Ints
 from training.history import (
     METRIC_NAMES,
     JobRecord,
@@ -27,13 +27,6 @@ from training.history import (
     StageMetrics,
     StageRecord,
 )
-
-if TYPE_CHECKING:
-    from training.run_effects import RunEffects
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 MAX_RUNS = 60
 """Most recent runs kept; older ones add cost and describe a cluster that no longer exists."""
@@ -133,13 +126,6 @@ class Evidence:
     def similarities(self) -> Floats:
         """Of every run's context to every other's, (R, R)."""
         return np.stack([similarity(self.contexts, context) for context in self.contexts])
-
-    @cached_property
-    def run_effects(self) -> "RunEffects":
-        """What rescaled runs were slower by as a whole."""
-        from training.run_effects import run_effects  # which looks at runs through this table
-
-        return run_effects(self)
 
 
 def job_share(job: JobRecord) -> float:

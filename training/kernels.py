@@ -5,7 +5,7 @@ Source: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, s
 
 import numpy as np
 
-from training.features import Floats
+from training.arrays import Floats
 
 
 def matern(distance: Floats) -> Floats:

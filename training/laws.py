@@ -13,13 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.arrays import Floats
 from training.cliffs import NO_CLIFF, USUAL_SIZE_EXPONENT, Cliff, find_cliff, sides, usual_seconds
 from training.features import (
     MIN_SECONDS,
     RESCALING_IN_SECONDS,
     RESCALING_OUT_SECONDS,
     Evidence,
-    Floats,
     Timing,
     critical_path,
     log_size,
@@ -27,6 +27,7 @@ from training.features import (
     timing,
 )
 from training.history import RunContext
+from training.run_effects import RunEffects
 
 SERIAL_SHARES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 """Candidates for Amdahl's serial share, relative to the runtime at one executor."""
@@ -204,7 +205,9 @@ def _steps(evidence: Evidence, cliff: Cliff) -> Floats:
     return np.stack([side.shift(row) for side, row in zip(found, log_x, strict=True)])
 
 
-def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None = None) -> Prior:
+def fit_prior(
+    evidence: Evidence, run_effects: RunEffects, calibration: Calibration, without: int | None = None
+) -> Prior:
     """Fit the laws of all nodes; `without` leaves one run out.
 
     Law shapes are averaged by their marginal likelihood (noise integrated out), with an
@@ -222,7 +225,7 @@ def fit_prior(evidence: Evidence, calibration: Calibration, without: int | None 
     age = np.arange(runs)[::-1, None]
     trust = trust[:, graph.node_job] * observed / (1.0 + age / 20.0)
     steps = _steps(evidence, calibration.cliff)
-    beyond = steps[:, graph.node_job] + evidence.run_effects.effect[:, None]
+    beyond = steps[:, graph.node_job] + run_effects.effect[:, None]
     y = np.where(observed > 0, evidence.log_runtime - beyond, 0.0)
     cores = np.array([float(max(context.executor_cores, 1)) for context in evidence.contexts])
     shapes = log_shapes(np.exp(log_x)[:, graph.node_job].T, graph.num_tasks, cores)
@@ -297,7 +300,7 @@ def run_factor(deviation: Floats, seconds: Floats, calibration: Calibration) -> 
     return calibration.persistence * total / float(weight.sum() + usual)
 
 
-def calibrate(evidence: Evidence) -> Calibration:
+def calibrate(evidence: Evidence, run_effects: RunEffects) -> Calibration:
     """Choose the application-wide numbers by leaving one run out at a time."""
     out_in = []
     for scale, default in ((1, RESCALING_OUT_SECONDS), (-1, RESCALING_IN_SECONDS)):
@@ -314,21 +317,22 @@ def calibrate(evidence: Evidence) -> Calibration:
     for ratio in SIGNAL_TO_NOISE:
         for width in WIDTHS:
             choice = first._replace(signal_to_noise=ratio, width=width)
-            prior = fit_prior(evidence, choice)
+            prior = fit_prior(evidence, run_effects, choice)
             diagonal = np.diagonal(prior.inverse, axis1=1, axis2=2).T
             left_out = np.abs(prior.alpha / diagonal) * prior.observed
             seconds = np.exp(np.where(prior.observed > 0, evidence.log_runtime, -20.0))
             loss = float((left_out * seconds).sum() / seconds.sum())
             if loss < lowest * 0.97:
                 best, lowest = choice, loss
-    return _calibrate_factor(evidence, best)
+    return _calibrate_factor(evidence, run_effects, best)
 
 
-def _calibrate_factor(evidence: Evidence, calibration: Calibration) -> Calibration:
+def _calibrate_factor(evidence: Evidence, run_effects: RunEffects, calibration: Calibration) -> Calibration:
     """Learn how far a run's deviation so far carries over to the rest of it."""
     pairs = []
     for run, context in enumerate(evidence.contexts):
-        expected = expected_job_runtime(fit_prior(evidence, calibration, without=run), run, context)
+        prior = fit_prior(evidence, run_effects, calibration, without=run)
+        expected = expected_job_runtime(prior, run, context)
         ran = np.flatnonzero(np.isfinite(evidence.log_job_runtime[run]))
         actual = np.exp(evidence.log_job_runtime[run, ran])
         deviation = np.log(actual / expected[ran])

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from training.arrays import Floats, Ints
 from training.artifact import Hyperparameters, TrainedModel, make_network
-from training.features import Evidence, Floats, Ints
+from training.features import Evidence
 from training.history import RunRecord
 from training.model import Batch, Prediction, RuntimeModel
 from training.prepared import Prepared, prepare

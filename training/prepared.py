@@ -12,21 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.features import (
-    Bools,
-    Evidence,
-    Floats,
-    Ints,
-    Timing,
-    collect,
-    critical_path,
-    expected_jobs,
-    reduced,
-)
+from training.arrays import Bools, Floats, Ints
+from training.features import Evidence, Timing, collect, critical_path, expected_jobs, reduced
 from training.history import RunRecord
 from training.laws import Calibration, calibrate, fit_prior
 from training.model import Batch
 from training.rest import left_out_errors
+from training.run_effects import RunEffects, estimate_run_effects
 from training.samples import concatenate, encode
 from training.similar_runs import SimilarRuns
 
@@ -39,6 +31,7 @@ class Prepared:
     """Everything about a history that does not depend on hyperparameters."""
 
     evidence: Evidence
+    run_effects: RunEffects
     calibration: Calibration
     batch: Batch
     run_of: Ints
@@ -71,8 +64,8 @@ class Prepared:
     @cached_property
     def similar_runs(self) -> SimilarRuns:
         """The same history, seen as whole runs."""
-        exponent = fit_prior(self.evidence, self.calibration).size_exponent
-        return SimilarRuns(self.evidence, exponent, self.calibration.cliff)
+        exponent = fit_prior(self.evidence, self.run_effects, self.calibration).size_exponent
+        return SimilarRuns(self.evidence, self.run_effects, exponent, self.calibration.cliff)
 
     @cached_property
     def places(self) -> Floats:
@@ -92,12 +85,13 @@ def prepare(history: Sequence[RunRecord]) -> Prepared:
         EmptyHistory: No run has a job.
     """
     evidence = collect(history)
-    calibration = calibrate(evidence)
+    run_effects = estimate_run_effects(evidence)
+    calibration = calibrate(evidence, run_effects)
     jobs = len(evidence.graph.job_ids)
     batches, run_of, cut_of, actual, expected, timings = [], [], [], [], [], []
     for run, context in enumerate(evidence.contexts):
         single = len(evidence.contexts) == 1
-        prior = fit_prior(evidence, calibration, without=None if single else run)
+        prior = fit_prior(evidence, run_effects, calibration, without=None if single else run)
         others = [other for other in range(len(evidence.contexts)) if single or other != run]
         ran = np.flatnonzero(np.isfinite(evidence.log_job_runtime[run]))
         cuts = np.concatenate([[-1], ran[:-1]])
@@ -119,6 +113,6 @@ def prepare(history: Sequence[RunRecord]) -> Prepared:
         jobs_ahead = np.arange(jobs) > cuts[:, None]
         expected.append(jobs_ahead & expected_jobs(reduced(evidence, others), context))
     return Prepared(
-        evidence, calibration, concatenate(batches), np.array(run_of), np.concatenate(cut_of),
+        evidence, run_effects, calibration, concatenate(batches), np.array(run_of), np.concatenate(cut_of),
         np.concatenate(actual), np.concatenate(expected), tuple(timings),
     )  # fmt: skip

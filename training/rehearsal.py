@@ -17,7 +17,7 @@ from functools import cached_property
 
 import numpy as np
 
-from training.features import Floats
+from training.arrays import Floats
 from training.spread import interval_std
 
 MAX_REHEARSED = 6

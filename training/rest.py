@@ -8,34 +8,24 @@ left-out errors say how sure the joint forecast is at each cut (`training.spread
 Axes: S schedules, J jobs, P samples (a run at a cut).
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from training.features import Bools, Evidence, Floats, Ints
+from training.arrays import Bools, Floats, Ints
+from training.artifact import TrainedModel
+from training.features import Evidence
 from training.model import RuntimeModel
 from training.samples import encode
 from training.similar_runs import USUAL_STATE, SimilarRuns
 from training.spread import Spreads, local_spread
-
-if TYPE_CHECKING:
-    from training.artifact import TrainedModel
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """Choices for how far similar runs count in a joint forecast."""
 
 CAUTION_RUNS = 2.0
 """Runs for which similar runs count half of what left-out errors suggest."""
-
-
-class Trust(NamedTuple):
-    """What left-out runs say of joint forecasts."""
-
-    share: float
-    """Weight of similar runs where earlier runs are near, 0 to 1."""
-    log_error_stds: tuple[float, ...]
-    """Standard deviation of log measured over predicted, after each job (the first: before the run)."""
 
 
 class Rest(NamedTuple):
@@ -48,7 +38,7 @@ class Rest(NamedTuple):
 
 
 def forecast_rest(
-    model: "TrainedModel",
+    model: TrainedModel,
     network: RuntimeModel,
     run: Evidence,
     cut: int,

@@ -16,15 +16,14 @@ Numpy only. Axes: R runs, P pieces.
 """
 
 from itertools import product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from training.arrays import Floats
 from training.cliffs import Pieces, pieces_of, usual_seconds
+from training.features import Evidence
 from training.kernels import matern
-
-if TYPE_CHECKING:
-    from training.features import Evidence, Floats
 
 LEVEL, SLOPE, BUMP, WIDTH = 0.5, 1.0, 0.06, 0.4
 """Prior variances of the curve over ln x: of its level, its slope and what is local; width of the latter."""
@@ -44,18 +43,18 @@ MIN_SHARE = 0.02
 class RunEffects(NamedTuple):
     """Log of how much slower than usual each run was as a whole, as far as it persisted."""
 
-    effect: "Floats"
+    effect: Floats
     """(R,); 0 where no run of the history was rescaled."""
     noise_ratio: float
     """Share of a run's usual seconds after which half of its effect is known."""
 
-    def unknown(self, finished: float) -> "Floats":
+    def unknown(self, finished: float) -> Floats:
         """What nobody could know of the effects when this share of a run had finished, (R,)."""
         known = finished * (1.0 + self.noise_ratio) / (finished + self.noise_ratio)
         return np.asarray(self.effect * (1.0 - min(known, 1.0)))
 
 
-def run_effects(evidence: "Evidence") -> RunEffects:
+def estimate_run_effects(evidence: Evidence) -> RunEffects:
     """Estimate the effects of all runs; none where no run was rescaled."""
     pieces = pieces_of(evidence, usual_seconds(evidence))
     runs = len(evidence.contexts)
@@ -86,7 +85,7 @@ def run_effects(evidence: "Evidence") -> RunEffects:
     return RunEffects(effect, ratio)
 
 
-def _curve_kernel(evidence: "Evidence", pieces: Pieces) -> "Floats":
+def _curve_kernel(evidence: Evidence, pieces: Pieces) -> Floats:
     """Of the curve over ln x that runs in alike contexts share, (P, P)."""
     place = pieces.place - pieces.place.mean()
     local = matern(np.abs(place[:, None] - place) / WIDTH)

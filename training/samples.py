@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.arrays import Bools, Floats, Ints
 from training.cliffs import Side, sides
-from training.features import Bools, Evidence, Floats, Ints, critical_path, hashed_context, log_size, reduced
+from training.features import Evidence, critical_path, hashed_context, log_size, reduced
 from training.laws import Prior, run_factor
 from training.model import Batch
 

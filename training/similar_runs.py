@@ -25,9 +25,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from training.arrays import Bools, Floats, Ints
 from training.cliffs import NO_CLIFF, USUAL_SIZE_EXPONENT, Cliff, Side, sides, usual_seconds
-from training.features import Bools, Evidence, Floats, Ints, log_size, similarity
+from training.features import Evidence, log_size, similarity
 from training.kernels import matern
+from training.run_effects import RunEffects
 
 NOISE = 0.1
 """Variance of a log runtime between alike runs. Rather too much than too little: where runs repeat
@@ -131,6 +133,8 @@ class SimilarRuns:
     """The history of one application, ready to be asked about the rest of a run."""
 
     evidence: Evidence
+    run_effects: RunEffects
+    """Of the same runs."""
     size_exponent: float = USUAL_SIZE_EXPONENT
     """Of the runtime over the data size, between contexts."""
     cliff: Cliff = NO_CLIFF
@@ -174,7 +178,7 @@ class SimilarRuns:
         """Of jobs, as if the data size were 1 MB; 0 where not observed, (R, J)."""
         sizes = np.array([log_size(context) for context in self.evidence.contexts])
         log_runtime = self.evidence.log_job_runtime - self.size_exponent * sizes[:, None]
-        log_runtime = log_runtime - self._steps - self.evidence.run_effects.effect[:, None]
+        log_runtime = log_runtime - self._steps - self.run_effects.effect[:, None]
         return np.where(self._ran, log_runtime, 0.0)
 
     @cached_property
@@ -217,7 +221,7 @@ class SimilarRuns:
     def _deviations(self) -> Floats:
         """Log of measured over expected, each expected without the run itself, (R, J)."""
         left_out = np.stack([process.left_out for process in self._jobs], axis=1)
-        left_out = left_out + self.evidence.run_effects.effect[:, None]
+        left_out = left_out + self.run_effects.effect[:, None]
         return np.clip(np.where(self._ran, left_out, 0.0), -DEVIATION_LIMIT, DEVIATION_LIMIT)
 
     def _own_deviations(self, run: Evidence, side: Side, log_scale_out: Floats, cut: int) -> Floats:
@@ -267,7 +271,7 @@ class SimilarRuns:
     def _unknown_effects(self, cut: int) -> Floats:
         """What runs that were rescaled turned out to be slower by, and nobody could know at the cut, (R,)."""
         finished = float(self._share[: cut + 1].sum() / self._share.sum())
-        return self.evidence.run_effects.unknown(finished)
+        return self.run_effects.unknown(finished)
 
     def _shift(self, steps: Floats, ahead: Bools) -> Floats:
         """What a cliff adds to the log of everything ahead, from what it adds to jobs (A, J), (A,)."""

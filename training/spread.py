@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.features import Floats, Ints
+from training.arrays import Floats, Ints
 
 LATE_SHARE, EARLY_SHARE = 0.95, 0.9
 """Of left-out errors, up to which spreads are read. Late runs as far out as intervals of 90% end: what is
@@ -141,6 +141,15 @@ class Spread(NamedTuple):
     """Of runs that take less."""
     avoidable_log_std: float
     """As the first, without stalls that befall runs at every scale-out alike."""
+
+
+class Trust(NamedTuple):
+    """What left-out runs say of joint forecasts."""
+
+    share: float
+    """Weight of similar runs where earlier runs are near, 0 to 1."""
+    log_error_stds: tuple[float, ...]
+    """Standard deviation of log measured over predicted, after each job (the first: before the run)."""
 
 
 def even_spread(log_std: float) -> Spread:

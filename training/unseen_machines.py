@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from training.arrays import Bools, Floats
 from training.context_features import Encoding
-from training.features import Bools, Floats
 
 CLEARLY_MORE = math.log(1.5)
 """How much more of every resource is beyond what else machines differ in. Sizes come in steps of two."""

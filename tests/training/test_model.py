@@ -10,6 +10,7 @@ from training.features import Evidence, collect, critical_path
 from training.history import JobRecord, RunRecord
 from training.laws import Calibration, Prior, fit_prior, log_shapes, run_factor
 from training.model import Batch, CriticalPath, RuntimeModel
+from training.run_effects import estimate_run_effects
 from training.samples import encode
 
 SCALE_OUTS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0])
@@ -21,13 +22,18 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def fit_to(evidence: Evidence, calibration: Calibration, without: int | None = None) -> Prior:
+    """A prior of a history with its run effects."""
+    return fit_prior(evidence, estimate_run_effects(evidence), calibration, without)
+
+
 def job_runtimes(prior: Prior, scale_outs: np.ndarray = SCALE_OUTS) -> np.ndarray:
     expected = prior.expect(scale_outs, CONTEXT)
     return critical_path(prior.evidence.graph, np.exp(expected.log_runtime))
 
 
 def samples(evidence: Evidence, without: int = 0, cut: int = 3) -> Batch:
-    prior = fit_prior(evidence, Calibration(), without=without)
+    prior = fit_to(evidence, Calibration(), without=without)
     start, end = evidence.start_scale_out[without][None], evidence.end_scale_out[without][None]
     return encode(prior, evidence, without, np.array([cut]), start, end)
 
@@ -52,14 +58,14 @@ def test_law_shapes_start_at_one_and_never_exceed_it_unless_they_grow() -> None:
 
 
 def test_laws_find_a_known_curve_between_and_beyond_the_measured_scale_outs() -> None:
-    prior = fit_prior(collect(make_history((2, 4, 6), noise=0.0)), Calibration())
+    prior = fit_to(collect(make_history((2, 4, 6), noise=0.0)), Calibration())
     predicted = job_runtimes(prior)
     actual = np.array([[job_seconds(job, x) for job in range(12)] for x in SCALE_OUTS])
     assert np.abs(predicted / actual - 1).max() < 0.1
 
 
 def test_one_run_gives_a_falling_curve_through_it() -> None:
-    predicted = job_runtimes(fit_prior(collect(make_history((4,))), Calibration())).sum(axis=1)
+    predicted = job_runtimes(fit_to(collect(make_history((4,))), Calibration())).sum(axis=1)
     measured = sum(job.runtime_seconds for job in make_history((4,))[0].jobs)
     assert predicted[3] == pytest.approx(measured, rel=0.02)
     assert (np.diff(predicted) < 0).all()
@@ -73,7 +79,7 @@ def test_data_says_otherwise_and_the_curve_rises() -> None:
         )
 
     predicted = job_runtimes(
-        fit_prior(collect([run(i, x) for i, x in enumerate((2, 4, 8, 2, 4, 8))]), Calibration())
+        fit_to(collect([run(i, x) for i, x in enumerate((2, 4, 8, 2, 4, 8))]), Calibration())
     )
     assert predicted[-1, 0] > 1.3 * predicted[1, 0]
 
@@ -83,7 +89,7 @@ def test_runtimes_grow_with_the_data() -> None:
         make_run(i, x, factor=size / 2048, context=replace(CONTEXT, data_size_mb=size))
         for i, (x, size) in enumerate([(2, 1024), (4, 2048), (6, 4096), (3, 1024), (4, 4096)])
     ]
-    prior = fit_prior(collect(history), Calibration())
+    prior = fit_to(collect(history), Calibration())
     small, large = (
         prior.expect(np.array([4.0]), replace(CONTEXT, data_size_mb=size)).log_runtime[0, 0]
         for size in (2048, 8192)
@@ -94,7 +100,7 @@ def test_runtimes_grow_with_the_data() -> None:
 def test_a_runs_own_runtimes_do_not_reach_its_prior() -> None:
     history = make_history()
     slower = [*history[:2], make_run(2, 4, factor=3.0), *history[3:]]
-    one, other = (fit_prior(collect(runs), Calibration(), without=2) for runs in (history, slower))
+    one, other = (fit_to(collect(runs), Calibration(), without=2) for runs in (history, slower))
     for a, b in zip(one.expect(SCALE_OUTS, CONTEXT), other.expect(SCALE_OUTS, CONTEXT), strict=True):
         assert np.array_equal(a, b)
 
@@ -153,7 +159,7 @@ def test_metrics_of_the_previous_job_reach_later_predictions() -> None:
 
 def test_overhead_only_where_the_scale_out_changes_and_at_most_to_the_old_runtime() -> None:
     table = collect(make_history((2, 3, 4, 6, 4)))
-    prior = fit_prior(table, Calibration(rescaling_out_seconds=4.0))
+    prior = fit_to(table, Calibration(rescaling_out_seconds=4.0))
     network = make_network(table, Hyperparameters()).eval().requires_grad_(False)
     run = collect([RunRecord("now", CONTEXT, 0.0)], table.graph)
     shape = (1, 12)
@@ -168,7 +174,7 @@ def test_overhead_only_where_the_scale_out_changes_and_at_most_to_the_old_runtim
     assert float(moved[0] - fast[0]) == pytest.approx(during_the_job * float(1 - fast[0] / slow[0]), rel=1e-3)
     assert torch.equal(moved[1:], fast[1:])  # the first job is longer than the delay
 
-    late = fit_prior(table, Calibration(rescaling_out_seconds=1000.0))
+    late = fit_to(table, Calibration(rescaling_out_seconds=1000.0))
     never = network(encode(late, run, 0, cut, rising, steady, old=old)).job_runtime[0]
     assert never.tolist() == pytest.approx(slow.tolist(), rel=1e-3)
 

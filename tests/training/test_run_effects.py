@@ -1,14 +1,12 @@
 """Luck of steered runs is not taken for an effect of their scale-outs."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from training.features import Evidence, collect
 from training.history import JobRecord, RunContext, RunRecord
 from training.laws import Calibration, fit_prior
-from training.run_effects import RunEffects
+from training.run_effects import RunEffects, estimate_run_effects
 from training.similar_runs import USUAL_STATE, SimilarRuns
 
 JOBS, SLOPE = 8, 0.4
@@ -34,22 +32,20 @@ def steered(count: int = 24) -> list[RunRecord]:
     return history
 
 
-def blind(evidence: Evidence) -> Evidence:
-    """The same history, taken at face value."""
-    other = replace(evidence)
-    other.__dict__["run_effects"] = RunEffects(np.zeros(len(evidence.contexts)), 1.0)
-    return other
+def no_effects(evidence: Evidence) -> RunEffects:
+    """What takes a history at face value."""
+    return RunEffects(np.zeros(len(evidence.contexts)), 1.0)
 
 
 def test_runs_that_nobody_steered_have_no_effects() -> None:
     history = [
         make_run(number, [x] * JOBS, 0.3 * (number % 2)) for number, x in enumerate((4, 8, 16, 32, 24))
     ]
-    assert not collect(history).run_effects.effect.any()
+    assert not estimate_run_effects(collect(history)).effect.any()
 
 
 def test_effects_are_the_runs_luck() -> None:
-    effects = collect(steered()).run_effects.effect
+    effects = estimate_run_effects(collect(steered())).effect
     luck = np.array([0.0, 0.0, *(LUCK[number % len(LUCK)] for number in range(2, 24))])
     relative, expected = effects - np.median(effects), luck - np.median(luck)
     np.testing.assert_allclose(relative, expected, atol=0.12)
@@ -60,12 +56,14 @@ def test_executors_are_not_blamed_for_the_runs_that_got_them() -> None:
     truth = SLOPE * np.log(LARGE / SMALL)
     at = np.array([float(SMALL), float(LARGE)])
 
-    def gain(of: Evidence) -> float:
-        log_runtime = fit_prior(of, Calibration()).expect(at, RunContext("Steered")).log_runtime
+    def gain(effects: RunEffects) -> float:
+        log_runtime = (
+            fit_prior(evidence, effects, Calibration()).expect(at, RunContext("Steered")).log_runtime
+        )
         return float((log_runtime[0] - log_runtime[1]).mean())
 
-    assert gain(evidence) == pytest.approx(truth, abs=0.12)
-    assert gain(blind(evidence)) < truth - 0.25
+    assert gain(estimate_run_effects(evidence)) == pytest.approx(truth, abs=0.12)
+    assert gain(no_effects(evidence)) < truth - 0.25
 
 
 def test_similar_runs_do_not_blame_them_either() -> None:
@@ -76,18 +74,18 @@ def test_similar_runs_do_not_blame_them_either() -> None:
     truth = float(np.log(seconds[0] / seconds[1]))
     run = collect([RunRecord("", RunContext("Steered"), 0.0)], evidence.graph)
 
-    def gain(of: Evidence) -> float:
-        found = SimilarRuns(of).rest(run, -1, schedules, ahead, USUAL_STATE)
+    def gain(effects: RunEffects) -> float:
+        found = SimilarRuns(evidence, effects).rest(run, -1, schedules, ahead, USUAL_STATE)
         assert found is not None
         return float(found.log_mean[0] - found.log_mean[1])
 
-    assert abs(gain(evidence) - truth) < 0.5 * abs(gain(blind(evidence)) - truth)
+    assert abs(gain(estimate_run_effects(evidence)) - truth) < 0.5 * abs(gain(no_effects(evidence)) - truth)
 
 
 def test_left_out_errors_are_those_of_measured_runs() -> None:
     """What was subtracted from a run was not known before it ran: it counts as an error of its forecast."""
     evidence = collect(steered())
-    found = SimilarRuns(evidence).left_out(-1, np.ones(JOBS, bool))
+    found = SimilarRuns(evidence, estimate_run_effects(evidence)).left_out(-1, np.ones(JOBS, bool))
     assert found is not None
     luck = np.array([0.0, 0.0, *(LUCK[number % len(LUCK)] for number in range(2, 24))])
     assert np.corrcoef(found.error, luck)[0, 1] < -0.9  # slow runs take longer than forecast

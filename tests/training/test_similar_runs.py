@@ -11,6 +11,7 @@ from training.features import Evidence, collect
 from training.history import JobRecord, RunContext, RunRecord
 from training.loop import prepare, pretrain
 from training.rest import choose_share, forecast_rest, joint_errors, left_out_errors
+from training.run_effects import estimate_run_effects
 from training.similar_runs import USUAL_STATE, RestForecast, SimilarRuns
 from training.spread import LOG_ERROR_FLOOR, error_stds
 
@@ -62,7 +63,7 @@ def ask(
     known = collect([replace(run, jobs=run.jobs[:finished])], evidence.graph)
     then = float(scale_out or run.jobs[0].end_scale_out)
     ahead = np.arange(JOBS) >= finished
-    similar, cut = SimilarRuns(evidence), finished - 1
+    similar, cut = SimilarRuns(evidence, estimate_run_effects(evidence)), finished - 1
     found = similar.rest(known, cut, np.full((1, JOBS), then), ahead, similar.state(known, cut))
     assert found is not None
     return found
@@ -126,7 +127,7 @@ def test_larger_data_takes_longer() -> None:
 def test_too_little_to_say() -> None:
     evidence = collect(history(parallel, (4,)))
     run = collect([make_run(99, 4, parallel)], evidence.graph)
-    similar = SimilarRuns(evidence)
+    similar = SimilarRuns(evidence, estimate_run_effects(evidence))
     assert similar.rest(run, -1, np.full((2, JOBS), 4.0), np.ones(JOBS, bool), USUAL_STATE) is None
     assert similar.left_out(-1, np.ones(JOBS, bool)) is None
 
@@ -135,7 +136,7 @@ def test_what_follows_the_cut_does_not_matter() -> None:
     evidence = collect(history(parallel))
     run = make_run(99, 12, parallel)
     ahead, then = np.arange(JOBS) > 2, np.full((1, JOBS), 12.0)
-    similar = SimilarRuns(evidence)
+    similar = SimilarRuns(evidence, estimate_run_effects(evidence))
     parts = [collect([part], evidence.graph) for part in (run, replace(run, jobs=run.jobs[:3]))]
     whole, known = (similar.rest(part, 2, then, ahead, similar.state(part, 2)) for part in parts)
     assert whole is not None
@@ -147,7 +148,10 @@ def test_left_out_errors_are_those_of_a_history_without_the_run() -> None:
     runs = history(flat)
     prepared = prepare(runs)
     found = left_out_errors(
-        SimilarRuns(prepared.evidence), prepared.run_of, prepared.cut_of, prepared.expected
+        SimilarRuns(prepared.evidence, prepared.run_effects),
+        prepared.run_of,
+        prepared.cut_of,
+        prepared.expected,
     )
     assert np.isfinite(found).all()
     assert np.abs(found).max() < 0.2

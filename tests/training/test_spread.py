@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.features import Floats
+from training.arrays import Floats
 from training.spread import LeftOutErrors, Spread, local_spread
 
 RUNS = 60
