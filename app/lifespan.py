@@ -82,7 +82,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         await registry.create_indexes()
         await ledger.create_indexes()
 
-    pool = WorkerPool(settings.prediction.prediction_workers, settings.prediction.prediction_timeout_seconds)
+    timeout_seconds = settings.prediction.prediction_timeout_seconds
+    deadline_seconds = timeout_seconds + settings.prediction.prediction_wait_seconds
+    pool = WorkerPool(settings.prediction.prediction_workers, timeout_seconds, deadline_seconds)
     stack.push_async_callback(pool.close)
     pool.warm_up()
     cache = ModelCache(
@@ -140,6 +142,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         "mongo": mongo,
         "callback_token": settings.submission.callback_token,
         "executions": executions,
+        "workers": pool,
         "predictor": predictor,
         "initial_scale_out_chooser": chooser,
         "models": models,

@@ -1,4 +1,4 @@
-"""`GET /metrics` for Prometheus: requests, and in which states applications and trainings are."""
+"""`GET /metrics` for Prometheus: requests, states of applications and trainings, troubles of workers."""
 
 import asyncio
 import time
@@ -14,11 +14,12 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from pymongo.errors import PyMongoError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.mongo import Client
+from prediction.worker import PoolCounts
 
 _COUNT_SECONDS = 3.0
 """Prometheus gives up after ten seconds; what the process itself knows has to arrive in any case."""
@@ -56,7 +57,8 @@ def install(app: FastAPI, database: str) -> None:
     async def metrics(request: Request) -> Response:
         """In Prometheus' text format. States are left out, and `enel_mongodb_up` is 0, without MongoDB."""
         counts = await count_states(request.state.mongo, database)
-        body = generate_latest(registry) + generate_latest(_Snapshot(counts))
+        snapshot = _Snapshot(counts, request.state.workers.counts)
+        body = generate_latest(registry) + generate_latest(snapshot)
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app.add_api_route("/metrics", metrics, methods=["GET"], tags=["health"], response_class=Response)
@@ -107,11 +109,25 @@ async def count_states(mongo: Client, database: str) -> StateCounts | None:
 class _Snapshot(CollectorRegistry):
     """A registry of one moment: nothing of it is kept for the next request."""
 
-    def __init__(self, counts: StateCounts | None) -> None:
+    def __init__(self, counts: StateCounts | None, workers: PoolCounts) -> None:
         super().__init__()
         self._counts = counts
+        self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            "enel_prediction_worker_replacements",
+            "Worker processes that died or were killed, and made way for others.",
+            value=self._workers.replacements,
+        )
+        overruns = CounterMetricFamily(
+            "enel_prediction_overruns",
+            "Forecasts that ran too long (timeout), or that were waited for too long (deadline).",
+            labels=["limit"],
+        )
+        overruns.add_metric(["timeout"], self._workers.time_limit_overruns)
+        overruns.add_metric(["deadline"], self._workers.deadline_overruns)
+        yield overruns
         yield GaugeMetricFamily(
             "enel_mongodb_up", "Whether MongoDB answered.", value=float(self._counts is not None)
         )

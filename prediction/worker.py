@@ -1,93 +1,248 @@
 """Worker processes for whatever computes longer than an event loop may wait.
 
-A time limit around an ordinary pool frees the caller and leaves the worker stuck; pebble's pool
-ends the worker and starts another.
+A request has two limits: of the time that it runs, after which its worker is killed and replaced; and
+of the time that its caller waits for everything together, a free worker included. A worker that dies,
+idle or at work, is replaced; what it had not answered is tried once more, and no other request notices.
 """
 
 import asyncio
 import contextlib
-import importlib
 import logging
-import multiprocessing
-import os
-import signal
 import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import CancelledError, TimeoutError
-from typing import TypeVar
-
-from pebble import ProcessExpired, ProcessPool
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from common.errors import ServiceError
+from prediction.worker_process import (
+    ComputationFailed,
+    TimeLimitExceeded,
+    WorkerDied,
+    WorkerProcess,
+    answer_from,
+    request_bytes,
+)
 
 logger = logging.getLogger(__name__)
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
 
+_ATTEMPTS = 2
+"""A worker that dies may have been killed by anybody; after the second one the request is suspected."""
+
+_DEADLINE_SECONDS = 60.0
+
 
 class WorkerFailed(ServiceError):
-    """The computation took too long, raised, or its process died."""
+    """The computation took too long, raised, or its process died; or no worker was free in time."""
 
     status, title = 500, "The computation failed"
 
 
-class WorkerPool:
-    """Processes that take one request at a time; a request is a picklable value of ours."""
+@dataclass
+class PoolCounts:
+    """What went wrong since the service started."""
 
-    def __init__(self, workers: int, timeout_seconds: float) -> None:
-        self._timeout_seconds = timeout_seconds
-        self._pool = ProcessPool(
-            max_workers=workers,
-            max_tasks=0,
-            initializer=_prepare_worker,
-            initargs=[os.getpid()],
-            # Forking a process that has threads and an event loop invites deadlocks.
-            context=multiprocessing.get_context("spawn"),
-        )
+    replacements: int = 0
+    """Workers that died or were killed, whatever the reason, and made way for others."""
+    time_limit_overruns: int = 0
+    """Requests that ran too long."""
+    deadline_overruns: int = 0
+    """Requests that waited too long, for a worker or for everything together."""
+
+
+class WorkerPool:
+    """Processes that take one request at a time; a request is a picklable value of ours.
+
+    Each thread of the pool's own carries one request at a time from and to a worker, so that neither
+    pickling nor a full pipe stops the event loop.
+    """
+
+    def __init__(
+        self, workers: int, timeout_seconds: float, deadline_seconds: float = _DEADLINE_SECONDS
+    ) -> None:
+        """Starts no process yet.
+
+        Args:
+            timeout_seconds: How long a request may run.
+            deadline_seconds: How long a caller waits for a free worker, runs and repetitions together.
+        """
+        self.counts = PoolCounts()
+        self.deadline_seconds = deadline_seconds
+        self.timeout_seconds = timeout_seconds
+        self._size = workers
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        self._lock = threading.Lock()
+        """Never taken by the event loop: processes start and end under it."""
+        self._workers: set[WorkerProcess] = set()
+        """Those that are idle, and those that a thread has; so there are never more than threads."""
+        self._idle: list[WorkerProcess] = []
+        self._closed = False
 
     def warm_up(self) -> None:
-        """Start a worker now instead of with the first request; returns at once."""
-        self._pool.schedule(os.getpid)
+        """Start the workers now instead of with the first requests; returns at once."""
+        for _ in range(self._size):
+            self._threads.submit(self._start_missing)
 
     async def run(self, function: Callable[[Request], Answer], request: Request) -> Answer:
-        """Call `function(request)` in a worker.
+        """Call `function(request)` in a worker; twice where a worker dies of it.
 
         Raises:
-            WorkerFailed: No answer within the time limit (the worker is replaced), or an error.
+            WorkerFailed: No answer within the time limit (the worker is replaced) or the deadline, an
+                error, or two workers that ended.
         """
+        call = _Call()
         try:
-            future = self._pool.schedule(function, args=[request], timeout=self._timeout_seconds)
-            answer: Answer = await asyncio.wrap_future(future)
-            return answer
+            future = self._threads.submit(self._carry_out, call, function, request)
+        except RuntimeError as error:
+            raise WorkerFailed("The workers are closed.") from error
+        try:
+            async with asyncio.timeout(self.deadline_seconds):
+                answer: Answer = await asyncio.wrap_future(future)
+                return answer
         except TimeoutError as error:
-            raise WorkerFailed(f"No result within {self._timeout_seconds:g} s.") from error
-        except (ProcessExpired, CancelledError) as error:
-            raise WorkerFailed(f"The worker process ended: {error}") from error
-        except asyncio.CancelledError:
+            self.counts.deadline_overruns += 1
+            raise WorkerFailed(call.why_late(self.deadline_seconds)) from error
+        except ComputationFailed as error:
+            raise WorkerFailed(str(error)) from error
+        except WorkerFailed:
             raise
         except Exception as error:
             raise WorkerFailed(f"{type(error).__name__}: {error}") from error
+        finally:
+            call.give_up()
 
     async def close(self) -> None:
-        self._pool.stop()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.to_thread(self._pool.join, 5)
+        """End the workers, and with them the requests that wait; returns when all are gone."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.kill()
+        self._threads.shutdown(wait=True)
+        for worker in self._workers:
+            worker.end()
+
+    # --- in the pool's threads --------------------------------------------------------------------
+
+    def _carry_out(self, call: "_Call", function: Callable[[Request], Answer], request: Request) -> Any:
+        data = request_bytes(function, request)
+        died: WorkerDied | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                return answer_from(self._ask(call, data))
+            except TimeLimitExceeded as error:
+                with self._lock:
+                    self.counts.time_limit_overruns += 1
+                raise WorkerFailed(f"No result within {self.timeout_seconds:g} s.") from error
+            except WorkerDied as error:
+                died = error
+                if call.is_given_up:
+                    break
+                logger.warning("A worker process ended unexpectedly: %s", error)
+        raise WorkerFailed(f"The worker process ended: {died}") from died
+
+    def _ask(self, call: "_Call", data: bytes) -> bytes:
+        worker = self._take()
+        try:
+            with call.carried_out_by(worker):
+                return worker.ask(data, self.timeout_seconds)
+        finally:
+            self._put_back(worker)
+
+    def _take(self) -> WorkerProcess:
+        """A worker that is ready, new if none is idle. Raises WorkerDied: it did not get ready."""
+        with self._lock:
+            if self._closed:
+                raise WorkerFailed("The workers are closed.")
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.is_idle():
+                    return worker
+                logger.warning("An idle worker process has ended; another one takes its place")
+                self._discard(worker)
+            worker = self._start()
+        self._await_ready(worker)
+        return worker
+
+    def _start_missing(self) -> None:
+        with self._lock:
+            if self._closed or len(self._workers) >= self._size:
+                return
+            worker = self._start()
+        try:
+            self._await_ready(worker)
+        except WorkerDied as error:  # the next request tries again, and reports it
+            logger.warning("A worker process could not start: %s", error)
+        else:
+            self._put_back(worker)
+
+    def _start(self) -> WorkerProcess:
+        worker = WorkerProcess()
+        self._workers.add(worker)
+        return worker
+
+    def _await_ready(self, worker: WorkerProcess) -> None:
+        try:
+            worker.wait_until_ready()
+        except WorkerDied:
+            with self._lock:
+                self._discard(worker)
+            raise
+
+    def _put_back(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            if not self._closed and worker.is_idle():
+                self._idle.append(worker)
+                return
+            self._discard(worker)
+        with contextlib.suppress(RuntimeError):  # closed meanwhile
+            self._threads.submit(self._start_missing)  # no request need wait for its start
+
+    def _discard(self, worker: WorkerProcess) -> None:
+        self._workers.discard(worker)
+        self.counts.replacements += not self._closed
+        worker.end()
 
 
-def _prepare_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the service's to handle
-    threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
-    # Takes seconds, which the first request should not have to wait for.
-    importlib.import_module("training.loop")
+class _GivenUp(Exception):
+    """Nobody waits for the answer any more."""
 
 
-def _end_with_parent(parent: int) -> None:
-    """A killed service cannot tell its workers; they look themselves."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+class _Call:
+    """Where a request is on its way, for a caller that may give up at any moment."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._worker: WorkerProcess | None = None
+        self._has_begun = False
+        self.is_given_up = False
+
+    @contextlib.contextmanager
+    def carried_out_by(self, worker: WorkerProcess) -> Iterator[None]:
+        """Raises _GivenUp: the worker is not needed."""
+        with self._lock:
+            if self.is_given_up:
+                raise _GivenUp
+            self._worker, self._has_begun = worker, True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._worker = None
+
+    def give_up(self) -> None:
+        """Free the worker that is at it; a worker that is only starting goes on, for others."""
+        with self._lock:
+            self.is_given_up = True
+            if self._worker is not None:
+                self._worker.kill()
+
+    def why_late(self, seconds: float) -> str:
+        if self._has_begun:
+            return f"No result within {seconds:g} s, waiting for a worker included."
+        return f"No worker was free within {seconds:g} s."

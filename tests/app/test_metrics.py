@@ -1,15 +1,26 @@
 """What a scrape of /metrics shows, read with Prometheus' own parser."""
 
-from collections.abc import Iterable
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo import AsyncMongoClient
 
+from app import metrics
 from app.metrics import count_states
 from common.executions import ExecutionRepository
 from common.mongo import Client
+from prediction.worker import WorkerFailed, WorkerPool
 from tests.samples import execution
 
 
@@ -24,9 +35,9 @@ async def scrape(service: httpx.AsyncClient) -> dict[tuple[str, frozenset[tuple[
     }
 
 
-def requests(metrics: dict, route: str, status: int, method: str = "GET") -> float:
+def requests(found: dict, route: str, status: int, method: str = "GET") -> float:
     labels = frozenset({("method", method), ("route", route), ("status", str(status))})
-    return metrics.get(("enel_http_request_duration_seconds_count", labels), 0.0)
+    return found.get(("enel_http_request_duration_seconds_count", labels), 0.0)
 
 
 async def test_requests_are_counted_by_route_and_not_by_path(service: httpx.AsyncClient) -> None:
@@ -55,6 +66,62 @@ async def test_applications_are_counted_by_state(service: httpx.AsyncClient, mon
     assert after["enel_mongodb_up", frozenset()] == 1
 
 
+def worker_pid(_: int) -> int:
+    return os.getpid()
+
+
+async def wait_for(file: Path) -> None:
+    async with asyncio.timeout(60):
+        while not file.exists():
+            await asyncio.sleep(0.02)
+
+
+def touch_and_wait(file: Path) -> None:
+    file.touch()
+    threading.Event().wait()
+
+
+async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp_path: Path) -> None:
+    pool = WorkerPool(workers=1, timeout_seconds=60.0)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        yield {"mongo": mongo, "workers": pool}
+        await pool.close()
+
+    app = FastAPI(lifespan=lifespan)
+    metrics.install(app, database)
+    async with LifespanManager(app, shutdown_timeout=60) as manager:
+        transport = httpx.ASGITransport(app=manager.app)
+        client = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+        async def counted() -> tuple[float, float, float]:
+            found = await scrape(client)
+            overruns = [
+                found["enel_prediction_overruns_total", frozenset({("limit", limit)})]
+                for limit in ("timeout", "deadline")
+            ]
+            return (found["enel_prediction_worker_replacements_total", frozenset()], *overruns)
+
+        os.kill(await pool.run(worker_pid, 0), signal.SIGKILL)
+        await pool.run(worker_pid, 0)
+        assert await counted() == (1, 0, 0)
+
+        running = asyncio.create_task(pool.run(touch_and_wait, tmp_path / "running"))
+        await wait_for(tmp_path / "running")
+        pool.deadline_seconds = 0.1
+        with pytest.raises(WorkerFailed, match="No worker was free"):
+            await pool.run(worker_pid, 0)
+        running.cancel()
+        assert (await counted())[1:] == (0, 1)
+
+        pool.deadline_seconds, pool.timeout_seconds = 60.0, 0.1
+        with pytest.raises(WorkerFailed, match=r"No result within 0\.1 s"):
+            await pool.run(touch_and_wait, tmp_path / "running")
+        assert (await counted())[1:] == (1, 1)
+        await client.aclose()
+
+
 async def test_without_mongodb_nothing_is_claimed_about_states(
     service: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,7 +135,7 @@ async def test_without_mongodb_nothing_is_claimed_about_states(
         return None
 
     monkeypatch.setattr("app.metrics.count_states", no_answer)
-    metrics = await scrape(service)
-    assert metrics["enel_mongodb_up", frozenset()] == 0
-    assert not any(name == "enel_applications" for name, _ in metrics)
-    assert any(name == "enel_http_request_duration_seconds_count" for name, _ in metrics)
+    found = await scrape(service)
+    assert found["enel_mongodb_up", frozenset()] == 0
+    assert not any(name == "enel_applications" for name, _ in found)
+    assert any(name == "enel_http_request_duration_seconds_count" for name, _ in found)
