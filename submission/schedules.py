@@ -24,6 +24,7 @@ from pydantic import BaseModel, Field, field_serializer
 from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
 
+from common.clocks import Unchanged
 from common.documents import Document, UtcTime, utc_now
 from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
 from common.executions import ExecutionRepository
@@ -120,7 +121,7 @@ class SubmissionSchedule(Document, ScheduleSpec):
 
 
 class SubmissionSchedules:
-    """`tick` is called every few seconds by a scheduler."""
+    """Recurring submissions of one service; `tick` is to be called every few seconds."""
 
     def __init__(
         self,
@@ -134,6 +135,8 @@ class SubmissionSchedules:
         self._executions = executions
         self._submissions = submissions
         self._owner = service_identity()
+        self._firings = Unchanged()
+        """By schedule."""
 
     async def create_indexes(self) -> None:
         await self._schedules.create_index([("next_fire_at", ASCENDING)], name="due")
@@ -227,9 +230,11 @@ class SubmissionSchedules:
             now = utc_now()
             due = {
                 "paused": False,
-                "$or": [{"next_fire_at": {"$lte": now}}, {"firing.retry_at": {"$lte": now}}],
+                "$or": [{"next_fire_at": {"$lte": now}}, {"firing": {"$ne": None}}],
             }
-            for document in await self._schedules.find(due).to_list():
+            found = await self._schedules.find(due).to_list()
+            self._firings.keep({document["_id"] for document in found})
+            for document in found:
                 await self._look_at(document, now)
         except PyMongoError as error:
             logger.warning("Schedules wait for MongoDB: %s", type(error).__name__)
@@ -255,7 +260,7 @@ class SubmissionSchedules:
             firing = Firing(due_at=due_at, attempt=1, retry_at=now + _LEASE)
             # A clock that was set back must not make the same time due again.
             changes = {"next_fire_at": trigger.next_after(max(now, due_at))}
-        elif schedule.firing is not None:
+        elif schedule.firing is not None and self._may_be_taken(schedule.id, schedule.firing, now):
             seen |= {"firing.due_at": schedule.firing.due_at, "firing.attempt": schedule.firing.attempt}
             changes = {}
             firing = schedule.firing.model_copy(
@@ -269,6 +274,11 @@ class SubmissionSchedules:
             return_document=ReturnDocument.AFTER,
         )
         return SubmissionSchedule.from_mongo(document) if document else None
+
+    def _may_be_taken(self, name: str, firing: Firing, now: datetime) -> bool:
+        """Whether its time has come; also where that lies far ahead because a clock was set back."""
+        unchanged_seconds = self._firings.seconds(name, (firing.due_at, firing.attempt, firing.retry_at))
+        return firing.retry_at <= now or unchanged_seconds > _LONGEST_RETRY_SECONDS
 
     async def _fire(self, schedule: SubmissionSchedule) -> None:
         assert schedule.firing is not None, "it was taken a moment ago"

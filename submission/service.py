@@ -10,12 +10,13 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from common.clocks import Unchanged, monotonic_seconds
 from common.documents import ApplicationExecution, ApplicationState, ScalingDecision, utc_now
 from common.errors import Conflict, NotFound, ServiceError, Unavailable
 from common.executions import ExecutionRepository
@@ -39,8 +40,8 @@ _ANSWER_SECONDS = 10.0
 
 _ANSWER_POLL_SECONDS = 0.1
 
-_ABANDONED = timedelta(seconds=60)
-"""After that a stored execution that no runner has taken is handed over anew: its submission died."""
+_ABANDONED_SECONDS = 60.0
+"""After these a stored execution that no runner has taken is handed over anew: its submission died."""
 
 
 class TargetInfeasible(ServiceError):
@@ -96,8 +97,11 @@ class SubmissionService:
         self._runner = runner
         platform = runner.name.partition("/")[0]
         self._planner = Planner(platform, runner.max_executors, choose_initial_scale_out, manifest_options)
-        self._taken: dict[str, datetime] = {}
-        """What this process has handed over, though it may still be stored as NEW, and since when."""
+        self._taken: dict[str, float] = {}
+        """What this process has handed over, though it may still be stored as NEW, and since when: seconds
+        of the monotonic clock."""
+        self._waiting = Unchanged()
+        """What is NEW, by id."""
 
     async def submit(self, specs: ApplicationSpecs, options: SubmitOptions | None = None) -> Submission:
         """Store and start an application; one that was submitted before is answered as it was.
@@ -120,7 +124,7 @@ class SubmissionService:
             raise _infeasible(plan, specs.global_specs.max_runtime)
         await self._runner.check(plan.manifest)
         decision = first_decision(execution, plan.initial)
-        self._taken[execution.id] = utc_now()
+        self._taken[execution.id] = monotonic_seconds()
         try:
             stored = await self._ledger.store(execution, decision, key=key, fingerprint=said)
         except BaseException:
@@ -227,7 +231,7 @@ class SubmissionService:
         unfinished = await self._executions.unfinished(self._runner.name)
         if unfinished:
             logger.info("resuming %d unfinished executions", len(unfinished))
-            self._taken |= {execution.id: utc_now() for execution in unfinished}
+            self._taken |= {execution.id: monotonic_seconds() for execution in unfinished}
             await self._runner.resume(unfinished)
 
     async def reconcile(self) -> None:
@@ -237,7 +241,8 @@ class SubmissionService:
             await self._take_up_abandoned(execution)
         new = {execution.id for execution in stored}
         # A state is never NEW again; what was stored a moment ago may be missing above.
-        recent = utc_now() - _ABANDONED
+        recent = monotonic_seconds() - _ABANDONED_SECONDS
+        self._waiting.keep(new)
         self._taken = {name: since for name, since in self._taken.items() if name in new or since > recent}
 
     async def aclose(self) -> None:
@@ -286,14 +291,14 @@ class SubmissionService:
 
     async def _replay(self, execution_id: str) -> Submission:
         """The answer of a submission that was sent before, which may be under way elsewhere."""
-        deadline = utc_now() + timedelta(seconds=_ANSWER_SECONDS)
+        deadline = monotonic_seconds() + _ANSWER_SECONDS
         while True:
             execution = await self._executions.get(execution_id)
             answer = await self._ledger.find_answer(execution_id)
             response = answer.response if answer else None
             if response is None and execution.state is ApplicationState.SUBMISSION_FAILED:
                 raise Unavailable(f"{execution_id} was stored, but not taken: {execution.state_reason}")
-            if response is not None or utc_now() >= deadline:
+            if response is not None or monotonic_seconds() >= deadline:
                 break
             if await self._take_up_abandoned(execution):
                 break
@@ -309,13 +314,18 @@ class SubmissionService:
             execution.state is not ApplicationState.NEW
             or execution.runner != self._runner.name
             or execution.id in self._taken
-            or utc_now() - execution.created_at < _ABANDONED
+            or self._waiting_seconds(execution) < _ABANDONED_SECONDS
         ):
             return False
         logger.warning("%s: stored, but not handed over: handed over now", execution.id)
-        self._taken[execution.id] = utc_now()
+        self._taken[execution.id] = monotonic_seconds()
         await self._runner.resume([execution])
         return True
+
+    def _waiting_seconds(self, execution: ApplicationExecution) -> float:
+        """Since it was stored, or at least since it was first seen, should a clock have been set back."""
+        by_the_wall_clock = (utc_now() - execution.created_at).total_seconds()
+        return max(by_the_wall_clock, self._waiting.seconds(execution.id))
 
     async def _latest(self, execution: ApplicationExecution) -> ApplicationExecution:
         try:

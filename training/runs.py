@@ -308,10 +308,5 @@ class TrainingRunRepository:
         return run
 
 
-def silent_seconds(run: TrainingRun) -> float:
-    """Since the last sign of life of a run that somebody works on."""
-    return (utc_now() - (run.heartbeat_at or run.started_at or run.created_at)).total_seconds()
-
-
 def _line(text: str) -> str:
     return f"{utc_now():%Y-%m-%dT%H:%M:%SZ} {text[:2000]}"

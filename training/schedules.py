@@ -20,7 +20,7 @@ from common.processes import service_identity
 from common.registered_models import TrainingData, model_name
 from common.registry import ModelRegistry
 from common.transactions import DURABLE, in_transaction
-from common.triggers import Trigger
+from common.triggers import Every, Trigger
 from training.features import MAX_RUNS
 from training.runs import TrainingRunRepository
 
@@ -51,7 +51,7 @@ class TrainingSchedule(Document):
 
 
 class PeriodicTrainings:
-    """`tick` is called every few seconds by a scheduler."""
+    """Periodic trainings of one service; `tick` is to be called every few seconds."""
 
     def __init__(
         self,
@@ -94,10 +94,14 @@ class PeriodicTrainings:
         """Fire what is due."""
         try:
             triggers = await self._triggers()
-            known = [schedule["_id"] async for schedule in self._schedules.find({}, {"_id": 1})]
-            for name in triggers.keys() - known:
+            times = self._schedules.find({}, {"next_fire_at": 1})
+            known = {schedule["_id"]: schedule["next_fire_at"] async for schedule in times}
+            for name in triggers.keys() - known.keys():
                 await self._add(name, *triggers[name])
-            due = {"_id": {"$in": list(triggers)}, "next_fire_at": {"$lte": utc_now()}}
+            now = utc_now()
+            for name in triggers.keys() & known.keys():
+                await self._bring_forward(name, triggers[name][2], known[name], now)
+            due = {"_id": {"$in": list(triggers)}, "next_fire_at": {"$lte": now}}
             async for document in self._schedules.find(due):
                 schedule = TrainingSchedule.from_mongo(document)
                 await self._fire(schedule, triggers[schedule.id][2])
@@ -122,6 +126,14 @@ class PeriodicTrainings:
         )
         document = schedule.model_dump(exclude={"id"})
         await self._schedules.update_one({"_id": name}, {"$setOnInsert": document}, upsert=True)
+
+    async def _bring_forward(
+        self, name: str, trigger: Trigger, next_fire_at: datetime, now: datetime
+    ) -> None:
+        """What recurs at an interval is never due later than in one, unless the clock was set back."""
+        if isinstance(trigger, Every) and next_fire_at > (latest := trigger.next_after(now)):
+            unchanged = {"_id": name, "next_fire_at": next_fire_at}
+            await self._schedules.update_one(unchanged, {"$set": {"next_fire_at": latest}})
 
     async def _fire(self, schedule: TrainingSchedule, trigger: Trigger) -> None:
         skipped = await self._reason_to_skip(schedule)

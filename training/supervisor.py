@@ -19,6 +19,7 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
+from common.clocks import Unchanged
 from common.configuration import PROJECT_ROOT, TrainingSettings
 from common.errors import ServiceError
 from common.executions import ExecutionRepository
@@ -31,7 +32,7 @@ from training.history import RunRecord, history_to_json
 from training.promotion import select_held_out
 from training.publishing import Publisher, new_version
 from training.records import to_run_record
-from training.runs import TrainingRun, TrainingRunRepository, TrainingState, silent_seconds
+from training.runs import TrainingRun, TrainingRunRepository, TrainingState
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,8 @@ class TrainingSupervisor:
         self._wake = asyncio.Event()
         self._cancelled = asyncio.Event()
         self._current: str | None = None
+        self._heartbeats = Unchanged()
+        """By run, as this service sees them."""
 
     def wake(self) -> None:
         """A run was queued: look now instead of at the next turn."""
@@ -149,7 +152,9 @@ class TrainingSupervisor:
     async def recover_dead(self) -> None:
         """Queue again, or give up, runs whose service has died."""
         kept = await self.publisher.kept()  # first: what is published meanwhile is not in progress
-        for run in await self._runs.in_progress():
+        runs = await self._runs.in_progress()
+        self._heartbeats.keep({run.id for run in runs})
+        for run in runs:
             if run.artifact_id in kept or not self._is_dead(run):
                 continue
             owner = run.owner or ""
@@ -163,11 +168,12 @@ class TrainingSupervisor:
             logger.warning("Training %s: %s", run.id, detail)
 
     def _is_dead(self, run: TrainingRun) -> bool:
+        silent_seconds = self._heartbeats.seconds(run.id, (run.owner, run.heartbeat_at))
         if run.owner == self._owner:
             return True  # this service works on one at a time, and looks between two
         if run.state is TrainingState.PUBLISHING:
-            return silent_seconds(run) > PUBLISHING_SILENCE_SECONDS
-        silent = silent_seconds(run) > MISSED_HEARTBEATS * self._settings.training_heartbeat_seconds
+            return silent_seconds > PUBLISHING_SILENCE_SECONDS
+        silent = silent_seconds > MISSED_HEARTBEATS * self._settings.training_heartbeat_seconds
         return silent or owner_is_dead(run.owner or "")
 
     async def _carry_out(self, run: TrainingRun) -> None:

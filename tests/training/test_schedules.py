@@ -20,6 +20,7 @@ from common.processes import free_port
 from common.registered_models import TrainingData
 from common.registry import ModelRegistry
 from common.triggers import Cron, Every, Trigger
+from tests.clocks import Clocks
 from tests.registered import publish
 from tests.samples import START_MS, application_start, execution, job_end
 from training.runs import TrainingRun, TrainingRunRepository, TrainingState
@@ -347,6 +348,25 @@ async def test_a_clock_that_is_set_back_makes_nothing_due_again(
     monkeypatch.setattr("training.schedules.utc_now", lambda: next(times))
     await periodic.tick()
     assert (await only(periodic)).next_fire_at == three + timedelta(days=1)
+
+
+async def test_an_interval_is_never_longer_than_itself_after_a_clock_was_set_back(
+    open_periodic: Open,
+    executions: ExecutionRepository,
+    runs: TrainingRunRepository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clocks = Clocks(monkeypatch)
+    await finished_run(executions)
+    periodic = open_periodic(HOURLY)
+    await periodic.tick()
+    clocks.set_back(hours=2)
+    await periodic.tick()
+    assert not await runs.newest()
+    clocks.pass_seconds(3601)
+    await periodic.tick()
+    assert len(await runs.newest()) == 1
+    assert (await only(periodic)).fired == 1
 
 
 async def test_a_mongodb_that_is_away_is_waited_for(

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -13,11 +12,11 @@ import pytest
 
 from common.artifacts import FolderStore
 from common.configuration import TrainingSettings
-from common.documents import utc_now
 from common.executions import ExecutionRepository
 from common.mongo import Client
 from common.processes import owner_is_dead, service_identity
 from common.registry import ModelRegistry
+from tests.clocks import Clocks
 from tests.finished_runs import JOBS, store_finished_runs
 from tests.samples import application_start, execution, job_end, unique_name
 from training.artifact import TrainedModel
@@ -226,7 +225,10 @@ async def test_a_living_service_elsewhere_keeps_its_training(
     mongo: Client,
     database: str,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """As long as it gives signs of life, whatever the clocks on both sides say."""
+    clocks = Clocks(monkeypatch)
     settings = TrainingSettings(training_heartbeat_seconds=60)
     supervisor = TrainingSupervisor(runs, executions, registry, publisher, settings, tmp_path)
     await enqueue(runs)
@@ -234,8 +236,15 @@ async def test_a_living_service_elsewhere_keeps_its_training(
     assert claimed is not None
     await supervisor.recover_dead()
     assert (await runs.get(claimed.id)).state is TrainingState.RUNNING
-    missed = {"$set": {"heartbeat_at": utc_now() - timedelta(seconds=5 * 60 + 1)}}
-    await mongo[database]["training_run"].update_one({"_id": claimed.id}, missed)
+    for jump in (clocks.set_forward, clocks.set_back, clocks.set_back):
+        jump(hours=2)
+        clocks.pass_seconds(4 * 60)
+        await supervisor.recover_dead()
+        assert (await runs.get(claimed.id)).state is TrainingState.RUNNING
+        assert await runs.report(claimed.id, "another-host/1/1.00", {}) is not None
+        await supervisor.recover_dead()
+    clocks.set_back(hours=2)
+    clocks.pass_seconds(5 * 60 + 1)
     await supervisor.recover_dead()
     assert (await runs.get(claimed.id)).state is TrainingState.QUEUED
 
