@@ -11,6 +11,8 @@ import psutil
 
 from common import guard
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
 
 class GuardedProcess:
     """A command under `common.guard`: it ends when it is stopped, and when the service dies."""
@@ -80,9 +82,23 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def service_identity() -> str:
-    """Host, process id and process start: another process never has the same."""
+    """Host, process id and process start: another process never has the same, whatever clocks are set."""
     process = psutil.Process()
-    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.2f}"
+    return f"{socket.gethostname()}/{process.pid}/{_start(process)}"
+
+
+def _start(process: psutil.Process) -> str:
+    """When it started, in seconds since the boot, and which boot that was.
+
+    The time of day is no identity: psutil adds the time of the boot, which the kernel moves with the
+    wall clock, so that a service that lives seemed to be another one once the clock was set.
+    """
+    booted_at = psutil.boot_time()
+    try:
+        boot = _BOOT_ID.read_text()[:8]
+    except OSError:  # not on Linux
+        boot = f"{booted_at:.0f}"
+    return f"{process.create_time() - booted_at:.2f}@{boot}"
 
 
 def owner_is_dead(owner: str) -> bool:
@@ -91,6 +107,6 @@ def owner_is_dead(owner: str) -> bool:
     if host != socket.gethostname():
         return False
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != created
+        return _start(psutil.Process(int(pid))) != created
     except psutil.NoSuchProcess:
         return True

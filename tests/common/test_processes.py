@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import psutil
 import pytest
 
 from common.configuration import PROJECT_ROOT
-from common.processes import GuardedProcess
+from common.processes import GuardedProcess, owner_is_dead, service_identity
+from tests.clocks import Clocks
 
 STUBBORN = "trap '' TERM; (setsid sleep 4711 &); sleep 4711 & echo started; sleep 4711"
 """A command that ignores being asked, with a child in a session of its own."""
@@ -97,3 +99,19 @@ async def test_a_killed_service_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_command_that_does_not_exist_is_told_by_its_code(capfd: pytest.CaptureFixture[str]) -> None:
     process = await GuardedProcess.start("/nowhere/at-all")
     assert await process.wait() != 0
+
+
+def test_a_service_stays_the_same_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = service_identity()
+    Clocks(monkeypatch).set_back(hours=2)
+    assert service_identity() == before
+    assert not owner_is_dead(before)
+
+
+def test_a_process_that_has_ended_is_known_to_be_dead() -> None:
+    host, _, start = service_identity().rsplit("/", 2)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert owner_is_dead(f"{host}/{ended.pid}/{start}")
+    assert owner_is_dead(f"{host}/{os.getpid()}/{start[1:]}"), "its id belongs to another process by now"
+    assert not owner_is_dead(f"another-host/{ended.pid}/{start}")
