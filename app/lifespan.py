@@ -12,8 +12,9 @@ from typing import Any
 import pymongo
 from fastapi import FastAPI
 
-from app.chores import run_chores
+from app.chores import chores
 from app.endpoints import application_runner, artifact_store, spark_applications
+from app.loops import end, running
 from app.manifest_options import manifest_options
 from common.configuration import Settings
 from common.errors import StartError
@@ -42,9 +43,6 @@ from training.supervisor import TrainingSupervisor
 logger = logging.getLogger(__name__)
 
 State = dict[str, Any]
-
-_CLEAN_UP_SECONDS = 20.0
-"""A search that is ended takes some seconds."""
 
 _INDEX_SECONDS = 600.0
 """The first index over a large collection takes its time."""
@@ -106,7 +104,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     await publisher.claim()
     await supervisor.recover_dead()
     for name, forever in (("publishing", publisher.run_forever()), ("trainings", supervisor.run_forever())):
-        stack.push_async_callback(_cancel, asyncio.create_task(forever, name=name))
+        stack.push_async_callback(end, asyncio.create_task(forever, name=name))
     trials = settings.training.training_trials or SearchConfig().trials
     pretraining = Pretraining(training_runs, executions, supervisor, trials)
 
@@ -135,9 +133,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     with pymongo.timeout(_INDEX_SECONDS):
         await submission_schedules.create_indexes()
     collect = partial(collect_garbage, artifacts, training_runs, registry)
-    stack.enter_context(
-        run_chores(periodic_trainings, collect, submissions, submission_schedules, heartbeat_seconds)
-    )
+    loops = chores(periodic_trainings, collect, submissions, submission_schedules, heartbeat_seconds)
+    await stack.enter_async_context(running(loops))
     return {
         "mongo": mongo,
         "callback_token": settings.submission.callback_token,
@@ -167,10 +164,3 @@ def _open_data_dir(folder: Path, stack: AsyncExitStack) -> Path:
     except OSError as error:
         raise StartError(f"DATA_DIR: {folder} cannot be used: {error.strerror}.") from error
     return folder
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    """End a task, which has time to clean up, but also where a library swallows its cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
