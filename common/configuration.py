@@ -342,7 +342,7 @@ class PredictionSettings(SettingsGroup):
     prediction_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
     """Seconds for fine-tuning and forecasting; then the worker is replaced, and Ernest's curves answer."""
 
-    prediction_wait_seconds: Annotated[float, Field(gt=0)] = 10.0
+    prediction_wait_seconds: Annotated[float, Field(gt=0)] = 20.0
     """Seconds beyond PREDICTION_TIMEOUT_SECONDS for which a forecast waits for a worker; then it fails."""
 
     prediction_cache_entries: Annotated[int, Field(ge=1)] = 32

@@ -7,6 +7,7 @@ idle or at work, is replaced; what it had not answered is tried once more, and n
 
 import asyncio
 import contextlib
+import importlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -32,7 +33,15 @@ Answer = TypeVar("Answer")
 _ATTEMPTS = 2
 """A worker that dies may have been killed by anybody; after the second one the request is suspected."""
 
-_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = 120.0
+
+
+def prepare_to_forecast() -> None:
+    """In a worker: import what takes seconds, for which the first request should not have to wait."""
+    import torch
+
+    torch.set_num_threads(1)
+    importlib.import_module("training.loop")
 
 
 class WorkerFailed(ServiceError):
@@ -61,18 +70,24 @@ class WorkerPool:
     """
 
     def __init__(
-        self, workers: int, timeout_seconds: float, deadline_seconds: float = _DEADLINE_SECONDS
+        self,
+        workers: int,
+        timeout_seconds: float,
+        deadline_seconds: float = _DEADLINE_SECONDS,
+        prepare: Callable[[], object] = prepare_to_forecast,
     ) -> None:
         """Starts no process yet.
 
         Args:
             timeout_seconds: How long a request may run.
             deadline_seconds: How long a caller waits for a free worker, runs and repetitions together.
+            prepare: What a worker does before its first request.
         """
         self.counts = PoolCounts()
         self.deadline_seconds = deadline_seconds
         self.timeout_seconds = timeout_seconds
         self._size = workers
+        self._prepare = prepare
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._lock = threading.Lock()
         """Never taken by the event loop: processes start and end under it."""
@@ -182,7 +197,7 @@ class WorkerPool:
             self._put_back(worker)
 
     def _start(self) -> WorkerProcess:
-        worker = WorkerProcess()
+        worker = WorkerProcess(self._prepare)
         self._workers.add(worker)
         return worker
 

@@ -6,7 +6,6 @@ share a pipe (pebble, `concurrent.futures`) stand still when one dies while it h
 """
 
 import contextlib
-import importlib
 import multiprocessing
 import os
 import pickle
@@ -14,7 +13,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -52,10 +51,10 @@ class RemoteTraceback(Exception):
 class WorkerProcess:
     """A started process that computes one request at a time; to be used by one thread at a time."""
 
-    def __init__(self) -> None:
-        """Start it; it takes seconds to get ready."""
+    def __init__(self, prepare: Callable[[], object]) -> None:
+        """Start it; it is ready when `prepare`, which is to be found by its name, has returned there."""
         self._pipe, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(theirs, os.getpid()), daemon=True)
+        self._process = _CONTEXT.Process(target=_serve, args=(theirs, os.getpid(), prepare), daemon=True)
         try:
             self._process.start()
         finally:
@@ -149,8 +148,10 @@ def _how_it_ended(exit_code: int | None) -> str:
 # --- in the worker process ----------------------------------------------------------------------------
 
 
-def _serve(pipe: Connection, parent: int) -> None:
-    _prepare(parent)
+def _serve(pipe: Connection, parent: int, prepare: Callable[[], object]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the service's to handle
+    threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
+    prepare()
     with contextlib.suppress(EOFError, OSError):  # the service has closed its end, or is gone
         pipe.send_bytes(_READY)
         while True:
@@ -164,16 +165,6 @@ def _answer(request: bytes) -> bytes:
     except BaseException as error:  # SystemExit, too, is this request's failure and nobody else's
         failure = f"{type(error).__name__}: {error}", traceback.format_exc()
         return pickle.dumps((False, failure), pickle.HIGHEST_PROTOCOL)
-
-
-def _prepare(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the service's to handle
-    threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
-    import torch
-
-    torch.set_num_threads(1)
-    # Takes seconds, which the first request should not have to wait for.
-    importlib.import_module("training.loop")
 
 
 def _end_with_parent(parent: int) -> None:

@@ -66,6 +66,10 @@ async def test_applications_are_counted_by_state(service: httpx.AsyncClient, mon
     assert after["enel_mongodb_up", frozenset()] == 1
 
 
+def nothing() -> None:
+    """What a worker prepares."""
+
+
 def worker_pid(_: int) -> int:
     return os.getpid()
 
@@ -82,7 +86,7 @@ def touch_and_wait(file: Path) -> None:
 
 
 async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp_path: Path) -> None:
-    pool = WorkerPool(workers=1, timeout_seconds=60.0)
+    pool = WorkerPool(workers=1, timeout_seconds=60.0, prepare=nothing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

@@ -16,8 +16,8 @@ import pytest
 
 from prediction.worker import WorkerFailed, WorkerPool
 
-_PATIENCE_SECONDS = 60.0
-"""For what used to wait for ever: a worker takes some seconds to start."""
+_PATIENCE_SECONDS = 180.0
+"""For what used to wait for ever."""
 
 _LARGE_BYTES = 64 << 20
 
@@ -100,16 +100,23 @@ def computing(folder: Path) -> dict[int, int]:
     return {int(number): int(pid) for number, pid in (line.split() for line in lines)}
 
 
+def nothing() -> None:
+    """All that workers prepare here: they are started and killed many times."""
+
+
+open_pool = partial(WorkerPool, deadline_seconds=_PATIENCE_SECONDS, prepare=nothing)
+
+
 @pytest.fixture
 async def pool() -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(workers=1, timeout_seconds=30.0)
+    pool = open_pool(workers=1, timeout_seconds=_PATIENCE_SECONDS)
     yield pool
     await pool.close()
 
 
 @pytest.fixture
 async def two_workers() -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(workers=2, timeout_seconds=30.0)
+    pool = open_pool(workers=2, timeout_seconds=_PATIENCE_SECONDS)
     yield pool
     await pool.close()
 
@@ -188,7 +195,7 @@ async def test_all_workers_killed_at_once_are_replaced(two_workers: WorkerPool, 
 
 
 async def test_waiting_for_a_worker_has_a_deadline(tmp_path: Path) -> None:
-    pool = WorkerPool(workers=1, timeout_seconds=_PATIENCE_SECONDS, deadline_seconds=_PATIENCE_SECONDS)
+    pool = open_pool(workers=1, timeout_seconds=_PATIENCE_SECONDS)
     try:
         first = asyncio.create_task(pool.run(partial(note_and_wait, tmp_path), 1))
         await until(lambda: computing(tmp_path))
@@ -225,7 +232,7 @@ async def test_a_deadline_that_passes_while_a_request_runs_says_so(pool: WorkerP
 
 
 async def test_closing_ends_requests_and_workers(tmp_path: Path) -> None:
-    pool = WorkerPool(workers=2, timeout_seconds=_PATIENCE_SECONDS)
+    pool = open_pool(workers=2, timeout_seconds=_PATIENCE_SECONDS)
     pool.warm_up()
     answers = [asyncio.create_task(pool.run(partial(note_and_wait, tmp_path), n)) for n in range(5)]
     pids = await until(lambda: len(found := computing(tmp_path)) == 2 and found)
