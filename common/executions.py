@@ -23,6 +23,7 @@ from common.errors import ApplicationExecutionNotFound
 from common.event_storage import EventStorage
 from common.events import ApplicationStarted, JobEnded
 from common.execution_filter import ExecutionFilter
+from common.set_up import create_index
 from common.transactions import DURABLE, in_transaction
 
 _HISTORY_SECONDS = 60.0
@@ -62,12 +63,14 @@ class ExecutionRepository:
         self._events = EventStorage(self._applications, self._jobs)
 
     async def create_indexes(self) -> None:
-        await self._jobs.create_index(
+        await create_index(
+            self._jobs,
             [("application_execution_id", ASCENDING), ("application_id", ASCENDING), ("job_id", ASCENDING)],
             unique=True,
             name="one_job_once",
         )
-        await self._applications.create_index(
+        await create_index(
+            self._applications,
             [
                 ("global_specs.system_name", ASCENDING),
                 ("global_specs.algorithm_name", ASCENDING),
@@ -75,23 +78,27 @@ class ExecutionRepository:
             ],
             name="history",
         )
-        await self._applications.create_index(
-            [("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
+        await create_index(
+            self._applications, [("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
         )
-        await self._applications.create_index([("state", ASCENDING)], name="state")
-        await self._applications.create_index(
+        await create_index(self._applications, [("state", ASCENDING)], name="state")
+        await create_index(
+            self._applications,
             [("held_name", ASCENDING)],
             unique=True,
             name="one_with_this_name",
             partialFilterExpression={"held_name": {"$type": "string"}},
         )
-        await self._applications.create_index(
+        await create_index(
+            self._applications,
             [("schedule_name", ASCENDING), ("created_at", DESCENDING)],
             name="of_schedule",
             partialFilterExpression={"schedule_name": {"$type": "string"}},
         )
-        await self._decisions.create_index(
-            [("application_execution_id", ASCENDING), ("decided_at", ASCENDING)], name="of_execution"
+        await create_index(
+            self._decisions,
+            [("application_execution_id", ASCENDING), ("decided_at", ASCENDING)],
+            name="of_execution",
         )
 
     # --- application executions ---------------------------------------------------------------

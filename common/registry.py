@@ -26,6 +26,7 @@ from common.registered_models import (
     VersionState,
     version_id,
 )
+from common.set_up import create_index
 from common.transactions import DURABLE, in_transaction
 
 logger = logging.getLogger(__name__)
@@ -53,11 +54,13 @@ class ModelRegistry:
         self._versions = collections["model_version"]
 
     async def create_indexes(self) -> None:
-        await self._versions.create_index(
-            [("name", ASCENDING), ("version", DESCENDING)], unique=True, name="number"
+        await create_index(
+            self._versions, [("name", ASCENDING), ("version", DESCENDING)], unique=True, name="number"
         )
-        await self._versions.create_index([("artifact_key", ASCENDING)], unique=True, name="artifact")
-        await self._models.create_index([("algorithm_name", ASCENDING), ("_id", ASCENDING)], name="algorithm")
+        await create_index(self._versions, [("artifact_key", ASCENDING)], unique=True, name="artifact")
+        await create_index(
+            self._models, [("algorithm_name", ASCENDING), ("_id", ASCENDING)], name="algorithm"
+        )
 
     # --- reading --------------------------------------------------------------------------------
 

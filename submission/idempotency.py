@@ -8,18 +8,17 @@ unique indexes decide between services that try the same at once.
 
 import hashlib
 import json
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
 from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import CollectionInvalid
 
 from common.documents import ApplicationExecution, Document, ScalingDecision, UtcTime, utc_now
 from common.errors import Conflict, ServiceError
 from common.executions import ExecutionRepository
+from common.set_up import create_collection, create_index
 from common.specs import ApplicationSpecs
 from common.transactions import DURABLE, in_transaction
 
@@ -84,9 +83,8 @@ class SubmissionLedger:
 
         Two transactions that meet then conflict over a key, and never over who creates its collection.
         """
-        with suppress(CollectionInvalid):  # it is there already
-            await self._answers.database.create_collection(self._answers.name)
-        await self._keys.create_index([("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry")
+        await create_collection(self._answers.database, self._answers.name)
+        await create_index(self._keys, [("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry")
 
     async def find(
         self,

@@ -29,6 +29,7 @@ from common.documents import Document, UtcTime, utc_now
 from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
 from common.executions import ExecutionRepository
 from common.processes import service_identity
+from common.set_up import create_index
 from common.specs import Seconds, WireModel
 from common.transactions import DURABLE
 from common.triggers import Cron, latest_due
@@ -139,7 +140,7 @@ class SubmissionSchedules:
         """By schedule."""
 
     async def create_indexes(self) -> None:
-        await self._schedules.create_index([("next_fire_at", ASCENDING)], name="due")
+        await create_index(self._schedules, [("next_fire_at", ASCENDING)], name="due")
 
     # --- what people do -----------------------------------------------------------------------------
 

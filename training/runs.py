@@ -14,6 +14,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from common.documents import Document, UtcTime, utc_now
 from common.errors import Conflict, TrainingRunNotFound
 from common.registered_models import Promotion, new_artifact_id
+from common.set_up import create_index
 from common.transactions import DURABLE
 
 LOG_LINES = 200
@@ -98,13 +99,14 @@ class TrainingRunRepository:
         self._runs = client.get_database(database, write_concern=DURABLE)["training_run"]
 
     async def create_indexes(self) -> None:
-        await self._runs.create_index([("state", ASCENDING), ("created_at", ASCENDING)], name="queue")
-        await self._runs.create_index([("created_at", DESCENDING), ("_id", DESCENDING)], name="newest")
-        await self._runs.create_index(
+        await create_index(self._runs, [("state", ASCENDING), ("created_at", ASCENDING)], name="queue")
+        await create_index(self._runs, [("created_at", DESCENDING), ("_id", DESCENDING)], name="newest")
+        await create_index(
+            self._runs,
             [("system_name", ASCENDING), ("algorithm_name", ASCENDING), ("state", ASCENDING)],
             name="of_algorithm",
         )
-        await self._runs.create_index([("artifact_ids", ASCENDING)], name="artifacts")
+        await create_index(self._runs, [("artifact_ids", ASCENDING)], name="artifacts")
 
     async def enqueue(
         self,
