@@ -6,12 +6,12 @@ the embedded default, a set one that cannot be reached stops the start. Secrets 
 
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
+from common.addresses import check_host, http_address
 from common.settings_group import PROJECT_ROOT, Port, SettingsGroup
 from common.submission_settings import SubmissionSettings
 from common.triggers import Cron, Every
@@ -39,6 +39,11 @@ class ServerSettings(SettingsGroup):
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     """Bytes. Largest request body; a job with a thousand stages needs about half a megabyte."""
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return check_host(value.strip())
 
     @field_validator("logging_level", mode="before")
     @classmethod
@@ -101,7 +106,8 @@ class HdfsSettings(SettingsGroup):
     @field_validator("hdfs_endpoint")
     @classmethod
     def _http_addresses(cls, value: str) -> str:
-        addresses = [_http_address(part.strip()) for part in value.split(";")] if value.strip() else []
+        parts = value.split(";") if value.strip() else []
+        addresses = [http_address(part.strip(), _WEBHDFS) for part in parts]
         return ";".join(dict.fromkeys(addresses))  # the client would never stop asking the same one twice
 
     @field_validator("hdfs_output_dir")
@@ -145,22 +151,6 @@ class HdfsSettings(SettingsGroup):
 
 
 _WEBHDFS = "WebHDFS has one such as http://namenode:9870"
-
-
-def _http_address(address: str, example: str = _WEBHDFS, scheme: str = "http") -> str:
-    """With its scheme and without a closing slash. Raises ValueError, which repeats nothing secret."""
-    try:
-        parts = urlsplit(address if "://" in address else f"{scheme}://{address}")
-        usable = bool(parts.hostname) and parts.port != 0 and address.isprintable() and " " not in address
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ValueError(f"not an address; {example}")
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"only http and https are spoken; {example}")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise ValueError("an address is scheme, host and port; who asks is said by other settings")
-    return parts.geturl().rstrip("/")
 
 
 class KubernetesSettings(SettingsGroup):
@@ -223,7 +213,7 @@ class KubernetesSettings(SettingsGroup):
             return ""
         if info.data.get("kubeconfig"):
             raise ValueError("there are two ways to connect: unset KUBECONFIG or KUBERNETES_ENDPOINT")
-        return _http_address(value.strip(), "an API server has one such as https://10.0.0.1:6443", "https")
+        return http_address(value.strip(), "an API server has one such as https://10.0.0.1:6443", "https")
 
     @field_validator("kubernetes_api_key")
     @classmethod

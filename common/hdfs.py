@@ -15,12 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
 import urllib3
 from hdfs import Client, HdfsError
 
+from common.addresses import parse_address
 from common.artifacts import (
     ArtifactDamaged,
     ArtifactExists,
@@ -399,6 +400,6 @@ def _where(error: Exception) -> str:
     if request is None or not request.url:
         return ""
     with suppress(ValueError):
-        parts = urlsplit(str(request.url))
+        parts = parse_address(str(request.url))
         return f" at {parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
     return ""

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 import yaml
@@ -23,6 +22,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 from kubernetes.aio.utils.retry import Backoff, on_retry_after_error, retry_after_seconds
 
+from common.addresses import http_address, parse_address
 from common.configuration import KubernetesSettings
 from common.errors import ServiceError, StartError
 from common.kubernetes_errors import Access, KubernetesUnavailable, error_of
@@ -288,10 +288,21 @@ async def _load(settings: KubernetesSettings, configuration: Configuration) -> N
         if token := settings.kubernetes_api_key.get_secret_value():
             configuration.api_key["BearerToken"] = token
             configuration.api_key_prefix["BearerToken"] = settings.kubernetes_api_key_prefix
+    _check_host(settings, configuration.host)
     if settings.kubernetes_ca_file:
         configuration.ssl_ca_cert = settings.kubernetes_ca_file
     if not settings.kubernetes_tls_verify:
         configuration.verify_ssl = False
+
+
+def _check_host(settings: KubernetesSettings, host: object) -> None:
+    """Of a kubeconfig nobody has looked at it yet. Raises StartError."""
+    try:
+        if not isinstance(host, str) or "://" not in host:
+            raise ValueError("not an address")
+        http_address(host, "an API server has one such as https://10.0.0.1:6443", "https")
+    except ValueError as error:
+        raise StartError(f"{settings.setting}: the address of the API server: {error}.") from error
 
 
 async def _load_kubeconfig(path: str, configuration: Configuration) -> None:
@@ -319,7 +330,7 @@ def _reload_with(load: Reload) -> Reload:
 def _warn(settings: KubernetesSettings, host: str) -> None:
     if not settings.kubernetes_tls_verify:
         logger.warning("KUBERNETES_TLS_VERIFY is off: the API server's certificate is not checked.")
-    parts = urlsplit(host)
+    parts = parse_address(host)
     local = parts.hostname in ("localhost", "127.0.0.1", "::1")
     if parts.scheme == "http" and not local and settings.kubernetes_api_key.get_secret_value():
         logger.warning("KUBERNETES_API_KEY travels unencrypted: KUBERNETES_ENDPOINT is http.")
@@ -344,7 +355,7 @@ def _was_never_sent(error: Exception) -> bool:
 
 def _address(host: str) -> str:
     """Host and port; never more of an address."""
-    parts = urlsplit(host)
+    parts = parse_address(host)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.hostname}{port}"
 

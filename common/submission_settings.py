@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from common.addresses import check_host, file_uri
 from common.settings_group import PROJECT_ROOT, Port, SettingsGroup
 
 HARMLESS_VOLUMES = (
@@ -98,6 +99,18 @@ class SubmissionSettings(SettingsGroup):
 
     local_spark_max_applications: Annotated[int, Field(ge=1)] = 1
     """Applications that run at once on the local Spark; further ones wait their turn."""
+
+    @field_validator("callback_host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return check_host(value.strip()) if value.strip() else ""
+
+    @field_validator("listener_jar", "examples_location")
+    @classmethod
+    def _path_or_uri(cls, value: str) -> str:
+        if value:
+            file_uri(value)
+        return value
 
     @field_validator("callback_token")
     @classmethod

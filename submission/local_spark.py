@@ -382,7 +382,10 @@ def _check(manifest: Manifest) -> None:
 
 
 def _is_missing(location: str) -> bool:
-    return location.startswith("/") and not Path(location).is_file()
+    try:
+        return location.startswith("/") and not Path(location).is_file()
+    except OSError:  # such as a name that is longer than any file's
+        return True
 
 
 def _prepare(folder: Path, properties_file: Path, properties: Mapping[str, str]) -> None:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from common.addresses import check_location
 from common.specs import LONG_TEXT, NoBoolean
 from submission.spark_conf import refused_reason, reserved_reason
 
@@ -32,6 +33,7 @@ TEMPLATE = "template"
 """Validation context of the service's own template: nothing unknown, and more may be set."""
 
 _CONTENT = 1 << 16
+_EVENT_LOG_FOLDER = "spark.eventLog.dir"
 _INT32_MAX = 2**31 - 1
 _LABEL = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 
@@ -50,6 +52,7 @@ def _not_ours(name: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=LONG_TEXT, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Location = Annotated[Text, AfterValidator(check_location)]
 Plain = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=_CONTENT, pattern=r"^[^\x00]*$")]
 ObjectName = Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 LabelKey = Annotated[
@@ -243,7 +246,7 @@ POD_OF_TEMPLATE = frozenset(
 
 
 class Prometheus(_Part):
-    jmx_exporter_jar: Text | None = None
+    jmx_exporter_jar: Location | None = None
     port: Annotated[int, Field(ge=1024, le=49151), NoBoolean] | None = None
     port_name: Text | None = None
     config_file: Text | None = None
@@ -273,13 +276,13 @@ class RestartPolicy(_Part):
 
 
 class Dependencies(_Part):
-    jars: list[Text] | None = None
-    files: list[Text] | None = None
-    py_files: list[Text] | None = None
-    archives: list[Text] | None = None
+    jars: list[Location] | None = None
+    files: list[Location] | None = None
+    py_files: list[Location] | None = None
+    archives: list[Location] | None = None
     packages: list[Text] | None = None
     exclude_packages: list[Text] | None = None
-    repositories: list[Text] | None = None
+    repositories: list[Location] | None = None
 
 
 def _spark_conf(conf: object, info: ValidationInfo) -> object:
@@ -293,6 +296,8 @@ def _spark_conf(conf: object, info: ValidationInfo) -> object:
             raise ValueError(f"{key} cannot be set: {reason}")
         if not isinstance(value, str | int | float) or "\0" in str(value):
             raise ValueError(f"the value of {key} must be a text, a number or a boolean")
+        if key == _EVENT_LOG_FOLDER:
+            check_location(str(value))
     return conf
 
 

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from common.addresses import parse_address
 from submission.manifest import Manifest
 
 # Everything else in the service's environment stays with the service: it may hold secrets.
@@ -190,8 +191,8 @@ def _executors(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def local_path(location: str) -> str:
-    """The plain path of a `local:` or `file:` URI; other URIs are left to Spark."""
-    parts = urlsplit(location)
+    """The plain path of a `local:` or `file:` URI; other URIs are left to Spark. Raises ValueError."""
+    parts = parse_address(location)
     return unquote(parts.path) if parts.scheme in ("local", "file") else location
 
 

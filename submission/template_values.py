@@ -5,15 +5,14 @@ spark-operator refuses, or what the service sets itself, is refused here with a 
 failing later in Kubernetes or fighting the listener.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
 
+from common.addresses import file_uri
 from common.errors import InvalidRequest
 from common.specs import LONG_TEXT
 from submission.manifest_fields import Fields, MetadataFields, SpecFields, complaints
@@ -69,18 +68,11 @@ def parse_template_values(values: Mapping[str, Any]) -> TemplateValues:
 
 
 def as_uri(location: str, name: str) -> str:
-    """A URI as it is; an absolute path as `local://…`.
-
-    Raises:
-        InvalidRequest: A relative path: nobody could say relative to what.
-    """
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/", location):
-        return location
-    if location.startswith("/"):
-        return "local://" + Path(location).as_uri().removeprefix("file://")
-    raise InvalidRequest(
-        f"{name} must be an absolute path or a URI such as local:///…, hdfs:///…: {location!r}"
-    )
+    """A URI as it is; an absolute path as `local://…`. Raises InvalidRequest, which names what it is of."""
+    try:
+        return file_uri(location)
+    except ValueError as error:
+        raise InvalidRequest(f"{name}: {error}.") from error
 
 
 def _validated(model: type[_Model], values: Mapping[str, Any]) -> _Model:
