@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.mongo import Client
+from common.stored import unreadable_counts
 from prediction.worker import PoolCounts
 
 _COUNT_SECONDS = 3.0
@@ -57,7 +58,7 @@ def install(app: FastAPI, database: str) -> None:
     async def metrics(request: Request) -> Response:
         """In Prometheus' text format. States are left out, and `enel_mongodb_up` is 0, without MongoDB."""
         counts = await count_states(request.state.mongo, database)
-        snapshot = _Snapshot(counts, request.state.workers.counts)
+        snapshot = _Snapshot(counts, request.state.workers.counts, unreadable_counts(database))
         body = generate_latest(registry) + generate_latest(snapshot)
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -109,10 +110,13 @@ async def count_states(mongo: Client, database: str) -> StateCounts | None:
 class _Snapshot(CollectorRegistry):
     """A registry of one moment: nothing of it is kept for the next request."""
 
-    def __init__(self, counts: StateCounts | None, workers: PoolCounts) -> None:
+    def __init__(
+        self, counts: StateCounts | None, workers: PoolCounts, unreadable: Mapping[str, int]
+    ) -> None:
         super().__init__()
         self._counts = counts
         self._workers = workers
+        self._unreadable = unreadable
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
@@ -136,3 +140,11 @@ class _Snapshot(CollectorRegistry):
             for state, count in sorted(counts.items()):
                 family.add_metric([state], count)
             yield family
+        family = GaugeMetricFamily(
+            "enel_unreadable_documents",
+            "Stored documents that this process has met since its start and cannot read.",
+            labels=["collection"],
+        )
+        for collection, count in sorted(self._unreadable.items()):
+            family.add_metric([collection], count)
+        yield family

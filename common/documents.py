@@ -1,8 +1,9 @@
 """Stored documents: application executions and their jobs (wire names, see the contract)."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -24,7 +25,15 @@ UtcTime = Annotated[
 class Document(BaseModel):
     """A stored document; fields that a newer version wrote are ignored."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,  # JSON has neither
+    )
+
+    unknown_values: ClassVar[Mapping[str, str]] = {}
+    """By field: what a value stands for that only another version knows; see `common.stored`."""
 
     @classmethod
     def from_mongo(cls, document: dict[str, Any]) -> Self:
@@ -67,6 +76,8 @@ class StateChange(BaseModel):
 
 class ApplicationExecution(Document, ApplicationSpecs):
     """One run of a Spark application."""
+
+    unknown_values: ClassVar[Mapping[str, str]] = {"state": ApplicationState.UNKNOWN.value}
 
     id: str = Field(alias="_id")
     """The application execution id."""
@@ -125,6 +136,8 @@ class ApplicationExecution(Document, ApplicationSpecs):
 
 
 class StoredMetrics(BaseModel):
+    model_config = ConfigDict(allow_inf_nan=False)
+
     cpu_utilization: float = 0.0
     gc_time_ratio: float = 0.0
     shuffle_rw_ratio: float = 0.0
@@ -132,17 +145,21 @@ class StoredMetrics(BaseModel):
     memory_spill_ratio: float = 0.0
 
 
+StageNumber = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
+ReportedScaleOut = Annotated[int, Field(ge=0)]
+
+
 class StageExecution(Document):
-    stage_id: str
+    stage_id: StageNumber
     stage_name: str = ""
     attempt_id: int = 0
     num_tasks: int = 0
-    parent_stage_ids: list[str] = Field(default_factory=list)
+    parent_stage_ids: list[StageNumber] = Field(default_factory=list)
     failure_reason: str = ""
     start_time: UtcTime | None = None
     end_time: UtcTime | None = None
-    start_scale_out: int | None = None
-    end_scale_out: int | None = None
+    start_scale_out: ReportedScaleOut | None = None
+    end_scale_out: ReportedScaleOut | None = None
     rescaling_time_ratio: float | None = None
     rdd_num_partitions: int = 0
     rdd_num_cached_partitions: int = 0
@@ -162,8 +179,8 @@ class JobExecution(Document):
     application_signature: str | None = None
     start_time: UtcTime | None = None
     end_time: UtcTime
-    start_scale_out: int | None = None
-    end_scale_out: int | None = None
+    start_scale_out: ReportedScaleOut | None = None
+    end_scale_out: ReportedScaleOut | None = None
     predicted_scale_out: int | None = None
     rescaling_time_ratio: float | None = None
     job_result: str | None = None

@@ -10,6 +10,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from common.documents import ApplicationExecution, JobExecution
 from common.errors import PayloadTooLarge
 from common.events import ApplicationStarted, JobEnded, merge_job
+from common.stored import Reader
 
 Json = dict[str, Any]
 
@@ -26,6 +27,7 @@ class EventStorage:
     def __init__(self, applications: AsyncCollection[Json], jobs: AsyncCollection[Json]) -> None:
         self._applications = applications
         self._jobs = jobs
+        self._read_job = Reader(JobExecution, jobs)
 
     async def store_start(
         self, execution: ApplicationExecution, event: ApplicationStarted, session: AsyncClientSession
@@ -62,7 +64,7 @@ class EventStorage:
             _check_size(job)
             await self._jobs.insert_one(job.to_mongo(), session=session)
         else:
-            before = JobExecution.from_mongo(stored)
+            before = self._read_job.one(stored)
             job = merge_job(before, event)
             _check_size(job)
             if changes := _changed_job(before, job):

@@ -15,10 +15,16 @@ _TEXTS = {
     "name": "name",
 }
 
+
+def _read_as(path: str, kind: str) -> dict[str, Any]:
+    """Null where another kind of value is stored, which would fail the query for all of them."""
+    return {"$convert": {"input": f"${path}", "to": kind, "onError": None, "onNull": None}}
+
+
 _MET = {
     "$lte": [
-        {"$subtract": ["$end_time", "$start_time"]},  # milliseconds
-        {"$multiply": ["$global_specs.max_runtime", 1000]},
+        {"$subtract": [_read_as("end_time", "date"), _read_as("start_time", "date")]},  # milliseconds
+        {"$multiply": [_read_as("global_specs.max_runtime", "double"), 1000]},
     ]
 }
 
@@ -47,7 +53,7 @@ class ExecutionFilter:
         states = {state.value for state in self.states}
         if self.target_met is not None:
             states = (states or {ApplicationState.COMPLETED.value}) & {ApplicationState.COMPLETED.value}
-            query["start_time"] = query["end_time"] = {"$ne": None}
+            query["start_time"] = query["end_time"] = {"$type": "date"}
             query["$expr"] = _MET if self.target_met else {"$not": [_MET]}
         if states or self.target_met is not None:
             query["state"] = {"$in": sorted(states)}

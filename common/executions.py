@@ -1,10 +1,9 @@
 """Application executions and their jobs in MongoDB: the queries of this domain, all of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-import pymongo
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
@@ -15,7 +14,6 @@ from common.documents import (
     JobExecution,
     JobSummary,
     ScalingDecision,
-    StageSpan,
     StateChange,
     utc_now,
 )
@@ -23,32 +21,19 @@ from common.errors import ApplicationExecutionNotFound
 from common.event_storage import EventStorage
 from common.events import ApplicationStarted, JobEnded
 from common.execution_filter import ExecutionFilter
+from common.run_history import RunHistory
 from common.set_up import create_index
+from common.stored import Readable, Reader
+from common.summaries import SUMMARY
 from common.transactions import DURABLE, in_transaction
-
-_HISTORY_SECONDS = 60.0
-"""Reading many runs takes longer than other operations."""
 
 Json = dict[str, Any]
 
 _FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
-
-_STAGES = {"$objectToArray": {"$ifNull": ["$stages", {}]}}
-
-_SUMMARY: Json = {
-    **{name: 1 for name in JobSummary.model_fields if name not in ("stages", "spans")},
-    "stages": {"$size": _STAGES},
-    "spans": {
-        "$map": {
-            "input": {"$filter": {"input": _STAGES, "cond": {"$ne": ["$$this.v", None]}}},
-            "in": {name: f"$$this.v.{name}" for name in StageSpan.model_fields},
-        }
-    },
-}
-"""Projection of a stored job to a `JobSummary`."""
+_OTHER_STATES = [state.value for state in ApplicationState if not state.is_final]
 
 
-class ExecutionRepository:
+class ExecutionRepository(RunHistory):
     """Application executions, job executions and scaling decisions.
 
     How long an operation waits for a MongoDB that does not answer is the client's `timeoutMS`.
@@ -57,10 +42,11 @@ class ExecutionRepository:
     def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
         self._client = client
         self._database: AsyncDatabase[Json] = client.get_database(database, write_concern=DURABLE)
-        self._applications = self._database["application_execution"]
-        self._jobs = self._database["job_execution"]
+        super().__init__(self._database["application_execution"], self._database["job_execution"])
         self._decisions = self._database["scaling_decision"]
         self._events = EventStorage(self._applications, self._jobs)
+        self._read_summary = Reader(JobSummary, self._jobs)
+        self._read_decision = Reader(ScalingDecision, self._decisions)
 
     async def create_indexes(self) -> None:
         await create_index(
@@ -110,13 +96,13 @@ class ExecutionRepository:
         await self._applications.insert_one(execution.to_mongo(), session=session)
 
     async def get(self, application_execution_id: str) -> ApplicationExecution:
-        """Raises ApplicationExecutionNotFound."""
+        """Raises ApplicationExecutionNotFound or UnreadableDocument."""
         document = await self._applications.find_one({"_id": application_execution_id})
         if document is None:
             raise ApplicationExecutionNotFound(
                 f"There is no application execution {application_execution_id[:100]!r}."
             )
-        return ApplicationExecution.from_mongo(document)
+        return self._read.one(document)
 
     async def newest(
         self,
@@ -124,7 +110,7 @@ class ExecutionRepository:
         *,
         before: tuple[datetime, str] | None = None,
         limit: int = 50,
-    ) -> list[ApplicationExecution]:
+    ) -> Readable[ApplicationExecution]:
         """Newest first, without manifests; `before` is the (created_at, id) of the last one already seen."""
         query = wanted.to_query() if wanted else {}
         if before is not None:
@@ -134,15 +120,15 @@ class ExecutionRepository:
                 {"created_at": created_at, "_id": {"$lt": last_id}},
             ]
         order = [("created_at", DESCENDING), ("_id", DESCENDING)]
-        cursor = self._applications.find(query, {"manifests": 0}).sort(order).limit(limit)
-        return [ApplicationExecution.from_mongo(document) async for document in cursor]
+        cursor = self._applications.find(query, {"manifests": 0}).sort(order)
+        return await self._read.page(cursor, limit)
 
     async def find_named(
         self, name: str, session: AsyncClientSession | None = None
     ) -> ApplicationExecution | None:
         """The one with this name that has not ended."""
         document = await self._applications.find_one({"held_name": name}, session=session)
-        return ApplicationExecution.from_mongo(document) if document else None
+        return self._read.one(document) if document else None
 
     async def active_of_schedule(self, schedule_name: str) -> list[str]:
         """Ids of those that have not ended, oldest first."""
@@ -162,11 +148,14 @@ class ExecutionRepository:
 
     async def unfinished(
         self, runner: str, state: ApplicationState | None = None
-    ) -> list[ApplicationExecution]:
-        """Executions of one runner in this state, or in any that is not final, oldest first."""
-        query = {"runner": runner, "state": state.value if state else {"$nin": _FINAL_STATES}}
+    ) -> Readable[ApplicationExecution]:
+        """Executions of one runner in this state, or in any that is not final, oldest first.
+
+        Not those in a state that only another version knows: it may be final.
+        """
+        query = {"runner": runner, "state": state.value if state else {"$in": _OTHER_STATES}}
         cursor = self._applications.find(query).sort("created_at", ASCENDING)
-        return [ApplicationExecution.from_mongo(document) async for document in cursor]
+        return await self._read.many(cursor)
 
     async def record_kill_request(self, application_execution_id: str, requested_by: str) -> None:
         """Store who asked first for the end of an execution that has not ended."""
@@ -235,18 +224,18 @@ class ExecutionRepository:
                 raise ApplicationExecutionNotFound(
                     f"There is no application execution {application_execution_id!r}."
                 )
-            execution = ApplicationExecution.from_mongo(document)
+            execution = self._read.one(document)
             if isinstance(event, ApplicationStarted):
                 await self._events.store_start(execution, event, session)
             else:
                 await self._events.store_job(execution, event, session)
             stored = await self._applications.find_one({"_id": application_execution_id}, session=session)
             assert stored is not None, "read a moment ago in the same transaction"
-            return ApplicationExecution.from_mongo(stored)
+            return self._read.one(stored)
 
         return await in_transaction(self._client, store)
 
-    # --- jobs and history -----------------------------------------------------------------------
+    # --- jobs -----------------------------------------------------------------------
 
     async def finished_jobs(
         self,
@@ -255,7 +244,7 @@ class ExecutionRepository:
         *,
         after_job_id: int = -1,
         limit: int = 0,
-    ) -> Sequence[JobExecution]:
+    ) -> Readable[JobExecution]:
         """Jobs of one run in order of their ids; of one driver attempt, where that is given.
 
         Args:
@@ -266,84 +255,19 @@ class ExecutionRepository:
             query["job_id"] = {"$gt": after_job_id}
         if application_id is not None:
             query["application_id"] = application_id
-        cursor = self._jobs.find(query).sort("job_id", ASCENDING).limit(limit)
-        return [JobExecution.from_mongo(document) async for document in cursor]
+        cursor = self._jobs.find(query).sort("job_id", ASCENDING)
+        return await self._read_job.page(cursor, limit)
 
     async def job_summaries(
         self, application_execution_id: str, application_id: str | None = None
-    ) -> list[JobSummary]:
+    ) -> Readable[JobSummary]:
         """The same jobs without what was measured of their stages, which the database leaves out."""
         query: Json = {"application_execution_id": application_execution_id}
         if application_id is not None:
             query["application_id"] = application_id
-        pipeline: list[Json] = [{"$match": query}, {"$sort": {"job_id": 1}}, {"$project": _SUMMARY}]
+        pipeline: list[Json] = [{"$match": query}, {"$sort": {"job_id": 1}}, {"$project": SUMMARY}]
         found = await self._jobs.aggregate(pipeline)
-        return [JobSummary.from_mongo(document) async for document in found]
-
-    async def finished_runs(
-        self, system_name: str, algorithm_name: str, limit: int
-    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
-        """The most recent runs that completed, oldest first, each with its jobs.
-
-        Failed and killed runs are left out: their runtimes are not those of the application.
-        """
-        with pymongo.timeout(_HISTORY_SECONDS):
-            return await self._finished_runs(system_name, algorithm_name, limit)
-
-    async def _finished_runs(
-        self, system_name: str, algorithm_name: str, limit: int
-    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
-        query = _history_query(system_name, algorithm_name)
-        cursor = self._applications.find(query, {"manifests": 0}).sort("created_at", DESCENDING).limit(limit)
-        executions = [ApplicationExecution.from_mongo(document) async for document in cursor]
-        executions.reverse()
-        return await self._with_jobs(executions)
-
-    async def runs_by_id(
-        self, execution_ids: Sequence[str]
-    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
-        """These runs with their jobs, in this order; unknown ids and runs without jobs are left out."""
-        with pymongo.timeout(_HISTORY_SECONDS):
-            cursor = self._applications.find({"_id": {"$in": list(execution_ids)}}, {"manifests": 0})
-            found = {document["_id"]: ApplicationExecution.from_mongo(document) async for document in cursor}
-            return await self._with_jobs([found[name] for name in execution_ids if name in found])
-
-    async def _with_jobs(
-        self, executions: Sequence[ApplicationExecution]
-    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
-        jobs: dict[str, list[JobExecution]] = {execution.id: [] for execution in executions}
-        owners = {execution.id: execution.application_id for execution in executions}
-        found = self._jobs.find({"application_execution_id": {"$in": list(jobs)}}).sort("job_id", ASCENDING)
-        async for document in found:
-            job = JobExecution.from_mongo(document)
-            if job.application_id == owners[job.application_execution_id]:
-                jobs[job.application_execution_id].append(job)
-        return [(execution, jobs[execution.id]) for execution in executions if jobs[execution.id]]
-
-    async def finished_run_times(
-        self, system_name: str, algorithm_name: str, limit: int
-    ) -> dict[str, datetime | None]:
-        """The runs that started last among those of `finished_runs`, each with the end of its last job."""
-        cursor = self._applications.find(
-            _history_query(system_name, algorithm_name), {"last_job_end_time": 1}
-        ).sort("start_time", DESCENDING)
-        return {document["_id"]: document.get("last_job_end_time") async for document in cursor.limit(limit)}
-
-    async def algorithms_with_history(self) -> Sequence[tuple[str, str]]:
-        """System and algorithm names of which a run can be learned from, sorted."""
-        pipeline: list[Json] = [
-            {"$match": {"last_job_id": {"$ne": None}, "start_time": {"$ne": None}}},
-            {
-                "$group": {
-                    "_id": {
-                        "system": "$global_specs.system_name",
-                        "algorithm": "$global_specs.algorithm_name",
-                    }
-                }
-            },
-        ]
-        found = await self._applications.aggregate(pipeline)
-        return sorted([(entry["_id"]["system"], entry["_id"]["algorithm"]) async for entry in found])
+        return await self._read_summary.many(found)
 
     # --- decisions ------------------------------------------------------------------------------
 
@@ -353,20 +277,20 @@ class ExecutionRepository:
         await self._decisions.insert_one(decision.to_mongo(), session=session)
 
     async def find_first_decision(self, application_execution_id: str) -> ScalingDecision | None:
-        """The one made before the run."""
+        """The one made before the run; None also where it cannot be read."""
         document = await self._decisions.find_one(
             {"application_execution_id": application_execution_id, "job_id": -1}
         )
-        return ScalingDecision.from_mongo(document) if document else None
+        return self._read_decision.maybe(document)
 
     async def find_latest_decision(self, application_execution_id: str) -> ScalingDecision | None:
-        """The one made last during the run, without its candidates."""
+        """The one made last during the run, without its candidates; None also where it cannot be read."""
         document = await self._decisions.find_one(
             {"application_execution_id": application_execution_id, "job_id": {"$gte": 0}},
             {"candidates": 0},
             sort=[("decided_at", DESCENDING)],
         )
-        return ScalingDecision.from_mongo(document) if document else None
+        return self._read_decision.maybe(document)
 
     async def decisions(
         self,
@@ -375,7 +299,7 @@ class ExecutionRepository:
         after: tuple[datetime, str] | None = None,
         limit: int = 0,
         with_candidates: bool = True,
-    ) -> list[ScalingDecision]:
+    ) -> Readable[ScalingDecision]:
         """In the order in which they were made.
 
         Args:
@@ -390,15 +314,5 @@ class ExecutionRepository:
                 {"decided_at": decided_at, "_id": {"$gt": last_id}},
             ]
         cursor = self._decisions.find(query, None if with_candidates else {"candidates": 0})
-        cursor = cursor.sort([("decided_at", ASCENDING), ("_id", ASCENDING)]).limit(limit)
-        return [ScalingDecision.from_mongo(document) async for document in cursor]
-
-
-def _history_query(system_name: str, algorithm_name: str) -> Json:
-    return {
-        "global_specs.system_name": system_name,
-        "global_specs.algorithm_name": algorithm_name,
-        "state": {"$in": [ApplicationState.COMPLETED.value, ApplicationState.NEW.value, None]},
-        "last_job_id": {"$ne": None},
-        "start_time": {"$ne": None},
-    }
+        cursor = cursor.sort([("decided_at", ASCENDING), ("_id", ASCENDING)])
+        return await self._read_decision.page(cursor, limit)

@@ -68,6 +68,10 @@ def _connect(uri: str, timeout_seconds: float, **options: Any) -> Client:
         timeoutMS=milliseconds,
         appname="enel-service",
         tz_aware=True,
+        # What Python cannot hold (a time after the year 9999, a text that is none) is one document's
+        # trouble, and not that of every other one in the same answer.
+        datetime_conversion="DATETIME_AUTO",
+        unicode_decode_error_handler="replace",
         **options,
     )
 

@@ -5,7 +5,7 @@ of them at once conflict: an alias never names a version that is deleted at the 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
@@ -27,6 +27,7 @@ from common.registered_models import (
     version_id,
 )
 from common.set_up import create_index
+from common.stored import Readable, Reader
 from common.transactions import DURABLE, in_transaction
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,8 @@ class ModelRegistry:
         collections = client.get_database(database, write_concern=DURABLE)
         self._models = collections["model"]
         self._versions = collections["model_version"]
+        self._read_model = Reader(RegisteredModel, self._models)
+        self._read_version = Reader(ModelVersion, self._versions)
 
     async def create_indexes(self) -> None:
         await create_index(
@@ -66,7 +69,7 @@ class ModelRegistry:
 
     async def find_model(self, name: str) -> RegisteredModel | None:
         document = await self._models.find_one({"_id": name})
-        return RegisteredModel.from_mongo(document) if document else None
+        return self._read_model.one(document) if document else None
 
     async def get_model(self, name: str) -> RegisteredModel:
         """Raises UnknownModel."""
@@ -77,15 +80,15 @@ class ModelRegistry:
 
     async def models(
         self, *, algorithm_name: str | None = None, after: str | None = None, limit: int = 50
-    ) -> Sequence[RegisteredModel]:
+    ) -> Readable[RegisteredModel]:
         """By name; `after` is the last name already seen."""
         query: Json = {}
         if algorithm_name is not None:
             query["algorithm_name"] = algorithm_name
         if after is not None:
             query["_id"] = {"$gt": after}
-        cursor = self._models.find(query, {"alias_changes": 0}).sort("_id", ASCENDING).limit(limit)
-        return [RegisteredModel.from_mongo(document) async for document in cursor]
+        cursor = self._models.find(query, {"alias_changes": 0}).sort("_id", ASCENDING)
+        return await self._read_model.page(cursor, limit)
 
     async def get_version(self, name: str, version: int) -> ModelVersion:
         """Raises UnknownVersion."""
@@ -98,15 +101,22 @@ class ModelRegistry:
         return await self._find_version({"artifact_key": artifact_key})
 
     async def find_champion(self, name: str) -> ModelVersion | None:
-        """The version that serves; None where there is none."""
-        model = await self._models.find_one({"_id": name}, {f"aliases.{CHAMPION}": 1})
-        version = ((model or {}).get("aliases") or {}).get(CHAMPION, {}).get("version")
+        """The version that serves; None where there is none. Raises UnreadableDocument."""
+        version = await self.find_champion_number(name)
         return await self._find_version({"_id": version_id(name, version)}) if version else None
 
+    async def find_champion_number(self, name: str) -> int | None:
+        """Which version serves, whether it can be read or not."""
+        model = await self._models.find_one({"_id": name}, {f"aliases.{CHAMPION}.version": 1})
+        found: Any = model
+        for key in ("aliases", CHAMPION, "version"):
+            found = found.get(key) if isinstance(found, dict) else None
+        return found if isinstance(found, int) else None
+
     async def find_latest(self, name: str) -> ModelVersion | None:
-        """The newest version, in whatever state."""
-        document = await self._versions.find_one({"name": name}, sort=[("version", DESCENDING)])
-        return ModelVersion.from_mongo(document) if document else None
+        """The newest version that can be read, in whatever state."""
+        cursor = self._versions.find({"name": name}).sort("version", DESCENDING)
+        return next(iter(await self._read_version.page(cursor, 1)), None)
 
     async def versions(
         self,
@@ -115,22 +125,23 @@ class ModelRegistry:
         state: VersionState | None = None,
         before: int | None = None,
         limit: int = 50,
-    ) -> Sequence[ModelVersion]:
+    ) -> Readable[ModelVersion]:
         """Newest first, without the ids of runs; deleted ones only if asked for."""
         query: Json = {"name": name, "state": state or {"$ne": VersionState.DELETED}}
         if before is not None:
             query["version"] = {"$lt": before}
-        cursor = self._versions.find(query, _RUN_IDS).sort("version", DESCENDING).limit(limit)
-        return [ModelVersion.from_mongo(document) async for document in cursor]
+        cursor = self._versions.find(query, _RUN_IDS).sort("version", DESCENDING)
+        return await self._read_version.page(cursor, limit)
 
     async def artifact_keys(self, *, deleted: bool = False) -> set[str]:
         """Of all versions that have files; or of those that should have none any more."""
         query = {"state": VersionState.DELETED if deleted else {"$ne": VersionState.DELETED}}
-        return {entry["artifact_key"] async for entry in self._versions.find(query, {"artifact_key": 1})}
+        found = self._versions.find(query, {"artifact_key": 1})
+        return {entry["artifact_key"] async for entry in found if "artifact_key" in entry}
 
     async def _find_version(self, query: Json) -> ModelVersion | None:
         document = await self._versions.find_one(query)
-        return ModelVersion.from_mongo(document) if document else None
+        return self._read_version.one(document) if document else None
 
     # --- changing -------------------------------------------------------------------------------
 
@@ -147,7 +158,7 @@ class ModelRegistry:
             await fence(session)
             found = await self._versions.find_one({"artifact_key": new.artifact_key}, session=session)
             if found is not None:
-                return ModelVersion.from_mongo(found)
+                return self._read_version.one(found)
             first = RegisteredModel(
                 name=new.name,
                 kind=new.kind,
@@ -292,7 +303,7 @@ class ModelRegistry:
         document = await self._models.find_one({"_id": name}, session=session)
         if document is None:
             raise UnknownModel(f"There is no model {name[:300]!r}.")
-        return RegisteredModel.from_mongo(document)
+        return self._read_model.one(document)
 
     async def _must_be_ready(self, name: str, version: int, session: AsyncClientSession) -> None:
         """Raises UnknownVersion or Conflict."""

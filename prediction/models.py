@@ -13,6 +13,7 @@ from common.registered_models import (
     read_version,
 )
 from common.registry import ModelRegistry
+from common.stored import UnreadableDocument
 from prediction.forecast import PreloadRequest, preload
 from prediction.model_cache import Files, ModelCache
 from prediction.worker import WorkerPool
@@ -67,7 +68,10 @@ class Models:
         """
         name = model_name(system_name, algorithm_name, ONLINE_PREDICTOR)
         for _ in range(_MOST_FALLBACKS):
-            version = await self.registry.find_champion(name)
+            try:
+                version = await self.registry.find_champion(name)
+            except UnreadableDocument:  # it was reported; forecasts go on without a model
+                return None
             if version is None:
                 return None
             try:

@@ -11,7 +11,7 @@ from common.execution_filter import ExecutionFilter
 from common.executions import ExecutionRepository
 from common.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
-from routers.pagination import decode_cursor, encode_cursor
+from routers.pagination import Unreadable, decode_cursor, encode_cursor
 from routers.views import ApplicationDetails, ApplicationView, DecisionView, JobView
 from submission.decisions import RunTimeline
 from submission.picture import draw_run
@@ -28,18 +28,21 @@ class ApplicationPage(WireModel):
     """Newest first, without their manifests."""
     next_cursor: str | None
     """Pass it as `cursor` for the next page; null on the last one."""
+    unreadable: Unreadable
 
 
 class JobPage(WireModel):
     items: list[JobExecution]
     next_after_job_id: int | None
     """Pass it as `after_job_id` for the next page; null on the last one."""
+    unreadable: Unreadable
 
 
 class DecisionPage(WireModel):
     items: list[DecisionView]
     """In the order in which they were made; the first is the choice before the run."""
     next_cursor: str | None
+    unreadable: Unreadable
 
 
 @router.get("")
@@ -78,6 +81,7 @@ async def list_applications(
     return ApplicationPage(
         items=[ApplicationView.of(execution) for execution in page],
         next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None,
+        unreadable=found.unreadable,
     )
 
 
@@ -92,6 +96,7 @@ async def get_application(application_execution_id: str, executions: ExecutionsD
         **execution.to_mongo(),
         jobs=[JobView.of(job) for job in jobs],
         decisions=[DecisionView.of(decision, decisions, timeline) for decision in decisions],
+        unreadable=jobs.unreadable + decisions.unreadable,
     )
 
 
@@ -107,8 +112,12 @@ async def get_jobs(
     found = await executions.finished_jobs(
         execution.id, execution.application_id, after_job_id=after_job_id, limit=limit + 1
     )
-    page = list(found[:limit])
-    return JobPage(items=page, next_after_job_id=page[-1].job_id if len(found) > limit else None)
+    page = found[:limit]
+    return JobPage(
+        items=page,
+        next_after_job_id=page[-1].job_id if len(found) > limit else None,
+        unreadable=found.unreadable,
+    )
 
 
 @router.get("/{application_execution_id}/decisions")
@@ -128,6 +137,7 @@ async def get_decisions(
     return DecisionPage(
         items=[DecisionView.of(decision, everything, timeline) for decision in page],
         next_cursor=encode_cursor(page[-1].decided_at, page[-1].id) if len(found) > limit else None,
+        unreadable=found.unreadable,
     )
 
 

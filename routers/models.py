@@ -1,5 +1,6 @@
 """The model registry: models, versions, and which one serves."""
 
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -13,8 +14,10 @@ from common.registered_models import (
     VersionState,
 )
 from common.specs import SHORT_TEXT, NoBoolean, WireModel
+from common.stored import UnreadableDocument
 from prediction.models import Models
 from routers.dependencies import ModelsDep
+from routers.pagination import Unreadable
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -37,6 +40,7 @@ class ModelSummary(WireModel):
 class ModelPage(WireModel):
     items: list[ModelSummary]
     next_cursor: str | None
+    unreadable: Unreadable
 
 
 class VersionView(ModelVersion):
@@ -50,6 +54,7 @@ class ModelView(ModelSummary):
     """Whether this service has the champion's files in memory."""
     cached_versions: list[int]
     champion_version: VersionView | None
+    """Null also where this version of the service cannot read it."""
     alias_changes: list[AliasChange]
     """What the aliases have named, newest first."""
 
@@ -57,6 +62,7 @@ class ModelView(ModelSummary):
 class VersionPage(WireModel):
     items: list[VersionView]
     next_cursor: str | None
+    unreadable: Unreadable
 
 
 class SetAlias(WireModel):
@@ -82,7 +88,9 @@ def _version(version: ModelVersion, model: RegisteredModel, models: Models) -> V
 async def _model(model: RegisteredModel, models: Models) -> ModelView:
     champion = None
     if model.champion is not None:
-        champion = await models.registry.get_version(model.name, model.champion)
+        with contextlib.suppress(UnreadableDocument):  # at its own address it says why
+            champion = await models.registry.get_version(model.name, model.champion)
+    if champion is not None:
         champion.training_data.run_ids = []  # of one version, at its own address
         champion.training_data.held_out_run_ids = []
     return ModelView.model_validate(
@@ -106,7 +114,11 @@ async def list_models(
     """Registered models by name; `cursor` is `next_cursor` of the page before."""
     found = await models.registry.models(algorithm_name=algorithm_name, after=cursor, limit=limit + 1)
     page = [ModelSummary.model_validate(_summary(model)) for model in found[:limit]]
-    return ModelPage(items=page, next_cursor=page[-1].name if len(found) > limit else None)
+    return ModelPage(
+        items=page,
+        next_cursor=page[-1].name if len(found) > limit else None,
+        unreadable=found.unreadable,
+    )
 
 
 @router.get("/{name}")
@@ -127,7 +139,11 @@ async def list_versions(
     model = await models.registry.get_model(name)
     found = await models.registry.versions(name, state=state, before=cursor, limit=limit + 1)
     page = [_version(version, model, models) for version in found[:limit]]
-    return VersionPage(items=page, next_cursor=str(page[-1].version) if len(found) > limit else None)
+    return VersionPage(
+        items=page,
+        next_cursor=str(page[-1].version) if len(found) > limit else None,
+        unreadable=found.unreadable,
+    )
 
 
 @router.get("/{name}/versions/{version}")

@@ -4,8 +4,16 @@ import base64
 import binascii
 import json
 from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from common.errors import InvalidRequest
+
+Unreadable = Annotated[
+    list[str],
+    Field(description="Ids of what is stored, but left out here, because this version cannot read it."),
+]
 
 
 def encode_cursor(created_at: datetime, last_id: str) -> str:

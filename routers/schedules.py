@@ -4,6 +4,7 @@ from fastapi import APIRouter, Response, status
 
 from common.specs import Name, WireModel
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
+from routers.pagination import Unreadable
 from routers.views import SubmitResponse
 from submission.schedules import ScheduleSpec, SubmissionSchedule
 
@@ -19,6 +20,7 @@ class CreateSchedule(ScheduleSpec):
 class ScheduleList(WireModel):
     items: list[SubmissionSchedule]
     """By name."""
+    unreadable: Unreadable
 
 
 class ScheduleDetails(SubmissionSchedule):
@@ -52,7 +54,8 @@ async def replace_schedule(
 @router.get("")
 async def list_schedules(schedules: SubmissionSchedulesDep) -> ScheduleList:
     """All recurring submissions: when next, and what came of the last time."""
-    return ScheduleList(items=list(await schedules.all()))
+    found = await schedules.all()
+    return ScheduleList(items=found, unreadable=found.unreadable)
 
 
 @router.get("/{name}")

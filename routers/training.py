@@ -13,7 +13,7 @@ from common.specs import SHORT_TEXT, Name, WireModel
 from prediction.models import MODEL_NAMES
 from routers.callback_token import CallbackToken
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
-from routers.pagination import decode_cursor, encode_cursor
+from routers.pagination import Unreadable, decode_cursor, encode_cursor
 from training.pretraining import Pretraining
 from training.runs import TrainingRun, TrainingState
 from training.schedules import TrainingSchedule
@@ -43,10 +43,12 @@ class TrainingStarted(TrainingRun):
 class TrainingRunPage(WireModel):
     items: list[TrainingRun]
     next_cursor: str | None
+    unreadable: Unreadable
 
 
 class TrainingSchedules(WireModel):
     items: list[TrainingSchedule]
+    unreadable: Unreadable
 
 
 @router.post("/update_information", dependencies=[CallbackToken])
@@ -103,17 +105,20 @@ async def list_runs(
     runs = await pretraining.runs.newest(
         algorithm_name=algorithm_name, state=state, before=decode_cursor(cursor), limit=limit + 1
     )
-    page = list(runs[:limit])
+    page = runs[:limit]
     more = len(runs) > limit
     return TrainingRunPage(
-        items=page, next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None
+        items=page,
+        next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None,
+        unreadable=runs.unreadable,
     )
 
 
 @router.get("/schedules")
 async def list_schedules(periodic: PeriodicTrainingsDep) -> TrainingSchedules:
     """Periodic trainings (TRAINING_INTERVAL, TRAINING_SCHEDULES): when next, and what came of the last."""
-    return TrainingSchedules(items=list(await periodic.schedules()))
+    found = await periodic.schedules()
+    return TrainingSchedules(items=found, unreadable=found.unreadable)
 
 
 @router.get("/runs/{run_id}")

@@ -179,3 +179,5 @@ class ApplicationDetails(ApplicationView):
 
     jobs: list[JobView] = Field(default_factory=list)
     decisions: list[DecisionView] = Field(default_factory=list)
+    unreadable: list[str] = Field(default_factory=list)
+    """Ids of jobs and decisions that are stored, but left out, because this version cannot read them."""

@@ -20,6 +20,7 @@ from common.errors import Conflict, ServiceError
 from common.executions import ExecutionRepository
 from common.set_up import create_collection, create_index
 from common.specs import ApplicationSpecs
+from common.stored import Reader
 from common.transactions import DURABLE, in_transaction
 
 Json = dict[str, Any]
@@ -76,6 +77,8 @@ class SubmissionLedger:
         found = client.get_database(database, write_concern=DURABLE)
         self._keys = found["submission_key"]
         self._answers = found["submission_answer"]
+        self._read_key = Reader(SubmissionKey, self._keys)
+        self._read_answer = Reader(SubmissionAnswer, self._answers)
         self._lifetime = timedelta(seconds=key_seconds)
 
     async def create_indexes(self) -> None:
@@ -100,7 +103,7 @@ class SubmissionLedger:
             NameInUse: The same for the name.
         """
         if key is not None and (document := await self._keys.find_one({"_id": key}, session=session)):
-            known = SubmissionKey.from_mongo(document)
+            known = self._read_key.one(document)
             if known.expires_at > utc_now():  # MongoDB removes expired ones once a minute
                 if known.fingerprint != fingerprint:
                     raise IdempotencyKeyReused(
@@ -110,7 +113,7 @@ class SubmissionLedger:
                 return known.application_execution_id
         if name is not None and (holder := await self._executions.find_named(name, session)):
             document = await self._answers.find_one({"_id": holder.id}, {"fingerprint": 1}, session=session)
-            if document is not None and document["fingerprint"] != fingerprint:
+            if document is not None and document.get("fingerprint") != fingerprint:
                 raise NameInUse(
                     f"{name!r} is the name of the application execution {holder.id}, which was requested"
                     " differently and has not ended."
@@ -155,7 +158,7 @@ class SubmissionLedger:
 
     async def find_answer(self, application_execution_id: str) -> SubmissionAnswer | None:
         document = await self._answers.find_one({"_id": application_execution_id})
-        return SubmissionAnswer.from_mongo(document) if document else None
+        return self._read_answer.maybe(document)
 
     async def release(self, key: str, application_execution_id: str) -> None:
         """Forget a key whose application no platform took, so that the request may be sent again."""

@@ -15,7 +15,6 @@ application of the schedule has not ended, or with a start deadline waits for it
 """
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -31,6 +30,7 @@ from common.executions import ExecutionRepository
 from common.processes import service_identity
 from common.set_up import create_index
 from common.specs import Seconds, WireModel
+from common.stored import Readable, Reader
 from common.transactions import DURABLE
 from common.triggers import Cron, latest_due
 from submission.idempotency import NameInUse
@@ -133,6 +133,7 @@ class SubmissionSchedules:
     ) -> None:
         found = client.get_database(database, write_concern=DURABLE)
         self._schedules = found["submission_schedule"]
+        self._read = Reader(SubmissionSchedule, self._schedules)
         self._executions = executions
         self._submissions = submissions
         self._owner = service_identity()
@@ -157,7 +158,7 @@ class SubmissionSchedules:
         )
         if before is None:
             return schedule, True
-        present = SubmissionSchedule.from_mongo(before)
+        present = self._read.one(before)
         if any(getattr(present, field) != getattr(spec, field) for field in ScheduleSpec.model_fields):
             raise ScheduleExists(f"A schedule {name!r} is there already, and says something else.")
         return present, False
@@ -181,25 +182,25 @@ class SubmissionSchedules:
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        return _found(name, stored)
+        return self._found(name, stored)
 
     async def get(self, name: str) -> SubmissionSchedule:
         """Raises ScheduleNotFound."""
-        return _found(name, await self._schedules.find_one({"_id": name}))
+        return self._found(name, await self._schedules.find_one({"_id": name}))
 
-    async def all(self) -> Sequence[SubmissionSchedule]:
+    async def all(self) -> Readable[SubmissionSchedule]:
         """By name."""
         cursor = self._schedules.find().sort("_id", ASCENDING)
-        return [SubmissionSchedule.from_mongo(document) async for document in cursor]
+        return await self._read.many(cursor)
 
     async def delete(self, name: str) -> SubmissionSchedule:
         """Its applications stay, and go on. Raises ScheduleNotFound."""
-        return _found(name, await self._schedules.find_one_and_delete({"_id": name}))
+        return self._found(name, await self._schedules.find_one_and_delete({"_id": name}))
 
     async def pause(self, name: str) -> SubmissionSchedule:
         """Fire no more until it is resumed. Raises ScheduleNotFound."""
         changes = {"paused": True, "firing": None, "updated_at": utc_now()}
-        return _found(name, await self._change(name, changes))
+        return self._found(name, await self._change(name, changes))
 
     async def resume(self, name: str) -> SubmissionSchedule:
         """Go on with the next due time; those of the pause are not made up for. Raises ScheduleNotFound."""
@@ -208,7 +209,7 @@ class SubmissionSchedules:
             return schedule
         next_fire_at = schedule.trigger().next_after(utc_now())
         changes = {"paused": False, "next_fire_at": next_fire_at, "updated_at": utc_now()}
-        return _found(name, await self._change(name, changes))
+        return self._found(name, await self._change(name, changes))
 
     async def run_now(self, name: str, idempotency_key: str | None = None) -> Submission:
         """Submit at once, paused or not; the due times stay as they are.
@@ -233,24 +234,23 @@ class SubmissionSchedules:
                 "paused": False,
                 "$or": [{"next_fire_at": {"$lte": now}}, {"firing": {"$ne": None}}],
             }
-            found = await self._schedules.find(due).to_list()
-            self._firings.keep({document["_id"] for document in found})
-            for document in found:
-                await self._look_at(document, now)
+            found = await self._read.many(self._schedules.find(due))
+            self._firings.keep({schedule.id for schedule in found})
+            for schedule in found:
+                await self._look_at(schedule, now)
         except PyMongoError as error:
             logger.warning("Schedules wait for MongoDB: %s", type(error).__name__)
 
-    async def _look_at(self, document: Json, now: datetime) -> None:
+    async def _look_at(self, schedule: SubmissionSchedule, now: datetime) -> None:
         try:
-            schedule = SubmissionSchedule.from_mongo(document)
             if (taken := await self._take(schedule, now)) is not None:
                 await self._fire(taken)
         except PyMongoError:
             raise
         except Exception as error:  # one schedule must not keep the others from firing
-            logger.exception("Schedule %s could not be fired", document["_id"])
+            logger.exception("Schedule %s could not be fired", schedule.id)
             failure = {"last_error": type(error).__name__, "last_error_at": utc_now()}
-            await self._change(document["_id"], failure)
+            await self._change(schedule.id, failure)
 
     async def _take(self, schedule: SubmissionSchedule, now: datetime) -> SubmissionSchedule | None:
         """The schedule with the firing that is for this service to carry out; None: there is none."""
@@ -274,7 +274,7 @@ class SubmissionSchedules:
             {"$set": {**changes, "firing": firing.model_dump()}},
             return_document=ReturnDocument.AFTER,
         )
-        return SubmissionSchedule.from_mongo(document) if document else None
+        return self._read.one(document) if document else None
 
     def _may_be_taken(self, name: str, firing: Firing, now: datetime) -> bool:
         """Whether its time has come; also where that lies far ahead because a clock was set back."""
@@ -390,12 +390,12 @@ class SubmissionSchedules:
         await self._submissions.check(spec.submission)
         return SubmissionSchedule(**spec.model_dump(), id=name, next_fire_at=trigger.next_after(utc_now()))
 
+    def _found(self, name: str, document: Json | None) -> SubmissionSchedule:
+        """Raises ScheduleNotFound or UnreadableDocument."""
+        if document is None:
+            raise ScheduleNotFound(f"There is no schedule {name[:100]!r}.")
+        return self._read.one(document)
+
 
 def _without_id(schedule: SubmissionSchedule) -> Json:
     return schedule.model_dump(exclude={"id"})
-
-
-def _found(name: str, document: Json | None) -> SubmissionSchedule:
-    if document is None:
-        raise ScheduleNotFound(f"There is no schedule {name[:100]!r}.")
-    return SubmissionSchedule.from_mongo(document)

@@ -39,7 +39,7 @@ async def collect_garbage(
     found = set().union(*by_folder.values())
     if not found:
         return []
-    in_progress = {run.artifact_id for run in await runs.in_progress()}
+    in_progress = await runs.artifacts_in_progress()
     loose = {key for key in found if _artifact_id(key) not in in_progress}
     registered = await registry.artifact_keys()
     loose -= registered

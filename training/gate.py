@@ -8,6 +8,7 @@ from common.artifacts import ArtifactDamaged, ArtifactStore
 from common.executions import ExecutionRepository
 from common.registered_models import ModelVersion, Promotion, read_version
 from common.registry import ModelRegistry
+from common.stored import UnreadableDocument
 from training.comparison import Comparison, ComparisonFailed, compare
 from training.promotion import Method, Version, decide
 from training.records import to_run_record
@@ -45,7 +46,15 @@ class PromotionGate:
         self._tolerance = tolerance
 
     async def judge(self, candidate: ModelVersion, files: Mapping[str, bytes]) -> Promotion:
-        champion = await self._registry.find_champion(candidate.name)
+        try:
+            champion = await self._registry.find_champion(candidate.name)
+        except UnreadableDocument as error:
+            return Promotion(
+                promoted=True,
+                reason=f"The present version cannot be read, and does not serve: {error.why}"[:1000],
+                method="champion_unreadable",
+                champion_version=await self._registry.find_champion_number(candidate.name),
+            )
         if champion is None or champion.version == candidate.version:
             verdict = decide(None, _known(candidate))
             return Promotion(

@@ -29,6 +29,7 @@ from common.artifacts import (
 from common.processes import service_identity
 from common.registered_models import ModelVersion, NewVersion, published_files
 from common.registry import ModelRegistry
+from common.stored import UnreadableDocument
 from training.gate import Gate
 from training.runs import TrainingResult, TrainingRun, TrainingRunRepository, TrainingState
 
@@ -124,7 +125,7 @@ class Publisher:
                 new, _ = await self._outbox.get(artifact_id)
                 if new.training_run_id:
                     await self._runs.take_for_publishing(new.training_run_id, artifact_id, self._owner)
-            except (ArtifactDamaged, PyMongoError) as error:
+            except (ArtifactDamaged, UnreadableDocument, PyMongoError) as error:
                 logger.warning("Artifact %s is looked after later: %s", artifact_id, type(error).__name__)
 
     async def run_forever(self) -> None:
@@ -154,12 +155,13 @@ class Publisher:
                     self._wake.set()
 
     async def publish_all(self) -> int:
-        """Publish everything in the outbox; returns how many have to wait for the store."""
+        """Publish everything in the outbox; returns how many have to wait: for the store, or until their run
+        can be read."""
         waiting = 0
         for artifact_id in await self._outbox.items():
             try:
                 await self._publish(artifact_id)
-            except StoreUnavailable:
+            except (StoreUnavailable, UnreadableDocument):
                 waiting += 1
         return waiting
 

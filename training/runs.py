@@ -15,6 +15,7 @@ from common.documents import Document, UtcTime, utc_now
 from common.errors import Conflict, TrainingRunNotFound
 from common.registered_models import Promotion, new_artifact_id
 from common.set_up import create_index
+from common.stored import Readable, Reader, UnreadableDocument
 from common.transactions import DURABLE
 
 LOG_LINES = 200
@@ -37,6 +38,8 @@ class TrainingState(StrEnum):
 
 _OWNED = [TrainingState.RUNNING.value, TrainingState.PUBLISHING.value]
 """States in which some service works on a run."""
+
+_ENDED = [state.value for state in TrainingState if state.is_final]
 
 UNFINISHED = (TrainingState.QUEUED, TrainingState.RUNNING, TrainingState.PUBLISHING)
 
@@ -97,6 +100,7 @@ class TrainingRunRepository:
 
     def __init__(self, client: AsyncMongoClient[dict[str, Any]], database: str) -> None:
         self._runs = client.get_database(database, write_concern=DURABLE)["training_run"]
+        self._read = Reader(TrainingRun, self._runs)
 
     async def create_indexes(self) -> None:
         await create_index(self._runs, [("state", ASCENDING), ("created_at", ASCENDING)], name="queue")
@@ -133,11 +137,11 @@ class TrainingRunRepository:
         return run
 
     async def get(self, run_id: str) -> TrainingRun:
-        """Raises TrainingRunNotFound."""
+        """Raises TrainingRunNotFound or UnreadableDocument."""
         document = await self._runs.find_one({"_id": run_id})
         if document is None:
             raise TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
-        return TrainingRun.from_mongo(document)
+        return self._read.one(document)
 
     async def newest(
         self,
@@ -146,7 +150,7 @@ class TrainingRunRepository:
         state: TrainingState | None = None,
         before: tuple[datetime, str] | None = None,
         limit: int = 50,
-    ) -> Sequence[TrainingRun]:
+    ) -> Readable[TrainingRun]:
         """Newest first, without logs; `before` is the (created_at, id) of the last one already seen."""
         query: dict[str, Any] = {}
         if algorithm_name is not None:
@@ -159,8 +163,8 @@ class TrainingRunRepository:
                 {"created_at": before[0], "_id": {"$lt": before[1]}},
             ]
         order = [("created_at", DESCENDING), ("_id", DESCENDING)]
-        cursor = self._runs.find(query, {"log": 0}).sort(order).limit(limit)
-        return [TrainingRun.from_mongo(document) async for document in cursor]
+        cursor = self._runs.find(query, {"log": 0}).sort(order)
+        return await self._read.page(cursor, limit)
 
     async def has_unfinished(
         self, system_name: str, algorithm_name: str, session: AsyncClientSession | None = None
@@ -174,7 +178,10 @@ class TrainingRunRepository:
         return await self._runs.find_one(query, {"_id": 1}, session=session) is not None
 
     async def claim(self, owner: str) -> TrainingRun | None:
-        """Take the oldest queued run, if there is one; no other service can take it too."""
+        """Take the oldest queued run, if there is one; no other service can take it too.
+
+        One that cannot be read has failed, and nothing is taken this time.
+        """
         now = utc_now()
         artifact_id = new_artifact_id(secrets.token_hex(4), now)
         document = await self._runs.find_one_and_update(
@@ -196,7 +203,13 @@ class TrainingRunRepository:
             sort=[("created_at", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
-        return TrainingRun.from_mongo(document) if document else None
+        try:
+            return self._read.one(document) if document else None
+        except UnreadableDocument as error:
+            assert document is not None, "nothing was read otherwise"
+            # Put back, it would be taken again and again, and keep all others waiting.
+            await self._give_up(document["_id"], owner, str(error))
+            return None
 
     async def report(
         self, run_id: str, owner: str, fields: Mapping[str, Any], lines: Sequence[str] = ()
@@ -211,7 +224,7 @@ class TrainingRunRepository:
             projection={"log": 0},
             return_document=ReturnDocument.AFTER,
         )
-        return TrainingRun.from_mongo(document) if document else None
+        return self._read.one(document) if document else None
 
     async def finish(
         self,
@@ -229,6 +242,10 @@ class TrainingRunRepository:
             "result": result.model_dump() if result else None,
         }
         await self.report(run_id, owner, fields, [f"{state.value.lower()} {detail}".strip()])
+
+    async def _give_up(self, run_id: str, owner: str, why: str) -> None:
+        fields = {"state": TrainingState.FAILED.value, "detail": why[:4000], "finished_at": utc_now()}
+        await self._runs.update_one({"_id": run_id, "owner": owner}, {"$set": fields})
 
     async def put_back(self, run_id: str, owner: str, detail: str) -> None:
         """Queue a run again that its owner could not finish."""
@@ -258,7 +275,7 @@ class TrainingRunRepository:
             projection={"log": 0},
             return_document=ReturnDocument.AFTER,
         )
-        return TrainingRun.from_mongo(document) if document else None
+        return self._read.one(document) if document else None
 
     async def check_publishing(self, run_id: str, artifact_id: str, session: AsyncClientSession) -> bool:
         """Whether this attempt may still publish; a change of that in between aborts the transaction."""
@@ -281,10 +298,15 @@ class TrainingRunRepository:
         await self._runs.update_many(waiting, {"$set": {"heartbeat_at": utc_now()}})
         return await self._runs.find_one({**waiting, "cancel_requested": True}, {"_id": 1}) is not None
 
-    async def in_progress(self) -> Sequence[TrainingRun]:
+    async def artifacts_in_progress(self) -> set[str]:
+        """Artifact ids of all runs that some service works on, whether they can be read or not."""
+        cursor = self._runs.find({"state": {"$nin": _ENDED}}, {"artifact_id": 1})
+        return {run["artifact_id"] async for run in cursor if isinstance(run.get("artifact_id"), str)}
+
+    async def in_progress(self) -> Readable[TrainingRun]:
         """Runs that some service works on."""
         cursor = self._runs.find({"state": {"$in": _OWNED}}, {"log": 0})
-        return [TrainingRun.from_mongo(document) async for document in cursor]
+        return await self._read.many(cursor)
 
     async def request_cancel(self, run_id: str) -> TrainingRun:
         """Cancel at once what is queued; ask the owner of what runs.

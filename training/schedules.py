@@ -5,7 +5,7 @@ transaction, which succeeds for one of them. Times missed while no service ran a
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from common.executions import ExecutionRepository
 from common.processes import service_identity
 from common.registered_models import TrainingData, model_name
 from common.registry import ModelRegistry
+from common.stored import Readable, Reader
 from common.transactions import DURABLE, in_transaction
 from common.triggers import Every, Trigger
 from training.features import MAX_RUNS
@@ -70,6 +71,7 @@ class PeriodicTrainings:
         """`history_runs` is how many of the most recent runs a training reads."""
         self._client = client
         self._schedules = client.get_database(database, write_concern=DURABLE)["training_schedule"]
+        self._read = Reader(TrainingSchedule, self._schedules)
         self._runs = runs
         self._executions = executions
         self._registry = registry
@@ -84,11 +86,11 @@ class PeriodicTrainings:
     def configured(self) -> bool:
         return self._every_algorithm is not None or bool(self._by_algorithm)
 
-    async def schedules(self) -> Sequence[TrainingSchedule]:
+    async def schedules(self) -> Readable[TrainingSchedule]:
         """Those of this service's settings, the next one first."""
         triggers = await self._triggers()
         cursor = self._schedules.find({"_id": {"$in": list(triggers)}}).sort("next_fire_at", ASCENDING)
-        return [TrainingSchedule.from_mongo(document) async for document in cursor]
+        return await self._read.many(cursor)
 
     async def tick(self) -> None:
         """Fire what is due."""
@@ -102,8 +104,7 @@ class PeriodicTrainings:
             for name in triggers.keys() & known.keys():
                 await self._bring_forward(name, triggers[name][2], known[name], now)
             due = {"_id": {"$in": list(triggers)}, "next_fire_at": {"$lte": now}}
-            async for document in self._schedules.find(due):
-                schedule = TrainingSchedule.from_mongo(document)
+            for schedule in await self._read.many(self._schedules.find(due)):
                 await self._fire(schedule, triggers[schedule.id][2])
         except PyMongoError as error:
             logger.warning("Periodic trainings wait for MongoDB: %s", type(error).__name__)

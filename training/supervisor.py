@@ -26,6 +26,7 @@ from common.executions import ExecutionRepository
 from common.processes import GuardedProcess, owner_is_dead, service_identity
 from common.registered_models import NewVersion, TrainingData, model_name
 from common.registry import ModelRegistry
+from common.stored import UnreadableDocument
 from training.children import child_environment, read_events, read_files, tail, write_request
 from training.features import usable
 from training.history import RunRecord, history_to_json
@@ -281,7 +282,10 @@ class TrainingSupervisor:
     async def _held_out(self, run: TrainingRun, history: Sequence[RunRecord]) -> list[str]:
         """Runs to judge the new version on; none where it has nothing to be compared with."""
         name = model_name(run.system_name, run.algorithm_name, run.model_name)
-        champion = await self._registry.find_champion(name)
+        try:
+            champion = await self._registry.find_champion(name)
+        except UnreadableDocument:  # whatever is trained now takes its place
+            return []
         return select_held_out(history, champion.training_data.run_ids) if champion else []
 
     async def _read_history(self, run: TrainingRun) -> Sequence[RunRecord]:

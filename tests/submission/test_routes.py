@@ -117,7 +117,7 @@ async def test_pages(client: httpx.AsyncClient) -> None:
     assert [item["_id"] for item in found.json()["items"]] == [ids[3], ids[1]]
     assert found.json()["items"][0]["target_met"] is None
     nothing = await client.get("/submission/applications", params={"algorithm_name": "MPC"})
-    assert nothing.json() == {"items": [], "next_cursor": None}
+    assert nothing.json() == {"items": [], "next_cursor": None, "unreadable": []}
     for wrong in ({"cursor": "x"}, {"limit": 0}, {"limit": 201}, {"state": "LOST"}):
         assert (await client.get("/submission/applications", params=wrong)).status_code == 422
 

@@ -1,0 +1,132 @@
+"""Finished runs with their jobs: what can be learned from."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pymongo
+from pymongo import ASCENDING, DESCENDING
+from pymongo.asynchronous.collection import AsyncCollection
+
+from common.documents import ApplicationExecution, ApplicationState, JobExecution
+from common.stored import Reader, UnreadableDocument
+
+Json = dict[str, Any]
+
+_FURTHER_RUNS = 20
+"""Read at once in place of runs that nothing can be learned from."""
+
+_HISTORY_SECONDS = 60.0
+"""Reading many runs takes longer than other operations."""
+
+
+class RunHistory:
+    """Queries over application executions and their jobs."""
+
+    def __init__(self, applications: AsyncCollection[Json], jobs: AsyncCollection[Json]) -> None:
+        self._applications = applications
+        self._jobs = jobs
+        self._read = Reader(ApplicationExecution, applications)
+        self._read_job = Reader(JobExecution, jobs)
+
+    async def finished_runs(
+        self, system_name: str, algorithm_name: str, limit: int
+    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
+        """The most recent runs that completed, oldest first, each with its jobs.
+
+        Failed and killed runs are left out: their runtimes are not those of the application. So are
+        runs of which a job cannot be read: what is left would look like a faster run.
+        """
+        with pymongo.timeout(_HISTORY_SECONDS):
+            return await self._finished_runs(system_name, algorithm_name, limit)
+
+    async def _finished_runs(
+        self, system_name: str, algorithm_name: str, limit: int
+    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
+        query = _history_query(system_name, algorithm_name)
+        cursor = self._applications.find(query, {"manifests": 0}).sort("created_at", DESCENDING)
+        runs: list[tuple[ApplicationExecution, Sequence[JobExecution]]] = []
+        wanted, seen = limit, 0
+        while True:
+            part = await self._read.page(cursor.clone().skip(seen), wanted)
+            runs += await self._with_jobs(part)
+            seen += part.seen
+            if len(part) < wanted or len(runs) >= limit:
+                return runs[:limit][::-1]
+            wanted = max(limit - len(runs), _FURTHER_RUNS)
+
+    async def runs_by_id(
+        self, execution_ids: Sequence[str]
+    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
+        """These runs with their jobs, in this order; unknown ids and runs without jobs are left out."""
+        with pymongo.timeout(_HISTORY_SECONDS):
+            cursor = self._applications.find({"_id": {"$in": list(execution_ids)}}, {"manifests": 0})
+            found = {execution.id: execution for execution in await self._read.many(cursor)}
+            return await self._with_jobs([found[name] for name in execution_ids if name in found])
+
+    async def _with_jobs(
+        self, executions: Sequence[ApplicationExecution]
+    ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
+        jobs: dict[str, list[JobExecution]] = {execution.id: [] for execution in executions}
+        owners = {execution.id: execution.application_id for execution in executions}
+        found = self._jobs.find({"application_execution_id": {"$in": list(jobs)}}).sort("job_id", ASCENDING)
+        incomplete: set[str] = set()
+        async for document in found:
+            run_id = document["application_execution_id"]
+            if document.get("application_id") != owners[run_id]:
+                continue
+            try:
+                jobs[run_id].append(self._read_job.one(document))
+            except UnreadableDocument:
+                incomplete.add(run_id)
+        return [
+            (execution, jobs[execution.id])
+            for execution in executions
+            if jobs[execution.id] and execution.id not in incomplete
+        ]
+
+    async def finished_run_times(
+        self, system_name: str, algorithm_name: str, limit: int
+    ) -> dict[str, datetime | None]:
+        """The runs that started last among those of `finished_runs`, each with the end of its last job."""
+        cursor = self._applications.find(
+            _history_query(system_name, algorithm_name), {"last_job_end_time": 1}
+        ).sort("start_time", DESCENDING)
+        return {run["_id"]: _time(run.get("last_job_end_time")) async for run in cursor.limit(limit)}
+
+    async def algorithms_with_history(self) -> Sequence[tuple[str, str]]:
+        """System and algorithm names of which a run can be learned from, sorted."""
+        pipeline: list[Json] = [
+            {
+                "$match": {
+                    "last_job_id": {"$ne": None},
+                    "start_time": {"$ne": None},
+                    "global_specs.system_name": {"$type": "string"},
+                    "global_specs.algorithm_name": {"$type": "string"},
+                }
+            },
+            {
+                "$group": {
+                    "_id": {
+                        "system": "$global_specs.system_name",
+                        "algorithm": "$global_specs.algorithm_name",
+                    }
+                }
+            },
+        ]
+        found = await self._applications.aggregate(pipeline)
+        return sorted([(entry["_id"]["system"], entry["_id"]["algorithm"]) async for entry in found])
+
+
+def _time(value: object) -> datetime | None:
+    return value if isinstance(value, datetime) else None
+
+
+def _history_query(system_name: str, algorithm_name: str) -> Json:
+    return {
+        "global_specs.system_name": system_name,
+        "global_specs.algorithm_name": algorithm_name,
+        "state": {"$in": [ApplicationState.COMPLETED.value, ApplicationState.NEW.value, None]},
+        "last_job_id": {"$ne": None},
+        "start_time": {"$ne": None},
+    }
