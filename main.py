@@ -11,10 +11,12 @@ from collections.abc import Generator
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from starlette.types import Receive, Scope, Send
 
 from app.factory import VERSION, create_app
 from app.lifespan import State
+from app.start import reasons
 from common.configuration import ServerSettings, Settings
 from common.errors import StartError
 
@@ -32,14 +34,11 @@ def main() -> int:
         )
         with _listening_socket(settings.server) as listening:
             return asyncio.run(_serve(settings, listening))
-    except ValidationError as error:
-        # The value is not repeated: it may be a secret.
-        for problem in error.errors(include_input=False):
-            print(f"Cannot start: {str(problem['loc'][0]).upper()}: {problem['msg']}", file=sys.stderr)
-    except StartError as error:
-        print(f"Cannot start: {error}", file=sys.stderr)
     except asyncio.CancelledError:
         return 0  # asked to stop while it started
+    except (StartError, SettingsError, ValidationError) as error:
+        for reason in reasons(error):
+            print(f"Enel Service cannot start: {reason}", file=sys.stderr)
     return EXIT_CANNOT_START
 
 
@@ -55,7 +54,7 @@ def _listening_socket(server: ServerSettings) -> socket.socket:
         listening.listen(2048)
     except OSError as error:
         raise StartError(
-            f"HOST and PORT: cannot listen on {server.host}:{server.port}: {error.strerror}."
+            f"HOST and PORT: cannot listen on {server.host}:{server.port}: {error.strerror or error}."
         ) from error
     return listening
 
@@ -77,7 +76,13 @@ async def _serve(settings: Settings, listening: socket.socket) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
     # Entered here and not by uvicorn, which would bury the reason of a failed start in tracebacks.
-    async with app.router.lifespan_context(app) as state:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            state = await stack.enter_async_context(app.router.lifespan_context(app))
+        except StartError:
+            raise
+        except Exception as error:  # whatever it was, there is a line that says so
+            raise StartError("; ".join(reasons(error))) from error
         running.update(state or {})
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:

@@ -112,6 +112,9 @@ async def application_runner(
 def _instance(data_dir: Path) -> str:
     """What tells this folder's service from others on the same MongoDB, also after a restart."""
     path = data_dir / "instance"
-    if not path.exists() or not path.read_text():
-        path.write_text(secrets.token_hex(4))
-    return path.read_text()
+    try:
+        if not path.exists() or not path.read_text():
+            path.write_text(secrets.token_hex(4))
+        return path.read_text()
+    except (OSError, UnicodeError) as error:
+        raise StartError(f"DATA_DIR: {path} cannot be read or written: {type(error).__name__}.") from error

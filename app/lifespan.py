@@ -161,6 +161,7 @@ def _open_data_dir(folder: Path, stack: AsyncExitStack) -> Path:
         raise StartError(
             f"DATA_DIR: another service is using {folder}; set DATA_DIR to a folder of its own."
         ) from error
-    except OSError as error:
-        raise StartError(f"DATA_DIR: {folder} cannot be used: {error.strerror}.") from error
+    except (OSError, RuntimeError) as error:  # the latter of links in a circle
+        reason = error.strerror if isinstance(error, OSError) else "its links lead nowhere"
+        raise StartError(f"DATA_DIR: {folder} cannot be used: {reason}.") from error
     return folder

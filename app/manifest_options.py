@@ -1,10 +1,13 @@
 """What the settings say about every manifest."""
 
+import os
+
 from common.configuration import PROJECT_ROOT, Settings
 from common.errors import StartError
 from submission.manifest import ManifestOptions, SecretKey, bundled_examples
 from submission.manifest_limits import ManifestLimits
 from submission.manifest_template import load_template
+from submission.spark_submit import local_path
 
 _JAR_IN_IMAGE = "local:///opt/spark/jars/enel-listener.jar"
 _EXAMPLES_IN_IMAGE = "local:///opt/enel-service/examples"
@@ -28,6 +31,9 @@ def manifest_options(settings: Settings) -> ManifestOptions:
         )
     host, port = settings.callback_address
     jar_is_said = "listener_jar" in submission.model_fields_set
+    if not on_kubernetes:  # there they lie in images that the service does not see
+        _must_exist("LISTENER_JAR", submission.listener_jar if jar_is_said else "")
+        _must_exist("EXAMPLES_LOCATION", submission.examples_location)
     examples = _EXAMPLES_IN_IMAGE if on_kubernetes else str(PROJECT_ROOT / "examples")
     return ManifestOptions(
         callback_host=host,
@@ -42,6 +48,13 @@ def manifest_options(settings: Settings) -> ManifestOptions:
         template=load_template(submission.spark_application_template),
         limits=_limits(settings),
     )
+
+
+def _must_exist(setting: str, location: str) -> None:
+    """Raises StartError where a path on this machine leads nowhere."""
+    path = local_path(location)
+    if path.startswith("/") and not os.path.exists(path):  # noqa: PTH110 - a pathlib.Path raises for long names
+        raise StartError(f"{setting}: {path} does not exist on this machine.")
 
 
 def _secret_key(reference: str | None) -> SecretKey | None:

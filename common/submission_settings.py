@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from common.addresses import check_host, file_uri
-from common.settings_group import PROJECT_ROOT, Port, SettingsGroup
+from common.settings_group import PROJECT_ROOT, Port, SettingsGroup, Timeout
 
 HARMLESS_VOLUMES = (
     "configMap",
@@ -35,7 +35,7 @@ class SubmissionSettings(SettingsGroup):
     callback_port: Port | None = None
     """Port under which Spark drivers reach this service; unset: PORT."""
 
-    callback_timeout_seconds: Annotated[float, Field(gt=0)] = 30.0
+    callback_timeout_seconds: Timeout = 30.0
     """Seconds until a driver gives up on one report and tries again."""
 
     callback_token: SecretStr = SecretStr("")
@@ -88,7 +88,7 @@ class SubmissionSettings(SettingsGroup):
     """Kinds of volumes that a request may name, separated by commas. By default those of Kubernetes' Pod
     Security level "restricted": hostPath, for instance, reaches into a node and is not among them."""
 
-    idempotency_key_seconds: Annotated[float, Field(ge=60)] = 86_400.0
+    idempotency_key_seconds: Annotated[float, Field(ge=60, le=10 * 365 * 86_400)] = 86_400.0
     """Seconds for which an `Idempotency-Key` is remembered: the same request again is answered as before."""
 
     local_spark_cores: Annotated[int, Field(ge=1, le=1024)] = 6

@@ -243,7 +243,7 @@ async def test_a_debug_log_of_a_failing_start_keeps_the_token(tmp_path: Path) ->
     assert process.returncode == 2
     assert seen
     text = output.decode()
-    assert "Cannot start: HDFS_TOKEN: HDFS gives no permission to the owner of the token" in text
+    assert "Enel Service cannot start: HDFS_TOKEN: HDFS gives no permission to the owner of the token" in text
     assert "Traceback" not in text
     assert not [spelling for spelling in SPELLINGS if spelling in text]
 

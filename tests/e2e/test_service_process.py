@@ -193,6 +193,15 @@ async def failing_start(**environment: str) -> tuple[int, str]:
         ({"TRAINING_TIME_ZONE": "Europe/Nowhere"}, "TRAINING_TIME_ZONE"),
         ({"PROMOTION_TOLERANCE": "2"}, "PROMOTION_TOLERANCE"),
         ({"PREDICTION_CACHE_BYTES": "0"}, "PREDICTION_CACHE_BYTES"),
+        ({"HDFS_ENDPOINT": "http://[::1"}, "HDFS_ENDPOINT"),
+        ({"CALLBACK_HOST": "http://[::1"}, "CALLBACK_HOST"),
+        ({"MONGODB_ENDPOINT": "mongodb://u:hunter2@h/?tls=true&tlsCAFile=/none"}, "MONGODB_ENDPOINT"),
+        ({"MONGODB_TIMEOUT_SECONDS": "inf"}, "MONGODB_TIMEOUT_SECONDS"),
+        ({"KUBECONFIG": "/none"}, "KUBECONFIG"),
+        ({"SPARK_APPLICATION_TEMPLATE": "/none"}, "SPARK_APPLICATION_TEMPLATE"),
+        ({"LISTENER_JAR": "/none.jar"}, "LISTENER_JAR"),
+        ({"DATA_DIR": "/dev/null"}, "DATA_DIR"),
+        ({"HOST": "nowhere.invalid"}, "HOST"),
     ],
 )
 async def test_settings_that_cannot_work_stop_the_start_and_are_named(
@@ -201,10 +210,12 @@ async def test_settings_that_cannot_work_stop_the_start_and_are_named(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         values = {"closed": str(free_port()), "taken": str(taken.getsockname()[1])}
         given = {name: value.format(**values) for name, value in settings.items()}
-        given |= {"DATA_DIR": str(tmp_path), "MONGODB_TIMEOUT_SECONDS": "1", "MONGODB_PASSWORD": "hunter2"}
-        code, message = await failing_start(**given)
+        usual = {"DATA_DIR": str(tmp_path), "MONGODB_TIMEOUT_SECONDS": "1", "MONGODB_PASSWORD": "hunter2"}
+        code, message = await failing_start(**{**usual, **given})
     assert code == 2
-    assert named in message
+    [line] = [line for line in message.splitlines() if line.startswith("Enel Service cannot start: ")]
+    assert line.removeprefix("Enel Service cannot start: ").startswith(named)
+    assert message.endswith(f"{line}\n")
     assert "Traceback" not in message
     assert "hunter2" not in message
     assert not processes_of(tmp_path)
