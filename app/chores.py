@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from app.loops import Loop
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
-from training.schedules import PeriodicTrainings
+from training.runs.schedules import PeriodicTrainings
 
 _FIRST_COLLECTION_SECONDS = 30.0
 """After the start, when publications that were cut short have been finished."""

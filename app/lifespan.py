@@ -31,14 +31,15 @@ from prediction.worker import WorkerPool
 from submission.idempotency import SubmissionLedger
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
-from training.garbage import collect_garbage
-from training.gate import PromotionGate
-from training.onlinepredictor_config import SearchConfig
-from training.pretraining import Pretraining
-from training.publishing import Outbox, Publisher
-from training.runs import TrainingRunRepository
-from training.schedules import PeriodicTrainings
-from training.supervisor import TrainingSupervisor
+from training.promotion.gate import PromotionGate
+from training.runs.garbage import collect_garbage
+from training.runs.outbox import Outbox
+from training.runs.pretraining import Pretraining
+from training.runs.publishing import Publisher
+from training.runs.repository import TrainingRunRepository
+from training.runs.schedules import PeriodicTrainings
+from training.runs.supervisor import TrainingSupervisor
+from training.search.config import SearchConfig
 
 logger = logging.getLogger(__name__)
 

@@ -27,9 +27,10 @@ from prediction.forecast import ForecastRequest, forecast_with  # noqa: E402
 from prediction.forecaster import options  # noqa: E402
 from prediction.rule import rule_of  # noqa: E402
 from prediction.scale_out import choose_scale_out  # noqa: E402
-from training.artifact import Hyperparameters, TrainedModel  # noqa: E402
-from training.history import RunRecord  # noqa: E402
-from training.loop import LAWS, NETWORK, PretrainingSession, prepare  # noqa: E402
+from training.history.values import RunRecord  # noqa: E402
+from training.runtime_model.artifact import Hyperparameters, TrainedModel  # noqa: E402
+from training.runtime_model.loop import LAWS, NETWORK, PretrainingSession  # noqa: E402
+from training.runtime_model.prepared import prepare  # noqa: E402
 
 MEDIAN_SECONDS, P95_SECONDS = 0.15, 0.5
 """Wanted of fine-tuning and prediction."""

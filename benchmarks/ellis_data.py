@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.arrays import Floats
-from training.history import JobRecord, RunContext, RunRecord
+from training.history.values import JobRecord, RunContext, RunRecord
+from training.statistics.arrays import Floats
 
 PROFILING_RUNS = 10
 """Runs 1 to 10 try scale-outs; what is predicted or steered starts after them."""

@@ -14,13 +14,14 @@ import torch
 
 from benchmarks.ellis_data import complete_runs, job_gaps, usual_jobs
 from prediction.scale_out_curves import Curve, fit_bell, fit_ernest
-from training.arrays import Floats
-from training.artifact import Hyperparameters, TrainedModel
-from training.evaluation import scale_outs
-from training.features import collect, expected_jobs
-from training.history import RunRecord
-from training.loop import fine_tune, pretrain
-from training.rest import forecast_rest
+from training.evidence.table import collect, expected_jobs
+from training.history.values import RunRecord
+from training.runtime_model.artifact import Hyperparameters, TrainedModel
+from training.runtime_model.evaluation import scale_outs
+from training.runtime_model.fine_tuning import fine_tune
+from training.runtime_model.joint_forecast import forecast_rest
+from training.runtime_model.loop import pretrain
+from training.statistics.arrays import Floats
 
 
 @dataclass(frozen=True)

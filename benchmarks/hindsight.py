@@ -18,7 +18,7 @@ from scipy.optimize import linprog
 
 from benchmarks.runtime_targets import executor_hours
 from benchmarks.simulator import Application, Conditions, SimulatedRun
-from training.arrays import Bools, Floats
+from training.statistics.arrays import Bools, Floats
 
 TIME_PRICES = np.geomspace(0.1, 1e4, 120)
 """Executors that a second is worth, which draws schedules from the cheapest to the fastest."""

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.reporting import Section
 from benchmarks.service_process import service_process
-from training.history import JobRecord, RunRecord
+from training.history.values import JobRecord, RunRecord
 
 Json = dict[str, Any]
 

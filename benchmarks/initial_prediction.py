@@ -32,7 +32,8 @@ from benchmarks.initial_report import write_report  # noqa: E402
 from benchmarks.parallel import process_pool  # noqa: E402
 from benchmarks.recorded_runs import DataMissing, RecordedJob, load_folder  # noqa: E402
 from benchmarks.reporting import open_console  # noqa: E402
-from training.context_model import EarlierRun, Query, fit_context_model  # noqa: E402
+from training.context_model.model import fit_context_model  # noqa: E402
+from training.context_model.questions import EarlierRun, Query  # noqa: E402
 
 SELECTION_POINTS = 2
 SELECTIONS = {"selection": False, "selection by rank": True}

@@ -8,15 +8,8 @@ import numpy as np
 from benchmarks.initial_baselines import Array, Task
 from benchmarks.recorded_runs import RecordedJob
 from prediction.scale_out import RuntimeForecast, ScaleOutRule, choose_scale_out
-from training.context_model import (
-    Assumptions,
-    EarlierRun,
-    NoPrediction,
-    Query,
-    RuntimePrediction,
-    fit_context_model,
-    law_free,
-)
+from training.context_model.model import Assumptions, fit_context_model, law_free
+from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 
 INTERVAL = 1.6449
 """Standard deviations on either side that hold 90%."""

@@ -45,10 +45,12 @@ from common.registry import ModelRegistry  # noqa: E402
 from prediction.model_cache import ModelCache  # noqa: E402
 from tests.hdfs_cluster import hdfs_cluster  # noqa: E402
 from tests.training.synthetic import make_history  # noqa: E402
-from training.artifact import Hyperparameters  # noqa: E402
-from training.loop import pretrain  # noqa: E402
-from training.publishing import Outbox, Publisher  # noqa: E402
-from training.runs import TrainingRunRepository, TrainingState  # noqa: E402
+from training.runs.documents import TrainingState  # noqa: E402
+from training.runs.outbox import Outbox  # noqa: E402
+from training.runs.publishing import Publisher  # noqa: E402
+from training.runs.repository import TrainingRunRepository  # noqa: E402
+from training.runtime_model.artifact import Hyperparameters  # noqa: E402
+from training.runtime_model.loop import pretrain  # noqa: E402
 
 KIND, SYSTEM, ALGORITHM = "onlinepredictor", "spark", "Synthetic"
 console = open_console()

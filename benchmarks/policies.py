@@ -21,10 +21,10 @@ from prediction.initial_choice import WholeRunForecast, forecast_whole_run
 from prediction.rule import rule_of
 from prediction.scale_out import RuntimeForecast, choose_scale_out
 from prediction.scale_out_curves import fit_ernest
-from training.arrays import Floats
-from training.artifact import Hyperparameters, TrainedModel
-from training.history import RunRecord
-from training.loop import pretrain
+from training.history.values import RunRecord
+from training.runtime_model.artifact import Hyperparameters, TrainedModel
+from training.runtime_model.loop import pretrain
+from training.statistics.arrays import Floats
 
 
 class Policy(Protocol):

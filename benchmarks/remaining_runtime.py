@@ -26,8 +26,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.ellis_data import PROFILING_RUNS, add_arguments, is_failure_run, load_asked, run_number  # noqa: E402
 from benchmarks.estimators import Estimator, baselines, models  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
-from training.arrays import Bools, Floats  # noqa: E402
-from training.history import RunRecord  # noqa: E402
+from training.history.values import RunRecord  # noqa: E402
+from training.statistics.arrays import Bools, Floats  # noqa: E402
 
 OURS, ERNEST = "ours", "Ernest per job"
 NORMAL_QUANTILE = 1.645

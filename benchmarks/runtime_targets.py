@@ -63,7 +63,7 @@ from benchmarks.simulator import (  # noqa: E402
     profiling_scale_outs,
 )
 from common.configuration import PredictionSettings  # noqa: E402
-from training.history import RunRecord  # noqa: E402
+from training.history.values import RunRecord  # noqa: E402
 
 RUNS = 55
 HTTP_RUNS = 20

@@ -4,7 +4,7 @@
         [--trials 1 2 5 10 20 40] [--seeds 1] [--quick]
 
 The search is the service's own. Per application and seed it runs once, for the largest number of
-trials: those of a search of n trials are its first n, exactly (`training.ordered_trials`). For every
+trials: those of a search of n trials are its first n, exactly (`training.search.ordered_trials`). For every
 budget the best trial so far is trained as the service does, and judged on the runs after its history.
 
 Applications: the recordings, which have neither stages nor metrics (history: runs 1 to 30; later
@@ -30,11 +30,12 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.ellis_data import add_arguments, load_asked  # noqa: E402
 from benchmarks.reporting import Section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import APPLICATION, make_runs  # noqa: E402
-from training.evaluation import remaining_errors  # noqa: E402
-from training.history import RunRecord  # noqa: E402
-from training.loop import LAWS, NETWORK, PretrainingSession, prepare  # noqa: E402
-from training.onlinepredictor_config import SearchConfig  # noqa: E402
-from training.search import run_trials, train_best  # noqa: E402
+from training.history.values import RunRecord  # noqa: E402
+from training.runtime_model.evaluation import remaining_errors  # noqa: E402
+from training.runtime_model.loop import LAWS, NETWORK, PretrainingSession  # noqa: E402
+from training.runtime_model.prepared import prepare  # noqa: E402
+from training.search.config import SearchConfig  # noqa: E402
+from training.search.search import run_trials, train_best  # noqa: E402
 
 BUDGETS = (1, 2, 5, 10, 20, 40)
 HISTORY_RUNS, LATER_RUNS = 30, 10

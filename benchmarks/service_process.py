@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from common.configuration import PROJECT_ROOT
-from common.processes import GuardedProcess, free_port
+from common.processes.guarded import GuardedProcess, free_port
 
 _READY_SECONDS = 180.0
 _LOG_CHARACTERS = 2000

@@ -22,8 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmarks.ellis_data import complete_runs, is_failure_run, usual_jobs
-from training.arrays import Bools, Floats
-from training.history import JobRecord, RunContext, RunRecord
+from training.history.values import JobRecord, RunContext, RunRecord
+from training.statistics.arrays import Bools, Floats
 
 MIN_SCALE_OUT, MAX_SCALE_OUT = 4, 36
 KILL_SECONDS = 90.0

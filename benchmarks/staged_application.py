@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.history import JobRecord, RunContext, RunRecord, StageMetrics, StageRecord
+from training.history.values import JobRecord, RunContext, RunRecord, StageMetrics, StageRecord
 
 APPLICATION = "Ranking"
 SIZES_MB = (4_096, 8_192, 16_384, 32_768)

@@ -231,7 +231,7 @@ class TrainingSettings(SettingsGroup):
 
     training_trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Hyperparameter trials of one training, unless the request says otherwise; unset: those of
-    training/onlinepredictor_config.py (40)."""
+    training/search/config.py (40)."""
 
     training_concurrent_trials: Annotated[int, Field(ge=1, le=256)] = 2
     """Trials that run at once; each takes one core. Up to four, their number does not change the model."""

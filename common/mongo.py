@@ -26,7 +26,7 @@ from pymongo.errors import (
 
 from common.errors import StartError
 from common.mongo_settings import MongoSettings
-from common.processes import GuardedProcess, free_port
+from common.processes.guarded import GuardedProcess, free_port
 
 logger = logging.getLogger(__name__)
 

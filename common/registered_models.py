@@ -60,7 +60,7 @@ class Promotion(BaseModel):
     promoted: bool
     reason: str
     method: str
-    """`unseen_runs`, `cross_validation`, `first_version`, … (see training/promotion.py)."""
+    """`unseen_runs`, `cross_validation`, `first_version`, … (see training/promotion/policy.py)."""
     champion_version: int | None = None
     """What it was compared with."""
     champion_error: float | None = None

@@ -121,7 +121,7 @@ def running_service() -> Iterator[httpx.Client]:
     console.rule("The service")
     with (OUTPUT / "service.log").open("wb") as log:
         guard = subprocess.Popen(
-            [sys.executable, "common/guard.py", "--grace", "60", "--", sys.executable, "main.py"],
+            [sys.executable, "common/processes/guard.py", "--grace", "60", "--", sys.executable, "main.py"],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=log,

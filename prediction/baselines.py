@@ -23,10 +23,11 @@ from prediction.scale_out_curves import (
     fit_bell,
     fit_ernest,
 )
-from training.arrays import Floats
-from training.features import Evidence, collect, expected_jobs, similarity, usable
-from training.history import RunContext, RunRecord
-from training.spread import even_spread
+from training.evidence.similarity import similarity
+from training.evidence.table import Evidence, collect, expected_jobs, usable
+from training.history.values import RunContext, RunRecord
+from training.statistics.arrays import Floats
+from training.statistics.predictive_std import even_spread
 
 CurveName = Literal["ernest", "bell", "ernest-per-job"]
 

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.arrays import Floats
-from training.context_features import Feature
-from training.context_model import EarlierRun, NoPrediction, Query, RuntimePrediction, fit_context_model
-from training.features import similarity
-from training.history import RunContext, RunRecord
+from training.context_model.encoding import Feature
+from training.context_model.model import fit_context_model
+from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
+from training.evidence.similarity import similarity
+from training.history.values import RunContext, RunRecord
+from training.statistics.arrays import Floats
 
 RESOURCES = ("executor_cores", "executor_memory_mb")
 SIZES = ("data_size_mb",)
 """Features that every executor adds, and those that are sizes of the data."""
 
 SAME_CONTEXT = 0.9
-"""Similarity (`training.features.similarity`) from which on two runs are in one context: nothing but
+"""Similarity (`training.evidence.similarity.similarity`) from which on two runs are in one context: nothing but
 the data size differs, and that by less than a quarter."""
 
 FOLDS = 10

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from training.features import collect, expected_jobs
-from training.history import RunRecord
-from training.spread import Spread
+from training.evidence.table import collect, expected_jobs
+from training.history.values import RunRecord
+from training.statistics.predictive_std import Spread
 
 if TYPE_CHECKING:
-    from training.artifact import TrainedModel
+    from training.runtime_model.artifact import TrainedModel
 
 CACHED_MODELS = 8
 """Models of this many artifacts stay deserialised per worker process."""
@@ -80,7 +80,7 @@ class ModelCache:
         Raises:
             ArtifactInvalid: The files cannot be used.
         """
-        from training.artifact import TrainedModel
+        from training.runtime_model.artifact import TrainedModel
 
         model = self._models.pop(key, None) or TrainedModel.from_files(files)
         self._models[key] = model
@@ -123,8 +123,8 @@ def forecast(request: ForecastRequest) -> Forecast:
 
 def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
     """Predict with a model at hand; the model itself stays as it is."""
-    from training.loop import fine_tune
-    from training.rest import forecast_rest
+    from training.runtime_model.fine_tuning import fine_tune
+    from training.runtime_model.joint_forecast import forecast_rest
 
     graph, candidates = model.evidence.graph, request.candidates
     if not candidates:

@@ -19,8 +19,8 @@ from prediction.initial_choice import (
 from prediction.models import Models
 from prediction.scale_out import RuntimeForecast
 from prediction.worker import WorkerPool
-from training.history import RunContext, RunRecord
-from training.records import to_run_record
+from training.history.from_documents import to_run_record
+from training.history.values import RunContext, RunRecord
 
 logger = logging.getLogger(__name__)
 

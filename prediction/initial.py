@@ -17,8 +17,8 @@ from prediction.rule import rule_of
 from prediction.scale_out import RuntimeForecast, ScaleOutRule, candidate_scale_outs, choose_scale_out
 from prediction.solutions import by_medians
 from prediction.worker import WorkerFailed
-from training.history import RunRecord
-from training.records import to_run_context
+from training.history.from_documents import to_run_context
+from training.history.values import RunRecord
 
 logger = logging.getLogger(__name__)
 

@@ -18,15 +18,15 @@ import numpy as np
 from prediction.context_forecast import completed, forecast_by_context, same_context
 from prediction.forecast import MODELS, ForecastRequest, forecast_with
 from prediction.scale_out import RuntimeForecast
-from training.arrays import Bools, Floats
-from training.features import MAX_RUNS, collect, expected_jobs
-from training.history import RunContext, RunRecord
-from training.run_effects import estimate_run_effects
-from training.similar_runs import USUAL_STATE, SimilarRuns
-from training.spread import Spread, even_spread, interval_std
+from training.evidence.run_effects import estimate_run_effects
+from training.evidence.table import MAX_RUNS, collect, expected_jobs
+from training.history.values import RunContext, RunRecord
+from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
+from training.statistics.arrays import Bools, Floats
+from training.statistics.predictive_std import Spread, even_spread, interval_std
 
 if TYPE_CHECKING:
-    from training.artifact import TrainedModel
+    from training.runtime_model.artifact import TrainedModel
 
 MODEL, SIMILAR_RUNS, CONTEXT_MODEL = "model", "similar-runs", "context-model"
 """Where a forecast comes from."""
@@ -96,7 +96,7 @@ class _Forecast(NamedTuple):
 
 def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
     """Forecast in a worker; a model that cannot be used is done without, and that is said."""
-    from training.artifact import ArtifactInvalid
+    from training.runtime_model.artifact import ArtifactInvalid
 
     model, unusable = None, ""
     if request.files is not None:

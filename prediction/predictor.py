@@ -21,8 +21,8 @@ from prediction.rule import rule_of
 from prediction.scale_out import candidate_scale_outs
 from prediction.solutions import choose_for
 from prediction.worker import WorkerFailed
-from training.history import RunRecord
-from training.records import to_run_record
+from training.history.from_documents import to_run_record
+from training.history.values import RunRecord
 
 logger = logging.getLogger(__name__)
 

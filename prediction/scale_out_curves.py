@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
 from prediction.forecast import Forecast, nothing
-from training.arrays import Floats
-from training.features import Evidence, collect, expected_jobs, similarity, timing, usable
-from training.history import RunContext, RunRecord
-from training.spread import even_spread
+from training.evidence.similarity import similarity
+from training.evidence.table import Evidence, collect, expected_jobs, usable
+from training.evidence.timing import timing
+from training.history.values import RunContext, RunRecord
+from training.statistics.arrays import Floats
+from training.statistics.predictive_std import even_spread
 
 UNVALIDATED_LOG_STD = 0.3
 """Standard deviation of log remaining runtime that is claimed for fewer than three runs."""

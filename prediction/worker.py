@@ -41,7 +41,7 @@ def prepare_to_forecast() -> None:
     import torch
 
     torch.set_num_threads(1)
-    importlib.import_module("training.loop")
+    importlib.import_module("training.runtime_model.loop")
 
 
 class WorkerFailed(ServiceError):

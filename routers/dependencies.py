@@ -12,8 +12,8 @@ from prediction.models import Models
 from prediction.predictor import Predictor
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
-from training.pretraining import Pretraining
-from training.schedules import PeriodicTrainings
+from training.runs.pretraining import Pretraining
+from training.runs.schedules import PeriodicTrainings
 
 
 def _state(request: Request, name: str) -> Any:

@@ -14,9 +14,9 @@ from prediction.models import MODEL_NAMES
 from routers.callback_token import CallbackToken
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor
-from training.pretraining import Pretraining
-from training.runs import TrainingRun, TrainingState
-from training.schedules import TrainingSchedule
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.pretraining import Pretraining
+from training.runs.schedules import TrainingSchedule
 
 router = APIRouter(prefix="/training", tags=["training"])
 

@@ -1,7 +1,7 @@
 """A standalone Spark cluster on this machine: one Master, one Worker, both of pyspark's own jars.
 
 Started on first use, and again when one of the two has ended; both end with the service
-(`common.processes`). Everything listens on loopback.
+(`common.processes.guarded`). Everything listens on loopback.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from common.processes import GuardedProcess
+from common.processes.guarded import GuardedProcess
 from submission.driver_log import read_tail
 from submission.spark_submit import find_spark_home, spark_environment, write_configuration
 

@@ -28,7 +28,7 @@ from pymongo.errors import PyMongoError
 
 from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import InvalidRequest, ServiceError, Unavailable
-from common.processes import GuardedProcess
+from common.processes.guarded import GuardedProcess
 from common.specs import WorkerSpecs
 from submission.driver_log import failure_reason, read_further, read_start, read_tail
 from submission.local_cluster import ClusterStartError, LocalCluster

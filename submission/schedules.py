@@ -27,7 +27,7 @@ from common.clocks import Unchanged
 from common.documents import Document, UtcTime, utc_now
 from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
 from common.executions import ExecutionRepository
-from common.processes import service_identity
+from common.processes.guarded import service_identity
 from common.set_up import create_index
 from common.specs import Seconds, WireModel
 from common.stored import Readable, Reader

@@ -17,7 +17,7 @@ from pymongo import AsyncMongoClient
 from common.configuration import PROJECT_ROOT, Settings
 from common.executions import ExecutionRepository
 from common.mongo import Client, embedded_mongod
-from common.processes import free_port
+from common.processes.guarded import free_port
 from common.registry import ModelRegistry
 from tests.hdfs_cluster import hdfs_cluster
 from tests.hdfs_jars import JarsMissing

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from common.processes import GuardedProcess, free_port
+from common.processes.guarded import GuardedProcess, free_port
 from tests.hdfs_jars import JarsMissing, hdfs_jars
 
 HOST = "127.0.0.1"

@@ -2,8 +2,8 @@
 
 from benchmarks.decision_latency import decide
 from benchmarks.staged_application import make_runs
-from training.artifact import Hyperparameters
-from training.loop import NETWORK, PretrainingSession
+from training.runtime_model.artifact import Hyperparameters
+from training.runtime_model.loop import NETWORK, PretrainingSession
 
 
 def test_every_decision_is_timed_in_its_parts() -> None:

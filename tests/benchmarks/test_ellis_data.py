@@ -16,7 +16,7 @@ from benchmarks.ellis_data import (
     typical_minutes,
     usual_jobs,
 )
-from training.history import RunRecord
+from training.history.values import RunRecord
 
 LINES = """\
 2|Sums|2021-07-05 06:00:10.500|2021-07-05 06:00:20|2|0|2021-07-05 06:00:11|2021-07-05 06:00:14|3000|8

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.estimators import CurvePerJob, Estimator, Model, SimilarMedian
 from benchmarks.simulator import calibrate_application
 from prediction.scale_out_curves import fit_ernest
-from training.history import JobRecord, RunContext, RunRecord
+from training.history.values import JobRecord, RunContext, RunRecord
 
 
 def run(number: int, jobs: int, scale_out: int) -> RunRecord:

@@ -6,7 +6,7 @@ from benchmarks.simulator import Application, Conditions, Regime, SimulatedRun
 from common.documents import ApplicationExecution
 from common.events import ApplicationStarted, JobEnded, UpdateInformation
 from submission.requests import SubmitRequest
-from training.records import to_run_record
+from training.history.from_documents import to_run_record
 
 JOBS = 5
 IDENTITY = {"application_execution_id": "run-1", "application_id": "spark-run-1"}

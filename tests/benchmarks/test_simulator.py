@@ -10,7 +10,7 @@ from benchmarks.simulator import (
     calibrate_application,
     profiling_scale_outs,
 )
-from training.history import JobRecord, RunContext, RunRecord
+from training.history.values import JobRecord, RunContext, RunRecord
 
 JOBS = 4
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from benchmarks.staged_application import JOBS, SIZES_MB, make_runs
-from training.features import collect
+from training.evidence.table import collect
 
 
 def test_the_same_seed_gives_the_same_runs_and_another_one_others() -> None:

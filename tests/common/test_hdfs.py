@@ -17,7 +17,7 @@ from common.artifacts import ArtifactExists, StoreUnavailable
 from common.configuration import HdfsSettings, Settings
 from common.errors import StartError
 from common.hdfs import HdfsStore, HdfsUnavailable
-from common.processes import free_port
+from common.processes.guarded import free_port
 from tests.hdfs_cluster import HdfsCluster, hdfs_cluster
 from tests.hdfs_jars import JarsMissing
 from tests.samples import unique_name

@@ -22,7 +22,7 @@ import pytest
 from common.artifacts import ArtifactNotFound, StoreUnavailable
 from common.configuration import PROJECT_ROOT, HdfsSettings
 from common.hdfs import HdfsStore, HdfsUnavailable
-from common.processes import free_port
+from common.processes.guarded import free_port
 
 TOKEN = "HAAEcm9vdARy+secret/token=="
 """As Hadoop prints them; in an address it looks different."""

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from common.configuration import PROJECT_ROOT
-from common.processes import GuardedProcess, owner_is_dead, service_identity
+from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
 from tests.clocks import Clocks
 
 STUBBORN = "trap '' TERM; (setsid sleep 4711 &); sleep 4711 & echo started; sleep 4711"
@@ -75,7 +75,7 @@ async def test_a_killed_service_leaves_nothing(tmp_path: Path) -> None:
     program = tmp_path / "service.py"
     program.write_text(
         "import asyncio, sys\n"
-        "from common.processes import GuardedProcess\n"
+        "from common.processes.guarded import GuardedProcess\n"
         "async def main():\n"
         f"    process = await GuardedProcess.start('sh', '-c', {STUBBORN!r},\n"
         "        stdout=asyncio.subprocess.PIPE, grace_seconds=0.2)\n"

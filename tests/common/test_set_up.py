@@ -16,7 +16,7 @@ from common.set_up import create_collection, create_index
 from submission.idempotency import SubmissionLedger
 from submission.schedules import SubmissionSchedules
 from tests.samples import unique_name
-from training.runs import TrainingRunRepository
+from training.runs.repository import TrainingRunRepository
 
 SERVICES = 4
 ROUNDS = 25

@@ -15,7 +15,7 @@ from common.registered_models import ModelVersion
 from common.stored import Reader, UnreadableDocument, read, unreadable_counts
 from submission.schedules import SubmissionSchedule
 from tests.samples import execution, specs
-from training.runs import TrainingRun
+from training.runs.documents import TrainingRun
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

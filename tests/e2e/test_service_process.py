@@ -17,11 +17,11 @@ from pymongo import AsyncMongoClient
 from common.configuration import PROJECT_ROOT
 from common.executions import ExecutionRepository
 from common.mongo import Client, embedded_mongod
-from common.processes import free_port
+from common.processes.guarded import free_port
 from tests.conftest import started_service
 from tests.samples import execution, job_end, unique_name
 from tests.training.test_supervisor import store_history
-from training.runs import TrainingRunRepository
+from training.runs.repository import TrainingRunRepository
 
 pytestmark = pytest.mark.service
 

@@ -7,7 +7,7 @@ from prediction.scale_out import RuntimeForecast, ScaleOutRule
 from prediction.scale_out_curves import ernest_forecast
 from prediction.solutions import choose_for
 from tests.training.synthetic import CONTEXT
-from training.history import JobRecord, RunRecord
+from training.history.values import JobRecord, RunRecord
 
 SECONDS = (40.0, 80.0, 40.0)
 """Of the jobs at one executor."""

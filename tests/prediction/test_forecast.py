@@ -8,10 +8,10 @@ import torch
 from prediction import forecast as forecast_module
 from prediction.forecast import Forecast, ForecastRequest, ModelCache, forecast
 from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
-from training.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
-from training.history import RunRecord
-from training.loop import pretrain
-from training.model import RuntimeModel
+from training.history.values import RunRecord
+from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
+from training.runtime_model.loop import pretrain
+from training.runtime_model.network import RuntimeModel
 
 CANDIDATES = (1, 2, 3, 4, 5, 6)
 

@@ -20,9 +20,9 @@ from prediction.initial_choice import (
 )
 from prediction.scale_out import RuntimeForecast, ScaleOutRule
 from tests.training.synthetic import CONTEXT, make_history, make_run
-from training.artifact import Hyperparameters, TrainedModel
-from training.history import JobRecord, RunContext, RunRecord
-from training.loop import pretrain
+from training.history.values import JobRecord, RunContext, RunRecord
+from training.runtime_model.artifact import Hyperparameters, TrainedModel
+from training.runtime_model.loop import pretrain
 
 CANDIDATES = tuple(range(2, 13))
 

@@ -24,9 +24,9 @@ from tests.finished_runs import JOBS
 from tests.registered import publish
 from tests.samples import application_start, execution, job_end
 from tests.training.test_supervisor import store_history
-from training.artifact import Hyperparameters
-from training.loop import pretrain
-from training.records import to_run_record
+from training.history.from_documents import to_run_record
+from training.runtime_model.artifact import Hyperparameters
+from training.runtime_model.loop import pretrain
 
 UNTRAINED = ("similar-runs", "context-model")
 """What forecasts whole runs without a trained model."""

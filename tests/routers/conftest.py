@@ -19,9 +19,9 @@ from common.registry import ModelRegistry
 from tests.registered import FILES, publish
 from tests.samples import application_start, execution, unique_name
 from tests.training.test_supervisor import store_history
-from training.artifact import Hyperparameters
-from training.loop import pretrain
-from training.records import to_run_record
+from training.history.from_documents import to_run_record
+from training.runtime_model.artifact import Hyperparameters
+from training.runtime_model.loop import pretrain
 
 
 class Registered:

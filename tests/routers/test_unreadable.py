@@ -14,7 +14,7 @@ from common.registered_models import model_name
 from tests.finished_runs import store_finished_runs
 from tests.routers.conftest import Registered
 from tests.samples import execution, job_end, specs, unique_name
-from training.runs import TrainingRunRepository
+from training.runs.repository import TrainingRunRepository
 
 BAD = {"attempt_id": "first"}
 """For a field of an application execution that holds a number."""

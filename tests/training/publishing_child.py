@@ -29,12 +29,13 @@ from pymongo.monitoring import (
 from common.artifacts import ArtifactStore, FolderStore
 from common.configuration import HdfsSettings
 from common.hdfs import HdfsStore
-from common.processes import service_identity
+from common.processes.guarded import service_identity
 from common.registry import ModelRegistry
 from tests.registered import FILES
 from tests.training.fixed_gate import FixedGate
-from training.publishing import Outbox, Publisher, new_version
-from training.runs import TrainingRunRepository
+from training.runs.outbox import Outbox
+from training.runs.publishing import Publisher, new_version
+from training.runs.repository import TrainingRunRepository
 
 HALF_BYTES = 1000
 """Where the writing of a file is cut off; the description of a model is shorter, its weights longer."""

@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.artifacts import FolderStore, StoreUnavailable
-from common.processes import service_identity
+from common.processes.guarded import service_identity
 from common.registered_models import ModelVersion, NewVersion
 from common.registry import ModelRegistry
 from tests.registered import FILES, NAME
 from tests.training.fixed_gate import FixedGate
-from training.gate import Gate
-from training.publishing import Outbox, Publisher, new_version
-from training.runs import TrainingRun, TrainingRunRepository
+from training.promotion.gate import Gate
+from training.runs.documents import TrainingRun
+from training.runs.outbox import Outbox
+from training.runs.publishing import Publisher, new_version
+from training.runs.repository import TrainingRunRepository
 
 HEARTBEAT_SECONDS = 0.1
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.history import JobRecord, RunContext, RunRecord, StageMetrics, StageRecord
+from training.history.values import JobRecord, RunContext, RunRecord, StageMetrics, StageRecord
 
 CONTEXT = RunContext("Clustering", ("--iterations", "10"), 2048, executor_cores=1)
 

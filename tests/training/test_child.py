@@ -7,7 +7,7 @@ import pytest
 
 CHILD = """
 import os, signal, sys
-from training.child import run_child
+from common.processes.child import run_child
 
 def work(folder, emit):
     try:

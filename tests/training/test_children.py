@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.children import child_environment
+from common.processes.children import child_environment
 
 
 @pytest.mark.parametrize(

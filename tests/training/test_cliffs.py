@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import load, save
 
 from prediction.forecast import Forecast, ForecastRequest, forecast_with
-from training.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
-from training.cliffs import NO_CLIFF, find_cliff, sides, usual_seconds
-from training.features import collect
-from training.history import JobRecord, RunContext, RunRecord
-from training.loop import pretrain
+from training.evidence.change_points import NO_CLIFF, find_cliff, sides, usual_seconds
+from training.evidence.table import collect
+from training.history.values import JobRecord, RunContext, RunRecord
+from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
+from training.runtime_model.loop import pretrain
 
 JOBS = 6
 TRIED = (36, 20, 28, 15, 31, 27, 23, 24, 22, 25)

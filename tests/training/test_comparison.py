@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from tests.training.synthetic import CONTEXT, make_history, make_run
-from training.artifact import Hyperparameters
-from training.comparison import Comparison, ComparisonFailed, compare
-from training.comparison_process import read_request
-from training.history import RunRecord, history_to_json
-from training.loop import pretrain
-from training.promotion import Version, decide
+from training.history.values import RunRecord, history_to_json
+from training.promotion.comparison import Comparison, ComparisonFailed, compare
+from training.promotion.policy import Version, decide
+from training.promotion.process import read_request
+from training.runtime_model.artifact import Hyperparameters
+from training.runtime_model.loop import pretrain
 
 PROJECT = Path(__file__).parents[2]
 SMALL = Hyperparameters(hidden_dim=16)
@@ -189,7 +189,7 @@ async def test_the_child_gets_no_secrets(
 
 
 def child(folder: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "training.comparison_process", str(folder)]
+    command = [sys.executable, "-m", "training.promotion.process", str(folder)]
     return subprocess.Popen(command, cwd=PROJECT, env=os.environ, stdout=subprocess.PIPE, text=True)
 
 

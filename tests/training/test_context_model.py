@@ -5,18 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from training.context_features import Encoding
-from training.context_kernel import Covariance, Repeats
-from training.context_model import (
-    Assumptions,
-    ContextModel,
-    EarlierRun,
-    NoPrediction,
-    Query,
-    RuntimePrediction,
-    fit_context_model,
-    law_free,
-)
+from training.context_model.covariance import Covariance, Repeats
+from training.context_model.encoding import Encoding
+from training.context_model.model import Assumptions, ContextModel, fit_context_model, law_free
+from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 
 SCALE_OUTS = (2, 4, 6, 8, 10, 12)
 MACHINES = {"a.large": (4.0, 16.0), "a.xlarge": (8.0, 32.0), "b.xlarge": (8.0, 16.0)}

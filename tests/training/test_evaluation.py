@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 
 from prediction.forecast import ForecastRequest, forecast_with
 from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
-from training.artifact import Hyperparameters, TrainedModel
-from training.evaluation import ERROR_LIMIT, RunError, RunErrors, moments, remaining_errors, scale_outs
-from training.features import EmptyHistory
-from training.history import JobRecord, RunRecord, StageMetrics
-from training.loop import pretrain
+from training.evidence.table import EmptyHistory
+from training.history.values import JobRecord, RunRecord, StageMetrics
+from training.runtime_model.artifact import Hyperparameters, TrainedModel
+from training.runtime_model.evaluation import (
+    ERROR_LIMIT,
+    RunError,
+    RunErrors,
+    moments,
+    remaining_errors,
+    scale_outs,
+)
+from training.runtime_model.loop import pretrain
 
 SMALL = Hyperparameters(hidden_dim=16)
 JOBS = 12

@@ -6,17 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.synthetic import CONTEXT, make_history, make_run
-from training.features import (
-    EmptyHistory,
-    collect,
-    critical_path,
-    expected_jobs,
-    hashed_context,
-    reduced,
-    similarity,
-    timing,
-)
-from training.history import JobRecord, RunRecord, StageRecord
+from training.evidence.graph import critical_path, hashed_context
+from training.evidence.similarity import similarity
+from training.evidence.table import EmptyHistory, collect, expected_jobs, reduced
+from training.evidence.timing import timing
+from training.history.values import JobRecord, RunRecord, StageRecord
 
 
 def stage(stage_id: int, runtime: float, parents: tuple[int, ...] = (), name: str = "map") -> StageRecord:

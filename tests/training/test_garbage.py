@@ -15,16 +15,18 @@ import pytest_asyncio
 
 from common.artifacts import ArtifactStore, incomplete_name
 from common.mongo import Client
-from common.processes import service_identity
+from common.processes.guarded import service_identity
 from common.registered_models import ARTIFACTS, VersionState, new_artifact_id, read_version
 from common.registry import ModelRegistry
 from tests.registered import FILES, NAME, publish
 from tests.samples import unique_name
 from tests.training.fixed_gate import FixedGate
 from tests.training.publishing_child import open_store
-from training.garbage import collect_garbage
-from training.publishing import Outbox, Publisher, new_version
-from training.runs import TrainingRun, TrainingRunRepository, TrainingState
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.garbage import collect_garbage
+from training.runs.outbox import Outbox
+from training.runs.publishing import Publisher, new_version
+from training.runs.repository import TrainingRunRepository
 
 pytestmark = pytest.mark.parametrize("kind", ["folder", pytest.param("hdfs", marks=pytest.mark.hdfs)])
 

@@ -6,18 +6,14 @@ import pytest
 import torch
 
 from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
-from training.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
-from training.features import EmptyHistory, collect
-from training.history import RunRecord
-from training.loop import (
-    LOG_ERROR_FLOOR,
-    LOG_ERROR_UNVALIDATED,
-    PretrainingSession,
-    fine_tune,
-    loss_of,
-    prepare,
-    pretrain,
-)
+from training.evidence.table import EmptyHistory, collect
+from training.history.values import RunRecord
+from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
+from training.runtime_model.fine_tuning import fine_tune
+from training.runtime_model.loop import LOG_ERROR_UNVALIDATED, PretrainingSession, pretrain
+from training.runtime_model.loss import loss_of
+from training.runtime_model.prepared import prepare
+from training.statistics.predictive_std import LOG_ERROR_FLOOR
 
 SMALL = Hyperparameters(hidden_dim=16)
 

@@ -5,13 +5,14 @@ import pytest
 import torch
 
 from tests.training.synthetic import CONTEXT, job_seconds, make_history, make_run
-from training.artifact import Hyperparameters, make_network
-from training.features import Evidence, collect, critical_path
-from training.history import JobRecord, RunRecord
-from training.laws import Calibration, Prior, fit_prior, log_shapes, run_factor
-from training.model import Batch, CriticalPath, RuntimeModel
-from training.run_effects import estimate_run_effects
-from training.samples import encode
+from training.evidence.graph import critical_path
+from training.evidence.run_effects import estimate_run_effects
+from training.evidence.table import Evidence, collect
+from training.history.values import JobRecord, RunRecord
+from training.runtime_model.artifact import Hyperparameters, make_network
+from training.runtime_model.laws import Calibration, Prior, fit_prior, log_shapes, run_factor
+from training.runtime_model.network import Batch, CriticalPath, RuntimeModel
+from training.runtime_model.samples import encode
 
 SCALE_OUTS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0])
 

@@ -7,7 +7,7 @@ import pytest
 from optuna.distributions import FloatDistribution
 from ray.tune.schedulers import TrialScheduler
 
-from training.ordered_trials import OrderedHalving, OrderedOptuna, rungs
+from training.search.ordered_trials import OrderedHalving, OrderedOptuna, rungs
 
 LAG, TRIALS, REPORTS = 4, 24, 9
 

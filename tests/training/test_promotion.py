@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training.synthetic import CONTEXT, make_run
-from training.comparison import Comparison
-from training.history import JobRecord, RunRecord
-from training.promotion import MAX_HELD_OUT, Method, Version, decide, select_held_out
+from training.history.values import JobRecord, RunRecord
+from training.promotion.comparison import Comparison
+from training.promotion.policy import MAX_HELD_OUT, Method, Version, decide, select_held_out
 
 ERRORS = st.floats(0, 3)
 OLD = Version(frozenset({"a", "b"}), 0.08)

@@ -15,9 +15,10 @@ from common.registry import ModelRegistry
 from tests.registered import FILES, NAME, publish
 from tests.training.fixed_gate import FixedGate
 from tests.training.publishing_service import HEARTBEAT_SECONDS, Service
-from training.gate import PromotionGate
-from training.publishing import Publisher
-from training.runs import TrainingRun, TrainingRunRepository, TrainingState
+from training.promotion.gate import PromotionGate
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.publishing import Publisher
+from training.runs.repository import TrainingRunRepository
 
 
 @pytest_asyncio.fixture

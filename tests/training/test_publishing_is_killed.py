@@ -29,10 +29,12 @@ from tests.registered import NAME
 from tests.samples import unique_name
 from tests.training.fixed_gate import FixedGate
 from tests.training.publishing_child import open_store
-from training.garbage import collect_garbage
-from training.publishing import Outbox, Publisher
-from training.runs import TrainingRun, TrainingRunRepository, TrainingState
-from training.supervisor import TrainingSupervisor
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.garbage import collect_garbage
+from training.runs.outbox import Outbox
+from training.runs.publishing import Publisher
+from training.runs.repository import TrainingRunRepository
+from training.runs.supervisor import TrainingSupervisor
 
 pytestmark = pytest.mark.timeout(600)  # hundreds of processes are started
 

@@ -16,9 +16,11 @@ from common.mongo import Client
 from common.registry import ModelRegistry
 from tests.registered import FILES, new_version
 from tests.training.publishing_service import Service
-from training.publishing import Outbox, Publisher
-from training.runs import TrainingRunRepository, TrainingState
-from training.supervisor import TrainingSupervisor
+from training.runs.documents import TrainingState
+from training.runs.outbox import Outbox
+from training.runs.publishing import Publisher
+from training.runs.repository import TrainingRunRepository
+from training.runs.supervisor import TrainingSupervisor
 
 
 @pytest_asyncio.fixture

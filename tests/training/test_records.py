@@ -7,7 +7,7 @@ import pytest
 from common.documents import JobExecution
 from common.events import UpdateInformation
 from tests.samples import START_MS, application_start, execution, job_end, stage
-from training.records import memory_megabytes, to_run_context, to_run_record
+from training.history.from_documents import memory_megabytes, to_run_context, to_run_record
 
 
 def job(body: dict[str, Any]) -> JobExecution:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.rehearsal import MAX_REHEARSED, Rehearsed, inflations
+from training.context_model.rehearsal import MAX_REHEARSED, Rehearsed, inflations
 
 NOISE = 0.01
 """Variance of medians; that of single runs is five times as large."""

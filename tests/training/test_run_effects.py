@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from training.features import Evidence, collect
-from training.history import JobRecord, RunContext, RunRecord
-from training.laws import Calibration, fit_prior
-from training.run_effects import RunEffects, estimate_run_effects
-from training.similar_runs import USUAL_STATE, SimilarRuns
+from training.evidence.run_effects import RunEffects, estimate_run_effects
+from training.evidence.table import Evidence, collect
+from training.history.values import JobRecord, RunContext, RunRecord
+from training.runtime_model.laws import Calibration, fit_prior
+from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
 
 JOBS, SLOPE = 8, 0.4
 SMALL, LARGE = 8, 32

@@ -16,15 +16,16 @@ from common.documents import ApplicationState, utc_now
 from common.events import UpdateInformation
 from common.executions import ExecutionRepository
 from common.mongo import Client
-from common.processes import free_port
+from common.processes.guarded import free_port
 from common.registered_models import TrainingData
 from common.registry import ModelRegistry
 from common.triggers import Cron, Every, Trigger
 from tests.clocks import Clocks
 from tests.registered import publish
 from tests.samples import START_MS, application_start, execution, job_end
-from training.runs import TrainingRun, TrainingRunRepository, TrainingState
-from training.schedules import PeriodicTrainings, TrainingSchedule
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.repository import TrainingRunRepository
+from training.runs.schedules import PeriodicTrainings, TrainingSchedule
 
 HOURLY = Every.parse("1h")
 NIGHTLY = Cron.parse("0 3 * * *")
@@ -345,7 +346,7 @@ async def test_a_clock_that_is_set_back_makes_nothing_due_again(
     await make_due(mongo, database, three)
     looked, fired = three + timedelta(seconds=1), three - timedelta(seconds=5)
     times = chain([looked], repeat(fired))  # a transaction may be tried again
-    monkeypatch.setattr("training.schedules.utc_now", lambda: next(times))
+    monkeypatch.setattr("training.runs.schedules.utc_now", lambda: next(times))
     await periodic.tick()
     assert (await only(periodic)).next_fire_at == three + timedelta(days=1)
 

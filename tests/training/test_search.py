@@ -14,10 +14,10 @@ import psutil
 import pytest
 
 from tests.training.synthetic import make_history
-from training.artifact import Hyperparameters, TrainedModel
-from training.history import history_from_json, history_to_json
-from training.onlinepredictor_config import Choice, SearchConfig
-from training.search_process import read_request
+from training.history.values import history_from_json, history_to_json
+from training.runtime_model.artifact import Hyperparameters, TrainedModel
+from training.search.config import Choice, SearchConfig
+from training.search.process import read_request
 
 PROJECT = Path(__file__).parents[2]
 MARK = "ENEL_TEST_SEARCH"
@@ -30,7 +30,7 @@ class Child:
         self.mark = uuid.uuid4().hex
         self._errors = (folder / "stderr.log").open("wb")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "training.search_process", str(folder)],
+            [sys.executable, "-m", "training.search.process", str(folder)],
             cwd=PROJECT,
             env=os.environ | {MARK: self.mark},
             stdout=subprocess.PIPE,

@@ -6,14 +6,15 @@ import pytest
 import torch
 
 from tests.training.synthetic import make_history
-from training.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
-from training.features import Evidence, collect
-from training.history import JobRecord, RunContext, RunRecord
-from training.loop import prepare, pretrain
-from training.rest import choose_share, forecast_rest, joint_errors, left_out_errors
-from training.run_effects import estimate_run_effects
-from training.similar_runs import USUAL_STATE, RestForecast, SimilarRuns
-from training.spread import LOG_ERROR_FLOOR, error_stds
+from training.evidence.run_effects import estimate_run_effects
+from training.evidence.table import Evidence, collect
+from training.history.values import JobRecord, RunContext, RunRecord
+from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
+from training.runtime_model.joint_forecast import choose_share, forecast_rest, joint_errors, left_out_errors
+from training.runtime_model.loop import pretrain
+from training.runtime_model.prepared import prepare
+from training.runtime_model.similar_runs import USUAL_STATE, RestForecast, SimilarRuns
+from training.statistics.predictive_std import LOG_ERROR_FLOOR, error_stds
 
 JOBS = 8
 CONTEXT = RunContext("Recurring", data_size_mb=1000)

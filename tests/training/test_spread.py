@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from training.arrays import Floats
-from training.spread import LeftOutErrors, Spread, local_spread
+from training.statistics.arrays import Floats
+from training.statistics.predictive_std import LeftOutErrors, Spread, local_spread
 
 RUNS = 60
 SMALL, LARGE = np.log(8.0), np.log(32.0)

@@ -14,16 +14,18 @@ from common.artifacts import FolderStore
 from common.configuration import TrainingSettings
 from common.executions import ExecutionRepository
 from common.mongo import Client
-from common.processes import owner_is_dead, service_identity
+from common.processes.guarded import owner_is_dead, service_identity
 from common.registry import ModelRegistry
 from tests.clocks import Clocks
 from tests.finished_runs import JOBS, store_finished_runs
 from tests.samples import application_start, execution, job_end, unique_name
-from training.artifact import TrainedModel
-from training.gate import PromotionGate
-from training.publishing import Outbox, Publisher
-from training.runs import TrainingRun, TrainingRunRepository, TrainingState
-from training.supervisor import MAX_ATTEMPTS, TrainingSupervisor
+from training.promotion.gate import PromotionGate
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.outbox import Outbox
+from training.runs.publishing import Publisher
+from training.runs.repository import TrainingRunRepository
+from training.runs.supervisor import MAX_ATTEMPTS, TrainingSupervisor
+from training.runtime_model.artifact import TrainedModel
 
 SCALE_OUTS = (2, 3, 4, 6)
 
@@ -96,7 +98,7 @@ async def until(runs: TrainingRunRepository, run_id: str, *states: TrainingState
 
 def children() -> list[psutil.Process]:
     return [
-        p for p in psutil.process_iter(["cmdline"]) if "training.search_process" in (p.info["cmdline"] or [])
+        p for p in psutil.process_iter(["cmdline"]) if "training.search.process" in (p.info["cmdline"] or [])
     ]
 
 

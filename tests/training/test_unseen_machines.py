@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from training.context_model import ContextModel, EarlierRun, Query, RuntimePrediction, fit_context_model
-from training.unseen_machines import Spots, counterparts, is_unseen, is_within, not_below
+from training.context_model.model import ContextModel, fit_context_model
+from training.context_model.questions import EarlierRun, Query, RuntimePrediction
+from training.context_model.unseen_machines import Spots, counterparts, is_unseen, is_within, not_below
 
 ENVIRONMENT = np.array([True, True, False, True])
 """Cores, memory, data size, type."""

@@ -1,0 +1,1 @@
+"""Child processes: they end with the service, and report in lines of JSON."""

@@ -1,0 +1,176 @@
+"""Contexts as numbers: mappings of features, of whatever names, encoded by what earlier runs show.
+
+Numpy only. Axes: P points, F numeric features, C categories.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from training.statistics.arrays import Bools, Floats, Ints
+
+Feature = float | int | str | bool | None
+Context = Mapping[str, Feature]
+
+MIN_SPREAD = 0.2
+"""Standard deviation that a feature is taken to have at least: ln 1.2, or a fifth of its largest value."""
+
+MAX_LOG = 60.0
+"""Bound of a log feature; keeps absurd values finite."""
+
+
+class Points(NamedTuple):
+    """Where runtimes are known or wanted."""
+
+    numeric: Floats
+    """Logs of positive features, others by their largest value; centred, (P, F)."""
+    categories: Ints
+    """Codes, (P, C); a value that no earlier run had is -1 and equals nothing."""
+    context: Ints
+    """Which context, (P,); -1 for one that no earlier run had."""
+    log_scale_out: Floats
+    """Effective: in executors of average resources, (P,)."""
+    spot: Ints
+    """Which context and scale-out, (P,); -1 for one that no earlier run had."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How contexts become numbers; JSON-able by `to_json`."""
+
+    numeric: tuple[str, ...]
+    logarithmic: tuple[bool, ...]
+    center: tuple[float, ...]
+    unit: tuple[float, ...]
+    """What values are divided by, before the centre is taken off; 1 for logs."""
+    spread: tuple[float, ...]
+    """Standard deviation over the earlier contexts, (F,)."""
+    categories: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...]
+    """Of each category; the position is the code."""
+    resources: tuple[int, ...]
+    """Which numeric features are resources that every executor adds."""
+    sizes: tuple[int, ...]
+    """Which numeric features are sizes of the data."""
+    share_resources: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        contexts: Sequence[Context],
+        resources: Collection[str] = (),
+        sizes: Collection[str] = (),
+        share_resources: bool = True,
+    ) -> "Encoding":
+        """Learn from earlier contexts which features are numbers, and their range."""
+        names = sorted({name for context in contexts for name in context})
+        numeric: list[tuple[str, bool, float, float, float]] = []
+        categories: list[tuple[str, tuple[str, ...]]] = []
+        for name in names:
+            present = [context[name] for context in contexts if context.get(name) is not None]
+            numbers = [number for number in map(as_number, present) if number is not None]
+            if not present:
+                continue
+            if len(numbers) < len(present):
+                categories.append((name, tuple(sorted(set(map(str, present))))))
+                continue
+            log = min(numbers) > 0
+            unit = 1.0 if log else max(map(abs, numbers)) or 1.0
+            values = np.array([_scaled(number, log, unit) for number in numbers])
+            numeric.append((name, log, float(values.mean()), unit, max(float(values.std()), MIN_SPREAD)))
+            if len(present) < len(contexts):
+                categories.append((_presence(name), ("False", "True")))
+        kept = [entry[0] for entry in numeric]
+        return cls(
+            numeric=tuple(kept),
+            logarithmic=tuple(entry[1] for entry in numeric),
+            center=tuple(entry[2] for entry in numeric),
+            unit=tuple(entry[3] for entry in numeric),
+            spread=tuple(entry[4] for entry in numeric),
+            categories=tuple(name for name, _ in categories),
+            values=tuple(values for _, values in categories),
+            resources=tuple(i for i, e in enumerate(numeric) if e[0] in resources and e[1]),
+            sizes=tuple(i for i, e in enumerate(numeric) if e[0] in sizes and e[1]),
+            share_resources=share_resources,
+        )
+
+    def encode(self, contexts: Sequence[Context]) -> tuple[Floats, Ints]:
+        """Numbers (P, F) and codes (P, C); a missing number counts as the average."""
+        numeric = np.zeros((len(contexts), len(self.numeric)))
+        codes = np.full((len(contexts), len(self.categories)), -1, dtype=np.int64)
+        table = [{value: code for code, value in enumerate(values)} for values in self.values]
+        columns = list(zip(self.numeric, self.logarithmic, self.unit, self.center, strict=True))
+        for row, context in enumerate(contexts):
+            for column, (name, log, unit, center) in enumerate(columns):
+                number = as_number(context.get(name))
+                if number is not None:
+                    numeric[row, column] = _scaled(number, log, unit) - center
+            for column, name in enumerate(self.categories):
+                codes[row, column] = table[column].get(self._category(context, name), -1)
+        return numeric, codes
+
+    def _category(self, context: Context, name: str) -> str:
+        if name.endswith("?") and name[:-1] in self.numeric:
+            return str(as_number(context.get(name[:-1])) is not None)
+        return str(context.get(name))
+
+    def log_effective(self, numeric: Floats, scale_outs: Floats) -> Floats:
+        """Log scale-out in executors of average resources, (P,).
+
+        An executor with twice of everything counts as two; with several resources, each as its share.
+        """
+        log_scale_out = np.log(scale_outs)
+        if not self.resources or not self.share_resources:
+            return np.asarray(log_scale_out)
+        return np.asarray(log_scale_out + numeric[:, list(self.resources)].mean(axis=1))
+
+    def log_size(self, numeric: Floats) -> Floats:
+        """Log of the data size over the usual one, (P,)."""
+        return np.asarray(numeric[:, list(self.sizes)].mean(axis=1) if self.sizes else np.zeros(len(numeric)))
+
+    def environment(self, numeric: Floats, categories: Floats) -> Bools:
+        """Which features tell machines apart: resources, and categories that determine them, (F + C,)."""
+        resources = np.zeros(len(self.numeric), dtype=bool)
+        resources[list(self.resources)] = True
+        amounts = numeric[:, resources]
+        determine = [
+            bool(resources.any())
+            and all(np.ptp(amounts[column == value], axis=0).max() < 1e-9 for value in np.unique(column))
+            for column in categories.T
+        ]
+        return np.concatenate([resources, np.array(determine, dtype=bool)])
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Encoding":
+        """Read what `to_json` wrote, also after it has been JSON."""
+        tuples = {name: tuple(value) for name, value in values.items() if name != "share_resources"}
+        tuples["values"] = tuple(tuple(entry) for entry in values["values"])
+        return cls(**tuples, share_resources=bool(values["share_resources"]))
+
+
+def as_number(value: object) -> float | None:
+    """The finite number that a feature is or spells, if it is one; truth values are categories."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _presence(name: str) -> str:
+    """Category that says whether a number is given, where some runs lack it."""
+    return f"{name}?"
+
+
+def _scaled(number: float, log: bool, unit: float) -> float:
+    if log:
+        return float(np.clip(math.log(max(number, 1e-12)), -MAX_LOG, MAX_LOG))
+    return number / unit

@@ -1,0 +1,361 @@
+"""The runtime of a whole application from its context and its scale-out, before it runs.
+
+A Gaussian process on log runtimes whose covariance (`training.context_model.covariance`) holds a scale-out law
+with coefficients that vary over contexts, and a correction. Features are what the earlier runs show
+(`training.context_model.encoding`); none are needed. Its mean is what is believed of any application: more
+executors, and more of everything in each, help by the same power law; more data takes longer. That
+is what remains far from all earlier runs, where the standard deviation says so.
+
+Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.2, 5.4.2;
+Venkataraman et al., Ernest, NSDI 2016; Will et al., C3O: Collaborative Cluster Configuration
+Optimization for Distributed Data Processing in Public Clouds, IC2E 2021, for the problem.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_solve
+
+from training.context_model.covariance import CONTEXT_TERMS, JITTER, LAW_TERMS, Covariance, Repeats
+from training.context_model.encoding import Encoding, Points
+from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
+from training.context_model.rehearsal import Rehearsed, inflations
+from training.context_model.unseen_machines import (
+    TREES_SHARE,
+    Spots,
+    by_trees,
+    counterparts,
+    is_unseen,
+    is_within,
+    not_below,
+)
+from training.statistics.arrays import Floats
+
+SCHEMA_VERSION = 2
+
+TERMS = (
+    "spot",
+    "linear",
+    "category",
+    "law",
+    "smooth",
+    "context",
+    "context_law",
+    "context_smooth",
+    "group",
+    "group_law",
+)
+
+MAX_FITTED = 300
+"""Points (distinct contexts and scale-outs) that parameters are fitted to; evenly chosen contexts."""
+
+MAX_KNOWN = 1000
+"""Points that predictions are made from: those of the latest contexts."""
+
+
+@dataclass(frozen=True)
+class Assumptions:
+    """What is believed before any run; not fitted."""
+
+    terms: tuple[str, ...] = TERMS
+    """Of the covariance; fewer to see what each is worth."""
+    scale_out_exponent: float = -0.5
+    size_exponent: float = 0.4
+    share_resources: bool = True
+    """Whether an executor with twice of every resource counts as two."""
+    carried: float = 0.5
+    """Share of what a job's parameters and data explain that holds on any machine."""
+
+
+@dataclass(frozen=True)
+class ContextModel:
+    """A fitted model; never changed once made. Without runs it knows nothing, and says so."""
+
+    encoding: Encoding
+    assumptions: Assumptions
+    parameters: Floats
+    """Of the covariance: logs."""
+    numeric: Floats
+    """Features of the known points, (P, F)."""
+    categories: Floats
+    """(P, C)"""
+    scale_outs: Floats
+    """(P,)"""
+    log_runtime: Floats
+    """Medians of the runs at each point, (P,)."""
+    counts: Floats
+    """Of runs at each point, (P,)."""
+    inflations: tuple[float, ...] = (1.0,)
+    """By how much standard deviations are too small, by the number of scale-outs known of a context;
+    the last also holds for more."""
+    _contexts: dict[bytes, int] = field(default_factory=dict, compare=False, repr=False)
+    _spots: dict[tuple[int, float], int] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for key in _keys(self.numeric, self.categories):
+            self._contexts.setdefault(key, len(self._contexts))
+        known = [self._contexts[key] for key in _keys(self.numeric, self.categories)]
+        for spot in zip(known, map(float, self.scale_outs), strict=True):
+            self._spots.setdefault(spot, len(self._spots))
+
+    def predict(self, queries: Sequence[Query]) -> RuntimePrediction | NoPrediction:
+        """Distributions of the runtimes.
+
+        Raises:
+            ValueError: A scale-out is not positive.
+        """
+        scale_outs = np.array([float(query.scale_out) for query in queries])
+        if not (np.isfinite(scale_outs).all() and (scale_outs > 0).all()):
+            raise ValueError("scale-outs must be positive")
+        if not len(self.log_runtime):
+            return NoPrediction("no earlier run has a runtime and a scale-out")
+        numeric, codes = self.encoding.encode([query.context for query in queries])
+        asked = Spots(numeric, codes.astype(np.float64), scale_outs)
+        points = self._points(*asked)
+        mean, variance = self._posterior(points)
+        self._correct_unseen(asked, mean, variance)
+        known = (points.context[:, None] == self._known[0].context).sum(axis=1)
+        inflation = np.array(self.inflations)[np.minimum(known, len(self.inflations) - 1)]
+        variance = np.maximum(variance, JITTER) * inflation**2
+        return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """Settings (JSON-able) and arrays."""
+        settings = {
+            "schema_version": SCHEMA_VERSION,
+            "encoding": self.encoding.to_json(),
+            "assumptions": asdict(self.assumptions),
+            "inflations": list(self.inflations),
+        }
+        return settings, {name: getattr(self, name) for name in _ARRAYS}
+
+    @classmethod
+    def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, Floats]) -> "ContextModel":
+        """Rebuild what `to_parts` split.
+
+        Raises:
+            KeyError, TypeError, ValueError: These are not parts of such a model.
+        """
+        if settings["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"unknown version of a context model: {settings['schema_version']}")
+        assumptions = Assumptions(
+            **{**settings["assumptions"], "terms": tuple(settings["assumptions"]["terms"])}
+        )
+        values: dict[str, Any] = {name: np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS}
+        model = cls(
+            encoding=Encoding.from_json(settings["encoding"]),
+            assumptions=assumptions,
+            inflations=tuple(map(float, settings["inflations"])),
+            **values,
+        )
+        known = len(model.log_runtime)
+        widths = (len(model.encoding.numeric), len(model.encoding.categories))
+        shapes = [(known, widths[0]), (known, widths[1]), (known,), (known,)]
+        actual = [model.numeric.shape, model.categories.shape, model.scale_outs.shape, model.counts.shape]
+        parameters = len(model._covariance.names) + sum(widths) if known else 0
+        if actual != shapes or model.parameters.shape != (parameters,):
+            raise ValueError("the arrays of a context model do not fit each other")
+        return model
+
+    def _posterior(self, points: Points) -> tuple[Floats, Floats]:
+        """Means and variances, (P,), of what runs take on average."""
+        known, level, factor, alpha = self._solved
+        cross = self._covariance.between(points, known, self.parameters)
+        explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
+        variance = self._covariance.variance(points, self.parameters) - explained
+        return self._believed(points) + level + cross @ alpha, np.maximum(variance, JITTER)
+
+    def _correct_unseen(self, asked: Spots, mean: Floats, variance: Floats) -> None:
+        """Add, in place, what is known of machines that no run was on."""
+        known, environment = (
+            Spots(self.numeric, self.categories, self.scale_outs),
+            self._covariance.environment,
+        )
+        other = counterparts(asked, known, self.encoding.resources, environment)
+        if len(other.rows):
+            points = self._points(*(array[other.rows] for array in asked))
+            shift, lost = self._ordered(points, self._points(*other.moved), other.sign)
+            mean[other.rows] += shift
+            variance[other.rows] -= lost
+        only_machine = is_unseen(asked, known, environment) & is_within(asked, known, environment)
+        if only_machine.any():
+            part = Spots(*(array[only_machine] for array in asked))
+            gap = by_trees(known, self.log_runtime, self.counts, part, self.encoding) - mean[only_machine]
+            mean[only_machine] += TREES_SHARE * gap
+            variance[only_machine] += TREES_SHARE * (1.0 - TREES_SHARE) * gap**2
+
+    def _ordered(self, points: Points, moved: Points, sign: Floats) -> tuple[Floats, Floats]:
+        """What it changes to know that the smaller of two machines is not the faster one.
+
+        Args:
+            points: On machines that no run was on, (P,).
+            moved: The same on known machines.
+            sign: 1 where those are larger, -1 where they are smaller.
+        Returns:
+            What is to be added to the means, and taken off the variances, (P,).
+        """
+        known, _, factor, _ = self._solved
+        (mean, variance), (moved_mean, moved_variance) = self._posterior(points), self._posterior(moved)
+        cross, moved_cross = (self._covariance.between(p, known, self.parameters) for p in (points, moved))
+        shared = np.diag(self._covariance.between(points, moved, self.parameters)) - np.einsum(
+            "pq,qp->p", cross, cho_solve((factor, True), moved_cross.T)
+        )
+        slower = sign * (mean - moved_mean)
+        slower_variance = np.maximum(variance + moved_variance - 2.0 * shared, JITTER)
+        share = sign * (variance - shared) / slower_variance
+        gain, lost = not_below(slower, slower_variance)
+        return share * gain, share**2 * slower_variance * lost
+
+    def _points(self, numeric: Floats, categories: Floats, scale_outs: Floats) -> Points:
+        contexts = [self._contexts.get(key, -1) for key in _keys(numeric, categories)]
+        spots = [self._spots.get((c, float(x)), -1) for c, x in zip(contexts, scale_outs, strict=True)]
+        return Points(
+            numeric=numeric,
+            categories=categories.astype(np.int64),
+            context=np.array(contexts, dtype=np.int64),
+            log_scale_out=self.encoding.log_effective(numeric, scale_outs),
+            spot=np.array(spots, dtype=np.int64),
+        )
+
+    def _believed(self, points: Points) -> Floats:
+        """Log runtime that is believed without data, up to a constant, (P,)."""
+        size = self.assumptions.size_exponent * self.encoding.log_size(points.numeric)
+        return np.asarray(self.assumptions.scale_out_exponent * points.log_scale_out + size)
+
+    @cached_property
+    def _covariance(self) -> Covariance:
+        log_scale_out = self.encoding.log_effective(self.numeric, self.scale_outs)
+        features = len(self.encoding.numeric) + len(self.encoding.categories)
+        return Covariance(
+            terms=tuple(t for t in self.assumptions.terms if features or t not in CONTEXT_TERMS),
+            spread=np.array(self.encoding.spread),
+            categories=len(self.encoding.categories),
+            environment=self.encoding.environment(self.numeric, self.categories),
+            carried=self.assumptions.carried,
+            mean_log_scale_out=float(log_scale_out.mean()),
+        )
+
+    @cached_property
+    def _known(self) -> tuple[Points, Floats, float]:
+        """Points, log runtimes beyond what is believed and the level, and that level."""
+        points = self._points(self.numeric, self.categories, self.scale_outs)
+        beyond = self.log_runtime - self._believed(points)
+        level = float(beyond.mean())
+        return points, beyond - level, level
+
+    @cached_property
+    def _solved(self) -> tuple[Points, float, Floats, Floats]:
+        """Points, level, factor of their covariance, and its inverse times what is beyond the level."""
+        points, residual, level = self._known
+        noise = np.exp(self.parameters[0]) / self.counts + JITTER
+        covariance = self._covariance.between(points, points, self.parameters) + np.diag(noise)
+        factor: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
+        return points, level, factor, np.asarray(cho_solve((factor, True), residual))
+
+    def _fitted_parameters(self, repeats: Repeats) -> Floats:
+        points, residual, _ = self._known
+        chosen = _thinned(points, MAX_FITTED)
+        part = Points(*(array[chosen] for array in points))
+        return self._covariance.fit(part, residual[chosen], self.counts[chosen], repeats)
+
+    def _measured_inflations(self, deviations: Sequence[Floats]) -> tuple[float, ...]:
+        """From every context, predicted from the others.
+
+        Args:
+            deviations: Of the runs at each point from their median.
+        """
+        points, _, factor, alpha = self._solved
+        precision = cho_solve((factor, True), np.eye(len(alpha)))
+        noise = np.exp(self.parameters[0])
+        contexts = []
+        for context in np.unique(points.context):
+            rows = np.flatnonzero(points.context == context)
+            covariance = np.asarray(np.linalg.inv(precision[np.ix_(rows, rows)]), dtype=np.float64)
+            own = [deviations[int(row)] for row in rows]
+            contexts.append(Rehearsed(covariance @ alpha[rows], covariance, noise / self.counts[rows], own))
+        return inflations(contexts, float(noise))
+
+
+_ARRAYS = ("parameters", "numeric", "categories", "scale_outs", "log_runtime", "counts")
+
+
+def fit_context_model(
+    runs: Sequence[EarlierRun],
+    *,
+    resources: Collection[str] = (),
+    sizes: Collection[str] = (),
+    assumptions: Assumptions | None = None,
+) -> ContextModel:
+    """Fit the model to earlier runs of one application; deterministic.
+
+    Args:
+        runs: In order of time. Those without a positive finite runtime and scale-out are left out.
+        resources: Names of features that every executor adds: its cores, its memory.
+        sizes: Names of features that are sizes of the data.
+        assumptions: Defaults unless something is to be tried without.
+    """
+    usable = [run for run in runs if _positive(run.scale_out) and _positive(run.runtime_seconds)]
+    assumptions = assumptions or Assumptions()
+    encoding = Encoding.of([run.context for run in usable], resources, sizes, assumptions.share_resources)
+    numeric, codes = encoding.encode([run.context for run in usable])
+    categories = codes.astype(np.float64)
+    together: dict[tuple[bytes, float], list[int]] = {}
+    for row, key in enumerate(_keys(numeric, categories)):
+        together.setdefault((key, float(usable[row].scale_out)), []).append(row)
+    latest = dict(sorted(together.items(), key=lambda item: item[1][-1])[-MAX_KNOWN:])
+    groups = sorted(latest.values(), key=lambda rows: rows[0])
+    first = [rows[0] for rows in groups]
+    logs = [np.log([usable[row].runtime_seconds for row in rows]) for rows in groups]
+    medians = np.array([float(np.median(each)) for each in logs])
+    squares = [float(((each - median) ** 2).sum()) for each, median in zip(logs, medians, strict=True)]
+    repeats = Repeats(float(sum(map(len, groups)) - len(groups)), sum(squares))
+    model = ContextModel(
+        encoding=encoding,
+        assumptions=assumptions,
+        parameters=np.zeros(0),
+        numeric=numeric[first],
+        categories=categories[first],
+        scale_outs=np.array([float(usable[row].scale_out) for row in first]),
+        log_runtime=medians,
+        counts=np.array([float(len(rows)) for rows in groups]),
+    )
+    if not groups:
+        return model
+    model = _with(model, parameters=model._fitted_parameters(repeats))
+    deviations = [each - median for each, median in zip(logs, medians, strict=True)]
+    return _with(model, inflations=model._measured_inflations(deviations))
+
+
+def law_free(terms: Sequence[str] = TERMS) -> tuple[str, ...]:
+    """The terms but for the scale-out law."""
+    return tuple(term for term in terms if term not in LAW_TERMS)
+
+
+def _with(model: ContextModel, **changes: Any) -> ContextModel:
+    settings, arrays = model.to_parts()
+    values = {**arrays, "inflations": tuple(settings["inflations"]), **changes}
+    return ContextModel(encoding=model.encoding, assumptions=model.assumptions, **values)
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+def _keys(numeric: Floats, categories: Floats) -> list[bytes]:
+    """What tells contexts apart."""
+    rows = np.concatenate([np.round(numeric, 9) + 0.0, categories], axis=1)
+    return [row.tobytes() for row in rows]
+
+
+def _thinned(points: Points, limit: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Indices of at most about `limit` points: whole contexts, evenly chosen."""
+    contexts = np.unique(points.context)
+    if len(points.context) <= limit:
+        return np.arange(len(points.context))
+    wanted = max(1, int(len(contexts) * limit / len(points.context)))
+    chosen = contexts[np.linspace(0, len(contexts) - 1, wanted).astype(np.int64)]
+    return np.flatnonzero(np.isin(points.context, chosen))[:limit]

@@ -1,0 +1,1 @@
+"""A history as a table over one graph of stages, and what it shows; no torch, no storage."""

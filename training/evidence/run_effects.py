@@ -1,0 +1,93 @@
+"""What runs that were rescaled were slower or faster by as a whole: their luck, taken out of the history.
+
+A run that is slow by itself is given more executors. Histories of steered runs therefore show slow
+runs at large scale-outs and fast ones at small scale-outs, and curves fitted to them say that executors
+hardly help, or do harm. What a run was off by at all of its scale-outs is its own and none of theirs: it
+is estimated from the pieces of runs at one scale-out each, a random effect per run beside a curve over
+ln x, and subtracted before anything is learned of the scale-out. To stay is a
+choice, too: once any run was rescaled, the effects of all runs count. Histories in which none was are
+left as they are.
+
+Sources: Henderson, Best linear unbiased estimation and prediction under a selection model, Biometrics
+1975; Robins, Hernan and Brumback, Marginal structural models, Epidemiology 2000 (why treatments that
+answer to the course of a patient mislead).
+
+Numpy only. Axes: R runs, P pieces.
+"""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from training.evidence.change_points import Pieces, pieces_of, usual_seconds
+from training.evidence.table import Evidence
+from training.statistics.arrays import Floats
+from training.statistics.kernels import matern
+
+LEVEL, SLOPE, BUMP, WIDTH = 0.5, 1.0, 0.06, 0.4
+"""Prior variances of the curve over ln x: of its level, its slope and what is local; width of the latter."""
+
+BETWEEN = (0.03, 0.06, 0.12, 0.25, 0.5)
+WITHIN = (0.03, 0.06, 0.12, 0.25, 0.5)
+"""Choices for the standard deviations of log runtimes: of whole runs, and of a whole run's worth of jobs
+within one. The likelihood decides: where runs do not go on as they began, there is little to subtract."""
+
+TAIL_FREEDOM = 4.0
+"""Degrees of freedom of Student's t: one stalled piece says little of its run."""
+
+MIN_SHARE = 0.02
+"""Share of a run below which a piece is no less sure."""
+
+
+class RunEffects(NamedTuple):
+    """Log of how much slower than usual each run was as a whole, as far as it persisted."""
+
+    effect: Floats
+    """(R,); 0 where no run of the history was rescaled."""
+    noise_ratio: float
+    """Share of a run's usual seconds after which half of its effect is known."""
+
+    def unknown(self, finished: float) -> Floats:
+        """What nobody could know of the effects when this share of a run had finished, (R,)."""
+        known = finished * (1.0 + self.noise_ratio) / (finished + self.noise_ratio)
+        return np.asarray(self.effect * (1.0 - min(known, 1.0)))
+
+
+def estimate_run_effects(evidence: Evidence) -> RunEffects:
+    """Estimate the effects of all runs; none where no run was rescaled."""
+    pieces = pieces_of(evidence, usual_seconds(evidence))
+    runs = len(evidence.contexts)
+    places = np.bincount(pieces.run, minlength=runs)
+    moved = np.isfinite(evidence.end_scale_out) & (evidence.start_scale_out != evidence.end_scale_out)
+    rescaled = (places > 1) | moved.any(axis=1)
+    if not rescaled.any() or len(np.unique(pieces.run)) < 3:
+        return RunEffects(np.zeros(runs), 1.0)
+    same_run = (pieces.run[:, None] == pieces.run).astype(np.float64)
+    curve = _curve_kernel(evidence, pieces)
+    centred = pieces.ratio - np.median(pieces.ratio)
+    share = np.maximum(pieces.share, MIN_SHARE)
+    best, ratio = -np.inf, 1.0
+    effect: Floats = np.zeros(runs)
+    for between, within in product(BETWEEN, WITHIN):
+        noise: Floats = within**2 / share
+        for _ in range(3):
+            covariance = curve + between**2 * same_run + np.diag(noise)
+            inverse = np.linalg.inv(covariance)
+            alpha = inverse @ centred
+            surprise = alpha**2 / np.diagonal(inverse)  # left-out errors, squared, in their variances
+            trust = np.clip((TAIL_FREEDOM + 1) / (TAIL_FREEDOM + surprise), 0.02, 1.0)
+            noise = np.asarray(within**2 / (share * trust))
+        likelihood = -0.5 * float(centred @ alpha + np.linalg.slogdet(covariance)[1])
+        if likelihood > best:
+            best, ratio = likelihood, (within / between) ** 2
+            effect = np.asarray(between**2 * np.bincount(pieces.run, weights=alpha, minlength=runs))
+    return RunEffects(effect, ratio)
+
+
+def _curve_kernel(evidence: Evidence, pieces: Pieces) -> Floats:
+    """Of the curve over ln x that runs in alike contexts share, (P, P)."""
+    place = pieces.place - pieces.place.mean()
+    local = matern(np.abs(place[:, None] - place) / WIDTH)
+    kernel = LEVEL + SLOPE * np.outer(place, place) + BUMP * local
+    return np.asarray(evidence.similarities[np.ix_(pieces.run, pieces.run)] * kernel)

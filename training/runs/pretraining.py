@@ -1,0 +1,85 @@
+"""Asking for trainings, and following them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from common.errors import NoHistory
+from common.executions import ExecutionRepository
+from training.runs.documents import TrainingRun
+from training.runs.repository import TrainingRunRepository
+from training.runs.supervisor import TrainingSupervisor
+
+
+class Pretraining:
+    """What the routers call; `runs` answers questions, the supervisor does the work."""
+
+    def __init__(
+        self,
+        runs: TrainingRunRepository,
+        executions: ExecutionRepository,
+        supervisor: TrainingSupervisor,
+        default_trials: int,
+    ) -> None:
+        self.runs = runs
+        self._executions = executions
+        self._supervisor = supervisor
+        self._default_trials = default_trials
+        self._stopping = asyncio.Event()
+
+    async def start(
+        self,
+        *,
+        system_name: str,
+        algorithm_name: str,
+        model_name: str,
+        experiment_name: str,
+        trials: int | None = None,
+    ) -> TrainingRun:
+        """Queue a training.
+
+        Raises:
+            NoHistory: No finished run of the algorithm is known.
+        """
+        if not await self._executions.finished_runs(system_name, algorithm_name, limit=1):
+            raise NoHistory(f"There is no finished run of {algorithm_name!r} to learn from yet.")
+        run = await self.runs.enqueue(
+            system_name=system_name,
+            algorithm_name=algorithm_name,
+            model_name=model_name,
+            experiment_name=experiment_name,
+            trials=trials or self._default_trials,
+        )
+        self._supervisor.wake()
+        return run
+
+    async def cancel(self, run_id: str) -> TrainingRun:
+        """Raises TrainingRunNotFound or Conflict."""
+        run = await self.runs.request_cancel(run_id)
+        self._supervisor.cancel(run_id)
+        return run
+
+    def stop_following(self) -> None:
+        """End every `follow`, for a service that stops; the trainings themselves go on later."""
+        self._stopping.set()
+
+    async def follow(self, run_id: str, poll_seconds: float = 0.3) -> AsyncIterator[TrainingRun]:
+        """The run now and after every change, until it has ended or the service stops.
+
+        Reads the stored run, so that it works wherever the training is carried out.
+
+        Raises:
+            TrainingRunNotFound: Before the first value.
+        """
+        seen: TrainingRun | None = None
+        while True:
+            run = await self.runs.get(run_id)
+            # A heartbeat alone is no news.
+            if seen is None or run.model_copy(update={"heartbeat_at": seen.heartbeat_at}) != seen:
+                seen = run
+                yield run
+            if run.state.is_final or self._stopping.is_set():
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(poll_seconds):
+                    await self._stopping.wait()

@@ -1,0 +1,201 @@
+"""Periodic trainings: each schedule fires once, however many services look at it.
+
+The next due time is stored. Whoever finds it passed moves it on and queues the training in one
+transaction, which succeeds for one of them. Times missed while no service ran are made up for once.
+"""
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic import Field
+from pymongo import ASCENDING, AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
+
+from common.documents import Document, UtcTime, utc_now
+from common.executions import ExecutionRepository
+from common.processes.guarded import service_identity
+from common.registered_models import TrainingData, model_name
+from common.registry import ModelRegistry
+from common.stored import Readable, Reader
+from common.transactions import DURABLE, in_transaction
+from common.triggers import Every, Trigger
+from training.evidence.table import MAX_RUNS
+from training.runs.repository import TrainingRunRepository
+
+logger = logging.getLogger(__name__)
+
+_SAME_JOB = timedelta(seconds=1)
+"""Times of jobs went through seconds as floating point numbers on their way into the registry."""
+
+
+class TrainingSchedule(Document):
+    """When an algorithm is trained next, and what came of the last time."""
+
+    id: str = Field(alias="_id", serialization_alias="id")
+    """System, algorithm and trigger: services with other settings keep schedules of their own."""
+    system_name: str
+    algorithm_name: str
+    trigger: str
+    """Such as `every 24h`, or `cron 0 3 * * * (UTC)`."""
+    next_fire_at: UtcTime
+    last_fired_at: UtcTime | None = None
+    last_fired_by: str | None = None
+    """Host, process id and start of the service that fired."""
+    last_outcome: str = ""
+    """What was done, or why nothing."""
+    last_training_run_id: str | None = None
+    fired: int = 0
+    """How often it has fired, trainings or not."""
+
+
+class PeriodicTrainings:
+    """Periodic trainings of one service; `tick` is to be called every few seconds."""
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[dict[str, Any]],
+        database: str,
+        runs: TrainingRunRepository,
+        executions: ExecutionRepository,
+        registry: ModelRegistry,
+        *,
+        every_algorithm: Trigger | None,
+        by_algorithm: Mapping[str, Trigger],
+        kind: str,
+        trials: int,
+        history_runs: int = MAX_RUNS,
+    ) -> None:
+        """`history_runs` is how many of the most recent runs a training reads."""
+        self._client = client
+        self._schedules = client.get_database(database, write_concern=DURABLE)["training_schedule"]
+        self._read = Reader(TrainingSchedule, self._schedules)
+        self._runs = runs
+        self._executions = executions
+        self._registry = registry
+        self._every_algorithm = every_algorithm
+        self._by_algorithm = dict(by_algorithm)
+        self._kind = kind
+        self._trials = trials
+        self._history_runs = min(history_runs, MAX_RUNS)
+        self._owner = service_identity()
+
+    @property
+    def configured(self) -> bool:
+        return self._every_algorithm is not None or bool(self._by_algorithm)
+
+    async def schedules(self) -> Readable[TrainingSchedule]:
+        """Those of this service's settings, the next one first."""
+        triggers = await self._triggers()
+        cursor = self._schedules.find({"_id": {"$in": list(triggers)}}).sort("next_fire_at", ASCENDING)
+        return await self._read.many(cursor)
+
+    async def tick(self) -> None:
+        """Fire what is due."""
+        try:
+            triggers = await self._triggers()
+            times = self._schedules.find({}, {"next_fire_at": 1})
+            known = {schedule["_id"]: schedule["next_fire_at"] async for schedule in times}
+            for name in triggers.keys() - known.keys():
+                await self._add(name, *triggers[name])
+            now = utc_now()
+            for name in triggers.keys() & known.keys():
+                await self._bring_forward(name, triggers[name][2], known[name], now)
+            due = {"_id": {"$in": list(triggers)}, "next_fire_at": {"$lte": now}}
+            for schedule in await self._read.many(self._schedules.find(due)):
+                await self._fire(schedule, triggers[schedule.id][2])
+        except PyMongoError as error:
+            logger.warning("Periodic trainings wait for MongoDB: %s", type(error).__name__)
+
+    async def _triggers(self) -> dict[str, tuple[str, str, Trigger]]:
+        """By id: system, algorithm and trigger, of every algorithm with a history and a schedule."""
+        found = {}
+        for system, algorithm in await self._executions.algorithms_with_history():
+            if trigger := self._by_algorithm.get(algorithm, self._every_algorithm):
+                found[f"{system}/{algorithm}/{trigger}"] = (system, algorithm, trigger)
+        return found
+
+    async def _add(self, name: str, system: str, algorithm: str, trigger: Trigger) -> None:
+        schedule = TrainingSchedule(
+            id=name,
+            system_name=system,
+            algorithm_name=algorithm,
+            trigger=str(trigger),
+            next_fire_at=trigger.next_after(utc_now()),
+        )
+        document = schedule.model_dump(exclude={"id"})
+        await self._schedules.update_one({"_id": name}, {"$setOnInsert": document}, upsert=True)
+
+    async def _bring_forward(
+        self, name: str, trigger: Trigger, next_fire_at: datetime, now: datetime
+    ) -> None:
+        """What recurs at an interval is never due later than in one, unless the clock was set back."""
+        if isinstance(trigger, Every) and next_fire_at > (latest := trigger.next_after(now)):
+            unchanged = {"_id": name, "next_fire_at": next_fire_at}
+            await self._schedules.update_one(unchanged, {"$set": {"next_fire_at": latest}})
+
+    async def _fire(self, schedule: TrainingSchedule, trigger: Trigger) -> None:
+        skipped = await self._reason_to_skip(schedule)
+
+        async def store(session: AsyncClientSession) -> str | None:
+            """What was done; None where another service was first."""
+            now = utc_now()
+            # A clock that was set back must not make the same time due again.
+            next_fire_at = trigger.next_after(max(now, schedule.next_fire_at))
+            moved = {"next_fire_at": next_fire_at, "last_fired_at": now}
+            result = await self._schedules.update_one(
+                {"_id": schedule.id, "next_fire_at": schedule.next_fire_at},
+                {"$set": {**moved, "last_fired_by": self._owner}, "$inc": {"fired": 1}},
+                session=session,
+            )
+            if result.modified_count == 0:
+                return None
+            run_id = None
+            if not skipped:
+                run = await self._runs.enqueue(
+                    system_name=schedule.system_name,
+                    algorithm_name=schedule.algorithm_name,
+                    model_name=self._kind,
+                    experiment_name="periodic",
+                    trials=self._trials,
+                    trigger=schedule.trigger,
+                    session=session,
+                )
+                run_id = run.id
+            outcome = f"skipped: {skipped}" if skipped else f"training {run_id} was queued"
+            await self._schedules.update_one(
+                {"_id": schedule.id},
+                {"$set": {"last_outcome": outcome, "last_training_run_id": run_id}},
+                session=session,
+            )
+            return outcome
+
+        outcome = await in_transaction(self._client, store)
+        if outcome:
+            logger.info("%s, %s: %s", schedule.algorithm_name, schedule.trigger, outcome)
+
+    async def _reason_to_skip(self, schedule: TrainingSchedule) -> str:
+        if await self._runs.has_unfinished(schedule.system_name, schedule.algorithm_name):
+            return "a training of the algorithm is under way"
+        times = await self._executions.finished_run_times(
+            schedule.system_name, schedule.algorithm_name, self._history_runs
+        )
+        if not times:
+            return "there is no finished run to learn from"
+        name = model_name(schedule.system_name, schedule.algorithm_name, self._kind)
+        latest = await self._registry.find_latest(name)
+        if latest is not None and not _has_news(times, latest.training_data):
+            return f"there is nothing that version {latest.version} does not know"
+        return ""
+
+
+def _has_news(times: Mapping[str, datetime | None], known: TrainingData) -> bool:
+    """Whether a run has finished, or a job was reported, that a version did not know."""
+    run_ids = {*known.run_ids, *known.held_out_run_ids}
+    last = known.last_job_end_time
+    return any(
+        run_id not in run_ids or (ended is not None and last is not None and ended > last + _SAME_JOB)
+        for run_id, ended in times.items()
+    )

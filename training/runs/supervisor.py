@@ -1,0 +1,351 @@
+"""Carries out queued trainings, one at a time, each in a child process.
+
+The stored run is the truth: this loop claims runs, passes on what the child reports, and finds
+runs whose service died. A dead run starts over; after three starts it has failed. The trained model
+is handed to the publisher.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import shutil
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pymongo.errors import PyMongoError
+
+from common.clocks import Unchanged
+from common.configuration import PROJECT_ROOT, TrainingSettings
+from common.errors import ServiceError
+from common.executions import ExecutionRepository
+from common.processes.children import child_environment, read_events, read_files, tail, write_request
+from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
+from common.registered_models import NewVersion, TrainingData, model_name
+from common.registry import ModelRegistry
+from common.stored import UnreadableDocument
+from training.evidence.table import usable
+from training.history.from_documents import to_run_record
+from training.history.values import RunRecord, history_to_json
+from training.promotion.policy import select_held_out
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.publishing import Publisher, new_version
+from training.runs.repository import TrainingRunRepository
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 3
+"""Starts of one training, counting those that a dying service cut short."""
+
+MISSED_HEARTBEATS = 5
+"""After these a training counts as dead."""
+
+PUBLISHING_SILENCE_SECONDS = 600.0
+"""After these, what a silent service has trained but not published counts as lost. Long: the model is
+on that service's disk, and the service may only be restarting."""
+
+
+class TrainingFailed(Exception):
+    """The child could not train; the message is for the person who asked."""
+
+
+@dataclass
+class _Progress:
+    """What the child has reported since the last heartbeat."""
+
+    fields: dict[str, Any]
+    lines: list[str]
+    result: dict[str, Any] | None = None
+    error: str | None = None
+
+    def add(self, event: dict[str, Any]) -> None:
+        match event.get("event"):
+            case "log":
+                self.lines.append(str(event.get("line", "")))
+            case "trial":
+                self.fields |= {"trials_done": event["done"], "trials_total": event["total"]}
+                if event.get("best_loss") is not None:
+                    self.fields["best_loss"] = event["best_loss"]
+                loss = event.get("loss")
+                shown = "no loss" if loss is None else f"loss {loss:.4f}"
+                self.lines.append(
+                    f"trial {event['done']}/{event['total']}: {shown} {event.get('hyperparameters', '')}"
+                )
+            case "result":
+                self.result = event
+            case "error":
+                self.error = str(event.get("message", "unknown error"))
+
+    def take(self) -> tuple[dict[str, Any], list[str]]:
+        taken = self.fields, self.lines
+        self.fields, self.lines = {}, []
+        return taken
+
+
+class TrainingSupervisor:
+    """Runs while the service does; `run_forever` is its task."""
+
+    def __init__(
+        self,
+        runs: TrainingRunRepository,
+        executions: ExecutionRepository,
+        registry: ModelRegistry,
+        publisher: Publisher,
+        settings: TrainingSettings,
+        data_dir: Path,
+    ) -> None:
+        self._runs = runs
+        self._executions = executions
+        self._registry = registry
+        self.publisher = publisher
+        self._settings = settings
+        self._folder = data_dir / "training"
+        self._owner = service_identity()
+        self._wake = asyncio.Event()
+        self._cancelled = asyncio.Event()
+        self._current: str | None = None
+        self._heartbeats = Unchanged()
+        """By run, as this service sees them."""
+
+    def wake(self) -> None:
+        """A run was queued: look now instead of at the next turn."""
+        self._wake.set()
+
+    def cancel(self, run_id: str) -> None:
+        """End the child at once if it is this run's; elsewhere the owner's next heartbeat sees it."""
+        if self._current == run_id:
+            self._cancelled.set()
+        self.publisher.wake()
+
+    async def run_forever(self) -> None:
+        while True:
+            try:
+                await self.recover_dead()
+                run = await self._claim()
+                if run is not None:
+                    await self._carry_out(run)
+                    continue
+            except PyMongoError as error:
+                logger.warning("Trainings wait for MongoDB: %s", type(error).__name__)
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.training_heartbeat_seconds):
+                    await self._wake.wait()
+
+    async def _claim(self) -> TrainingRun | None:
+        """Take a queued run; one that was taken while the service was being stopped is given back."""
+        claiming = asyncio.ensure_future(self._runs.claim(self._owner))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with contextlib.suppress(PyMongoError):
+                if (run := await claiming) is not None:
+                    await self._give_back(run)
+            raise
+
+    async def _give_back(self, run: TrainingRun) -> None:
+        detail = "the service was stopped; it starts over"
+        await self._runs.give_back(run.id, self._owner, run.attempts, detail)
+
+    async def recover_dead(self) -> None:
+        """Queue again, or give up, runs whose service has died."""
+        kept = await self.publisher.kept()  # first: what is published meanwhile is not in progress
+        runs = await self._runs.in_progress()
+        self._heartbeats.keep({run.id for run in runs})
+        for run in runs:
+            if run.artifact_id in kept or not self._is_dead(run):
+                continue
+            owner = run.owner or ""
+            detail = f"the service that ran it stopped during attempt {run.attempts}"
+            if run.cancel_requested:
+                await self._runs.finish(run.id, owner, TrainingState.CANCELLED, "cancelled on request")
+            elif run.attempts >= MAX_ATTEMPTS:
+                await self._runs.finish(run.id, owner, TrainingState.FAILED, detail)
+            else:
+                await self._runs.put_back(run.id, owner, f"{detail}; it starts over")
+            logger.warning("Training %s: %s", run.id, detail)
+
+    def _is_dead(self, run: TrainingRun) -> bool:
+        silent_seconds = self._heartbeats.seconds(run.id, (run.owner, run.heartbeat_at))
+        if run.owner == self._owner:
+            return True  # this service works on one at a time, and looks between two
+        if run.state is TrainingState.PUBLISHING:
+            return silent_seconds > PUBLISHING_SILENCE_SECONDS
+        silent = silent_seconds > MISSED_HEARTBEATS * self._settings.training_heartbeat_seconds
+        return silent or owner_is_dead(run.owner or "")
+
+    async def _carry_out(self, run: TrainingRun) -> None:
+        folder = self._folder / run.id
+        self._current = run.id
+        self._cancelled.clear()
+        logger.info("Training %s of %s starts (attempt %d)", run.id, run.algorithm_name, run.attempts)
+        try:
+            new, files = await self._train(run, folder)
+        except asyncio.CancelledError:
+            with contextlib.suppress(PyMongoError):
+                await self._give_back(run)
+            raise
+        except _Cancelled:
+            await self._finish(run, TrainingState.CANCELLED, "cancelled on request")
+            logger.info("Training %s was cancelled", run.id)
+        except _Lost:
+            logger.warning("Training %s was taken over by another service", run.id)
+        except PyMongoError:
+            raise  # nothing can be stored now; the run counts as dead after its last heartbeat
+        except Exception as error:
+            detail = str(error) if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {error}"
+            await self._finish(run, TrainingState.FAILED, detail[:4000])
+            logger.error(
+                "Training %s failed: %s", run.id, detail, exc_info=not isinstance(error, TrainingFailed)
+            )
+        else:
+            await self._hand_over(run, new, files)
+        finally:
+            self._current = None
+            await asyncio.to_thread(shutil.rmtree, folder, True)
+
+    async def _hand_over(self, run: TrainingRun, new: NewVersion, files: dict[str, bytes]) -> None:
+        try:
+            await self.publisher.keep(new, files)
+        except ServiceError as error:  # above all: this service's own disk is full
+            logger.error("Training %s: its model cannot be kept: %s", run.id, error)
+            await self._finish(run, TrainingState.FAILED, f"The model cannot be kept: {error}"[:4000])
+            return
+        await self._patiently(
+            run, lambda: self._runs.take_for_publishing(run.id, new.artifact_id, self._owner)
+        )
+        self.publisher.wake()
+        logger.info("Training %s has a model; it is published next", run.id)
+
+    async def _finish(self, run: TrainingRun, state: TrainingState, detail: str) -> None:
+        await self._patiently(run, lambda: self._runs.finish(run.id, self._owner, state, detail))
+
+    async def _patiently(self, run: TrainingRun, store: Callable[[], Awaitable[object]]) -> None:
+        """Store the outcome, however long MongoDB is away: minutes of work hang on it."""
+        while True:
+            try:
+                await store()
+                return
+            except PyMongoError as error:
+                logger.warning("Training %s: the outcome is not stored yet: %s", run.id, type(error).__name__)
+                await asyncio.sleep(self._settings.training_heartbeat_seconds)
+
+    async def _train(self, run: TrainingRun, folder: Path) -> tuple[NewVersion, dict[str, bytes]]:
+        found = usable(await self._read_history(run))
+        if not found:
+            raise TrainingFailed("The history has gone since this training was asked for.")
+        held_out = await self._held_out(run, found)
+        history = [record for record in found if record.run_id not in held_out]
+        fields = {"history_runs": len(history), "history_jobs": sum(len(record.jobs) for record in history)}
+        lines = [f"learning from {len(history)} runs"]
+        if held_out:
+            lines.append(f"held out to compare with the present version: {len(held_out)} runs")
+        await self._report(run, fields, lines)
+        request = {
+            "history": history_to_json(history),
+            "trials": run.trials_total,
+            "max_concurrent": self._settings.training_concurrent_trials,
+            "seed": self._settings.training_seed,
+        }
+        await asyncio.to_thread(write_request, folder, request)
+
+        progress = _Progress({}, [])
+        with (folder / "stderr.log").open("wb") as stderr:
+            process = await GuardedProcess.start(
+                *(sys.executable, "-m", "training.search.process", str(folder)),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=stderr,
+                env={**child_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
+                grace_seconds=3.0,  # a search that is ended has nothing to save
+            )
+        try:
+            code = await self._follow(run, process, progress)
+        finally:
+            await process.stop()
+        if code != 0 or progress.result is None:
+            raise TrainingFailed(progress.error or f"exit code {code}: {tail(folder / 'stderr.log')}")
+
+        files = await asyncio.to_thread(read_files, folder / "artifact")
+        new = new_version(
+            run,
+            files,
+            schema_version=json.loads(files["model.json"])["schema_version"],
+            hyperparameters=progress.result.get("hyperparameters", {}),
+            validation=progress.result.get("validation", {}),
+            training_data=_training_data(history, [run for run in found if run.run_id in held_out]),
+        )
+        return new, files
+
+    async def _held_out(self, run: TrainingRun, history: Sequence[RunRecord]) -> list[str]:
+        """Runs to judge the new version on; none where it has nothing to be compared with."""
+        name = model_name(run.system_name, run.algorithm_name, run.model_name)
+        try:
+            champion = await self._registry.find_champion(name)
+        except UnreadableDocument:  # whatever is trained now takes its place
+            return []
+        return select_held_out(history, champion.training_data.run_ids) if champion else []
+
+    async def _read_history(self, run: TrainingRun) -> Sequence[RunRecord]:
+        found = await self._executions.finished_runs(
+            run.system_name, run.algorithm_name, self._settings.training_max_history_runs
+        )
+        return [to_run_record(execution, jobs) for execution, jobs in found]
+
+    async def _follow(self, run: TrainingRun, process: GuardedProcess, progress: _Progress) -> int:
+        """Pass on the child's events until it ends; a heartbeat at least every few seconds."""
+        reading = asyncio.create_task(read_events(process.stdout, progress.add))
+        cancelled = asyncio.create_task(self._cancelled.wait())
+        try:
+            while True:
+                done, _ = await asyncio.wait(
+                    {reading, cancelled},
+                    timeout=min(1.0, self._settings.training_heartbeat_seconds),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if cancelled in done:
+                    raise _Cancelled
+                await self._report(run, *progress.take())
+                if reading in done:
+                    await reading
+                    return await process.wait()
+        finally:
+            reading.cancel()
+            cancelled.cancel()
+
+    async def _report(self, run: TrainingRun, fields: dict[str, Any], lines: list[str]) -> None:
+        try:
+            stored = await self._runs.report(run.id, self._owner, fields, lines)
+        except PyMongoError as error:
+            # The search goes on; its progress is told with a later heartbeat, its result at the end.
+            logger.warning("Training %s: progress was not stored: %s", run.id, type(error).__name__)
+            return
+        if stored is None:
+            raise _Lost
+        if stored.cancel_requested:
+            raise _Cancelled
+
+
+class _Cancelled(Exception):
+    pass
+
+
+class _Lost(Exception):
+    """Another service holds the run now."""
+
+
+def _training_data(history: Sequence[RunRecord], held_out: Sequence[RunRecord]) -> TrainingData:
+    starts = [datetime.fromtimestamp(record.started_at, UTC) for record in history]
+    ends = [run.started_at + max(job.end_seconds for job in run.jobs) for run in (*history, *held_out)]
+    return TrainingData(
+        runs=len(history),
+        jobs=sum(len(record.jobs) for record in history),
+        first_run_at=min(starts),
+        last_run_at=max(starts),
+        last_job_end_time=datetime.fromtimestamp(max(ends), UTC),
+        run_ids=[record.run_id for record in history],
+        held_out_run_ids=[record.run_id for record in held_out],
+    )

@@ -1,0 +1,218 @@
+"""The artifact: a trained model, what describes it, and the files it is stored as."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from training.evidence.graph import CONTEXT_BUCKETS
+from training.evidence.parts import evidence_from_parts, evidence_to_parts
+from training.evidence.run_effects import RunEffects, estimate_run_effects
+from training.evidence.table import Evidence
+from training.history.values import METRIC_NAMES
+from training.runtime_model.laws import Calibration, Prior, fit_prior
+from training.runtime_model.network import EMBEDDING, FEATURES, RuntimeModel
+from training.runtime_model.similar_runs import SimilarRuns
+from training.statistics.predictive_std import LeftOutErrors, Trust
+
+SCHEMA_VERSION = 1
+
+KIND = "onlinepredictor"
+
+
+class ArtifactInvalid(ValueError):
+    """Stored files are not a model of this kind and version, or are damaged."""
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """What the search varies; the rest of the design is fixed."""
+
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-3
+    dropout: float = 0.1
+    hidden_dim: int = 32
+    correction_limit: float = 0.3
+    """Bound of the network's log correction of a node's runtime."""
+    noise: float = 0.05
+    """Standard deviation of the augmentation of node features."""
+
+    def __post_init__(self) -> None:
+        values = (self.learning_rate, self.weight_decay, self.dropout, self.correction_limit, self.noise)
+        if not all(np.isfinite(values)) or min(values) < 0 or self.learning_rate > 1 or self.dropout >= 1:
+            raise ValueError(f"impossible hyperparameters: {self}")
+        if self.correction_limit > 2 or not 4 <= self.hidden_dim <= 256 or self.hidden_dim % 2:
+            raise ValueError("hidden_dim is even, 4 to 256; correction_limit is at most 2")
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Weights and description of one application's model; never changed once made."""
+
+    evidence: Evidence
+    calibration: Calibration
+    hyperparameters: Hyperparameters
+    validation: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    left_out: LeftOutErrors | None = None
+    """What it was off by about runs left out; None with a single run, and of earlier versions."""
+
+    @cached_property
+    def run_effects(self) -> RunEffects:
+        """What rescaled runs of the history were slower by as a whole."""
+        return estimate_run_effects(self.evidence)
+
+    @cached_property
+    def prior(self) -> Prior:
+        """Laws of the whole history."""
+        return fit_prior(self.evidence, self.run_effects, self.calibration)
+
+    @cached_property
+    def network(self) -> RuntimeModel:
+        """The pretrained network, for inference; copy it before changing it."""
+        network = make_network(self.evidence, self.hyperparameters)
+        network.load_state_dict(dict(self.weights))
+        return network.eval().requires_grad_(False)
+
+    @property
+    def network_serves(self) -> bool:
+        """Whether the network corrects the laws; where laws alone predict as well, they serve."""
+        return float(self.weights["gate"]) > 0
+
+    @cached_property
+    def similar_runs(self) -> SimilarRuns:
+        """The same history, seen as whole runs rather than jobs."""
+        return SimilarRuns(self.evidence, self.run_effects, self.prior.size_exponent, self.calibration.cliff)
+
+    @cached_property
+    def trust(self) -> Trust:
+        """How far similar runs count, and how sure forecasts are."""
+        stds = self.validation.get("log_error_stds") or [self.log_error_std]
+        return Trust(float(self.validation.get("similar_runs_share", 0.0)), tuple(map(float, stds)))
+
+    @property
+    def log_error_std(self) -> float:
+        return float(self.validation["log_error_std"])
+
+    def to_files(self) -> dict[str, bytes]:
+        """Files of the artifact: weights and tables, and a description."""
+        structure, arrays = evidence_to_parts(self.evidence)
+        tensors = {f"network.{name}": value.contiguous() for name, value in self.weights.items()}
+        tensors |= {f"evidence.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        if self.left_out is not None:
+            tensors |= {
+                f"left_out.{name}": torch.from_numpy(np.array(getattr(self.left_out, name)))
+                for name in ("error", "cut", "place", "run")
+            }
+        description = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": KIND,
+            "config": _config(),
+            "hyperparameters": asdict(self.hyperparameters),
+            "profile": {"structure": structure, "calibration": self.calibration._asdict()},
+            "validation": dict(self.validation),
+        }
+        return {
+            "weights.safetensors": save(tensors),
+            "model.json": json.dumps(description, indent=1, allow_nan=False).encode(),
+        }
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "TrainedModel":
+        """Read what `to_files` wrote; nothing is unpickled.
+
+        Raises:
+            ArtifactInvalid: A file is missing, damaged, of another kind or version, or its parts
+                do not fit together.
+        """
+        try:
+            description = json.loads(files["model.json"])
+            tensors = load(files["weights.safetensors"])
+        except KeyError as error:
+            raise ArtifactInvalid(f"the artifact has no {error.args[0]}") from error
+        except Exception as error:  # safetensors raises its own type and many of Python's
+            raise ArtifactInvalid(f"the artifact cannot be read: {error}") from error
+        if not isinstance(description, dict) or description.get("kind") != KIND:
+            raise ArtifactInvalid(f"the artifact is not of kind {KIND}")
+        if description.get("schema_version") != SCHEMA_VERSION:
+            version = description.get("schema_version")
+            raise ArtifactInvalid(f"schema version {version} is not supported, only {SCHEMA_VERSION}")
+        if description.get("config") != _config():
+            raise ArtifactInvalid("the artifact was made by a model with other inputs")
+        try:
+            weights = _under("network.", tensors)
+            if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
+                raise ArtifactInvalid("the artifact has weights that are not finite")
+            arrays = {name: value.double().numpy() for name, value in _under("evidence.", tensors).items()}
+            evidence = evidence_from_parts(description["profile"]["structure"], arrays)
+            model = cls(
+                evidence,
+                Calibration(**description["profile"]["calibration"]),
+                Hyperparameters(**description["hyperparameters"]),
+                description["validation"],
+                weights,
+                _left_out_errors(_under("left_out.", tensors), evidence),
+            )
+            trust = model.trust
+            figures = [*model.calibration, model.log_error_std, trust.share, *trust.log_error_stds]
+            if not np.isfinite(figures).all():
+                raise ArtifactInvalid("the artifact has figures that are not finite")
+            _ = model.network
+            _ = model.prior
+        except ArtifactInvalid:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise ArtifactInvalid(f"the artifact's parts do not fit together: {error!r}") from error
+        return model
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftOutErrors | None:
+    """Of the runs of a history.
+
+    Models made before 2026-11-25 divided the errors of unusual runs: they are a little surer of those.
+
+    Raises:
+        KeyError, ArtifactInvalid: The columns are not those of one table.
+    """
+    if not tensors:
+        return None
+    error, place = (tensors[name].double().numpy() for name in ("error", "place"))
+    cut, run = (tensors[name].long().numpy() for name in ("cut", "run"))
+    columns = (error, place, cut, run)
+    if error.ndim != 1 or not len(error) or any(column.shape != error.shape for column in columns):
+        raise ArtifactInvalid("the artifact's left-out errors are not a table")
+    jobs, runs = len(evidence.graph.job_ids), len(evidence.contexts)
+    if min(run.min(), cut.min() + 1) < 0 or run.max() >= runs or cut.max() >= jobs:
+        raise ArtifactInvalid("the artifact's left-out errors are not of its runs")
+    if not all(np.isfinite(column).all() for column in columns):
+        raise ArtifactInvalid("the artifact has figures that are not finite")
+    return LeftOutErrors(error, cut, place, run, jobs)
+
+
+def _config() -> dict[str, Any]:
+    return {
+        "features": FEATURES,
+        "context_buckets": CONTEXT_BUCKETS,
+        "embedding": EMBEDDING,
+        "metrics": list(METRIC_NAMES),
+    }
+
+
+def make_network(evidence: Evidence, hyperparameters: Hyperparameters) -> RuntimeModel:
+    """A network of this shape; its weights come from torch's random state."""
+    return RuntimeModel(
+        evidence.graph,
+        hyperparameters.hidden_dim,
+        hyperparameters.dropout,
+        hyperparameters.correction_limit,
+    )

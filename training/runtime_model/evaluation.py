@@ -1,0 +1,190 @@
+"""What a model is worth: its errors on recorded runs that it has not seen.
+
+A run is stopped at a few moments, and at each one everything happens as in serving: a copy is
+fine-tuned to the jobs finished by then, and the rest of the run is predicted. Scale-outs afterwards
+are those the run really had: they are the question and not part of the answer. Nothing else of
+later jobs reaches the model, not even that they exist: it counts the jobs that its own history
+lets expect, and time spent in others is time that it missed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from training.evidence.table import MIN_SECONDS, EmptyHistory, collect, expected_jobs
+from training.history.values import RunRecord
+from training.runtime_model.artifact import TrainedModel
+from training.runtime_model.fine_tuning import fine_tune
+from training.runtime_model.joint_forecast import forecast_rest
+from training.statistics.arrays import Floats, Ints
+
+CUTS_PER_RUN = 6
+"""Moments per run; neighbouring ones say nearly the same, and each one costs a fine-tuning."""
+
+ERROR_LIMIT = 3.0
+"""Relative error at which a moment stops counting more: one degenerate moment must not decide."""
+
+
+@dataclass(frozen=True)
+class RunError:
+    """Predicted and measured remaining runtimes of one run."""
+
+    run_id: str
+    after_job_ids: tuple[int, ...]
+    """Last finished job at each moment, -1 before the first."""
+    predicted_seconds: tuple[float, ...]
+    """To the end of the run, with the driver's time; infinite where the model failed to say."""
+    measured_seconds: tuple[float, ...]
+
+    @property
+    def relative_errors(self) -> Floats:
+        """Absolute error over what was left, at most `ERROR_LIMIT`, per moment."""
+        predicted, measured = np.array(self.predicted_seconds), np.array(self.measured_seconds)
+        return np.asarray(np.minimum(np.abs(predicted - measured) / measured, ERROR_LIMIT))
+
+    @property
+    def log_errors(self) -> Floats:
+        """Log of predicted over measured, within the same limit on either side, per moment."""
+        predicted = np.maximum(self.predicted_seconds, 1e-9)
+        limit = float(np.log1p(ERROR_LIMIT))
+        return np.asarray(np.clip(np.log(predicted / np.array(self.measured_seconds)), -limit, limit))
+
+    @property
+    def error(self) -> float:
+        """Mean of the relative errors."""
+        return float(self.relative_errors.mean())
+
+
+@dataclass(frozen=True)
+class RunErrors:
+    """A model's errors on some runs; all moments count the same, at least one exists."""
+
+    runs: tuple[RunError, ...]
+    skipped: tuple[str, ...] = ()
+    """Ids of runs in which nothing can be measured."""
+
+    @cached_property
+    def _relative_errors(self) -> Floats:
+        return np.concatenate([run.relative_errors for run in self.runs])
+
+    @property
+    def cuts(self) -> int:
+        """Moments at which something was predicted."""
+        return len(self._relative_errors)
+
+    @property
+    def error(self) -> float:
+        """Mean absolute relative error of the remaining runtime, 0 to `ERROR_LIMIT`."""
+        return float(self._relative_errors.mean())
+
+    @property
+    def median(self) -> float:
+        """Median of the same errors."""
+        return float(np.median(self._relative_errors))
+
+    @property
+    def bias(self) -> float:
+        """Mean log of predicted over measured: above 0, runs are thought longer than they are."""
+        return float(np.concatenate([run.log_errors for run in self.runs]).mean())
+
+
+def remaining_errors(
+    model: TrainedModel, runs: Sequence[RunRecord], *, cuts_per_run: int = CUTS_PER_RUN
+) -> RunErrors:
+    """Compare what a model would have said during some runs with what then happened.
+
+    A run without jobs is skipped; one with a single job is judged before that job. Where a run's end
+    was not recorded, the end of its last job is, and the driver's time after it is left out on both
+    sides. Contexts that the model's history does not have are judged like any other: serving
+    answers them too, from the nearest ones. The moments depend on the runs alone, so that errors
+    of several models on the same runs are pairs.
+
+    Args:
+        runs: Finished runs of the model's application.
+        cuts_per_run: Evenly spaced moments per run, at most; the cost grows with them.
+    Raises:
+        EmptyHistory: In none of the runs is there anything to measure.
+    """
+    judged, skipped = [], []
+    for run in runs:
+        ordered = replace(run, jobs=tuple(sorted(run.jobs, key=lambda job: job.job_id)))
+        finished, measured = moments(ordered, cuts_per_run)
+        if not len(finished):
+            skipped.append(run.run_id)
+            continue
+        start, end = scale_outs(ordered, np.array(model.evidence.graph.job_ids))
+        known = [replace(ordered, jobs=ordered.jobs[:count], runtime_seconds=None) for count in finished]
+        tail = 0.0 if run.runtime_seconds is not None else model.prior.timing.tail
+        judged.append(
+            RunError(
+                run.run_id,
+                tuple(part.jobs[-1].job_id if part.jobs else -1 for part in known),
+                tuple(max(predict_remaining(model, part, start, end) - tail, 0.0) for part in known),
+                tuple(map(float, measured)),
+            )
+        )
+    if not judged:
+        raise EmptyHistory("there is no run with a finished job to measure errors on")
+    return RunErrors(tuple(judged), tuple(skipped))
+
+
+def moments(run: RunRecord, count: int) -> tuple[Ints, Floats]:
+    """Choose when a run is stopped: before its first job or after one, while something is left.
+
+    Args:
+        run: Its jobs in order of their ids.
+        count: Moments at most.
+    Returns:
+        Number of finished jobs, and seconds then left, per moment.
+    """
+    if not run.jobs:
+        return np.array([], dtype=np.int64), np.array([])
+    passed = np.maximum.accumulate([0.0, *(job.end_seconds for job in run.jobs)])
+    left = max(run.runtime_seconds or 0.0, float(passed[-1])) - passed[:-1]
+    possible = np.flatnonzero(left > MIN_SECONDS)  # jobs beside each other may end with the run
+    chosen = (
+        possible[np.unique(np.linspace(0, len(possible) - 1, count).astype(int))]
+        if len(possible)
+        else possible
+    )
+    return chosen, left[chosen]
+
+
+def scale_outs(run: RunRecord, job_ids: Ints) -> tuple[Floats, Floats]:
+    """Scale-outs that a run had, or would have had, at the start and end of jobs.
+
+    Args:
+        run: Its jobs in order of their ids, at least one.
+        job_ids: Ascending, (J,); a job that the run did not have gets what the one before left.
+    Returns:
+        At the start and at the end, both (J,).
+    """
+    own = np.array([job.job_id for job in run.jobs])
+    starts = np.array([max(job.start_scale_out, 1) for job in run.jobs], dtype=np.float64)
+    ends = np.array([max(job.end_scale_out, 1) for job in run.jobs], dtype=np.float64)
+    before = np.searchsorted(own, job_ids, side="right") - 1
+    left = np.where(before >= 0, ends[before], starts[0])
+    return np.where((before >= 0) & (own[before] == job_ids), starts[before], left), left
+
+
+def predict_remaining(model: TrainedModel, known: RunRecord, start: Floats, end: Floats) -> float:
+    """Seconds that a model expects to be left of a run, as in serving.
+
+    Args:
+        known: The run as it was at that moment: its finished jobs in order of their ids, maybe none.
+        start: Scale-out at the start of each job of the model's graph, (J,).
+        end: At its end, (J,).
+    """
+    ids = np.array(model.evidence.graph.job_ids)
+    after = known.jobs[-1].job_id if known.jobs else -1
+    jobs = (ids > after) & expected_jobs(model.evidence, known.context)
+    if not jobs.any():
+        return model.prior.timing.tail
+    run = collect([known], model.evidence.graph)
+    network, _ = fine_tune(model, run)
+    cut = int(np.searchsorted(ids, after, side="right")) - 1
+    rest = forecast_rest(model, network, run, cut, start[None], end[None], jobs)
+    seconds = float(rest.remaining_seconds[0, 0])
+    return seconds if np.isfinite(seconds) else float("inf")

@@ -1,0 +1,134 @@
+"""The rest of a run: the network's jobs, joined with what similar runs show of the whole.
+
+The network, with its laws, predicts jobs and adds them up; `training.runtime_model.similar_runs` predicts the
+sum. Errors of the two differ, so that their geometric mean is better than either; how much the
+second one counts is learned from runs left out, and less where no earlier run was near. The same
+left-out errors say how sure the joint forecast is at each cut (`training.statistics.predictive_std`).
+
+Axes: S schedules, J jobs, P samples (a run at a cut).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from training.evidence.table import Evidence
+from training.runtime_model.artifact import TrainedModel
+from training.runtime_model.network import RuntimeModel
+from training.runtime_model.samples import encode
+from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
+from training.statistics.arrays import Bools, Floats, Ints
+from training.statistics.predictive_std import Spreads, local_spread
+
+SHARES = (0.0, 0.25, 0.5, 0.75)
+"""Choices for how far similar runs count in a joint forecast."""
+
+CAUTION_RUNS = 2.0
+"""Runs for which similar runs count half of what left-out errors suggest."""
+
+
+class Rest(NamedTuple):
+    """Joint forecast of what is left of a run."""
+
+    remaining_seconds: Floats
+    """From each remaining job to the end of the run, (S, remaining jobs)."""
+    spreads: Spreads
+    """How sure everything that is left is, per schedule."""
+
+
+def forecast_rest(
+    model: TrainedModel,
+    network: RuntimeModel,
+    run: Evidence,
+    cut: int,
+    start: Floats,
+    end: Floats,
+    jobs: Bools,
+    *,
+    adapt: bool = True,
+    old: Floats | None = None,
+) -> Rest:
+    """Forecast the rest of a run under some schedules.
+
+    Args:
+        model: Its laws and similar runs are used, and its trust in them.
+        network: The model's, or a copy that was fine-tuned to the run.
+        run: Table over the model's graph, the run in its only row.
+        cut: Position of the last finished job, -1 before the run.
+        start: Scale-out at the start of each job, (S, J).
+        end: At its end, (S, J).
+        jobs: Remaining jobs that are to be expected, (J,), at least one.
+        adapt, old: As in `training.runtime_model.samples.encode`.
+    """
+    cuts = np.full(len(end), cut)
+    batch = encode(model.prior, run, 0, cuts, start, end, adapt=adapt, old=old, ahead=jobs)
+    with torch.no_grad():
+        runtime = network(batch).job_runtime.double().numpy()
+    remaining = model.prior.timing.remaining(runtime, jobs)
+    future = batch.future[:, torch.from_numpy(model.evidence.graph.node_job)]
+    seconds = batch.log_runtime.exp() * future
+    spread = (batch.features[..., 1] * seconds).sum(dim=1) / seconds.sum(dim=1).clamp_min(1e-6)
+    beyond = (spread - spread.min()).double().numpy()
+
+    trust = model.trust
+    if model.left_out is not None:
+        places = model.similar_runs.place(run, cut, end, jobs)
+        local = local_spread(model.left_out, cut, places)
+    else:
+        known = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
+        local = Spreads(known, known, known)
+    similar = None
+    if trust.share > 0:
+        state = model.similar_runs.state(run, cut) if adapt else USUAL_STATE
+        similar = model.similar_runs.rest(run, cut, end, jobs, state)
+    if similar is not None:
+        share = trust.share * np.minimum(1.0, similar.typical_std / similar.log_std) ** 2
+        joint = share * (similar.log_mean - np.log(np.maximum(remaining[:, 0], 1e-3)))
+        remaining = remaining * np.exp(joint)[:, None]
+        unlike = np.sqrt(np.maximum(similar.log_std**2 - similar.typical_std**2, 0.0))
+        beyond = np.hypot((1.0 - share) * beyond, share * unlike)
+    return Rest(remaining, local.widened(beyond))
+
+
+def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Bools) -> Floats:
+    """Log of forecast over measured for every sample, from the runs other than its own; (P,).
+
+    NaN where similar runs have nothing to say.
+
+    Args:
+        run_of: (P,)
+        cut_of: (P,)
+        ahead: Jobs that were to be expected, (P, J).
+    """
+    errors = np.full(len(run_of), np.nan)
+    asked: dict[tuple[int, bytes], list[int]] = {}
+    for sample, cut in enumerate(cut_of):
+        if ahead[sample].any():
+            asked.setdefault((int(cut), ahead[sample].tobytes()), []).append(sample)
+    for (cut, _), samples in asked.items():
+        found = similar.left_out(cut, ahead[samples[0]])
+        if found is None:
+            continue
+        at = {int(run): index for index, run in enumerate(found.rows)}
+        for sample in samples:
+            index = at.get(int(run_of[sample]))
+            if index is not None:
+                errors[sample] = found.error[index]
+    return errors
+
+
+def joint_errors(share: float, errors: Floats, similar: Floats) -> Floats:
+    """Log errors of the joint forecast from those of its parts; NaN of similar runs leaves the other."""
+    return np.asarray(np.where(np.isfinite(similar), errors + share * (similar - errors), errors))
+
+
+def choose_share(errors: Floats, similar: Floats, runs: int) -> float:
+    """How far similar runs count, by the mean absolute relative error over left-out runs."""
+    if runs < 3 or not np.isfinite(similar).any():
+        return 0.0
+
+    def loss(share: float) -> float:
+        return float(np.minimum(np.abs(np.expm1(joint_errors(share, errors, similar))), 3.0).mean())
+
+    return min(SHARES, key=loss) * runs / (runs + CAUTION_RUNS)

@@ -1,0 +1,291 @@
+"""The training loop: the loss, pretraining with held-out runs, and fine-tuning.
+
+A sample is a run at a cut: jobs up to it are known with their metrics, later ones are predicted,
+exactly as in a forecast. What a run's samples know of history comes from a prior fitted without
+that run. The network starts as the identity on that prior; validation decides how far it moves.
+"""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from training.history.values import RunRecord
+from training.runtime_model.artifact import Hyperparameters, TrainedModel, make_network
+from training.runtime_model.fine_tuning import fine_tune
+from training.runtime_model.joint_forecast import choose_share, joint_errors
+from training.runtime_model.loss import Evaluation, evaluate, loss_of
+from training.runtime_model.network import RuntimeModel
+from training.runtime_model.prepared import Prepared, prepare
+from training.statistics.arrays import Ints
+from training.statistics.predictive_std import LOG_ERROR_FLOOR, LeftOutErrors, error_stds
+
+__all__ = [
+    "LOG_ERROR_FLOOR",
+    "LOG_ERROR_UNVALIDATED",
+    "Prepared",
+    "PretrainingSession",
+    "evaluate",
+    "fine_tune",
+    "loss_of",
+    "prepare",
+    "pretrain",
+]
+
+SAMPLES_PER_STEP = 24
+"""Bounds the time of a training step for long histories."""
+
+PATIENCE_EPOCHS = 100
+"""Epochs without a better validation score after which a session has finished. An epoch is one step, and
+validation often gets worse for the first hundred, while training errors hardly move."""
+
+EPOCHS_PER_VALIDATION = 10
+"""Validation costs more than a step."""
+
+AVERAGED = 0.97
+"""What serves is a running average of the weights over about the last 33 steps, fewer at the beginning:
+single steps on few samples move validation scores up and down by a tenth."""
+
+LOG_ERROR_UNVALIDATED = 0.25
+"""Claimed where a single run leaves nothing to validate on."""
+
+GATES = (0.25, 0.5, 1.0)
+"""How far the correction may count, where the network serves."""
+
+NETWORK, LAWS = "network", "laws"
+"""What may serve: laws corrected by the network, or laws alone; similar runs are joined to either."""
+
+CLEARLY_BETTER = 0.97
+"""Share of the laws' error below which the network serves. Its best epoch was chosen on the runs that
+it is judged on; laws alone also need no fine-tuning, and decide faster."""
+
+
+class _Trainee:
+    """One network in training, and the average of its weights."""
+
+    def __init__(
+        self, prepared: Prepared, hyperparameters: Hyperparameters, samples: Ints, seed: int
+    ) -> None:
+        self.prepared, self.samples, self.noise = prepared, samples, hyperparameters.noise
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = make_network(prepared.evidence, hyperparameters)
+            self.random = torch.get_rng_state()
+        self.average = deepcopy(self.network).requires_grad_(False)
+        self._steps = 0
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=hyperparameters.learning_rate,
+            weight_decay=hyperparameters.weight_decay,
+        )
+
+    def step(self) -> None:
+        """One epoch: one step on all samples, or on a random part of many."""
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self.random)
+            self.network.train()
+            chosen = torch.from_numpy(self.samples)
+            if len(chosen) > SAMPLES_PER_STEP:
+                chosen = chosen[torch.randperm(len(chosen))[:SAMPLES_PER_STEP]]
+            batch = self.prepared.batch.select(chosen)
+            features = batch.features + self.noise * torch.randn_like(batch.features)
+            batch = batch._replace(features=features)
+            loss = loss_of(self.network, batch, self.network(batch))
+            self.optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+            self.optimizer.step()
+            self.random = torch.get_rng_state()
+        self._steps += 1
+        kept = min(AVERAGED, self._steps / (self._steps + 9))
+        with torch.no_grad():
+            for average, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
+                average.lerp_(value, 1.0 - kept)
+
+
+class PretrainingSession:
+    """Pretraining in steps of one epoch, so that a search can stop it early.
+
+    Validated in three folds of whole runs (two runs: two folds), so that every run is held out once:
+    on a quarter of the runs alone, the best of many trials is the one that was luckiest with them.
+    The model that `finish` returns is trained anew on the whole history for the number of epochs that
+    validated best: with few runs, each one counts, and a run at a scale-out nobody else had would
+    otherwise be missing from the network for good. A single run leaves nothing to validate on; its
+    model is the law alone.
+    """
+
+    def __init__(
+        self,
+        history: Sequence[RunRecord] | Prepared,
+        hyperparameters: Hyperparameters,
+        *,
+        max_epochs: int = 300,
+        seed: int = 0,
+    ) -> None:
+        self.prepared = history if isinstance(history, Prepared) else prepare(history)
+        self.hyperparameters, self.max_epochs, self.seed = hyperparameters, max_epochs, seed
+        runs = len(self.prepared.evidence.contexts)
+        order = np.random.default_rng(seed).permutation(runs)
+        held_out = [order[fold::3] for fold in range(min(3, runs))] if runs > 1 else []
+        of_run = self.prepared.run_of
+        everything = np.arange(len(of_run))
+        self._folds = [
+            (_Trainee(self.prepared, hyperparameters, everything[~np.isin(of_run, runs_)], seed), samples)
+            for runs_ in held_out
+            if len(samples := everything[np.isin(of_run, runs_)])
+        ]
+        self.epochs = 0
+        self.best_epochs = 0
+        self._best_networks = self._networks()
+        self._law = self._best = self._evaluate(self._best_networks)
+        self._latest = self._law.score
+
+    @property
+    def best_loss(self) -> float:
+        """Lowest validation score of a trained network so far (before, the law's)."""
+        return self._best.score
+
+    @property
+    def finished(self) -> bool:
+        """No use in further steps."""
+        waited = self.epochs - self.best_epochs
+        return not self._folds or self.epochs >= self.max_epochs or waited >= PATIENCE_EPOCHS
+
+    def step(self) -> float:
+        """Train one epoch; returns the latest validation score (lower is better)."""
+        for trainee, _ in self._folds:
+            trainee.step()
+        self.epochs += 1
+        if self.epochs % EPOCHS_PER_VALIDATION and self.epochs < self.max_epochs:
+            return self._latest
+        networks = self._networks()
+        result = self._evaluate(networks)
+        self._latest = result.score
+        if self.best_epochs == 0 or result.score < self._best.score:
+            self._best, self._best_networks, self.best_epochs = result, networks, self.epochs
+        return result.score
+
+    def _networks(self) -> list[RuntimeModel]:
+        """What the folds' networks are now; one that has learned nothing without folds."""
+        if not self._folds:
+            everything = np.arange(len(self.prepared.run_of))
+            return [_Trainee(self.prepared, self.hyperparameters, everything, self.seed).average]
+        return [deepcopy(trainee.average) for trainee, _ in self._folds]
+
+    def _best_gate(self) -> tuple[float, Evaluation]:
+        """How far the correction of the best epoch should count, and what it is worth then."""
+        if not self.best_epochs:
+            return 1.0, self._best
+        choices = {}
+        for gate in GATES:
+            for network in self._best_networks:
+                network.gate.fill_(gate)
+            choices[gate] = self._evaluate(self._best_networks)
+        best = min(choices, key=lambda gate: choices[gate].score)
+        return best, choices[best]
+
+    def _evaluate(self, networks: Sequence[RuntimeModel]) -> Evaluation:
+        if not self._folds:
+            return evaluate(networks[0], self.prepared, np.arange(len(self.prepared.run_of)))
+        parts = [
+            evaluate(network, self.prepared, samples)
+            for network, (_, samples) in zip(networks, self._folds, strict=True)
+        ]
+        counts = np.array([len(samples) for _, samples in self._folds], dtype=np.float64)
+        return Evaluation(
+            float(np.average([part.score for part in parts], weights=counts)),
+            np.concatenate([part.errors for part in parts]),
+            float(np.average([part.metrics_error for part in parts], weights=counts)),
+        )
+
+    def finish(self, serves: str | None = None) -> TrainedModel:
+        """Train on the whole history for the best number of epochs.
+
+        Args:
+            serves: `network` or `laws`; by default, what validation says.
+        """
+        everything = np.arange(len(self.prepared.run_of))
+        trainee = _Trainee(self.prepared, self.hyperparameters, everything, self.seed)
+        gate, best = self._best_gate()
+        validation = self._validation(serves, gate, best)
+        network_serves = validation["serves"] == NETWORK
+        for _ in range(self.best_epochs if network_serves else 0):
+            trainee.step()
+        trainee.average.gate.fill_(gate if network_serves else 0.0)
+        weights = {name: value.detach().clone() for name, value in trainee.average.state_dict().items()}
+        return TrainedModel(
+            self.prepared.evidence,
+            self.prepared.calibration,
+            self.hyperparameters,
+            validation,
+            weights,
+            self._left_out_errors(validation["similar_runs_share"]),
+        )
+
+    def _left_out_errors(self, share: float) -> LeftOutErrors | None:
+        """What the laws, joined with similar runs, were off by about each run without that run."""
+        if not self._folds:
+            return None
+        prepared = self.prepared
+        error = joint_errors(share, prepared.law_errors, prepared.similar_errors)
+        jobs = len(prepared.evidence.graph.job_ids)
+        return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of, jobs)
+
+    def _validation(self, serves: str | None, gate: float, best: Evaluation) -> dict[str, Any]:
+        prepared, runs = self.prepared, len(self.prepared.evidence.contexts)
+        everything = np.arange(len(prepared.run_of))
+        law = prepared.law_errors
+        similar = prepared.similar_errors
+        share = choose_share(law, similar, runs) if self._folds else 0.0
+        held_out = np.concatenate([samples for _, samples in self._folds]) if self._folds else everything
+        errors = {
+            name: float(np.abs(np.expm1(joint_errors(share, of, similar[held_out]))).mean())
+            for name, of in ((NETWORK, best.errors), (LAWS, self._law.errors))
+        }
+        serves = serves or (NETWORK if errors[NETWORK] < CLEARLY_BETTER * errors[LAWS] else LAWS)
+        jobs = len(prepared.evidence.graph.job_ids)
+        stds = error_stds(joint_errors(share, law, similar), prepared.cut_of, jobs, runs)
+        if not self._folds:
+            stds = tuple(max(std, LOG_ERROR_UNVALIDATED) for std in stds)
+        method = "leave_one_run_out" if runs <= 3 else "three_folds"
+        return {
+            "method": method if self._folds else "training_fit",
+            "runs": runs,
+            "samples": len(held_out),
+            "score": best.score,
+            "serves": serves,
+            "remaining_error": errors[serves],
+            "remaining_errors": errors,
+            "network_remaining_error": float(np.abs(np.expm1(best.errors)).mean()),
+            "law_remaining_error": float(np.abs(np.expm1(self._law.errors)).mean()),
+            "metrics_error": best.metrics_error,
+            "log_error_std": float(np.mean(stds)),
+            "log_error_stds": list(stds),
+            "similar_runs_share": share,
+            "epochs": self.best_epochs,
+            "gate": gate if serves == NETWORK else 0.0,
+        }
+
+
+def pretrain(
+    history: Sequence[RunRecord],
+    hyperparameters: Hyperparameters,
+    *,
+    max_epochs: int = 300,
+    seed: int = 0,
+    report: Callable[[int, float], None] | None = None,
+) -> TrainedModel:
+    """Train one model; `report` gets every epoch and its validation score.
+
+    Raises:
+        EmptyHistory: No run has a job.
+    """
+    session = PretrainingSession(history, hyperparameters, max_epochs=max_epochs, seed=seed)
+    while not session.finished:
+        score = session.step()
+        if report:
+            report(session.epochs, score)
+    return session.finish()

@@ -1,0 +1,362 @@
+"""The rest of a run from similar earlier runs: a Gaussian process per cut on log remaining runtime.
+
+No law is assumed: what counts as similar is a scale-out schedule close in ln x, and a run that has
+deviated from expectation as this one has. That follows cliffs, and runs that drift as a whole, which
+sums of smooth curves per job miss; further from all runs it says little, and says so. The network
+and its laws see it the other way round; `training.runtime_model.joint_forecast` joins both.
+
+Two layers. First every job's log runtime over its scale-out, whose left-out residuals are how far
+each run was from expectation at each job, comparable between scale-outs. Then, at a cut, the log
+remaining runtime over the scale-outs that follow and those deviations. Weights of both kernels are
+fixed, chosen for what log runtimes usually vary by: histories are too short to choose them, and
+choices by left-out runs did not predict better. Noise is long-tailed (Student's t by reweighting):
+one failed run is no trend.
+
+Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.2 and
+5.4.2 (left-out residuals in closed form); Lange et al., Robust Statistical Modeling Using the t
+Distribution, JASA 1989.
+
+Numpy only. Axes: R runs, J jobs, S schedules that are asked about.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from training.evidence.change_points import NO_CLIFF, USUAL_SIZE_EXPONENT, Cliff, Side, sides, usual_seconds
+from training.evidence.run_effects import RunEffects
+from training.evidence.similarity import log_size, similarity
+from training.evidence.table import Evidence
+from training.runtime_model.gaussian_process import UNOBSERVED, GaussianProcess, distances, fit_robustly
+from training.statistics.arrays import Bools, Floats, Ints
+from training.statistics.kernels import matern
+
+NOISE = 0.1
+"""Variance of a log runtime between alike runs. Rather too much than too little: where runs repeat
+themselves more closely, the laws do well, and count more."""
+
+WIDTH = 0.4
+"""In ln x: 24 and 36 executors are 0.4 apart."""
+
+INERTIA = 0.5
+"""How far the first scale-out of a run still counts later, besides the present one: data was cached
+and partitioned with it, and requests are not always carried out."""
+
+STATE_WIDTH = 0.6
+"""In log deviation; a run twice as slow as expected is 0.7 away from one as expected."""
+
+LEVEL, SLOPE, BUMP, STATE, JOINT, DRIFT = 0.5, 1.0, 0.25, 0.25, 0.25, 0.17
+"""Prior variances: of the level, of the exponent of x, of what is local in ln x, of what is local in
+the deviations, of both together, and of the share of each deviation that lasts."""
+
+USUAL_STATE = np.zeros((1, 3))
+"""A run as expected."""
+
+RECENT_JOBS = 3
+
+DEVIATION_LIMIT = 2.0
+"""Log; a job that is seven times slower than expected says no more than that."""
+
+SOON = 0.1
+"""Share of a run in which a rescaling that was asked for takes effect."""
+
+
+class RestForecast(NamedTuple):
+    """Of the seconds from a cut to the end of the run, per schedule."""
+
+    log_mean: Floats
+    """(S,)"""
+    log_std: Floats
+    """(S,), before calibration."""
+    typical_std: float
+    """The same where earlier runs are, at the median."""
+
+
+class LeftOut(NamedTuple):
+    """What a cut's forecasts would have been for each earlier run without that run."""
+
+    rows: Ints
+    """Runs for which there is one."""
+    error: Floats
+    """Log of forecast over measured."""
+
+
+@dataclass(frozen=True)
+class SimilarRuns:
+    """The history of one application, ready to be asked about the rest of a run."""
+
+    evidence: Evidence
+    run_effects: RunEffects
+    """Of the same runs."""
+    size_exponent: float = USUAL_SIZE_EXPONENT
+    """Of the runtime over the data size, between contexts."""
+    cliff: Cliff = NO_CLIFF
+
+    @cached_property
+    def _ran(self) -> Bools:
+        return np.isfinite(self.evidence.log_job_runtime)
+
+    @cached_property
+    def _log_scale_out(self) -> Floats:
+        """In effect during each job; a run's mean for jobs it did not have, (R, J)."""
+        return _effective(self.evidence.start_scale_out, self.evidence.end_scale_out)
+
+    @cached_property
+    def _usual_seconds(self) -> Floats:
+        return usual_seconds(self.evidence)
+
+    @cached_property
+    def _sides(self) -> list[Side]:
+        """What every run showed of its own cliff, (R,)."""
+        return sides(self.cliff, self.evidence, self._usual_seconds)
+
+    def _own_side(self, run: Evidence, cut: int) -> Side:
+        """The same of a run in progress."""
+        return sides(self.cliff, run, self._usual_seconds, cut + 1)[0]
+
+    @cached_property
+    def _steps(self) -> Floats:
+        """What a cliff adds to log runtimes, (R, J)."""
+        pairs = zip(self._sides, self._log_scale_out, strict=True)
+        return np.stack([side.shift(row) for side, row in pairs])
+
+    @cached_property
+    def _beyond(self) -> Floats:
+        """On which side of their cliff runs were, as distance in ln x, (R, J)."""
+        pairs = zip(self._sides, self._log_scale_out, strict=True)
+        return np.stack([side.distance(row) for side, row in pairs])
+
+    @cached_property
+    def _log_runtime(self) -> Floats:
+        """Of jobs, as if the data size were 1 MB; 0 where not observed, (R, J)."""
+        sizes = np.array([log_size(context) for context in self.evidence.contexts])
+        log_runtime = self.evidence.log_job_runtime - self.size_exponent * sizes[:, None]
+        log_runtime = log_runtime - self._steps - self.run_effects.effect[:, None]
+        return np.where(self._ran, log_runtime, 0.0)
+
+    @cached_property
+    def _seconds(self) -> Floats:
+        """What each job took of the run's time, with the driver's time before it; NaN, (R, J)."""
+        table = self.evidence
+        return np.asarray(table.lead + (1.0 - table.overlap) * np.exp(table.log_job_runtime))
+
+    @cached_property
+    def _share(self) -> Floats:
+        """Usual seconds of each job, (J,): short jobs say little."""
+        columns = [column[np.isfinite(column)] for column in self._seconds.T]
+        return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns]) + 1e-3
+
+    def _shares(self, ahead: Bools) -> Floats:
+        """Of what is ahead, by usual seconds; they sum to 1."""
+        return np.asarray(self._share[ahead] / self._share[ahead].sum())
+
+    @cached_property
+    def _jobs(self) -> list[GaussianProcess]:
+        """Every job's log runtime over its scale-out."""
+        return [self._fit_job(job) for job in range(self._ran.shape[1])]
+
+    def _fit_job(self, job: int) -> GaussianProcess:
+        places = self._job_places(self._log_scale_out, self._beyond, job)
+        ran = self._ran[:, job]
+        target = self._log_runtime[:, job]
+        mean = float(np.median(target[ran])) if ran.any() else 0.0
+        noise = np.where(ran, NOISE, UNOBSERVED)
+        kernel = self.evidence.similarities * _job_kernel(places, places)
+        return fit_robustly(kernel, np.where(ran, target, mean), noise, mean)
+
+    def _job_places(self, log_scale_out: Floats, beyond: Floats, job: int) -> Floats:
+        """Where runs lie at a job, from schedules (A, J): ln x, the first, side of a cliff, (A, 3)."""
+        middle = float(self._log_scale_out[:, job].mean())
+        now, first = log_scale_out[:, job] - middle, log_scale_out[:, 0] - middle
+        return np.stack([now, INERTIA * first, beyond[:, job]], axis=-1)
+
+    @cached_property
+    def _deviations(self) -> Floats:
+        """Log of measured over expected, each expected without the run itself, (R, J)."""
+        left_out = np.stack([process.left_out for process in self._jobs], axis=1)
+        left_out = left_out + self.run_effects.effect[:, None]
+        return np.clip(np.where(self._ran, left_out, 0.0), -DEVIATION_LIMIT, DEVIATION_LIMIT)
+
+    def _own_deviations(self, run: Evidence, side: Side, log_scale_out: Floats, cut: int) -> Floats:
+        """The same of a run in progress, (1, J); 0 from the cut on."""
+        steps, beyond = side.shift(log_scale_out), side.distance(log_scale_out)[None]
+        deviations = np.zeros((1, self._ran.shape[1]))
+        near = similarity(self.evidence.contexts, run.contexts[0])
+        size = self.size_exponent * log_size(run.contexts[0])
+        for job in map(int, np.flatnonzero(np.isfinite(run.log_job_runtime[0]))):
+            if job > cut or not self._ran[:, job].any():
+                continue
+            places = self._job_places(self._log_scale_out, self._beyond, job)
+            here = self._job_places(log_scale_out[None], beyond, job)
+            process = self._jobs[job]
+            expected = process.mean + float((near * _job_kernel(here, places)[0]) @ process.alpha)
+            expected += float(steps[job])
+            deviations[0, job] = run.log_job_runtime[0, job] - size - expected
+        return np.clip(deviations, -DEVIATION_LIMIT, DEVIATION_LIMIT)
+
+    def _places(self, log_scale_out: Floats, beyond: Floats, ahead: Bools) -> Floats:
+        """Where schedules lie: mean ln x of what follows, of the next, the first, a cliff's side, (A, 4)."""
+        share = self._shares(ahead)
+        middle = float(self._log_scale_out.mean())
+        later, following = log_scale_out[:, ahead] @ share, log_scale_out[:, np.flatnonzero(ahead)[0]]
+        first = INERTIA * (log_scale_out[:, 0] - middle)
+        side = beyond[:, ahead] @ share
+        return np.stack([later - middle, following - middle, first, side], axis=-1)
+
+    def _states(self, deviations: Floats, cut: int) -> Floats:
+        """How a run has gone: of late, by seconds, and by jobs, (., 3)."""
+        if cut < 0:
+            return np.repeat(USUAL_STATE, len(deviations), axis=0)
+        share, since = self._share[: cut + 1], max(cut + 1 - RECENT_JOBS, 0)
+        recent = share[since:] / share[since:].sum()
+        seen = deviations[:, : cut + 1]
+        return np.stack([seen[:, since:] @ recent, seen @ share / share.sum(), seen.mean(axis=1)], axis=-1)
+
+    def _targets(self, ahead: Bools) -> Floats:
+        """Log seconds from a cut to the end as if the data size were 1 MB, (R,); NaN without all jobs."""
+        tail = self.evidence.tail
+        usual = float(np.median(tail[np.isfinite(tail)])) if np.isfinite(tail).any() else 0.0
+        seconds = self._seconds[:, ahead].sum(axis=1) + np.where(np.isfinite(tail), tail, usual)
+        sizes = np.array([log_size(context) for context in self.evidence.contexts])
+        log_seconds = np.log(np.maximum(seconds, 1e-3)) - self._shift(self._steps, ahead)
+        return np.asarray(log_seconds - self.size_exponent * sizes)
+
+    def _unknown_effects(self, cut: int) -> Floats:
+        """What runs that were rescaled turned out to be slower by, and nobody could know at the cut, (R,)."""
+        finished = float(self._share[: cut + 1].sum() / self._share.sum())
+        return self.run_effects.unknown(finished)
+
+    def _shift(self, steps: Floats, ahead: Bools) -> Floats:
+        """What a cliff adds to the log of everything ahead, from what it adds to jobs (A, J), (A,)."""
+        share = self._shares(ahead)
+        return np.asarray(np.log(np.exp(steps[:, ahead]) @ share))
+
+    def _fit(
+        self, cut: int, ahead: Bools, near: Floats
+    ) -> tuple[GaussianProcess, Floats, Floats, Bools] | None:
+        """The process of one cut: places and states of its runs; None with fewer than two runs."""
+        target = self._targets(ahead) - self._unknown_effects(cut)
+        used = np.isfinite(target)
+        if used.sum() < 2:
+            return None
+        places = self._places(self._log_scale_out, self._beyond, ahead)[used]
+        states = self._states(self._deviations, cut)[used]
+        kernel = self.evidence.similarities[np.ix_(used, used)] * _rest_kernel(places, states, places, states)
+        mean = _weighted_median(target[used], near[used])
+        process = fit_robustly(kernel, target[used], np.full(int(used.sum()), NOISE), mean)
+        return process, places, states, used
+
+    def state(self, run: Evidence, cut: int) -> Floats:
+        """How much slower than expected a run in progress has been up to a cut, in log, (1, 3).
+
+        Of late, by seconds, and by jobs.
+        """
+        schedule = self._schedules(run, np.ones((1, self._ran.shape[1])), cut)[0]
+        return self._states(self._own_deviations(run, self._own_side(run, cut), schedule, cut), cut)
+
+    def rest(
+        self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, state: Floats
+    ) -> RestForecast | None:
+        """Forecast what is left of a run under some schedules.
+
+        Args:
+            run: Table over the same graph with the run in its only row; jobs after the cut are ignored.
+            cut: Position of the last finished job, -1 before the run.
+            scale_outs: At the end of each job, (S, J); those up to the cut are replaced by the run's.
+            ahead: Jobs that are to be expected after the cut, (J,), at least one.
+            state: How the run has gone, from `state`, or zeros for what it does not count for, (1, 3).
+        Returns:
+            None where fewer than two earlier runs had all of these jobs.
+        """
+        context = run.contexts[0]
+        near = similarity(self.evidence.contexts, context)
+        fitted = self._fit(cut, ahead, near)
+        if fitted is None:
+            return None
+        process, places, states, used = fitted
+        side, schedule = self._own_side(run, cut), self._schedules(run, scale_outs, cut)
+        here = self._places(schedule, side.distance(schedule), ahead)
+        state = np.repeat(state, len(here), axis=0)
+        kernel = near[used] * _rest_kernel(here, state, places, states)
+        log_mean = process.mean + kernel @ process.alpha + self.size_exponent * log_size(context)
+        log_mean = log_mean + self._shift(side.shift(schedule), ahead)
+        own_variance = _rest_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[:, 0, 0]
+        variance = own_variance - np.einsum("sr,rq,sq->s", kernel, process.inverse, kernel)
+        log_std = np.sqrt(np.maximum(variance, 0.0) + NOISE)
+        return RestForecast(log_mean, log_std, float(np.median(process.left_out_std)))
+
+    def _schedules(self, run: Evidence, scale_outs: Floats, cut: int) -> Floats:
+        """Log scale-outs of a run in progress, (S, J): its own up to the cut."""
+        known = np.isfinite(run.log_job_runtime[0]) & (np.arange(scale_outs.shape[1]) <= cut)
+        own = 0.5 * np.log(np.where(known, run.start_scale_out[0] * run.end_scale_out[0], 1.0))
+        schedule = np.where(known, own, np.log(scale_outs))
+        if known.any():
+            schedule[:, 0] = own[np.flatnonzero(known)[0]]
+        return np.asarray(schedule)
+
+    def place(self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools) -> Floats:
+        """Where schedules (S, J) of a run lie: mean ln x of what is ahead, higher beyond a cliff, (S,)."""
+        log_x = np.log(scale_outs)
+        return self._place(log_x + self._own_side(run, cut).distance(log_x), ahead)
+
+    def places_of(self, runs: Ints, ahead: Bools) -> Floats:
+        """The same of earlier runs, (P,), each with its jobs ahead, (P, J); all jobs where none is.
+
+        By the next of them: what a run was given later answers to how it went, so that scale-outs for
+        runs that are late would be blamed for their delay.
+        """
+        along = self._log_scale_out + self._beyond
+        found = [
+            self._place(along[run : run + 1], self._next(jobs) if jobs.any() else np.ones_like(jobs))
+            for run, jobs in zip(runs, ahead, strict=True)
+        ]
+        return np.concatenate(found)
+
+    def _next(self, ahead: Bools) -> Bools:
+        """The first of the jobs ahead, until a rescaling that was asked for has taken effect, (J,)."""
+        begun = np.cumsum(np.where(ahead, self._share, 0.0)) - np.where(ahead, self._share, 0.0)
+        return np.asarray(ahead & (begun <= SOON * self._share.sum()))
+
+    def _place(self, along: Floats, ahead: Bools) -> Floats:
+        share = self._shares(ahead)
+        return np.asarray(along[:, ahead] @ share)
+
+    def left_out(self, cut: int, ahead: Bools) -> LeftOut | None:
+        """Errors at a cut for each earlier run that had all jobs ahead; None with fewer than three."""
+        fitted = self._fit(cut, ahead, np.ones(len(self.evidence.contexts)))
+        if fitted is None or fitted[3].sum() < 3:
+            return None
+        process, _, _, used = fitted
+        error = -process.left_out - self._unknown_effects(cut)[used]
+        return LeftOut(np.flatnonzero(used), error)
+
+
+def _effective(start: Floats, end: Floats) -> Floats:
+    log_scale_out = 0.5 * np.log(start * end)
+    ran = np.isfinite(log_scale_out)
+    mean = np.where(ran, log_scale_out, 0.0).sum(axis=1) / np.maximum(ran.sum(axis=1), 1)
+    return np.asarray(np.where(ran, log_scale_out, mean[:, None]))
+
+
+def _job_kernel(left: Floats, right: Floats) -> Floats:
+    """Of places (A, F) and (B, F), (A, B)."""
+    linear = left[:, None, 0] * right[None, :, 0]
+    return np.asarray(2 * LEVEL + SLOPE * linear + BUMP * matern(distances(left, right) / WIDTH))
+
+
+def _rest_kernel(place: Floats, state: Floats, places: Floats, states: Floats) -> Floats:
+    """Of places (..., A, F) and (..., B, F) with states (..., A, 3) and (..., B, 3), (..., A, B)."""
+    near = matern(distances(place, places) / WIDTH)
+    alike = matern(distances(state, states) / STATE_WIDTH)
+    linear = place[..., :, None, 0] * places[..., None, :, 0]
+    drift = (state[..., :, None, :] * states[..., None, :, :]).sum(axis=-1)
+    local = BUMP * near + STATE * alike + JOINT * near * alike
+    return np.asarray(LEVEL + SLOPE * linear + DRIFT * drift + local)
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    return float(values[order][int(np.searchsorted(total, 0.5 * total[-1]))])

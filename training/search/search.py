@@ -1,0 +1,281 @@
+"""Hyperparameter search with Ray Tune: Optuna's TPE proposes, halving stops, actors are reused.
+
+Trials share the prepared history through Ray's object store. They report validation scores only:
+the winner is trained once more in this process, which takes seconds, is exact (a seed fixes it) and
+spares checkpoints. A seed fixes the whole search (`training.search.ordered_trials`).
+"""
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_USAGE_STATS_PROMPT_ENABLED", "0")
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # otherwise Ray writes one to ~/.ray
+os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+
+import optuna
+import ray
+import torch
+from ray import tune
+from ray.tune.experiment import Trial
+
+from training.history.values import RunRecord
+from training.runtime_model.artifact import Hyperparameters, TrainedModel
+from training.runtime_model.loop import PretrainingSession
+from training.runtime_model.prepared import Prepared, prepare
+from training.search.config import Choice, Range, SearchConfig
+from training.search.ordered_trials import OrderedHalving, OrderedOptuna, rungs
+
+logger = logging.getLogger(__name__)
+# Results are not written to files, of which Tune warns trial by trial.
+logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+LONGEST_RAY_FOLDER = 40
+"""Characters. Ray appends about 65 for its sockets, whose paths end at 107."""
+
+
+class SearchFailed(RuntimeError):
+    """No trial came to a result."""
+
+
+@dataclass(frozen=True)
+class TrialReport:
+    """One trial that has ended."""
+
+    trial: str
+    state: str
+    """`TERMINATED`, `PRUNED` by the scheduler, or `ERROR`."""
+    done: int
+    total: int
+    loss: float | None
+    best_loss: float | None
+    hyperparameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one trial came to."""
+
+    hyperparameters: Hyperparameters
+    loss: float
+    epochs: int
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    model: TrainedModel
+    best_loss: float
+    hyperparameters: Hyperparameters
+    trials: int
+    """Trials that came to a result."""
+
+
+class PretrainingTrial(tune.Trainable):  # type: ignore[misc]
+    """A pretraining session as Ray Tune steps it; one actor serves many trials."""
+
+    def setup(self, config: dict[str, Any], prepared: Prepared, search: SearchConfig) -> None:
+        torch.set_num_threads(1)
+        self._prepared, self._search = prepared, search
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._session = PretrainingSession(
+            self._prepared,
+            Hyperparameters(**config),
+            max_epochs=self._search.max_epochs,
+            seed=self._search.seed,
+        )
+
+    def step(self) -> dict[str, Any]:
+        for _ in range(self._search.epochs_per_report):
+            if self._session.finished:
+                break
+            self._session.step()
+        return {
+            # Of trained networks only, also where the law alone would be better: trials must differ.
+            "loss": self._session.best_loss,
+            "epochs": self._session.epochs,
+            "complete": self._session.finished,
+            tune.result.DONE: self._session.finished,
+        }
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: the winner is trained again."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing."""
+
+
+class _Progress(tune.Callback):  # type: ignore[misc]
+    """Tells the caller about every trial that has ended."""
+
+    def __init__(self, total: int, report: Callable[[TrialReport], None]) -> None:
+        self._total, self._report = total, report
+        self._done = 0
+        self._best: float | None = None
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._ended(trial, "TERMINATED" if trial.last_result.get("complete") else "PRUNED")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._ended(trial, "ERROR")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune writes its callbacks to disk in order to resume; nobody resumes this search."""
+        return {}
+
+    def _ended(self, trial: Trial, state: str) -> None:
+        self._done += 1
+        loss = trial.last_result.get("loss") if trial.last_result else None
+        if loss is not None and state != "ERROR":
+            self._best = loss if self._best is None else min(self._best, loss)
+        self._report(
+            TrialReport(trial.trial_id, state, self._done, self._total, loss, self._best, dict(trial.config))
+        )
+
+
+@contextmanager
+def _ray(folder: Path, search: SearchConfig) -> Iterator[None]:
+    """A Ray of our own, without dashboard, network use, or anything left behind."""
+    inside = folder.resolve() / "ray"
+    short = len(str(inside)) <= LONGEST_RAY_FOLDER
+    home = inside if short else Path(tempfile.mkdtemp(prefix="enel-ray-"))
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=search.max_concurrent,
+            num_gpus=0,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+            object_store_memory=search.object_store_bytes,
+            _temp_dir=str(home),
+        )
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_terminate)  # Ray's own handler aborts the process
+        yield
+    finally:
+        ray.shutdown()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def search_hyperparameters(
+    history: Sequence[RunRecord],
+    folder: Path,
+    search: SearchConfig,
+    *,
+    report: Callable[[TrialReport], None] = lambda _: None,
+) -> SearchResult:
+    """Search, then train the best trial's model on the whole history.
+
+    Args:
+        folder: For files of the search; what it adds there is removed again.
+        report: Called in this thread whenever a trial has ended.
+    Raises:
+        EmptyHistory: No run has a job.
+        SearchFailed: No trial came to a result.
+    """
+    torch.set_num_threads(1)
+    prepared = prepare(history)
+    outcomes = run_trials(prepared, folder, search, report=report)
+    session = train_best(prepared, outcomes, search)
+    return SearchResult(session.finish(), session.best_loss, session.hyperparameters, len(outcomes))
+
+
+def run_trials(
+    prepared: Prepared,
+    folder: Path,
+    search: SearchConfig,
+    *,
+    report: Callable[[TrialReport], None] = lambda _: None,
+) -> list[Outcome]:
+    """Run the trials of a search.
+
+    Returns:
+        Those that came to a result, at least one, in the order in which they began; the first n are
+        those of a search of n trials.
+    Raises:
+        SearchFailed: No trial came to a result.
+    """
+    if len(prepared.evidence.contexts) == 1:
+        search = replace(search, trials=1)  # nothing to validate on, so nothing to choose by
+    storage = folder.resolve() / "tune"
+    try:
+        with _ray(folder, search):
+            results = _tuner(prepared, storage, search, report).fit()
+            ended = [result for result in results if result.metrics and "loss" in result.metrics]
+            failures = [str(error) for error in results.errors]
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+    if not ended:
+        raise SearchFailed(f"no trial came to a result: {'; '.join(failures)[:500] or 'unknown reason'}")
+    return [
+        Outcome(Hyperparameters(**result.config), result.metrics["loss"], result.metrics["epochs"])
+        for result in ended
+    ]
+
+
+def train_best(prepared: Prepared, outcomes: Sequence[Outcome], search: SearchConfig) -> PretrainingSession:
+    """Train again, to where it came, the trial with the lowest loss; the earlier one of equals."""
+    best = min(outcomes, key=lambda outcome: outcome.loss)
+    session = PretrainingSession(
+        prepared, best.hyperparameters, max_epochs=search.max_epochs, seed=search.seed
+    )
+    for _ in range(best.epochs):
+        session.step()
+    return session
+
+
+def _tuner(
+    prepared: Prepared, storage: Path, search: SearchConfig, report: Callable[[TrialReport], None]
+) -> tune.Tuner:
+    lag = max(search.lag, search.max_concurrent)
+    compared_at = rungs(search.grace_epochs, search.max_epochs, search.reduction_factor)
+    defaults = asdict(Hyperparameters())
+    first = {name: defaults[name] for name in search.space}
+    trainable = tune.with_parameters(PretrainingTrial, prepared=prepared, search=search)
+    return tune.Tuner(
+        tune.with_resources(trainable, {"cpu": 1}),
+        param_space={name: _domain(choice) for name, choice in search.space.items()},
+        tune_config=tune.TuneConfig(
+            metric="loss",
+            mode="min",
+            search_alg=OrderedOptuna(lag, seed=search.seed, points_to_evaluate=[first]),
+            scheduler=OrderedHalving(compared_at, search.reduction_factor, lag),
+            num_samples=search.trials,
+            max_concurrent_trials=search.max_concurrent,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name="search",
+            storage_path=str(storage),
+            verbose=0,
+            callbacks=[_Progress(search.trials, report)],
+            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+        ),
+    )
+
+
+def _domain(choice: Range | Choice) -> Any:
+    if isinstance(choice, Choice):
+        return tune.choice(list(choice.options))
+    return tune.loguniform(choice.low, choice.high) if choice.log else tune.uniform(choice.low, choice.high)
