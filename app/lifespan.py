@@ -22,12 +22,12 @@ from common.executions import ExecutionRepository
 from common.mongo import mongo_client
 from common.registered_models import read_version
 from common.registry import ModelRegistry
-from prediction.forecaster import Forecaster
+from prediction.forecasts.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
-from prediction.model_cache import ModelCache
-from prediction.models import ONLINE_PREDICTOR, Models
 from prediction.predictor import Predictor
-from prediction.worker import WorkerPool
+from prediction.serving.cache import ModelCache
+from prediction.serving.models import ONLINE_PREDICTOR, Models
+from prediction.serving.worker_pool import WorkerPool
 from submission.idempotency import SubmissionLedger
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService

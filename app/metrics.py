@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.mongo import Client
 from common.stored import unreadable_counts
-from prediction.worker import PoolCounts
+from prediction.serving.worker_pool import PoolCounts
 
 _COUNT_SECONDS = 3.0
 """Prometheus gives up after ten seconds; what the process itself knows has to arrive in any case."""

@@ -23,10 +23,10 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import make_runs  # noqa: E402
 from common.configuration import PredictionSettings  # noqa: E402
-from prediction.forecast import ForecastRequest, forecast_with  # noqa: E402
-from prediction.forecaster import options  # noqa: E402
-from prediction.rule import rule_of  # noqa: E402
-from prediction.scale_out import choose_scale_out  # noqa: E402
+from prediction.forecasts.forecast import ForecastRequest, forecast_with  # noqa: E402
+from prediction.forecasts.forecaster import options  # noqa: E402
+from prediction.policies.rule import rule_of  # noqa: E402
+from prediction.policies.scale_out import choose_scale_out  # noqa: E402
 from training.history.values import RunRecord  # noqa: E402
 from training.runtime_model.artifact import Hyperparameters, TrainedModel  # noqa: E402
 from training.runtime_model.loop import LAWS, NETWORK, PretrainingSession  # noqa: E402

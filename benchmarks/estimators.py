@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.ellis_data import complete_runs, job_gaps, usual_jobs
-from prediction.scale_out_curves import Curve, fit_bell, fit_ernest
+from prediction.forecasts.curves import Curve, fit_bell, fit_ernest
 from training.evidence.table import collect, expected_jobs
 from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel

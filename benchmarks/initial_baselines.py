@@ -12,7 +12,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from benchmarks.recorded_runs import RecordedJob, RecordedRun, Value
-from prediction.scale_out_curves import fit_bell, fit_ernest
+from prediction.forecasts.curves import fit_bell, fit_ernest
 from training.context_model.encoding import Encoding
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

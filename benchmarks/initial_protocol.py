@@ -7,7 +7,8 @@ import numpy as np
 
 from benchmarks.initial_baselines import Array, Task
 from benchmarks.recorded_runs import RecordedJob
-from prediction.scale_out import RuntimeForecast, ScaleOutRule, choose_scale_out
+from prediction.forecasts.candidate import RuntimeForecast
+from prediction.policies.scale_out import ScaleOutRule, choose_scale_out
 from training.context_model.model import Assumptions, fit_context_model, law_free
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 

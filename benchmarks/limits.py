@@ -47,7 +47,7 @@ from benchmarks.runtime_targets import (  # noqa: E402
     targets_of,
 )
 from benchmarks.simulator import calibrate_application  # noqa: E402
-from prediction.scale_out_curves import fit_ernest  # noqa: E402
+from prediction.forecasts.curves import fit_ernest  # noqa: E402
 from training.history.values import RunRecord  # noqa: E402
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)

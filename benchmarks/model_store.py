@@ -42,7 +42,7 @@ from common.registered_models import (  # noqa: E402
     read_version,
 )
 from common.registry import ModelRegistry  # noqa: E402
-from prediction.model_cache import ModelCache  # noqa: E402
+from prediction.serving.cache import ModelCache  # noqa: E402
 from tests.hdfs_cluster import hdfs_cluster  # noqa: E402
 from tests.training.synthetic import make_history  # noqa: E402
 from training.runs.documents import TrainingState  # noqa: E402

@@ -13,14 +13,15 @@ import numpy as np
 
 from common.configuration import PredictionSettings
 from common.specs import ApplicationSpecs
-from prediction.baselines import AIM, HIGHEST, LOWEST
-from prediction.forecast import Forecast, ForecastRequest, forecast_with
-from prediction.forecaster import Forecaster, options
+from prediction.forecasts.candidate import RuntimeForecast
+from prediction.forecasts.curves import fit_ernest
+from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast_with
+from prediction.forecasts.forecaster import Forecaster, options
+from prediction.forecasts.whole_run import WholeRunForecast, forecast_whole_run
 from prediction.initial import InitialScaleOutChooser
-from prediction.initial_choice import WholeRunForecast, forecast_whole_run
-from prediction.rule import rule_of
-from prediction.scale_out import RuntimeForecast, choose_scale_out
-from prediction.scale_out_curves import fit_ernest
+from prediction.policies.ellis import AIM, HIGHEST, LOWEST
+from prediction.policies.rule import rule_of
+from prediction.policies.scale_out import choose_scale_out
 from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain

@@ -10,13 +10,14 @@ from pymongo.errors import PyMongoError
 from common.configuration import PredictionSettings
 from common.errors import ServiceError
 from common.specs import ApplicationSpecs
-from prediction.baselines import CURVES, Curve
-from prediction.forecaster import Forecaster, options
-from prediction.initial_choice import CONTEXT_MODEL, SIMILAR_RUNS, WholeRunForecast
-from prediction.rule import rule_of
-from prediction.scale_out import RuntimeForecast, ScaleOutRule, candidate_scale_outs, choose_scale_out
-from prediction.solutions import by_medians
-from prediction.worker import WorkerFailed
+from prediction.forecasts.by_curve import CURVES, Curve
+from prediction.forecasts.candidate import RuntimeForecast, candidate_scale_outs
+from prediction.forecasts.forecaster import Forecaster, options
+from prediction.forecasts.whole_run import CONTEXT_MODEL, SIMILAR_RUNS, WholeRunForecast
+from prediction.policies.rule import rule_of
+from prediction.policies.scale_out import ScaleOutRule, choose_scale_out
+from prediction.policies.solutions import by_medians
+from prediction.serving.worker_pool import WorkerFailed
 from training.history.from_documents import to_run_context
 from training.history.values import RunRecord
 
@@ -116,7 +117,7 @@ def initial_scale_out(
 
 
 class InitialScaleOutChooser:
-    """By what knows such runs best (`prediction.initial_choice`), or as a baseline would."""
+    """By what knows such runs best (`prediction.forecasts.whole_run`), or as a baseline would."""
 
     def __init__(self, forecaster: Forecaster, settings: PredictionSettings) -> None:
         self._forecaster = forecaster

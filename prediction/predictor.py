@@ -15,12 +15,12 @@ from common.errors import ServiceError
 from common.events import JobEnded, PredictionRequest
 from common.executions import ExecutionRepository
 from common.specs import GlobalSpecs
-from prediction.baselines import CURVES
-from prediction.forecaster import Forecaster, SourcedForecast, options
-from prediction.rule import rule_of
-from prediction.scale_out import candidate_scale_outs
-from prediction.solutions import choose_for
-from prediction.worker import WorkerFailed
+from prediction.forecasts.by_curve import CURVES
+from prediction.forecasts.candidate import candidate_scale_outs
+from prediction.forecasts.forecaster import Forecaster, SourcedForecast, options
+from prediction.policies.rule import rule_of
+from prediction.policies.solutions import choose_for
+from prediction.serving.worker_pool import WorkerFailed
 from training.history.from_documents import to_run_record
 from training.history.values import RunRecord
 

@@ -8,8 +8,8 @@ from common.executions import ExecutionRepository
 from common.mongo import Client
 from common.specs import SHORT_TEXT
 from prediction.initial import InitialScaleOutChooser
-from prediction.models import Models
 from prediction.predictor import Predictor
+from prediction.serving.models import Models
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining

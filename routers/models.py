@@ -15,7 +15,7 @@ from common.registered_models import (
 )
 from common.specs import SHORT_TEXT, NoBoolean, WireModel
 from common.stored import UnreadableDocument
-from prediction.models import Models
+from prediction.serving.models import Models
 from routers.dependencies import ModelsDep
 from routers.pagination import Unreadable
 

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from common.errors import UnknownModelName
 from common.events import UpdateInformation
 from common.specs import SHORT_TEXT, Name, WireModel
-from prediction.models import MODEL_NAMES
+from prediction.serving.models import MODEL_NAMES
 from routers.callback_token import CallbackToken
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor

@@ -23,8 +23,8 @@ from common.documents import (
     StageSpan,
     UtcTime,
 )
+from prediction.forecasts.candidate import RuntimeForecast
 from prediction.initial import INTERVAL_END, InitialScaleOut
-from prediction.scale_out import RuntimeForecast
 
 _CLOCKS_DIFFER = timedelta(minutes=1)
 """A decision that is older than the driver by more than that belongs to a driver before it."""

@@ -20,7 +20,7 @@ from app import metrics
 from app.metrics import count_states
 from common.executions import ExecutionRepository
 from common.mongo import Client
-from prediction.worker import WorkerFailed, WorkerPool
+from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 from tests.samples import execution
 
 

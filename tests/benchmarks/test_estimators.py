@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.estimators import CurvePerJob, Estimator, Model, SimilarMedian
 from benchmarks.simulator import calibrate_application
-from prediction.scale_out_curves import fit_ernest
+from prediction.forecasts.curves import fit_ernest
 from training.history.values import JobRecord, RunContext, RunRecord
 
 

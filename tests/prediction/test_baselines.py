@@ -2,10 +2,12 @@
 
 import pytest
 
-from prediction.baselines import CurveName, CurveRequest, choose_by_ellis, forecast_with_curve
-from prediction.scale_out import RuntimeForecast, ScaleOutRule
-from prediction.scale_out_curves import ernest_forecast
-from prediction.solutions import choose_for
+from prediction.forecasts.by_curve import CurveName, CurveRequest, forecast_with_curve
+from prediction.forecasts.candidate import RuntimeForecast
+from prediction.forecasts.curves import ernest_forecast
+from prediction.policies.ellis import choose_by_ellis
+from prediction.policies.scale_out import ScaleOutRule
+from prediction.policies.solutions import choose_for
 from tests.training.synthetic import CONTEXT
 from training.history.values import JobRecord, RunRecord
 

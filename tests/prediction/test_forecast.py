@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from prediction import forecast as forecast_module
-from prediction.forecast import Forecast, ForecastRequest, ModelCache, forecast
+from prediction.forecasts import forecast as forecast_module
+from prediction.forecasts.forecast import Forecast, ForecastRequest, ModelCache, forecast
 from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
 from training.history.values import RunRecord
 from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prediction.context_forecast import context_features, run_scale_out
-from prediction.initial import initial_scale_out
-from prediction.initial_choice import (
+from prediction.forecasts.by_context import context_features, run_scale_out
+from prediction.forecasts.candidate import RuntimeForecast
+from prediction.forecasts.whole_run import (
     CONTEXT_MODEL,
     MODEL,
     SIMILAR_RUNS,
@@ -18,7 +18,8 @@ from prediction.initial_choice import (
     WholeRunForecast,
     forecast_whole_run,
 )
-from prediction.scale_out import RuntimeForecast, ScaleOutRule
+from prediction.initial import initial_scale_out
+from prediction.policies.scale_out import ScaleOutRule
 from tests.training.synthetic import CONTEXT, make_history, make_run
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel

@@ -8,7 +8,7 @@ import pytest
 
 from common.artifacts import ArtifactDamaged, StoreUnavailable
 from common.registered_models import ModelVersion
-from prediction.model_cache import Files, ModelCache
+from prediction.serving.cache import Files, ModelCache
 from tests.registered import NAME, new_version
 
 

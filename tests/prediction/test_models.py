@@ -11,9 +11,9 @@ from common.artifacts import FolderStore, StoreUnavailable, identify
 from common.errors import Conflict
 from common.registered_models import CHAMPION, ModelVersion, VersionState, read_version
 from common.registry import ModelRegistry, UnknownVersion
-from prediction.model_cache import ModelCache
-from prediction.models import Models
-from prediction.worker import WorkerPool
+from prediction.serving.cache import ModelCache
+from prediction.serving.models import Models
+from prediction.serving.worker_pool import WorkerPool
 from tests.registered import FILES, NAME, publish
 
 WEIGHTS = "weights.safetensors"

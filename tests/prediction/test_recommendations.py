@@ -14,12 +14,12 @@ from common.executions import ExecutionRepository
 from common.mongo import Client
 from common.registered_models import ModelVersion, read_version
 from common.registry import ModelRegistry
-from prediction.forecaster import Forecaster
+from prediction.forecasts.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
-from prediction.model_cache import ModelCache
-from prediction.models import Models
 from prediction.predictor import Predictor, ScaleOutRecommendation
-from prediction.worker import WorkerPool
+from prediction.serving.cache import ModelCache
+from prediction.serving.models import Models
+from prediction.serving.worker_pool import WorkerPool
 from tests.finished_runs import JOBS
 from tests.registered import publish
 from tests.samples import application_start, execution, job_end
@@ -164,7 +164,7 @@ async def test_a_forecast_that_fails_gives_way_to_curves(
     chooser: InitialScaleOutChooser, executions: ExecutionRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store_history(executions)
-    monkeypatch.setattr("prediction.forecaster.answer_whole_run", len)  # which fails in the worker
+    monkeypatch.setattr("prediction.forecasts.forecaster.answer_whole_run", len)  # which fails in the worker
     chosen = await chooser.choose(execution(max_runtime=14.0))
     assert (chosen.source, len(chosen.options)) == ("ernest", 8)
     assert "the forecast failed: TypeError" in chosen.reason

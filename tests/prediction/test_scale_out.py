@@ -6,13 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prediction.scale_out import (
-    Infeasible,
-    RuntimeForecast,
-    ScaleOutRule,
-    candidate_scale_outs,
-    choose_scale_out,
-)
+from prediction.forecasts.candidate import RuntimeForecast, candidate_scale_outs
+from prediction.policies.scale_out import Infeasible, ScaleOutRule, choose_scale_out
 
 forecasts = st.lists(
     st.builds(

@@ -3,12 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prediction.scale_out_curves import (
-    KernelCurve,
-    ernest_forecast,
-    fit_bell,
-    fit_ernest,
-)
+from prediction.forecasts.curves import KernelCurve, ernest_forecast, fit_bell, fit_ernest
 from tests.training.synthetic import CONTEXT, make_history, make_run
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from prediction.worker import WorkerFailed, WorkerPool
+from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 
 
 def double(value: int) -> int:

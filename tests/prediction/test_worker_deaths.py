@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from prediction.worker import WorkerFailed, WorkerPool
+from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 
 _PATIENCE_SECONDS = 180.0
 """For what used to wait for ever."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.specs import ApplicationSpecs, WorkerSpecs
+from prediction.forecasts.candidate import RuntimeForecast
 from prediction.initial import InitialScaleOut, initial_scale_out
-from prediction.scale_out import RuntimeForecast, ScaleOutRule
+from prediction.policies.scale_out import ScaleOutRule
 from submission.manifest import Manifest
 from submission.runners import RecordState
 

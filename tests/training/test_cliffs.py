@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from prediction.forecast import Forecast, ForecastRequest, forecast_with
+from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast_with
 from training.evidence.change_points import NO_CLIFF, find_cliff, sides, usual_seconds
 from training.evidence.table import collect
 from training.history.values import JobRecord, RunContext, RunRecord

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prediction.forecast import ForecastRequest, forecast_with
+from prediction.forecasts.forecast import ForecastRequest, forecast_with
 from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
 from training.evidence.table import EmptyHistory
 from training.history.values import JobRecord, RunRecord, StageMetrics

@@ -1,7 +1,7 @@
 """The rule of scale-outs as the settings have it."""
 
 from common.configuration import PredictionSettings
-from prediction.scale_out import Infeasible, ScaleOutRule
+from prediction.policies.scale_out import Infeasible, ScaleOutRule
 
 
 def rule_of(settings: PredictionSettings) -> ScaleOutRule:

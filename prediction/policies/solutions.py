@@ -1,10 +1,10 @@
 """Who decides, by `solution_name`: the service's own rule, or what a baseline would have chosen; pure."""
 
 from common.specs import SolutionName
-from prediction.baselines import choose_by_ellis
-from prediction.forecast import Forecast
-from prediction.forecaster import options
-from prediction.scale_out import Choice, ScaleOutRule, choose_scale_out
+from prediction.forecasts.forecast import Forecast
+from prediction.forecasts.forecaster import options
+from prediction.policies.ellis import choose_by_ellis
+from prediction.policies.scale_out import Choice, ScaleOutRule, choose_scale_out
 
 
 def by_medians(rule: ScaleOutRule) -> ScaleOutRule:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
-from prediction.forecast import Forecast, nothing
+from prediction.forecasts.forecast import Forecast, nothing
 from training.evidence.similarity import similarity
 from training.evidence.table import Evidence, collect, expected_jobs, usable
 from training.evidence.timing import timing

@@ -14,9 +14,9 @@ from common.registered_models import (
 )
 from common.registry import ModelRegistry
 from common.stored import UnreadableDocument
-from prediction.forecast import PreloadRequest, preload
-from prediction.model_cache import Files, ModelCache
-from prediction.worker import WorkerPool
+from prediction.forecasts.forecast import PreloadRequest, preload
+from prediction.serving.cache import Files, ModelCache
+from prediction.serving.worker_pool import WorkerPool
 
 logger = logging.getLogger(__name__)
 

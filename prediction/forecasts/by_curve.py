@@ -1,28 +1,27 @@
 """What the service is compared with: curves over the whole rest of a run, and Ellis's rule.
 
 Ernest and Bell predict a run as a whole: one curve over what earlier runs took from the same job to
-their end. Ellis has one of Ernest's curves for every job (`prediction.scale_out_curves.ernest_forecast`)
+their end. Ellis has one of Ernest's curves for every job (`prediction.forecasts.curves.ernest_forecast`)
 and rescales by a rule of its own. None of them knows how sure it is: medians decide.
 
 Sources: Venkataraman et al., Ernest, NSDI 2016; Thamsen et al., Bell, IPCCC 2016; Thamsen et al.,
 Ellis: Dynamically Scaling Distributed Dataflows to Meet Runtime Targets, CloudCom 2017.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from prediction.forecast import Forecast, nothing
-from prediction.scale_out import Choice, RuntimeForecast
-from prediction.scale_out_curves import (
+from prediction.forecasts.curves import (
     LOG_STD_FLOOR,
     UNVALIDATED_LOG_STD,
     ernest_forecast,
     fit_bell,
     fit_ernest,
 )
+from prediction.forecasts.forecast import Forecast, nothing
 from training.evidence.similarity import similarity
 from training.evidence.table import Evidence, collect, expected_jobs, usable
 from training.history.values import RunContext, RunRecord
@@ -50,10 +49,6 @@ WHOLE_RUN_CURVES = {"ernest": fit_ernest, "bell": fit_bell}
 
 LEFT_OUT_RUNS = 20
 """Most recent runs that are left out to see how wrong a curve is; Bell fits many curves for each."""
-
-LOWEST, HIGHEST, AIM = 0.85, 1.05, 0.9
-"""Ellis leaves a run alone while what follows its next job takes between the first two of the time
-then left, and otherwise asks for what takes less than the third."""
 
 
 @dataclass(frozen=True)
@@ -108,49 +103,6 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, seconds * shares)) for seconds in whole),
         spreads=(even_spread(std),) * len(candidates),
-    )
-
-
-def choose_by_ellis(
-    forecasts: Sequence[RuntimeForecast],
-    after_next_seconds: Sequence[float],
-    budget_seconds: float,
-    current_scale_out: int,
-) -> Choice:
-    """Ellis's rule, corrected: what is asked for is the scale-out that was found, not the present one.
-
-    Args:
-        forecasts: Of everything that is left, per candidate, at least one.
-        after_next_seconds: What is left of it once the next job has ended; empty where that is the last.
-        budget_seconds: What is left of the runtime target.
-        current_scale_out: What the run has now.
-    """
-    now = min(range(len(forecasts)), key=lambda i: abs(forecasts[i].scale_out - current_scale_out))
-    if not len(after_next_seconds):
-        return Choice(
-            forecasts[now],
-            forecasts[now].remaining_seconds <= budget_seconds,
-            "no job follows the next one: the scale-out stays",
-        )
-    left = budget_seconds - (forecasts[now].remaining_seconds - after_next_seconds[now])
-    if forecasts[now].scale_out == current_scale_out and (
-        LOWEST * left <= after_next_seconds[now] <= HIGHEST * left
-    ):
-        return Choice(forecasts[now], True, "what follows the next job fits the time then left")
-    fitting = [i for i, seconds in enumerate(after_next_seconds) if seconds < AIM * left]
-    if fitting:
-        chosen = min(fitting, key=lambda i: forecasts[i].scale_out)
-        return Choice(
-            forecasts[chosen],
-            True,
-            f"smallest scale-out with which what follows the next job takes less than {AIM:.0%}"
-            f" of the {left:.1f} s then left",
-        )
-    fastest = min(range(len(forecasts)), key=lambda i: (after_next_seconds[i], forecasts[i].scale_out))
-    return Choice(
-        forecasts[fastest],
-        False,
-        f"no scale-out is expected to stay within {budget_seconds:.1f} s; this is the fastest",
     )
 
 

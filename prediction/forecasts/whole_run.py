@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from prediction.context_forecast import completed, forecast_by_context, same_context
-from prediction.forecast import MODELS, ForecastRequest, forecast_with
-from prediction.scale_out import RuntimeForecast
+from prediction.forecasts.by_context import completed, forecast_by_context, same_context
+from prediction.forecasts.candidate import RuntimeForecast
+from prediction.forecasts.forecast import MODELS, ForecastRequest, forecast_with
 from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import MAX_RUNS, collect, expected_jobs
 from training.history.values import RunContext, RunRecord

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from common.errors import ServiceError
-from prediction.worker_process import (
+from prediction.serving.worker_process import (
     ComputationFailed,
     TimeLimitExceeded,
     WorkerDied,

@@ -7,18 +7,18 @@ from dataclasses import dataclass, replace
 from common.artifacts import StoreUnavailable
 from common.executions import ExecutionRepository
 from common.specs import GlobalSpecs
-from prediction.baselines import CurveName, CurveRequest, forecast_with_curve
-from prediction.forecast import Forecast, ForecastRequest, forecast
-from prediction.initial_choice import (
+from prediction.forecasts.by_curve import CurveName, CurveRequest, forecast_with_curve
+from prediction.forecasts.candidate import RuntimeForecast
+from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast
+from prediction.forecasts.whole_run import (
     MODEL,
     WholeRunForecast,
     WholeRunRequest,
     answer_whole_run,
     forecast_whole_run,
 )
-from prediction.models import Models
-from prediction.scale_out import RuntimeForecast
-from prediction.worker import WorkerPool
+from prediction.serving.models import Models
+from prediction.serving.worker_pool import WorkerPool
 from training.history.from_documents import to_run_record
 from training.history.values import RunContext, RunRecord
 

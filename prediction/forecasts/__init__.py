@@ -1,0 +1,1 @@
+"""Distributions of runtimes per candidate scale-out, from models, curves and contexts."""

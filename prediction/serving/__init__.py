@@ -1,0 +1,1 @@
+"""Model versions that serve: found, kept in memory, asked in worker processes."""
