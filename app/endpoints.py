@@ -8,17 +8,17 @@ from pathlib import Path
 
 from common.artifacts import ArtifactStore, FolderStore, StoreUnavailable, identify
 from common.configuration import Settings
-from common.driver_logs import DriverLogRepository
 from common.errors import ServiceError, StartError
 from common.executions import ExecutionRepository
 from common.hdfs import HdfsStore, HdfsUnavailable
-from common.kubernetes import kubernetes_client
-from common.kubernetes_errors import KubernetesUnavailable
 from common.mongo import Client
-from submission.local_spark import LocalSparkRunner
+from submission.kubernetes.client import kubernetes_client
+from submission.kubernetes.errors import KubernetesUnavailable
+from submission.kubernetes.kept_logs import DriverLogRepository
+from submission.kubernetes.resources import SparkApplications
+from submission.kubernetes.runner import SparkOperatorRunner
+from submission.local.runner import LocalSparkRunner
 from submission.runners import Runner
-from submission.spark_applications import SparkApplications
-from submission.spark_operator import SparkOperatorRunner
 
 logger = logging.getLogger(__name__)
 

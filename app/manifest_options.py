@@ -4,10 +4,10 @@ import os
 
 from common.configuration import PROJECT_ROOT, Settings
 from common.errors import StartError
-from submission.manifest import ManifestOptions, SecretKey, bundled_examples
-from submission.manifest_limits import ManifestLimits
-from submission.manifest_template import load_template
-from submission.spark_submit import local_path
+from submission.local.spark_submit import local_path
+from submission.manifest.limits import ManifestLimits
+from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
+from submission.manifest.template import load_template
 
 _JAR_IN_IMAGE = "local:///opt/spark/jars/enel-listener.jar"
 _EXAMPLES_IN_IMAGE = "local:///opt/enel-service/examples"

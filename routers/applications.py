@@ -13,8 +13,8 @@ from common.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor
 from routers.views import ApplicationDetails, ApplicationView, DecisionView, JobView
-from submission.decisions import RunTimeline
-from submission.picture import draw_run
+from submission.outcomes.outcomes import RunTimeline
+from submission.outcomes.picture import draw_run
 
 router = APIRouter(prefix="/applications")
 

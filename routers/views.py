@@ -14,7 +14,8 @@ from common.documents import (
     UtcTime,
 )
 from common.specs import WireModel
-from submission.decisions import Outcome, RunTimeline, completed, outcome_of
+from prediction.decisions import completed
+from submission.outcomes.outcomes import Outcome, RunTimeline, outcome_of
 from submission.service import Submission
 
 

@@ -10,7 +10,8 @@ from pymongo.errors import PyMongoError
 from common.errors import InvalidRequest, ServiceError
 from common.specs import ApplicationSpecs, WorkerSpecs
 from prediction.initial import InitialScaleOut
-from submission.manifest import Manifest, ManifestOptions, build_manifest
+from submission.manifest.build import Manifest, build_manifest
+from submission.manifest.options import ManifestOptions
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from common.documents import ApplicationExecution, ApplicationState
 from common.specs import WorkerSpecs
-from submission.manifest import Manifest
+from submission.manifest.build import Manifest
 
 
 class RecordState(Protocol):

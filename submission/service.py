@@ -21,9 +21,9 @@ from common.documents import ApplicationExecution, ApplicationState, ScalingDeci
 from common.errors import Conflict, NotFound, ServiceError, Unavailable
 from common.executions import ExecutionRepository
 from common.specs import ApplicationSpecs
-from submission.decisions import first_decision
+from prediction.decisions import first_decision
 from submission.idempotency import SubmissionLedger, fingerprint
-from submission.manifest import ManifestOptions
+from submission.manifest.options import ManifestOptions
 from submission.planning import (
     ChooseInitialScaleOut,
     InitialScaleOutPolicy,

@@ -14,13 +14,14 @@ from kubernetes.aio.utils.retry import Backoff
 
 from common.configuration import KubernetesSettings
 from common.documents import ApplicationExecution, ApplicationState
-from common.driver_logs import DriverLogRepository
 from common.executions import ExecutionRepository
-from common.kubernetes import Kubernetes, kubernetes_client
 from common.mongo import Client
-from submission.manifest import Manifest, ManifestOptions, build_manifest
-from submission.spark_applications import SparkApplications, execution_id_of_resource
-from submission.spark_operator import SparkOperatorRunner
+from submission.kubernetes.client import Kubernetes, kubernetes_client
+from submission.kubernetes.kept_logs import DriverLogRepository
+from submission.kubernetes.resources import SparkApplications, execution_id_of_resource
+from submission.kubernetes.runner import SparkOperatorRunner
+from submission.manifest.build import Manifest, build_manifest
+from submission.manifest.options import ManifestOptions
 from tests.kubernetes_api import KubernetesApi, kubernetes_api
 from tests.samples import specs
 from tests.spark_operator import FakeOperator

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from common.kubernetes import MERGE_PATCH, Kubernetes
-from common.kubernetes_errors import Access, KubernetesNotFound
-from submission.spark_applications import MANAGED_BY_US
+from submission.kubernetes.client import MERGE_PATCH, Kubernetes
+from submission.kubernetes.errors import Access, KubernetesNotFound
+from submission.kubernetes.resources import MANAGED_BY_US
 from tests.kubernetes_api import KubernetesApi, now
 
 Json = dict[str, Any]

@@ -7,7 +7,7 @@ import pytest
 from app.manifest_options import manifest_options
 from common.configuration import PROJECT_ROOT, Settings
 from common.errors import StartError
-from submission.manifest import SecretKey
+from submission.manifest.options import SecretKey
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from common.addresses import check_host, check_location, file_uri, http_address, parse_address
 from common.configuration import KubernetesSettings
 from common.errors import StartError
-from common.kubernetes import kubernetes_client
+from submission.kubernetes.client import kubernetes_client
 
 
 @pytest.mark.parametrize(

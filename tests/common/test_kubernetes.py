@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from common.configuration import KubernetesSettings
 from common.errors import NotFound, StartError
-from common.kubernetes import kubernetes_client
-from common.kubernetes_errors import (
+from submission.kubernetes.client import kubernetes_client
+from submission.kubernetes.errors import (
     Access,
     KubernetesConflict,
     KubernetesForbidden,

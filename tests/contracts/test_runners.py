@@ -17,8 +17,8 @@ from common.documents import ApplicationExecution
 from common.errors import InvalidRequest
 from common.executions import ExecutionRepository
 from common.mongo import Client
-from submission.local_spark import LocalSparkRunner
-from submission.manifest import Manifest
+from submission.local.runner import LocalSparkRunner
+from submission.manifest.build import Manifest
 from submission.runners import Runner
 from tests.on_kubernetes import FINAL, Cluster, cluster, manifest_of
 from tests.samples import specs, unique_name

@@ -19,7 +19,8 @@ import pytest_asyncio
 
 from common.configuration import PROJECT_ROOT
 from common.specs import ApplicationSpecs
-from submission.manifest import ManifestOptions, build_manifest, bundled_examples
+from submission.manifest.build import build_manifest
+from submission.manifest.options import ManifestOptions, bundled_examples
 from tests.conftest import started_service
 
 EXAMPLES = PROJECT_ROOT / "examples"

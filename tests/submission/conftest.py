@@ -15,7 +15,8 @@ from common.executions import ExecutionRepository
 from common.mongo import Client
 from common.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger
-from submission.manifest import Manifest, ManifestOptions, build_manifest, bundled_examples
+from submission.manifest.build import Manifest, build_manifest
+from submission.manifest.options import ManifestOptions, bundled_examples
 from submission.runners import Runner
 from submission.service import SubmissionService
 from tests.samples import specs

@@ -9,7 +9,7 @@ from common.specs import ApplicationSpecs, WorkerSpecs
 from prediction.forecasts.candidate import RuntimeForecast
 from prediction.initial import InitialScaleOut, initial_scale_out
 from prediction.policies.scale_out import ScaleOutRule
-from submission.manifest import Manifest
+from submission.manifest.build import Manifest
 from submission.runners import RecordState
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import yaml
 
 from common.specs import ApplicationSpecs
-from submission.manifest import Manifest, ManifestOptions, SecretKey, build_manifest, bundled_examples
-from submission.manifest_limits import ManifestLimits
-from submission.manifest_template import load_template
-from submission.template_values import RescalingMode
+from submission.manifest.build import Manifest, build_manifest
+from submission.manifest.limits import ManifestLimits
+from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
+from submission.manifest.template import load_template
+from submission.manifest.template_values import RescalingMode
 from tests.submission.conftest import request_specs
 
 FOLDER = Path(__file__).parent / "manifests"

@@ -15,8 +15,9 @@ from common.documents import (
     ScalingDecision,
     StageSpan,
 )
-from submission.decisions import Fulfilment, RunTimeline, completed, outcome_of
-from submission.picture import draw_run
+from prediction.decisions import completed
+from submission.outcomes.outcomes import Fulfilment, RunTimeline, outcome_of
+from submission.outcomes.picture import draw_run
 from tests.samples import specs
 
 START = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)

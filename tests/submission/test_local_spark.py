@@ -17,7 +17,7 @@ from common.configuration import PROJECT_ROOT
 from common.documents import ApplicationExecution, ApplicationState, StateChange
 from common.errors import InvalidRequest, Unavailable
 from common.specs import WorkerSpecs
-from submission.local_spark import LocalSparkRunner
+from submission.local.runner import LocalSparkRunner
 from tests.samples import specs
 from tests.submission.conftest import Recorder, runnable_manifest
 
@@ -173,7 +173,7 @@ async def test_nothing_is_left_when_the_service_is_killed(tmp_path: Path) -> Non
     source = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from submission.local_cluster import LocalCluster\n"
+        "from submission.local.cluster import LocalCluster\n"
         "async def main():\n"
         "    cluster = LocalCluster(Path(sys.argv[1]), 1, '1g')\n"
         "    print(await cluster.ensure_up(), flush=True)\n"

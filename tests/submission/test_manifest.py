@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidRequest
 from common.specs import ApplicationSpecs
-from submission.manifest import EXECUTION_LABEL, Manifest, ManifestOptions, build_manifest, execution_id_of
-from submission.sizes import size_in_bytes, spark_size
-from submission.spark_conf import reserved_reason
+from submission.manifest.build import EXECUTION_LABEL, Manifest, build_manifest, execution_id_of
+from submission.manifest.options import ManifestOptions
+from submission.manifest.sizes import size_in_bytes, spark_size
+from submission.manifest.spark_conf import reserved_reason
 from tests.submission.conftest import request_specs
 from tests.submission.golden import EXECUTION_ID, FOLDER, LOCAL, cases, render
 

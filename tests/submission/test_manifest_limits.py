@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from common.errors import InvalidRequest, StartError
-from submission.manifest import Manifest, build_manifest
-from submission.manifest_limits import ManifestLimits
-from submission.manifest_template import check_template, load_template
+from submission.manifest.build import Manifest, build_manifest
+from submission.manifest.limits import ManifestLimits
+from submission.manifest.template import check_template, load_template
 from tests.submission.conftest import request_specs
 from tests.submission.golden import EXECUTION_ID, KUBERNETES, LOCAL, WITH_TEMPLATE
 

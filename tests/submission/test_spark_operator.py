@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from common.driver_logs import KEPT_BYTES
 from common.errors import Conflict, InvalidRequest, Unavailable
 from common.executions import ExecutionRepository
-from common.kubernetes_errors import KubernetesForbidden
 from common.mongo import Client
-from submission.manifest import EXECUTION_LABEL
+from submission.kubernetes.errors import KubernetesForbidden
+from submission.kubernetes.kept_logs import KEPT_BYTES
+from submission.manifest.build import EXECUTION_LABEL
 from tests.on_kubernetes import Cluster, cluster, connected, manifest_of, until
 from tests.samples import unique_name
 

@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
-from submission.manifest import build_manifest
-from submission.spark_submit import local_path, spark_environment, translate, unsupported, write_properties
+from submission.local.spark_submit import (
+    local_path,
+    spark_environment,
+    translate,
+    unsupported,
+    write_properties,
+)
+from submission.manifest.build import build_manifest
 from tests.submission.conftest import request_specs, runnable_manifest
 from tests.submission.golden import LOCAL, cases, render
 

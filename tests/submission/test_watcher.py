@@ -10,7 +10,7 @@ import pytest_asyncio
 from common.documents import ApplicationState, utc_now
 from common.executions import ExecutionRepository
 from common.mongo import Client
-from submission.operator_states import observe
+from submission.kubernetes.states import observe
 from tests.kubernetes_api import now
 from tests.on_kubernetes import Cluster, cluster, until
 

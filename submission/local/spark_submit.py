@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from common.addresses import parse_address
-from submission.manifest import Manifest
+from submission.manifest.build import Manifest
 
 # Everything else in the service's environment stays with the service: it may hold secrets.
 _PASSED_VARIABLES = frozenset(

@@ -8,12 +8,12 @@ from contextlib import aclosing
 from pymongo.errors import PyMongoError
 
 from common.documents import ApplicationExecution
-from common.driver_logs import DriverLogRepository, last_lines
 from common.errors import ApplicationExecutionNotFound, ServiceError
 from common.executions import ExecutionRepository
-from common.kubernetes_errors import KubernetesForbidden, KubernetesUnavailable
 from submission.driver_log import redact
-from submission.spark_applications import SparkApplications
+from submission.kubernetes.errors import KubernetesForbidden, KubernetesUnavailable
+from submission.kubernetes.kept_logs import DriverLogRepository, last_lines
+from submission.kubernetes.resources import SparkApplications
 
 logger = logging.getLogger(__name__)
 

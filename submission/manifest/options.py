@@ -6,9 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from submission.manifest_fields import Fields
-from submission.manifest_limits import ManifestLimits
-from submission.template_values import RescalingMode
+from submission.manifest.fields import Fields
+from submission.manifest.limits import ManifestLimits
+from submission.manifest.template_values import RescalingMode
 
 _EXAMPLES = {
     "KMeans": "kmeans.py",

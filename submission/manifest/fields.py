@@ -25,7 +25,7 @@ from pydantic.alias_generators import to_camel
 
 from common.addresses import check_location
 from common.specs import LONG_TEXT, NoBoolean
-from submission.spark_conf import refused_reason, reserved_reason
+from submission.manifest.spark_conf import refused_reason, reserved_reason
 
 Fields = dict[str, Any]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common.processes.guarded import GuardedProcess
 from submission.driver_log import read_tail
-from submission.spark_submit import find_spark_home, spark_environment, write_configuration
+from submission.local.spark_submit import find_spark_home, spark_environment, write_configuration
 
 logger = logging.getLogger(__name__)
 

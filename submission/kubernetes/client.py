@@ -25,7 +25,7 @@ from kubernetes.aio.utils.retry import Backoff, on_retry_after_error, retry_afte
 from common.addresses import http_address, parse_address
 from common.configuration import KubernetesSettings
 from common.errors import ServiceError, StartError
-from common.kubernetes_errors import Access, KubernetesUnavailable, error_of
+from submission.kubernetes.errors import Access, KubernetesUnavailable, error_of
 
 logger = logging.getLogger(__name__)
 

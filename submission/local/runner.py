@@ -31,11 +31,8 @@ from common.errors import InvalidRequest, ServiceError, Unavailable
 from common.processes.guarded import GuardedProcess
 from common.specs import WorkerSpecs
 from submission.driver_log import failure_reason, read_further, read_start, read_tail
-from submission.local_cluster import ClusterStartError, LocalCluster
-from submission.manifest import TOKEN_VARIABLE, Manifest
-from submission.runners import RecordState
-from submission.sizes import size_in_bytes
-from submission.spark_submit import (
+from submission.local.cluster import ClusterStartError, LocalCluster
+from submission.local.spark_submit import (
     SparkSubmit,
     find_java,
     local_path,
@@ -43,6 +40,9 @@ from submission.spark_submit import (
     unsupported,
     write_properties,
 )
+from submission.manifest.build import TOKEN_VARIABLE, Manifest
+from submission.manifest.sizes import size_in_bytes
+from submission.runners import RecordState
 
 logger = logging.getLogger(__name__)
 

@@ -21,16 +21,16 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from common.documents import ApplicationExecution, ApplicationState, utc_now
-from common.driver_logs import DriverLogRepository
 from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
 from common.executions import ExecutionRepository
-from common.kubernetes_errors import KubernetesUnavailable
 from common.specs import WorkerSpecs
-from submission.driver_logs import DriverLogs, namespace_of
-from submission.manifest import Manifest
-from submission.operator_states import observe
-from submission.spark_applications import SparkApplications, version_of
-from submission.watcher import RUNNER, SparkApplicationWatcher
+from submission.kubernetes.errors import KubernetesUnavailable
+from submission.kubernetes.kept_logs import DriverLogRepository
+from submission.kubernetes.logs import DriverLogs, namespace_of
+from submission.kubernetes.resources import SparkApplications, version_of
+from submission.kubernetes.states import observe
+from submission.kubernetes.watcher import RUNNER, SparkApplicationWatcher
+from submission.manifest.build import Manifest
 
 logger = logging.getLogger(__name__)
 

@@ -17,15 +17,10 @@ from pymongo.errors import PyMongoError
 from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import ApplicationExecutionNotFound, ServiceError
 from common.executions import ExecutionRepository
-from common.kubernetes_errors import ResourceVersionExpired
-from submission.driver_logs import DriverLogs, namespace_of
-from submission.operator_states import Observation, observe
-from submission.spark_applications import (
-    Change,
-    SparkApplications,
-    execution_id_of_resource,
-    version_of,
-)
+from submission.kubernetes.errors import ResourceVersionExpired
+from submission.kubernetes.logs import DriverLogs, namespace_of
+from submission.kubernetes.resources import Change, SparkApplications, execution_id_of_resource, version_of
+from submission.kubernetes.states import Observation, observe
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from common.errors import NotFound, ServiceError
-from common.kubernetes import Kubernetes
-from common.kubernetes_errors import (
+from submission.kubernetes.client import Kubernetes
+from submission.kubernetes.errors import (
     Access,
     KubernetesConflict,
     KubernetesNotFound,
@@ -19,7 +19,7 @@ from common.kubernetes_errors import (
     KubernetesUnavailable,
     error_of,
 )
-from submission.manifest import EXECUTION_LABEL, Manifest
+from submission.manifest.build import EXECUTION_LABEL, Manifest
 
 logger = logging.getLogger(__name__)
 

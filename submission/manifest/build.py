@@ -24,11 +24,11 @@ from typing import Any
 
 from common.errors import InvalidRequest
 from common.specs import ApplicationSpecs
-from submission.manifest_fields import Fields
-from submission.manifest_options import ManifestOptions, SecretKey, bundled_examples
-from submission.manifest_template import merge
-from submission.sizes import spark_size
-from submission.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
+from submission.manifest.fields import Fields
+from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
+from submission.manifest.sizes import spark_size
+from submission.manifest.template import merge
+from submission.manifest.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
 
 __all__ = ["Manifest", "ManifestOptions", "SecretKey", "build_manifest", "bundled_examples"]
 

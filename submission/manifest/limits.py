@@ -12,8 +12,8 @@ from typing import Any
 from common.errors import InvalidRequest
 from common.specs import ApplicationSpecs, MasterSpecs
 from common.submission_settings import HARMLESS_VOLUMES
-from submission.manifest_fields import Fields
-from submission.sizes import MIB, size_in_bytes
+from submission.manifest.fields import Fields
+from submission.manifest.sizes import MIB, size_in_bytes
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from common.errors import StartError
-from submission.manifest_fields import (
+from submission.manifest.fields import (
     SPEC_OF_TEMPLATE,
     TEMPLATE,
     Fields,

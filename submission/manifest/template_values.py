@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from common.addresses import file_uri
 from common.errors import InvalidRequest
 from common.specs import LONG_TEXT
-from submission.manifest_fields import Fields, MetadataFields, SpecFields, complaints
+from submission.manifest.fields import Fields, MetadataFields, SpecFields, complaints
 
 RescalingMode = Literal["fixed", "muted"]
 """`fixed`: a fixed number of executors, which the plugin changes. `muted`: dynamic allocation with

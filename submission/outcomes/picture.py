@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from common.documents import ApplicationState, ScalingDecision
-from submission.decisions import RunTimeline
+from submission.outcomes.outcomes import RunTimeline
 
 _WIDTH, _HEIGHT = 900, 600
 _LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 60, 20, 40, 45, 45

@@ -1,0 +1,1 @@
+"""Applications on Kubernetes: resources of the spark-operator, followed by a watch."""

@@ -1,0 +1,1 @@
+"""Applications on this machine: a standalone Spark, and `spark-submit`."""

@@ -1,0 +1,1 @@
+"""What became of decisions, and a run as a picture."""
