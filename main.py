@@ -1,4 +1,4 @@
-"""Start the service: `python main.py`. Settings are environment variables, see `common/configuration.py`."""
+"""Start the service: `python main.py`. Settings are environment variables, see `common/settings/settings.py`."""
 
 import argparse
 import asyncio
@@ -17,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 from app.factory import VERSION, create_app
 from app.lifespan import State
 from app.start import reasons
-from common.configuration import ServerSettings, Settings
 from common.errors import StartError
+from common.settings.server import ServerSettings
+from common.settings.settings import Settings
 
 EXIT_CANNOT_START = 2
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from common.artifacts import ArtifactStore, FolderStore, StoreUnavailable, identify
-from common.configuration import Settings
 from common.errors import ServiceError, StartError
-from common.executions import ExecutionRepository
-from common.hdfs import HdfsStore, HdfsUnavailable
-from common.mongo import Client
+from common.executions.repository import ExecutionRepository
+from common.models.artifacts import ArtifactStore, StoreUnavailable, identify
+from common.models.folder import FolderStore
+from common.models.hdfs import HdfsStore, HdfsUnavailable
+from common.mongo.types import Client
+from common.settings.settings import Settings
 from submission.kubernetes.client import kubernetes_client
 from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository

@@ -7,7 +7,7 @@ from fastapi_offline import FastAPIOffline
 from app import metrics, problems
 from app.lifespan import lifespan_for
 from app.middleware import LimitBody, NormalizePath
-from common.configuration import Settings
+from common.settings.settings import Settings
 from routers import health, models, prediction, submission, training
 
 VERSION = "0.1.0"

@@ -16,12 +16,12 @@ from app.chores import chores
 from app.endpoints import application_runner, artifact_store, spark_applications
 from app.loops import end, running
 from app.manifest_options import manifest_options
-from common.configuration import Settings
 from common.errors import StartError
-from common.executions import ExecutionRepository
-from common.mongo import mongo_client
-from common.registered_models import read_version
-from common.registry import ModelRegistry
+from common.executions.repository import ExecutionRepository
+from common.models.registry import ModelRegistry
+from common.models.versions import read_version
+from common.mongo.client import mongo_client
+from common.settings.settings import Settings
 from prediction.forecasts.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor

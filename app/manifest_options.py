@@ -2,8 +2,9 @@
 
 import os
 
-from common.configuration import PROJECT_ROOT, Settings
 from common.errors import StartError
+from common.settings.group import PROJECT_ROOT
+from common.settings.settings import Settings
 from submission.local.spark_submit import local_path
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples

@@ -18,8 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from pymongo.errors import PyMongoError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common.mongo import Client
-from common.stored import unreadable_counts
+from common.mongo.stored import unreadable_counts
+from common.mongo.types import Client
 from prediction.serving.worker_pool import PoolCounts
 
 _COUNT_SECONDS = 3.0

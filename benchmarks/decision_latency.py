@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import make_runs  # noqa: E402
-from common.configuration import PredictionSettings  # noqa: E402
+from common.settings.prediction import PredictionSettings  # noqa: E402
 from prediction.forecasts.forecast import ForecastRequest, forecast_with  # noqa: E402
 from prediction.forecasts.forecaster import options  # noqa: E402
 from prediction.policies.rule import rule_of  # noqa: E402

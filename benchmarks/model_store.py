@@ -28,11 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.reporting import open_console  # noqa: E402
-from common.artifacts import ArtifactStore, FolderStore  # noqa: E402
-from common.configuration import HdfsSettings  # noqa: E402
-from common.hdfs import HdfsStore  # noqa: E402
-from common.mongo import embedded_mongod  # noqa: E402
-from common.registered_models import (  # noqa: E402
+from common.models.artifacts import ArtifactStore  # noqa: E402
+from common.models.folder import FolderStore  # noqa: E402
+from common.models.hdfs import HdfsStore  # noqa: E402
+from common.models.registry import ModelRegistry  # noqa: E402
+from common.models.versions import (  # noqa: E402
     ModelVersion,
     NewVersion,
     Promotion,
@@ -41,7 +41,8 @@ from common.registered_models import (  # noqa: E402
     published_files,
     read_version,
 )
-from common.registry import ModelRegistry  # noqa: E402
+from common.mongo.embedded import embedded_mongod  # noqa: E402
+from common.settings.hdfs import HdfsSettings  # noqa: E402
 from prediction.serving.cache import ModelCache  # noqa: E402
 from tests.hdfs_cluster import hdfs_cluster  # noqa: E402
 from tests.training.synthetic import make_history  # noqa: E402

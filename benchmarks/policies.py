@@ -11,8 +11,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from common.configuration import PredictionSettings
-from common.specs import ApplicationSpecs
+from common.settings.prediction import PredictionSettings
+from common.wire.specs import ApplicationSpecs
 from prediction.forecasts.candidate import RuntimeForecast
 from prediction.forecasts.curves import fit_ernest
 from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast_with

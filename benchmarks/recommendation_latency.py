@@ -29,10 +29,11 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.reporting import open_console  # noqa: E402
 from benchmarks.service_process import service_process  # noqa: E402
-from common.documents import ApplicationExecution, ApplicationState, utc_now  # noqa: E402
-from common.events import UpdateInformation  # noqa: E402
-from common.executions import ExecutionRepository  # noqa: E402
-from common.mongo import embedded_mongod  # noqa: E402
+from common.executions.documents import ApplicationExecution, ApplicationState  # noqa: E402
+from common.executions.repository import ExecutionRepository  # noqa: E402
+from common.mongo.document import utc_now  # noqa: E402
+from common.mongo.embedded import embedded_mongod  # noqa: E402
+from common.wire.events import UpdateInformation  # noqa: E402
 
 DATABASE = "benchmark"
 ALGORITHM = "Synthetic"

@@ -62,7 +62,7 @@ from benchmarks.simulator import (  # noqa: E402
     calibrate_application,
     profiling_scale_outs,
 )
-from common.configuration import PredictionSettings  # noqa: E402
+from common.settings.prediction import PredictionSettings  # noqa: E402
 from training.history.values import RunRecord  # noqa: E402
 
 RUNS = 55

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from common.configuration import PROJECT_ROOT
 from common.processes.guarded import GuardedProcess, free_port
+from common.settings.group import PROJECT_ROOT
 
 _READY_SECONDS = 180.0
 _LOG_CHARACTERS = 2000

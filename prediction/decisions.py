@@ -2,11 +2,7 @@
 
 from bson import ObjectId
 
-from common.documents import (
-    ApplicationExecution,
-    CandidateForecast,
-    ScalingDecision,
-)
+from common.executions.documents import ApplicationExecution, CandidateForecast, ScalingDecision
 from prediction.forecasts.candidate import RuntimeForecast
 from prediction.initial import INTERVAL_END, InitialScaleOut
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from pymongo.errors import PyMongoError
 
-from common.configuration import PredictionSettings
 from common.errors import ServiceError
-from common.specs import ApplicationSpecs
+from common.settings.prediction import PredictionSettings
+from common.wire.specs import ApplicationSpecs
 from prediction.forecasts.by_curve import CURVES, Curve
 from prediction.forecasts.candidate import RuntimeForecast, candidate_scale_outs
 from prediction.forecasts.forecaster import Forecaster, options

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from common.artifacts import StoreUnavailable
-from common.configuration import PredictionSettings
-from common.documents import ApplicationExecution, CandidateForecast, JobExecution, ScalingDecision
 from common.errors import ServiceError
-from common.events import JobEnded, PredictionRequest
-from common.executions import ExecutionRepository
-from common.specs import GlobalSpecs
+from common.executions.documents import ApplicationExecution, CandidateForecast, JobExecution, ScalingDecision
+from common.executions.repository import ExecutionRepository
+from common.models.artifacts import StoreUnavailable
+from common.settings.prediction import PredictionSettings
+from common.wire.events import JobEnded, PredictionRequest
+from common.wire.specs import GlobalSpecs
 from prediction.forecasts.by_curve import CURVES
 from prediction.forecasts.candidate import candidate_scale_outs
 from prediction.forecasts.forecaster import Forecaster, SourcedForecast, options

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import StringConstraints
 
-from common.documents import ApplicationExecution, ApplicationState, JobExecution
-from common.events import Time
-from common.execution_filter import ExecutionFilter
-from common.executions import ExecutionRepository
-from common.specs import INT64_MAX, SHORT_TEXT, WireModel
+from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
+from common.executions.filter import ExecutionFilter
+from common.executions.repository import ExecutionRepository
+from common.wire.events import Time
+from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor
 from routers.views import ApplicationDetails, ApplicationView, DecisionView, JobView

@@ -4,9 +4,9 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Header, Request
 
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.specs import SHORT_TEXT
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
+from common.wire.specs import SHORT_TEXT
 from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models

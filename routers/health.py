@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pymongo.errors import PyMongoError
 
 from common.errors import Unavailable
-from common.specs import WireModel
+from common.wire.specs import WireModel
 from routers.dependencies import MongoDep
 
 router = APIRouter(tags=["health"])

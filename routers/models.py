@@ -6,15 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
-from common.registered_models import (
-    Alias,
-    AliasChange,
-    ModelVersion,
-    RegisteredModel,
-    VersionState,
-)
-from common.specs import SHORT_TEXT, NoBoolean, WireModel
-from common.stored import UnreadableDocument
+from common.models.versions import Alias, AliasChange, ModelVersion, RegisteredModel, VersionState
+from common.mongo.stored import UnreadableDocument
+from common.wire.specs import SHORT_TEXT, NoBoolean, WireModel
 from prediction.serving.models import Models
 from routers.dependencies import ModelsDep
 from routers.pagination import Unreadable

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 from pydantic import ConfigDict
 
 from common.errors import InvalidRequest
-from common.events import PredictionRequest
-from common.specs import ApplicationSpecs, WireModel
+from common.wire.events import PredictionRequest
+from common.wire.specs import ApplicationSpecs, WireModel
 from routers.callback_token import CallbackToken
 from routers.dependencies import InitialScaleOutChooserDep, ModelsDep, PredictorDep
 

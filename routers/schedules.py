@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Response, status
 
-from common.specs import Name, WireModel
+from common.wire.specs import Name, WireModel
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
 from routers.pagination import Unreadable
 from routers.views import SubmitResponse

@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 from pydantic import StringConstraints
 
 from common.errors import NotFound
-from common.specs import SHORT_TEXT
+from common.wire.specs import SHORT_TEXT
 from routers import applications, schedules
 from routers.dependencies import REPLAYED, IdempotencyKey, SubmissionsDep
 from routers.log_stream import LogStream

@@ -8,8 +8,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, StringConstraints
 
 from common.errors import UnknownModelName
-from common.events import UpdateInformation
-from common.specs import SHORT_TEXT, Name, WireModel
+from common.wire.events import UpdateInformation
+from common.wire.specs import SHORT_TEXT, Name, WireModel
 from prediction.serving.models import MODEL_NAMES
 from routers.callback_token import CallbackToken
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep

@@ -5,15 +5,15 @@ from typing import Any
 
 from pydantic import Field, computed_field
 
-from common.documents import (
+from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
     CandidateForecast,
     JobSummary,
     ScalingDecision,
-    UtcTime,
 )
-from common.specs import WireModel
+from common.mongo.document import UtcTime
+from common.wire.specs import WireModel
 from prediction.decisions import completed
 from submission.outcomes.outcomes import Outcome, RunTimeline, outcome_of
 from submission.service import Submission

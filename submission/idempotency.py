@@ -15,13 +15,14 @@ from pydantic import Field
 from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from common.documents import ApplicationExecution, Document, ScalingDecision, UtcTime, utc_now
 from common.errors import Conflict, ServiceError
-from common.executions import ExecutionRepository
-from common.set_up import create_collection, create_index
-from common.specs import ApplicationSpecs
-from common.stored import Reader
-from common.transactions import DURABLE, in_transaction
+from common.executions.documents import ApplicationExecution, ScalingDecision
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import Document, UtcTime, utc_now
+from common.mongo.set_up import create_collection, create_index
+from common.mongo.stored import Reader
+from common.mongo.transactions import DURABLE, in_transaction
+from common.wire.specs import ApplicationSpecs
 
 Json = dict[str, Any]
 

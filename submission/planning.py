@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from pymongo.errors import PyMongoError
 
 from common.errors import InvalidRequest, ServiceError
-from common.specs import ApplicationSpecs, WorkerSpecs
+from common.wire.specs import ApplicationSpecs, WorkerSpecs
 from prediction.initial import InitialScaleOut
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.specs import ApplicationSpecs, Name
+from common.wire.specs import ApplicationSpecs, Name
 from submission.planning import InitialScaleOutPolicy
 
 

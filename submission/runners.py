@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from common.documents import ApplicationExecution, ApplicationState
-from common.specs import WorkerSpecs
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.wire.specs import WorkerSpecs
 from submission.manifest.build import Manifest
 
 

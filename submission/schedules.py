@@ -24,15 +24,15 @@ from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged
-from common.documents import Document, UtcTime, utc_now
 from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
-from common.executions import ExecutionRepository
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import Document, UtcTime, utc_now
+from common.mongo.set_up import create_index
+from common.mongo.stored import Readable, Reader
+from common.mongo.transactions import DURABLE
 from common.processes.guarded import service_identity
-from common.set_up import create_index
-from common.specs import Seconds, WireModel
-from common.stored import Readable, Reader
-from common.transactions import DURABLE
 from common.triggers import Cron, latest_due
+from common.wire.specs import Seconds, WireModel
 from submission.idempotency import NameInUse
 from submission.requests import SubmitRequest
 from submission.service import Submission, SubmissionService, SubmitOptions

@@ -17,10 +17,11 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged, monotonic_seconds
-from common.documents import ApplicationExecution, ApplicationState, ScalingDecision, utc_now
 from common.errors import Conflict, NotFound, ServiceError, Unavailable
-from common.executions import ExecutionRepository
-from common.specs import ApplicationSpecs
+from common.executions.documents import ApplicationExecution, ApplicationState, ScalingDecision
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.wire.specs import ApplicationSpecs
 from prediction.decisions import first_decision
 from submission.idempotency import SubmissionLedger, fingerprint
 from submission.manifest.options import ManifestOptions

@@ -14,11 +14,13 @@ import pytest_asyncio
 from asgi_lifespan import LifespanManager
 from pymongo import AsyncMongoClient
 
-from common.configuration import PROJECT_ROOT, Settings
-from common.executions import ExecutionRepository
-from common.mongo import Client, embedded_mongod
+from common.executions.repository import ExecutionRepository
+from common.models.registry import ModelRegistry
+from common.mongo.embedded import embedded_mongod
+from common.mongo.types import Client
 from common.processes.guarded import free_port
-from common.registry import ModelRegistry
+from common.settings.group import PROJECT_ROOT
+from common.settings.settings import Settings
 from tests.hdfs_cluster import hdfs_cluster
 from tests.hdfs_jars import JarsMissing
 from tests.samples import unique_name

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from common.documents import ApplicationState
-from common.events import UpdateInformation
-from common.executions import ExecutionRepository
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.wire.events import UpdateInformation
 from tests.samples import application_start, execution, job_end
 
 JOBS = 6

@@ -8,7 +8,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from common.configuration import PROJECT_ROOT
+from common.settings.group import PROJECT_ROOT
 
 Json = dict[str, Any]
 

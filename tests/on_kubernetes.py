@@ -12,10 +12,10 @@ import pytest
 from bson import ObjectId
 from kubernetes.aio.utils.retry import Backoff
 
-from common.configuration import KubernetesSettings
-from common.documents import ApplicationExecution, ApplicationState
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
+from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import Kubernetes, kubernetes_client
 from submission.kubernetes.kept_logs import DriverLogRepository
 from submission.kubernetes.resources import SparkApplications, execution_id_of_resource

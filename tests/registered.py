@@ -6,8 +6,9 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from common.artifacts import ArtifactStore
-from common.registered_models import (
+from common.models.artifacts import ArtifactStore
+from common.models.registry import ModelRegistry
+from common.models.versions import (
     ModelVersion,
     NewVersion,
     Promotion,
@@ -15,7 +16,6 @@ from common.registered_models import (
     new_artifact_id,
     published_files,
 )
-from common.registry import ModelRegistry
 
 NAME = "spark.KMeans.onlinepredictor"
 

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from common.documents import ApplicationExecution
+from common.executions.documents import ApplicationExecution
 
 START_MS = 1_625_427_060_000
 """When the sample applications start, epoch milliseconds."""

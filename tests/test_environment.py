@@ -5,7 +5,8 @@ from importlib import metadata
 
 import yaml
 
-from common.configuration import PROJECT_ROOT, Settings
+from common.settings.group import PROJECT_ROOT
+from common.settings.settings import Settings
 
 
 def requirements(name: str) -> dict[str, str]:

@@ -42,7 +42,7 @@ def with_settings(schema: dict[str, Any]) -> dict[str, Any]:
 def settings() -> tuple[dict[str, Any], list[str]]:
     """What a ConfigMap may hold, with its schema, and what only a Secret may."""
     sys.path.insert(0, str(PROJECT_ROOT))
-    from common.configuration import Settings
+    from common.settings.settings import Settings
 
     plain: dict[str, Any] = {}
     secret: list[str] = []

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from common.artifacts import StoreUnavailable
-from common.executions import ExecutionRepository
-from common.specs import GlobalSpecs
+from common.executions.repository import ExecutionRepository
+from common.models.artifacts import StoreUnavailable
+from common.wire.specs import GlobalSpecs
 from prediction.forecasts.by_curve import CurveName, CurveRequest, forecast_with_curve
 from prediction.forecasts.candidate import RuntimeForecast
 from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast

@@ -1,6 +1,6 @@
 """The rule of scale-outs as the settings have it."""
 
-from common.configuration import PredictionSettings
+from common.settings.prediction import PredictionSettings
 from prediction.policies.scale_out import Infeasible, ScaleOutRule
 
 

@@ -1,6 +1,6 @@
 """Who decides, by `solution_name`: the service's own rule, or what a baseline would have chosen; pure."""
 
-from common.specs import SolutionName
+from common.wire.specs import SolutionName
 from prediction.forecasts.forecast import Forecast
 from prediction.forecasts.forecaster import options
 from prediction.policies.ellis import choose_by_ellis

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 
-from common.registered_models import ModelVersion
+from common.models.versions import ModelVersion
 
 Files = Mapping[str, bytes]
 

@@ -3,17 +3,11 @@
 import logging
 from dataclasses import dataclass
 
-from common.artifacts import ArtifactDamaged, ArtifactStore, StoreUnavailable
 from common.errors import Conflict, ModelNotFound
-from common.registered_models import (
-    ModelVersion,
-    RegisteredModel,
-    VersionState,
-    model_name,
-    read_version,
-)
-from common.registry import ModelRegistry
-from common.stored import UnreadableDocument
+from common.models.artifacts import ArtifactDamaged, ArtifactStore, StoreUnavailable
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion, RegisteredModel, VersionState, model_name, read_version
+from common.mongo.stored import UnreadableDocument
 from prediction.forecasts.forecast import PreloadRequest, preload
 from prediction.serving.cache import Files, ModelCache
 from prediction.serving.worker_pool import WorkerPool

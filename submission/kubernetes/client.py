@@ -23,8 +23,8 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from kubernetes.aio.utils.retry import Backoff, on_retry_after_error, retry_after_seconds
 
 from common.addresses import http_address, parse_address
-from common.configuration import KubernetesSettings
 from common.errors import ServiceError, StartError
+from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.errors import Access, KubernetesUnavailable, error_of
 
 logger = logging.getLogger(__name__)

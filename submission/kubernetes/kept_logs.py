@@ -5,8 +5,8 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 
-from common.documents import utc_now
-from common.transactions import DURABLE
+from common.mongo.document import utc_now
+from common.mongo.transactions import DURABLE
 
 KEPT_BYTES = 256 * 1024
 """Of each log the end. Enough for the traceback and what led to it; a thousand runs take 256 MB at most."""

@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 from pymongo.errors import PyMongoError
 
-from common.documents import ApplicationExecution
 from common.errors import ApplicationExecutionNotFound, ServiceError
-from common.executions import ExecutionRepository
+from common.executions.documents import ApplicationExecution
+from common.executions.repository import ExecutionRepository
 from submission.driver_log import redact
 from submission.kubernetes.errors import KubernetesForbidden, KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository, last_lines

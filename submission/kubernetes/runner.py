@@ -20,10 +20,11 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
-from common.executions import ExecutionRepository
-from common.specs import WorkerSpecs
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.wire.specs import WorkerSpecs
 from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository
 from submission.kubernetes.logs import DriverLogs, namespace_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from common.documents import ApplicationState
+from common.executions.documents import ApplicationState
 
 Json = dict[str, Any]
 

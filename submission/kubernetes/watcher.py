@@ -14,9 +14,10 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import ApplicationExecutionNotFound, ServiceError
-from common.executions import ExecutionRepository
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
 from submission.kubernetes.errors import ResourceVersionExpired
 from submission.kubernetes.logs import DriverLogs, namespace_of
 from submission.kubernetes.resources import Change, SparkApplications, execution_id_of_resource, version_of

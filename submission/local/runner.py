@@ -26,10 +26,11 @@ from typing import Any
 from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
-from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import InvalidRequest, ServiceError, Unavailable
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.mongo.document import utc_now
 from common.processes.guarded import GuardedProcess
-from common.specs import WorkerSpecs
+from common.wire.specs import WorkerSpecs
 from submission.driver_log import failure_reason, read_further, read_start, read_tail
 from submission.local.cluster import ClusterStartError, LocalCluster
 from submission.local.spark_submit import (

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from common.errors import InvalidRequest
-from common.specs import ApplicationSpecs
+from common.wire.specs import ApplicationSpecs
 from submission.manifest.fields import Fields
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
 from submission.manifest.sizes import spark_size

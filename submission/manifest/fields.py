@@ -24,7 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from common.addresses import check_location
-from common.specs import LONG_TEXT, NoBoolean
+from common.wire.specs import LONG_TEXT, NoBoolean
 from submission.manifest.spark_conf import refused_reason, reserved_reason
 
 Fields = dict[str, Any]

@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from common.errors import InvalidRequest
-from common.specs import ApplicationSpecs, MasterSpecs
-from common.submission_settings import HARMLESS_VOLUMES
+from common.settings.submission import HARMLESS_VOLUMES
+from common.wire.specs import ApplicationSpecs, MasterSpecs
 from submission.manifest.fields import Fields
 from submission.manifest.sizes import MIB, size_in_bytes
 

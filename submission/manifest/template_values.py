@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from common.addresses import file_uri
 from common.errors import InvalidRequest
-from common.specs import LONG_TEXT
+from common.wire.specs import LONG_TEXT
 from submission.manifest.fields import Fields, MetadataFields, SpecFields, complaints
 
 RescalingMode = Literal["fixed", "muted"]

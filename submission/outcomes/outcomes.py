@@ -13,14 +13,14 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from common.documents import (
+from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
     JobSummary,
     ScalingDecision,
     StageSpan,
-    UtcTime,
 )
+from common.mongo.document import UtcTime
 
 _CLOCKS_DIFFER = timedelta(minutes=1)
 """A decision that is older than the driver by more than that belongs to a driver before it."""

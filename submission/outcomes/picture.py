@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from common.documents import ApplicationState, ScalingDecision
+from common.executions.documents import ApplicationState, ScalingDecision
 from submission.outcomes.outcomes import RunTimeline
 
 _WIDTH, _HEIGHT = 900, 600

@@ -11,8 +11,8 @@ from pymongo.errors import AutoReconnect
 
 from app.chores import chores
 from app.loops import BackOff, Loop, end, running
-from common.documents import utc_now
 from common.errors import Unavailable
+from common.mongo.document import utc_now
 from tests.clocks import Clocks
 
 _PATIENCE_SECONDS = 60.0

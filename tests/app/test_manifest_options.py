@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from app.manifest_options import manifest_options
-from common.configuration import PROJECT_ROOT, Settings
 from common.errors import StartError
+from common.settings.group import PROJECT_ROOT
+from common.settings.settings import Settings
 from submission.manifest.options import SecretKey
 
 

@@ -18,8 +18,8 @@ from pymongo import AsyncMongoClient
 
 from app import metrics
 from app.metrics import count_states
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 from tests.samples import execution
 

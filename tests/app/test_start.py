@@ -10,12 +10,13 @@ from pydantic_settings import SettingsError
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
-import common.mongo
+import common.mongo.client
 from app.lifespan import lifespan_for
 from app.start import reasons
-from common.configuration import Settings
 from common.errors import StartError
-from common.mongo import Client, embedded_mongod, mongod_binary
+from common.mongo.embedded import embedded_mongod, mongod_binary
+from common.mongo.types import Client
+from common.settings.settings import Settings
 
 SECRETS = {
     "HDFS_TOKEN": "hun ter2",
@@ -193,7 +194,7 @@ async def test_no_embedded_mongodb(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(common.mongo.importlib.util, "find_spec", missing)
+    monkeypatch.setattr(common.mongo.client.importlib.util, "find_spec", missing)
     assert (await start(data_dir=tmp_path)).startswith("MONGODB_ENDPOINT: there is no embedded MongoDB")
 
 

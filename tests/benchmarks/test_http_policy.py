@@ -3,8 +3,8 @@ import pytest
 
 from benchmarks.http_policy import job_event, recommended, start_event, submission
 from benchmarks.simulator import Application, Conditions, Regime, SimulatedRun
-from common.documents import ApplicationExecution
-from common.events import ApplicationStarted, JobEnded, UpdateInformation
+from common.executions.documents import ApplicationExecution
+from common.wire.events import ApplicationStarted, JobEnded, UpdateInformation
 from submission.requests import SubmitRequest
 from training.history.from_documents import to_run_record
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.initial_report import all_bars
-from common.configuration import PROJECT_ROOT
+from common.settings.group import PROJECT_ROOT
 
 SCALE_OUTS = (2, 4, 6, 8, 10, 12)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.recorded_runs import DataMissing, load_bell, load_c3o, load_folder
-from common.configuration import PROJECT_ROOT
+from common.settings.group import PROJECT_ROOT
 
 C3O = """\
 instance_count\tmachine_type\tslots\tdata_size_MB\tk\tgross_runtime

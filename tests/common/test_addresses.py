@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from common.addresses import check_host, check_location, file_uri, http_address, parse_address
-from common.configuration import KubernetesSettings
 from common.errors import StartError
+from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import kubernetes_client
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.artifacts import ArtifactNotFound, FolderStore, StoreUnavailable
+from common.models.artifacts import ArtifactNotFound, StoreUnavailable
+from common.models.folder import FolderStore
 
 KEY = "pretrained_models/spark/KMeans/onlinepredictor/1"
 

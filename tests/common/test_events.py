@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from common.documents import JobExecution
-from common.events import JobEnded, UpdateInformation, merge_job
+from common.executions.documents import JobExecution
+from common.wire.events import JobEnded, UpdateInformation, merge_job
 from tests.samples import application_start, execution, job_end, stage
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from common.documents import ApplicationState, utc_now
 from common.errors import ApplicationExecutionNotFound
-from common.events import UpdateInformation
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
+from common.wire.events import UpdateInformation
 from tests.samples import application_start, execution, job_end, stage
 
 

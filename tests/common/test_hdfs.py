@@ -13,11 +13,12 @@ import pytest_asyncio
 from pydantic import ValidationError
 
 from app.endpoints import artifact_store
-from common.artifacts import ArtifactExists, StoreUnavailable
-from common.configuration import HdfsSettings, Settings
 from common.errors import StartError
-from common.hdfs import HdfsStore, HdfsUnavailable
+from common.models.artifacts import ArtifactExists, StoreUnavailable
+from common.models.hdfs import HdfsStore, HdfsUnavailable
 from common.processes.guarded import free_port
+from common.settings.hdfs import HdfsSettings
+from common.settings.settings import Settings
 from tests.hdfs_cluster import HdfsCluster, hdfs_cluster
 from tests.hdfs_jars import JarsMissing
 from tests.samples import unique_name
@@ -199,7 +200,7 @@ async def test_of_two_that_write_the_same_at_once_the_first_wins(
 ) -> None:
     """The other one finishes while this one compares what it has written."""
     client = hdfs.InsecureClient(cluster.endpoint, root=store._root)
-    monkeypatch.setattr("common.hdfs.verify", lambda *_: client.write(f"{KEY}/first", b"1"))
+    monkeypatch.setattr("common.models.hdfs.verify", lambda *_: client.write(f"{KEY}/first", b"1"))
     with pytest.raises(ArtifactExists):
         await store.write(KEY, FILES)
     assert await store.read(KEY) == {"first": b"1"}
@@ -211,13 +212,13 @@ async def test_a_gateway_that_moves_into_what_is_there_changes_nothing(
     cluster: HdfsCluster, store: HdfsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = hdfs.InsecureClient(cluster.endpoint, root=store._root)
-    monkeypatch.setattr("common.hdfs.verify", lambda *_: client.write(f"{KEY}/first", b"1"))
+    monkeypatch.setattr("common.models.hdfs.verify", lambda *_: client.write(f"{KEY}/first", b"1"))
     monkeypatch.setattr(store._client, "rename_once", store._client.rename)
     with pytest.raises(ArtifactExists):
         await store.write(KEY, FILES)
     assert client.list(KEY) == ["first"]
     assert await store.keys(PREFIX, incomplete=True) == [KEY]
-    monkeypatch.setattr("common.hdfs.verify", lambda *_: None)
+    monkeypatch.setattr("common.models.hdfs.verify", lambda *_: None)
     await store.write(f"{PREFIX}/2", {"first": b"2"})
     assert await store.read(f"{PREFIX}/2") == {"first": b"2"}
 

@@ -19,10 +19,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 
-from common.artifacts import ArtifactNotFound, StoreUnavailable
-from common.configuration import PROJECT_ROOT, HdfsSettings
-from common.hdfs import HdfsStore, HdfsUnavailable
+from common.models.artifacts import ArtifactNotFound, StoreUnavailable
+from common.models.hdfs import HdfsStore, HdfsUnavailable
 from common.processes.guarded import free_port
+from common.settings.group import PROJECT_ROOT
+from common.settings.hdfs import HdfsSettings
 
 TOKEN = "HAAEcm9vdARy+secret/token=="
 """As Hadoop prints them; in an address it looks different."""

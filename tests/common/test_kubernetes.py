@@ -16,8 +16,8 @@ from aiohttp import web
 from kubernetes.aio.config import incluster_config
 from pydantic import ValidationError
 
-from common.configuration import KubernetesSettings
 from common.errors import NotFound, StartError
+from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import kubernetes_client
 from submission.kubernetes.errors import (
     Access,

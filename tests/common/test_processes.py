@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from common.configuration import PROJECT_ROOT
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
+from common.settings.group import PROJECT_ROOT
 from tests.clocks import Clocks
 
 STUBBORN = "trap '' TERM; (setsid sleep 4711 &); sleep 4711 & echo started; sleep 4711"

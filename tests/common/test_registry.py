@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from common.artifacts import FolderStore, describe
 from common.errors import Conflict
-from common.mongo import Client
-from common.registered_models import (
+from common.models.artifacts import describe
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry, UnknownModel, UnknownVersion
+from common.models.versions import (
     ALIAS_CHANGES_KEPT,
     CHAMPION,
     ModelVersion,
@@ -18,7 +19,7 @@ from common.registered_models import (
     VersionState,
     new_artifact_id,
 )
-from common.registry import ModelRegistry, UnknownModel, UnknownVersion
+from common.mongo.types import Client
 from tests.registered import FILES, NAME, allowed, new_version, publish
 
 DAMAGED, DELETED, READY = VersionState.DAMAGED, VersionState.DELETED, VersionState.READY

@@ -9,10 +9,10 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from common.errors import StartError
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registry import ModelRegistry
-from common.set_up import create_collection, create_index
+from common.executions.repository import ExecutionRepository
+from common.models.registry import ModelRegistry
+from common.mongo.set_up import create_collection, create_index
+from common.mongo.types import Client
 from submission.idempotency import SubmissionLedger
 from submission.schedules import SubmissionSchedules
 from tests.samples import unique_name

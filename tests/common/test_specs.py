@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from common.specs import FREE_OBJECT_BYTES, FREE_OBJECT_DEPTH, ApplicationSpecs
+from common.wire.specs import FREE_OBJECT_BYTES, FREE_OBJECT_DEPTH, ApplicationSpecs
 from tests.samples import specs
 
 

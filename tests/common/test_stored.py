@@ -8,11 +8,11 @@ import pytest
 from bson import ObjectId
 from pydantic import ValidationError
 
-from common.documents import ApplicationExecution, ApplicationState, JobExecution, ScalingDecision
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registered_models import ModelVersion
-from common.stored import Reader, UnreadableDocument, read, unreadable_counts
+from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution, ScalingDecision
+from common.executions.repository import ExecutionRepository
+from common.models.versions import ModelVersion
+from common.mongo.stored import Reader, UnreadableDocument, read, unreadable_counts
+from common.mongo.types import Client
 from submission.schedules import SubmissionSchedule
 from tests.samples import execution, specs
 from training.runs.documents import TrainingRun

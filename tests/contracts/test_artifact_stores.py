@@ -9,20 +9,20 @@ import hdfs
 import pytest
 import pytest_asyncio
 
-from common.artifacts import (
+from common.models.artifacts import (
     ArtifactDamaged,
     ArtifactExists,
     ArtifactNotFound,
     ArtifactStore,
-    FolderStore,
     InvalidArtifactKey,
     describe,
     identify,
     incomplete_name,
     verify,
 )
-from common.configuration import HdfsSettings
-from common.hdfs import HdfsStore
+from common.models.folder import FolderStore
+from common.models.hdfs import HdfsStore
+from common.settings.hdfs import HdfsSettings
 from tests.samples import unique_name
 
 pytestmark = pytest.mark.parametrize(

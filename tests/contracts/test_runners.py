@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 from bson import ObjectId
 
-from common.documents import ApplicationExecution
 from common.errors import InvalidRequest
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationExecution
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
 from submission.local.runner import LocalSparkRunner
 from submission.manifest.build import Manifest
 from submission.runners import Runner

@@ -10,7 +10,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from common.configuration import PROJECT_ROOT, Settings
+from common.settings.group import PROJECT_ROOT
+from common.settings.settings import Settings
 
 CHART = PROJECT_ROOT / "deploy" / "helm" / "enel-service"
 SCHEMA_VERSIONS = ("1.27", "1.37")

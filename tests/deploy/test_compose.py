@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from common.configuration import PROJECT_ROOT, Settings
+from common.settings.group import PROJECT_ROOT
+from common.settings.settings import Settings
 
 DEPLOY = PROJECT_ROOT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text()

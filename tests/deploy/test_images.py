@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from common.configuration import PROJECT_ROOT
+from common.settings.group import PROJECT_ROOT
 
 SERVICE = PROJECT_ROOT / "deploy" / "Dockerfile"
 SPARK = PROJECT_ROOT / "deploy" / "spark" / "Dockerfile"

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from common.configuration import PROJECT_ROOT
+from common.settings.group import PROJECT_ROOT
 from tests.conftest import started_service
 from tests.e2e.test_service_process import all_gone
 from tests.samples import specs

@@ -11,8 +11,8 @@ import pytest_asyncio
 from asgi_lifespan import LifespanManager
 
 from app.factory import create_app
-from common.configuration import Settings
 from common.errors import StartError
+from common.settings.settings import Settings
 from tests.conftest import started_service
 from tests.kubernetes_api import KubernetesApi, kubernetes_api
 from tests.on_kubernetes import connected

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from common.documents import ApplicationState, utc_now
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
 from tests.conftest import started_service
 from tests.finished_runs import store_finished_runs
 from tests.hdfs_cluster import HdfsCluster, hdfs_cluster

@@ -14,10 +14,11 @@ import psutil
 import pytest
 from pymongo import AsyncMongoClient
 
-from common.configuration import PROJECT_ROOT
-from common.executions import ExecutionRepository
-from common.mongo import Client, embedded_mongod
+from common.executions.repository import ExecutionRepository
+from common.mongo.embedded import embedded_mongod
+from common.mongo.types import Client
 from common.processes.guarded import free_port
+from common.settings.group import PROJECT_ROOT
 from tests.conftest import started_service
 from tests.samples import execution, job_end, unique_name
 from tests.training.test_supervisor import store_history
@@ -222,7 +223,7 @@ async def test_settings_that_cannot_work_stop_the_start_and_are_named(
 
 
 async def test_a_mongodb_without_transactions_is_refused(tmp_path: Path) -> None:
-    from common.mongo import mongod_binary
+    from common.mongo.embedded import mongod_binary
 
     port = free_port()
     process = await asyncio.create_subprocess_exec(

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from common.mongo import Client
+from common.mongo.types import Client
 from tests.conftest import started_service
 from tests.samples import unique_name
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from common.configuration import PROJECT_ROOT
-from common.specs import ApplicationSpecs
+from common.settings.group import PROJECT_ROOT
+from common.wire.specs import ApplicationSpecs
 from submission.manifest.build import build_manifest
 from submission.manifest.options import ManifestOptions, bundled_examples
 from tests.conftest import started_service

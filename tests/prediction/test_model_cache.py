@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from common.artifacts import ArtifactDamaged, StoreUnavailable
-from common.registered_models import ModelVersion
+from common.models.artifacts import ArtifactDamaged, StoreUnavailable
+from common.models.versions import ModelVersion
 from prediction.serving.cache import Files, ModelCache
 from tests.registered import NAME, new_version
 

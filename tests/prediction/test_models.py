@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from common.artifacts import FolderStore, StoreUnavailable, identify
 from common.errors import Conflict
-from common.registered_models import CHAMPION, ModelVersion, VersionState, read_version
-from common.registry import ModelRegistry, UnknownVersion
+from common.models.artifacts import StoreUnavailable, identify
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry, UnknownVersion
+from common.models.versions import CHAMPION, ModelVersion, VersionState, read_version
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool

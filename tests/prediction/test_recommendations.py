@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.artifacts import FolderStore
-from common.configuration import PredictionSettings
-from common.events import PredictionRequest, UpdateInformation
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registered_models import ModelVersion, read_version
-from common.registry import ModelRegistry
+from common.executions.repository import ExecutionRepository
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion, read_version
+from common.mongo.types import Client
+from common.settings.prediction import PredictionSettings
+from common.wire.events import PredictionRequest, UpdateInformation
 from prediction.forecasts.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor, ScaleOutRecommendation

@@ -11,11 +11,11 @@ import pytest
 import pytest_asyncio
 import torch
 
-from common.artifacts import FolderStore
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registered_models import ModelVersion, model_name
-from common.registry import ModelRegistry
+from common.executions.repository import ExecutionRepository
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion, model_name
+from common.mongo.types import Client
 from tests.registered import FILES, publish
 from tests.samples import application_start, execution, unique_name
 from tests.training.test_supervisor import store_history

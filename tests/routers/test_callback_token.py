@@ -6,8 +6,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
 from tests.conftest import service_in_process
 from tests.samples import application_start, execution, job_end
 

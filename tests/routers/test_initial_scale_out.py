@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from common.configuration import PredictionSettings
-from common.mongo import Client
+from common.mongo.types import Client
+from common.settings.prediction import PredictionSettings
 from tests.finished_runs import JOBS, store_finished_runs
 from tests.routers.conftest import Registered
 from tests.samples import specs, unique_name

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
 from tests.common.test_events import IMPOSSIBLE
 from tests.samples import application_start, execution, job_end
 

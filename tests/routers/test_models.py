@@ -11,10 +11,10 @@ import pytest
 import pytest_asyncio
 
 from app.factory import create_app
-from common.configuration import Settings
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registered_models import model_name
+from common.executions.repository import ExecutionRepository
+from common.models.versions import model_name
+from common.mongo.types import Client
+from common.settings.settings import Settings
 from tests.conftest import service_in_process
 from tests.registered import FILES
 from tests.routers.conftest import Registered

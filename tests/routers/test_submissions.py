@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from common.documents import utc_now
-from common.mongo import Client
+from common.mongo.document import utc_now
+from common.mongo.types import Client
 from submission.idempotency import fingerprint
 from submission.requests import SubmitRequest
 from submission.schedules import SubmissionSchedule

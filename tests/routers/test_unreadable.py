@@ -7,10 +7,11 @@ import httpx
 import pytest
 from bson import ObjectId
 
-from common.documents import ScalingDecision, utc_now
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registered_models import model_name
+from common.executions.documents import ScalingDecision
+from common.executions.repository import ExecutionRepository
+from common.models.versions import model_name
+from common.mongo.document import utc_now
+from common.mongo.types import Client
 from tests.finished_runs import store_finished_runs
 from tests.routers.conftest import Registered
 from tests.samples import execution, job_end, specs, unique_name

@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from common.configuration import PROJECT_ROOT
-from common.documents import ApplicationState
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.specs import ApplicationSpecs
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
+from common.settings.group import PROJECT_ROOT
+from common.wire.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions, bundled_examples

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from common.documents import ApplicationExecution, ApplicationState, utc_now
-from common.specs import ApplicationSpecs, WorkerSpecs
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.mongo.document import utc_now
+from common.wire.specs import ApplicationSpecs, WorkerSpecs
 from prediction.forecasts.candidate import RuntimeForecast
 from prediction.initial import InitialScaleOut, initial_scale_out
 from prediction.policies.scale_out import ScaleOutRule

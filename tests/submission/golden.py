@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from common.specs import ApplicationSpecs
+from common.wire.specs import ApplicationSpecs
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from common.documents import ApplicationExecution, utc_now
 from common.errors import Unavailable
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationExecution
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
 from submission.idempotency import SubmissionLedger
 from submission.schedules import ScheduleSpec, SubmissionSchedules
 from submission.service import SubmissionService, SubmitOptions

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from common.documents import (
+from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
     CandidateForecast,

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import Unavailable
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.specs import ApplicationSpecs
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
+from common.wire.specs import ApplicationSpecs
 from submission.idempotency import IdempotencyKeyReused, NameInUse, fingerprint
 from submission.service import SubmissionService, SubmitOptions
 from tests.samples import specs

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
-from common.configuration import PROJECT_ROOT
-from common.documents import ApplicationExecution, ApplicationState, StateChange
 from common.errors import InvalidRequest, Unavailable
-from common.specs import WorkerSpecs
+from common.executions.documents import ApplicationExecution, ApplicationState, StateChange
+from common.settings.group import PROJECT_ROOT
+from common.wire.specs import WorkerSpecs
 from submission.local.runner import LocalSparkRunner
 from tests.samples import specs
 from tests.submission.conftest import Recorder, runnable_manifest

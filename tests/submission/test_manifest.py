@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.errors import InvalidRequest
-from common.specs import ApplicationSpecs
+from common.wire.specs import ApplicationSpecs
 from submission.manifest.build import EXECUTION_LABEL, Manifest, build_manifest, execution_id_of
 from submission.manifest.options import ManifestOptions
 from submission.manifest.sizes import size_in_bytes, spark_size

@@ -13,11 +13,12 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from common.documents import ApplicationState, CandidateForecast, ScalingDecision, utc_now
 from common.errors import ServiceError
-from common.events import UpdateInformation
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationState, CandidateForecast, ScalingDecision
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
+from common.wire.events import UpdateInformation
 from routers.submission import router
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService

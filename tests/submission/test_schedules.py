@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import Conflict, InvalidRequest, Unavailable
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
 from submission.idempotency import NameInUse
 from submission.schedules import (
     ScheduleExists,

@@ -5,10 +5,11 @@ from datetime import timedelta
 import pytest
 from pymongo.errors import AutoReconnect
 
-from common.documents import ApplicationExecution, ApplicationState, utc_now
 from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
-from common.executions import ExecutionRepository
-from common.specs import ApplicationSpecs
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.wire.specs import ApplicationSpecs
 from submission.service import SubmissionService, SubmitOptions, TargetInfeasible
 from tests.samples import specs
 from tests.submission.conftest import request_specs

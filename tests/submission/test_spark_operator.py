@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 
 from common.errors import Conflict, InvalidRequest, Unavailable
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
 from submission.kubernetes.errors import KubernetesForbidden
 from submission.kubernetes.kept_logs import KEPT_BYTES
 from submission.manifest.build import EXECUTION_LABEL

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
-from common.documents import ApplicationState, utc_now
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
 from submission.kubernetes.states import observe
 from tests.kubernetes_api import now
 from tests.on_kubernetes import Cluster, cluster, until

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from common.registered_models import ModelVersion, Promotion
-from common.registry import ModelRegistry
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion, Promotion
 
 
 class FixedGate:

@@ -26,11 +26,12 @@ from pymongo.monitoring import (
     CommandSucceededEvent,
 )
 
-from common.artifacts import ArtifactStore, FolderStore
-from common.configuration import HdfsSettings
-from common.hdfs import HdfsStore
+from common.models.artifacts import ArtifactStore
+from common.models.folder import FolderStore
+from common.models.hdfs import HdfsStore
+from common.models.registry import ModelRegistry
 from common.processes.guarded import service_identity
-from common.registry import ModelRegistry
+from common.settings.hdfs import HdfsSettings
 from tests.registered import FILES
 from tests.training.fixed_gate import FixedGate
 from training.runs.outbox import Outbox

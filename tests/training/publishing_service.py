@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.artifacts import FolderStore, StoreUnavailable
+from common.models.artifacts import StoreUnavailable
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion, NewVersion
 from common.processes.guarded import service_identity
-from common.registered_models import ModelVersion, NewVersion
-from common.registry import ModelRegistry
 from tests.registered import FILES, NAME
 from tests.training.fixed_gate import FixedGate
 from training.promotion.gate import Gate

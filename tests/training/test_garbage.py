@@ -13,11 +13,11 @@ import hdfs
 import pytest
 import pytest_asyncio
 
-from common.artifacts import ArtifactStore, incomplete_name
-from common.mongo import Client
+from common.models.artifacts import ArtifactStore, incomplete_name
+from common.models.registry import ModelRegistry
+from common.models.versions import ARTIFACTS, VersionState, new_artifact_id, read_version
+from common.mongo.types import Client
 from common.processes.guarded import service_identity
-from common.registered_models import ARTIFACTS, VersionState, new_artifact_id, read_version
-from common.registry import ModelRegistry
 from tests.registered import FILES, NAME, publish
 from tests.samples import unique_name
 from tests.training.fixed_gate import FixedGate

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registered_models import CHAMPION, ModelVersion, Promotion, read_version
-from common.registry import ModelRegistry
+from common.executions.repository import ExecutionRepository
+from common.models.registry import ModelRegistry
+from common.models.versions import CHAMPION, ModelVersion, Promotion, read_version
+from common.mongo.types import Client
 from tests.registered import FILES, NAME, publish
 from tests.training.fixed_gate import FixedGate
 from tests.training.publishing_service import HEARTBEAT_SECONDS, Service

@@ -19,12 +19,13 @@ import hdfs
 import pytest
 import pytest_asyncio
 
-from common.artifacts import ArtifactStore
-from common.configuration import PROJECT_ROOT, TrainingSettings
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registered_models import ARTIFACTS, ModelVersion, VersionState, read_version
-from common.registry import ModelRegistry
+from common.executions.repository import ExecutionRepository
+from common.models.artifacts import ArtifactStore
+from common.models.registry import ModelRegistry
+from common.models.versions import ARTIFACTS, ModelVersion, VersionState, read_version
+from common.mongo.types import Client
+from common.settings.group import PROJECT_ROOT
+from common.settings.training import TrainingSettings
 from tests.registered import NAME
 from tests.samples import unique_name
 from tests.training.fixed_gate import FixedGate

@@ -9,11 +9,11 @@ import pytest_asyncio
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from common.artifacts import ArtifactDamaged, StoreUnavailable
-from common.configuration import TrainingSettings
-from common.executions import ExecutionRepository
-from common.mongo import Client
-from common.registry import ModelRegistry
+from common.executions.repository import ExecutionRepository
+from common.models.artifacts import ArtifactDamaged, StoreUnavailable
+from common.models.registry import ModelRegistry
+from common.mongo.types import Client
+from common.settings.training import TrainingSettings
 from tests.registered import FILES, new_version
 from tests.training.publishing_service import Service
 from training.runs.documents import TrainingState

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from common.documents import JobExecution
-from common.events import UpdateInformation
+from common.executions.documents import JobExecution
+from common.wire.events import UpdateInformation
 from tests.samples import START_MS, application_start, execution, job_end, stage
 from training.history.from_documents import memory_megabytes, to_run_context, to_run_record
 

@@ -11,15 +11,16 @@ import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
 
-from common.artifacts import FolderStore
-from common.documents import ApplicationState, utc_now
-from common.events import UpdateInformation
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry
+from common.models.versions import TrainingData
+from common.mongo.document import utc_now
+from common.mongo.types import Client
 from common.processes.guarded import free_port
-from common.registered_models import TrainingData
-from common.registry import ModelRegistry
 from common.triggers import Cron, Every, Trigger
+from common.wire.events import UpdateInformation
 from tests.clocks import Clocks
 from tests.registered import publish
 from tests.samples import START_MS, application_start, execution, job_end

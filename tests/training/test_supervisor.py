@@ -10,12 +10,12 @@ import httpx
 import psutil
 import pytest
 
-from common.artifacts import FolderStore
-from common.configuration import TrainingSettings
-from common.executions import ExecutionRepository
-from common.mongo import Client
+from common.executions.repository import ExecutionRepository
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry
+from common.mongo.types import Client
 from common.processes.guarded import owner_is_dead, service_identity
-from common.registry import ModelRegistry
+from common.settings.training import TrainingSettings
 from tests.clocks import Clocks
 from tests.finished_runs import JOBS, store_finished_runs
 from tests.samples import application_start, execution, job_end, unique_name

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from common.documents import ApplicationExecution, JobExecution, StageExecution
-from common.specs import ApplicationSpecs
+from common.executions.documents import ApplicationExecution, JobExecution, StageExecution
+from common.wire.specs import ApplicationSpecs
 from training.history.values import JobRecord, RunContext, RunRecord, StageMetrics, StageRecord
 
 _MEMORY_UNITS_MB = {

@@ -1,7 +1,7 @@
 """Runs as the model sees them: plain values, seconds since the application started.
 
 These types cross process borders as JSON and are all that `features`, `model` and `loop` know
-of a run. `common.executions` holds the stored documents they are made from.
+of a run. `common.executions.repository` holds the stored documents they are made from.
 """
 
 from collections.abc import Mapping, Sequence

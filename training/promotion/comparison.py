@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.configuration import PROJECT_ROOT
 from common.processes.children import child_environment, read_events, tail, write_request
 from common.processes.guarded import GuardedProcess
+from common.settings.group import PROJECT_ROOT
 from training.history.values import RunRecord, history_to_json
 
 

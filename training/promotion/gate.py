@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from common.artifacts import ArtifactDamaged, ArtifactStore
-from common.executions import ExecutionRepository
-from common.registered_models import ModelVersion, Promotion, read_version
-from common.registry import ModelRegistry
-from common.stored import UnreadableDocument
+from common.executions.repository import ExecutionRepository
+from common.models.artifacts import ArtifactDamaged, ArtifactStore
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion, Promotion, read_version
+from common.mongo.stored import UnreadableDocument
 from training.history.from_documents import to_run_record
 from training.promotion.comparison import Comparison, ComparisonFailed, compare
 from training.promotion.policy import Method, Version, decide

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from common.documents import Document, UtcTime, utc_now
-from common.registered_models import Promotion
+from common.models.versions import Promotion
+from common.mongo.document import Document, UtcTime, utc_now
 
 
 class TrainingState(StrEnum):

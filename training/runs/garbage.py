@@ -2,9 +2,9 @@
 
 import logging
 
-from common.artifacts import ArtifactStore
-from common.registered_models import ARTIFACTS
-from common.registry import ModelRegistry
+from common.models.artifacts import ArtifactStore
+from common.models.registry import ModelRegistry
+from common.models.versions import ARTIFACTS
 from training.runs.repository import TrainingRunRepository
 
 logger = logging.getLogger(__name__)

@@ -5,13 +5,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from common.artifacts import (
-    ArtifactDamaged,
-    ArtifactNotFound,
-    FolderStore,
-    verify,
-)
-from common.registered_models import NewVersion
+from common.models.artifacts import ArtifactDamaged, ArtifactNotFound, verify
+from common.models.folder import FolderStore
+from common.models.versions import NewVersion
 
 _DESCRIPTION = "publication.json"
 

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from common.errors import NoHistory
-from common.executions import ExecutionRepository
+from common.executions.repository import ExecutionRepository
 from training.runs.documents import TrainingRun
 from training.runs.repository import TrainingRunRepository
 from training.runs.supervisor import TrainingSupervisor

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from common.artifacts import (
+from common.models.artifacts import (
     ArtifactDamaged,
     ArtifactExists,
     ArtifactNotFound,
@@ -23,10 +23,10 @@ from common.artifacts import (
     describe,
     verify,
 )
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion, NewVersion, published_files
+from common.mongo.stored import UnreadableDocument
 from common.processes.guarded import service_identity
-from common.registered_models import ModelVersion, NewVersion, published_files
-from common.registry import ModelRegistry
-from common.stored import UnreadableDocument
 from training.promotion.gate import Gate
 from training.runs.documents import TrainingResult, TrainingRun, TrainingState
 from training.runs.outbox import Outbox

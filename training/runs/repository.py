@@ -9,12 +9,12 @@ from bson import ObjectId
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from common.documents import utc_now
 from common.errors import Conflict, TrainingRunNotFound
-from common.registered_models import new_artifact_id
-from common.set_up import create_index
-from common.stored import Readable, Reader, UnreadableDocument
-from common.transactions import DURABLE
+from common.models.versions import new_artifact_id
+from common.mongo.document import utc_now
+from common.mongo.set_up import create_index
+from common.mongo.stored import Readable, Reader, UnreadableDocument
+from common.mongo.transactions import DURABLE
 from training.runs.documents import UNFINISHED, TrainingResult, TrainingRun, TrainingState
 
 LOG_LINES = 200

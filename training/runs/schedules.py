@@ -14,13 +14,13 @@ from pymongo import ASCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from common.documents import Document, UtcTime, utc_now
-from common.executions import ExecutionRepository
+from common.executions.repository import ExecutionRepository
+from common.models.registry import ModelRegistry
+from common.models.versions import TrainingData, model_name
+from common.mongo.document import Document, UtcTime, utc_now
+from common.mongo.stored import Readable, Reader
+from common.mongo.transactions import DURABLE, in_transaction
 from common.processes.guarded import service_identity
-from common.registered_models import TrainingData, model_name
-from common.registry import ModelRegistry
-from common.stored import Readable, Reader
-from common.transactions import DURABLE, in_transaction
 from common.triggers import Every, Trigger
 from training.evidence.table import MAX_RUNS
 from training.runs.repository import TrainingRunRepository

@@ -20,14 +20,15 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged
-from common.configuration import PROJECT_ROOT, TrainingSettings
 from common.errors import ServiceError
-from common.executions import ExecutionRepository
+from common.executions.repository import ExecutionRepository
+from common.models.registry import ModelRegistry
+from common.models.versions import NewVersion, TrainingData, model_name
+from common.mongo.stored import UnreadableDocument
 from common.processes.children import child_environment, read_events, read_files, tail, write_request
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
-from common.registered_models import NewVersion, TrainingData, model_name
-from common.registry import ModelRegistry
-from common.stored import UnreadableDocument
+from common.settings.group import PROJECT_ROOT
+from common.settings.training import TrainingSettings
 from training.evidence.table import usable
 from training.history.from_documents import to_run_record
 from training.history.values import RunRecord, history_to_json

@@ -11,10 +11,9 @@ from typing import Any
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
-from common.artifacts import ArtifactDamaged
-from common.documents import utc_now
 from common.errors import Conflict, NotFound
-from common.registered_models import (
+from common.models.artifacts import ArtifactDamaged
+from common.models.versions import (
     ALIAS_CHANGES_KEPT,
     CHAMPION,
     Alias,
@@ -26,9 +25,10 @@ from common.registered_models import (
     VersionState,
     version_id,
 )
-from common.set_up import create_index
-from common.stored import Readable, Reader
-from common.transactions import DURABLE, in_transaction
+from common.mongo.document import utc_now
+from common.mongo.set_up import create_index
+from common.mongo.stored import Readable, Reader
+from common.mongo.transactions import DURABLE, in_transaction
 
 logger = logging.getLogger(__name__)
 

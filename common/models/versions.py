@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, computed_field
 
-from common.artifacts import (
+from common.models.artifacts import (
     ArtifactDamaged,
     ArtifactNotFound,
     ArtifactStore,
@@ -16,7 +16,7 @@ from common.artifacts import (
     describe,
     verify,
 )
-from common.documents import Document, UtcTime, utc_now
+from common.mongo.document import Document, UtcTime, utc_now
 
 CHAMPION = "champion"
 """The alias of the version that serves."""

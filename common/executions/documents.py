@@ -1,46 +1,13 @@
 """Stored documents: application executions and their jobs (wire names, see the contract)."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from common.specs import ApplicationSpecs, GlobalSpecs, OptionalSpecs
-
-
-def utc_now() -> datetime:
-    """Now, as precise as MongoDB stores it (milliseconds)."""
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
-
-
-UtcTime = Annotated[
-    datetime, AfterValidator(lambda value: value if value.tzinfo else value.replace(tzinfo=UTC))
-]
-"""MongoDB returns times in UTC without saying so."""
-
-
-class Document(BaseModel):
-    """A stored document; fields that a newer version wrote are ignored."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,  # JSON has neither
-    )
-
-    unknown_values: ClassVar[Mapping[str, str]] = {}
-    """By field: what a value stands for that only another version knows; see `common.stored`."""
-
-    @classmethod
-    def from_mongo(cls, document: dict[str, Any]) -> Self:
-        return cls.model_validate(document)
-
-    def to_mongo(self) -> dict[str, Any]:
-        return self.model_dump(by_alias=True)
+from common.mongo.document import Document, UtcTime, utc_now
+from common.wire.specs import ApplicationSpecs, GlobalSpecs, OptionalSpecs
 
 
 class ApplicationState(StrEnum):
@@ -146,6 +113,7 @@ class StoredMetrics(BaseModel):
 
 
 StageNumber = Annotated[str, Field(pattern=r"^[0-9]{1,19}$")]
+
 ReportedScaleOut = Annotated[int, Field(ge=0)]
 
 

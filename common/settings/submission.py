@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from common.addresses import check_host, file_uri
-from common.settings_group import PROJECT_ROOT, Port, SettingsGroup, Timeout
+from common.settings.group import PROJECT_ROOT, Port, SettingsGroup, Timeout
 
 HARMLESS_VOLUMES = (
     "configMap",

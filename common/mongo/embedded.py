@@ -1,4 +1,4 @@
-"""The MongoDB behind the service: the configured one, or an embedded replica set of one node."""
+"""An embedded replica set of one node, where no MongoDB is configured."""
 
 import asyncio
 import contextlib
@@ -6,8 +6,6 @@ import importlib.util
 import json
 import logging
 import os
-import signal
-import ssl
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,115 +14,25 @@ from typing import Any
 
 from pymongo import AsyncMongoClient
 from pymongo.errors import (
-    ConfigurationError,
-    InvalidURI,
     NotPrimaryError,
     OperationFailure,
-    PyMongoError,
     ServerSelectionTimeoutError,
 )
 
 from common.errors import StartError
-from common.mongo_settings import MongoSettings
+from common.mongo.types import Client
 from common.processes.guarded import GuardedProcess, free_port
 
 logger = logging.getLogger(__name__)
 
 REPLICA_SET = "rs0"
+
 _NOT_YET_INITIALIZED = 94
+
 _START_SECONDS = 60.0
+
 _FOLDER_IN_USE = 100
 """Exit code of a `mongod` that could not open its files, mostly because another one has them open."""
-
-Client = AsyncMongoClient[dict[str, Any]]
-
-
-@asynccontextmanager
-async def mongo_client(settings: MongoSettings, data_dir: Path) -> AsyncIterator[Client]:
-    """A client that is known to work: a writable primary with transactions answers.
-
-    Raises:
-        StartError: The configured MongoDB cannot be used, or the embedded one does not start.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        if settings.mongodb_endpoint:
-            client = await _configured(settings)
-        else:
-            uri = await stack.enter_async_context(
-                embedded_mongod(data_dir / "mongodb", on_unexpected_end=_stop_service)
-            )
-            client = _connect(uri, settings.mongodb_timeout_seconds)
-        stack.push_async_callback(client.close)
-        if settings.mongodb_endpoint:
-            await _check(client, settings)
-        yield client
-
-
-def _connect(uri: str, timeout_seconds: float, **options: Any) -> Client:
-    milliseconds = int(timeout_seconds * 1000)
-    return AsyncMongoClient(
-        uri,
-        serverSelectionTimeoutMS=milliseconds,
-        connectTimeoutMS=milliseconds,
-        # Bounds whole operations with their retries, transactions included, where nothing else does.
-        timeoutMS=milliseconds,
-        appname="enel-service",
-        tz_aware=True,
-        # What Python cannot hold (a time after the year 9999, a text that is none) is one document's
-        # trouble, and not that of every other one in the same answer.
-        datetime_conversion="DATETIME_AUTO",
-        unicode_decode_error_handler="replace",
-        **options,
-    )
-
-
-async def _configured(settings: MongoSettings) -> Client:
-    options: dict[str, Any] = {}
-    if settings.mongodb_username:
-        options["username"] = settings.mongodb_username
-        options["password"] = settings.mongodb_password.get_secret_value()
-    host = settings.mongodb_endpoint
-    try:
-        if "://" in host:
-            return _connect(host, settings.mongodb_timeout_seconds, **options)
-        return _connect(
-            f"mongodb://{host}:{settings.mongodb_port}", settings.mongodb_timeout_seconds, **options
-        )
-    except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
-        # The address may carry a password: it is not repeated, and neither is the driver's message.
-        raise StartError(
-            f"MONGODB_ENDPOINT: not an address of a MongoDB ({type(error).__name__})."
-        ) from error
-    except OSError as error:  # also what the ssl module raises: the address names files
-        reason = "holds no certificates" if isinstance(error, ssl.SSLError) else str(error.strerror)
-        raise StartError(f"MONGODB_ENDPOINT: a file that it names cannot be used: {reason}.") from error
-
-
-async def _check(client: Client, settings: MongoSettings) -> None:
-    where = "MONGODB_ENDPOINT: the MongoDB there"
-    if "://" not in settings.mongodb_endpoint:
-        where += f" (port {settings.mongodb_port})"
-    try:
-        hello = await client.admin.command("hello")
-        await client[settings.mongodb_database].command("ping")
-        # Reading needs the rights that writing later will need; better to learn of it now.
-        await client[settings.mongodb_database]["application_execution"].find_one({}, {"_id": 1})
-    except OperationFailure as error:
-        reason = (error.details or {}).get("codeName", "no reason given")
-        raise StartError(f"{where} refuses the user of MONGODB_USERNAME: {reason}.") from error
-    except ConfigurationError as error:  # of its name in the DNS, or a package that is missing
-        raise StartError(f"{where} cannot be found, or not with these options.") from error
-    except ServerSelectionTimeoutError as error:
-        raise StartError(
-            f"{where} cannot be reached within {settings.mongodb_timeout_seconds:g} s "
-            "(MONGODB_TIMEOUT_SECONDS). Unset MONGODB_ENDPOINT to use the embedded MongoDB."
-        ) from error
-    except PyMongoError as error:
-        raise StartError(f"{where} cannot be used: {type(error).__name__}.") from error
-    if "setName" not in hello and hello.get("msg") != "isdbgrid":
-        raise StartError(f"{where} is not part of a replica set, which transactions need.")
-    if not hello.get("isWritablePrimary"):
-        raise StartError(f"{where} is no writable primary; name its replica set in the address.")
 
 
 def mongod_binary() -> Path:
@@ -148,12 +56,6 @@ def _make_executable(binary: Path) -> bool:
         if not os.access(binary, os.X_OK):
             binary.chmod(binary.stat().st_mode | stat.S_IXUSR)
     return os.access(binary, os.X_OK)
-
-
-def _stop_service(code: int) -> None:
-    """Nothing can be stored any more; whatever supervises the service starts it anew."""
-    logger.critical("The embedded MongoDB has ended (exit code %d): the service stops.", code)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @asynccontextmanager

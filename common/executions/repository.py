@@ -8,24 +8,24 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 
-from common.documents import (
+from common.errors import ApplicationExecutionNotFound
+from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
     JobExecution,
     JobSummary,
     ScalingDecision,
     StateChange,
-    utc_now,
 )
-from common.errors import ApplicationExecutionNotFound
-from common.event_storage import EventStorage
-from common.events import ApplicationStarted, JobEnded
-from common.execution_filter import ExecutionFilter
-from common.run_history import RunHistory
-from common.set_up import create_index
-from common.stored import Readable, Reader
-from common.summaries import SUMMARY
-from common.transactions import DURABLE, in_transaction
+from common.executions.event_storage import EventStorage
+from common.executions.filter import ExecutionFilter
+from common.executions.run_history import RunHistory
+from common.executions.summaries import SUMMARY
+from common.mongo.document import utc_now
+from common.mongo.set_up import create_index
+from common.mongo.stored import Readable, Reader
+from common.mongo.transactions import DURABLE, in_transaction
+from common.wire.events import ApplicationStarted, JobEnded
 
 Json = dict[str, Any]
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from common.settings_group import Port, SettingsGroup, Timeout
+from common.settings.group import Port, SettingsGroup, Timeout
 
 _LONGEST_DATABASE_NAME = 63
 """Bytes."""

@@ -8,8 +8,8 @@ import pymongo
 from pymongo import ASCENDING, DESCENDING
 from pymongo.asynchronous.collection import AsyncCollection
 
-from common.documents import ApplicationExecution, ApplicationState, JobExecution
-from common.stored import Reader, UnreadableDocument
+from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
+from common.mongo.stored import Reader, UnreadableDocument
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from common.documents import ApplicationState
+from common.executions.documents import ApplicationState
 
 _TEXTS = {
     "algorithm_name": "global_specs.algorithm_name",

@@ -7,10 +7,10 @@ import bson
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 
-from common.documents import ApplicationExecution, JobExecution
 from common.errors import PayloadTooLarge
-from common.events import ApplicationStarted, JobEnded, merge_job
-from common.stored import Reader
+from common.executions.documents import ApplicationExecution, JobExecution
+from common.mongo.stored import Reader
+from common.wire.events import ApplicationStarted, JobEnded, merge_job
 
 Json = dict[str, Any]
 

@@ -22,7 +22,8 @@ import urllib3
 from hdfs import Client, HdfsError
 
 from common.addresses import parse_address
-from common.artifacts import (
+from common.errors import StartError
+from common.models.artifacts import (
     ArtifactDamaged,
     ArtifactExists,
     ArtifactNotFound,
@@ -35,8 +36,7 @@ from common.artifacts import (
     keys_of,
     verify,
 )
-from common.configuration import HdfsSettings
-from common.errors import StartError
+from common.settings.hdfs import HdfsSettings
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.documents import JobSummary, StageSpan
+from common.executions.documents import JobSummary, StageSpan
 
 Json = dict[str, Any]
 

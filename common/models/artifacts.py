@@ -2,15 +2,11 @@
 
 import asyncio
 import contextlib
-import errno
 import hashlib
-import os
 import random
 import re
-import shutil
 import uuid
 from collections.abc import Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 from pydantic import BaseModel
@@ -18,6 +14,7 @@ from pydantic import BaseModel
 from common.errors import NotFound, ServiceError, Unavailable
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}"
+
 _KEY = re.compile(rf"{_NAME}(/{_NAME})*")
 
 _IDENTITY = "store"
@@ -190,94 +187,6 @@ async def identify(store: ArtifactStore) -> None:
     raise StoreUnavailable("The model store cannot be told from others: it forgets what is written.")
 
 
-class FolderStore:
-    """Artifacts as folders below `root`."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.identity = ""
-
-    async def write(self, key: str, files: Mapping[str, bytes]) -> None:
-        for name in files:
-            check_file_name(name)
-        await asyncio.to_thread(self._write, check_key(key), dict(files))
-
-    async def read(self, key: str) -> dict[str, bytes]:
-        return await asyncio.to_thread(self._read, check_key(key))
-
-    async def delete(self, key: str) -> None:
-        await asyncio.to_thread(self._delete, check_key(key))
-
-    async def remove_interrupted_writes(self, prefix: str, keys: Collection[str]) -> list[str]:
-        return await asyncio.to_thread(self._remove_interrupted_writes, self._root / check_key(prefix), keys)
-
-    async def keys(self, prefix: str, *, incomplete: bool = False) -> list[str]:
-        return await asyncio.to_thread(self._keys, check_key(prefix), incomplete)
-
-    async def check(self) -> None:
-        await asyncio.to_thread(self._check)
-
-    def _write(self, key: str, files: dict[str, bytes]) -> None:
-        target, temporary = self._root / key, self._root / incomplete_name(key)
-        try:
-            self._remove_interrupted_writes(target.parent, [key])
-            temporary.mkdir(parents=True)
-            for name, content in files.items():
-                with (temporary / name).open("xb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-            verify(key, _read_folder(temporary), describe(files))
-            if target.exists():
-                raise ArtifactExists(f"There is an artifact {key!r} already.")
-            temporary.rename(target)
-            _sync_folder(target)
-            _sync_folder(target.parent)
-        except OSError as error:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # by somebody else, since it was looked for
-                raise ArtifactExists(f"There is an artifact {key!r} already.") from error
-            raise StoreUnavailable(f"The folder of models cannot be written to: {error.strerror}.") from error
-        except ServiceError:
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
-
-    def _read(self, key: str) -> dict[str, bytes]:
-        try:
-            return _read_folder(self._root / key)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            if not self._root.is_dir():  # nothing can be said about what belongs there
-                raise StoreUnavailable("The folder of models is not there.") from error
-            raise ArtifactNotFound(f"There is no artifact {key!r}.") from error
-        except OSError as error:
-            raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
-
-    def _delete(self, key: str) -> None:
-        # What is being deleted is no artifact any more, also where this is cut short.
-        with contextlib.suppress(OSError):
-            (self._root / key).rename(self._root / incomplete_name(key))
-        self._remove_interrupted_writes((self._root / key).parent, [key])
-
-    def _remove_interrupted_writes(self, folder: Path, keys: Collection[str]) -> list[str]:
-        left = interrupted_writes(keys, _folder_names(folder))
-        for name, key in left.items():
-            # Renamed first: whoever is still writing there fails as a whole, and renames no empty folder.
-            removed = self._root / incomplete_name(key)
-            with contextlib.suppress(OSError):
-                (folder / name).rename(removed)
-            shutil.rmtree(removed, ignore_errors=True)
-        return sorted(set(left.values()))
-
-    def _keys(self, prefix: str, incomplete: bool) -> list[str]:
-        return keys_of(prefix, _folder_names(self._root / prefix), incomplete)
-
-    def _check(self) -> None:
-        try:
-            self._root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnavailable(f"The folder of models cannot be used: {error.strerror}.") from error
-
-
 def keys_of(prefix: str, names: list[str], incomplete: bool) -> list[str]:
     """Keys below a prefix from the names of the folders that lie there."""
     wanted = {name for name in names if not name.startswith(".")}
@@ -292,26 +201,3 @@ def _is_incomplete(name: str) -> bool:
 
 def _name_of(incomplete: str) -> str:
     return incomplete.removeprefix(INCOMPLETE).partition(_WRITER)[0]
-
-
-def _folder_names(folder: Path) -> list[str]:
-    """Of the folders in a folder, which may be missing. Raises StoreUnavailable."""
-    try:
-        return [entry.name for entry in folder.iterdir() if entry.is_dir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
-
-
-def _read_folder(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
-
-
-def _sync_folder(folder: Path) -> None:
-    """A rename survives a power cut only after this."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from common.documents import ApplicationExecution, JobExecution, StageExecution
-from common.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, NoBoolean, ScaleOut, WireModel
+from common.executions.documents import ApplicationExecution, JobExecution, StageExecution
+from common.wire.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, NoBoolean, ScaleOut, WireModel
 
 MAX_STAGES = 10_000
 """Stages of one job; with them a stored document stays well below MongoDB's 16 MiB."""

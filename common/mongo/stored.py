@@ -16,8 +16,8 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.cursor import AsyncCursor
 
-from common.documents import Document, utc_now
 from common.errors import ServiceError
+from common.mongo.document import Document, utc_now
 
 logger = logging.getLogger(__name__)
 

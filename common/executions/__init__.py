@@ -1,0 +1,1 @@
+"""Application executions, their jobs and decisions: documents and queries."""

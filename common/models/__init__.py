@@ -1,0 +1,1 @@
+"""Model versions: their files in a store, their entries in the registry."""

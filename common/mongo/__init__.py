@@ -1,0 +1,1 @@
+"""MongoDB: a client that works, documents, transactions."""

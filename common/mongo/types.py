@@ -1,0 +1,7 @@
+"""Types of what PyMongo gives and takes."""
+
+from typing import Any
+
+from pymongo import AsyncMongoClient
+
+Client = AsyncMongoClient[dict[str, Any]]

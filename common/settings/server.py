@@ -1,0 +1,38 @@
+"""Settings of the HTTP server."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from common.addresses import check_host
+from common.settings.group import PROJECT_ROOT, Port, SettingsGroup
+
+
+class ServerSettings(SettingsGroup):
+    """The HTTP server."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Loopback only, unless set: the API has no authentication of its own."""
+
+    port: Port = 5000
+    """TCP port to listen on."""
+
+    logging_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    """Least severe level that is logged."""
+
+    data_dir: Path = PROJECT_ROOT / ".enel"
+    """Folder for everything embedded: MongoDB's files, models, driver logs, training folders."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    """Bytes. Largest request body; a job with a thousand stages needs about half a megabyte."""
+
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        return check_host(value.strip())
+
+    @field_validator("logging_level", mode="before")
+    @classmethod
+    def _upper(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value

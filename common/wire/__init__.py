@@ -1,0 +1,1 @@
+"""What travels: specs and events, checked; no database."""
