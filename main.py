@@ -1,4 +1,4 @@
-"""Start the service: `python main.py`. Settings are environment variables, see `common/settings/settings.py`."""
+"""Start the service: `python main.py`. Settings are environment variables, see `common/settings/`."""
 
 import argparse
 import asyncio

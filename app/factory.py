@@ -4,9 +4,9 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from app import metrics, problems
+from app.http import metrics, problems
+from app.http.middleware import LimitBody, NormalizePath
 from app.lifespan import lifespan_for
-from app.middleware import LimitBody, NormalizePath
 from common.settings.settings import Settings
 from routers import health, models, prediction, submission, training
 

@@ -13,9 +13,10 @@ import pymongo
 from fastapi import FastAPI
 
 from app.chores import chores
-from app.endpoints import application_runner, artifact_store, spark_applications
 from app.loops import end, running
-from app.manifest_options import manifest_options
+from app.wiring.manifest_options import manifest_options
+from app.wiring.platform import application_runner, spark_applications
+from app.wiring.storage import artifact_store
 from common.errors import StartError
 from common.executions.repository import ExecutionRepository
 from common.models.registry import ModelRegistry

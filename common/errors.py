@@ -1,4 +1,4 @@
-"""Errors with an HTTP status; `app.problems` renders them as RFC 9457 problem details."""
+"""Errors with an HTTP status; `app.http.problems` renders them as RFC 9457 problem details."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -12,7 +12,7 @@ from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor
-from routers.views import ApplicationDetails, ApplicationView, DecisionView, JobView
+from routers.schemas.applications import ApplicationDetails, ApplicationView, DecisionView, JobView
 from submission.outcomes.outcomes import RunTimeline
 from submission.outcomes.picture import draw_run
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response, status
 from common.wire.specs import Name, WireModel
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
 from routers.pagination import Unreadable
-from routers.views import SubmitResponse
+from routers.schemas.applications import SubmitResponse
 from submission.schedules import ScheduleSpec, SubmissionSchedule
 
 router = APIRouter(prefix="/schedules")

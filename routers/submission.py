@@ -11,7 +11,7 @@ from common.wire.specs import SHORT_TEXT
 from routers import applications, schedules
 from routers.dependencies import REPLAYED, IdempotencyKey, SubmissionsDep
 from routers.log_stream import LogStream
-from routers.views import ApplicationView, SubmitResponse
+from routers.schemas.applications import ApplicationView, SubmitResponse
 from submission.requests import SubmitRequest
 from submission.service import SubmitOptions
 

@@ -22,7 +22,7 @@ SIZES = ("data_size_mb",)
 """Features that every executor adds, and those that are sizes of the data."""
 
 SAME_CONTEXT = 0.9
-"""Similarity (`training.evidence.similarity.similarity`) from which on two runs are in one context: nothing but
+"""Similarity (`training.evidence.similarity`) from which on two runs are in one context: nothing but
 the data size differs, and that by less than a quarter."""
 
 FOLDS = 10

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.manifest_options import manifest_options
+from app.wiring.manifest_options import manifest_options
 from common.errors import StartError
 from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings

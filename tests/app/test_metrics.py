@@ -16,8 +16,8 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from pymongo import AsyncMongoClient
 
-from app import metrics
-from app.metrics import count_states
+from app.http import metrics
+from app.http.metrics import count_states
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
@@ -138,7 +138,7 @@ async def test_without_mongodb_nothing_is_claimed_about_states(
     async def no_answer(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("app.metrics.count_states", no_answer)
+    monkeypatch.setattr("app.http.metrics.count_states", no_answer)
     found = await scrape(service)
     assert found["enel_mongodb_up", frozenset()] == 0
     assert not any(name == "enel_applications" for name, _ in found)

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from app.endpoints import artifact_store
+from app.wiring.storage import artifact_store
 from common.errors import StartError
 from common.models.artifacts import ArtifactExists, StoreUnavailable
 from common.models.hdfs import HdfsStore, HdfsUnavailable

@@ -1,8 +1,8 @@
 """The runtime of a whole application from its context and its scale-out, before it runs.
 
-A Gaussian process on log runtimes whose covariance (`training.context_model.covariance`) holds a scale-out law
-with coefficients that vary over contexts, and a correction. Features are what the earlier runs show
-(`training.context_model.encoding`); none are needed. Its mean is what is believed of any application: more
+A Gaussian process on log runtimes whose covariance (`covariance`) holds a scale-out law with coefficients
+that vary over contexts, and a correction. Features are what the earlier runs show (`encoding`); none are
+needed. Its mean is what is believed of any application: more
 executors, and more of everything in each, help by the same power law; more data takes longer. That
 is what remains far from all earlier runs, where the standard deviation says so.
 

@@ -30,7 +30,7 @@ class RunComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Mean absolute relative errors of the remaining runtime, as `training.runtime_model.evaluation` has them."""
+    """Mean absolute relative errors of the remaining runtime, see `training.runtime_model.evaluation`."""
 
     champion_error: float | None
     """None where the champion cannot be read, or where there was no run to compare on."""

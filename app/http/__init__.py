@@ -1,0 +1,1 @@
+"""What every request passes, how errors are answered, and what is measured."""
