@@ -8,7 +8,8 @@ from pathlib import Path
 from common.errors import StartError
 from common.models.artifacts import ArtifactStore, StoreUnavailable, identify
 from common.models.folder import FolderStore
-from common.models.hdfs import HdfsStore, HdfsUnavailable
+from common.models.hdfs import HdfsStore
+from common.models.webhdfs import HdfsUnavailable
 from common.settings.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -1,14 +1,11 @@
 """Models in HDFS, over WebHDFS.
 
 A delegation token travels in the query of every address, and the HTTP libraries put whole addresses
-into their exceptions and log messages. Therefore no text of theirs is repeated here, no exception of
-theirs stays behind an error as its cause or context, and their loggers are held back.
+into their exceptions. Therefore no text of theirs is repeated here, and no exception of theirs stays
+behind an error as its cause or context.
 """
 
 import asyncio
-import getpass
-import logging
-import ssl
 import uuid
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,15 +16,13 @@ from urllib.parse import quote
 
 import requests
 import urllib3
-from hdfs import Client, HdfsError
+from hdfs import HdfsError
 
 from common.addresses import parse_address
-from common.errors import StartError
 from common.models.artifacts import (
     ArtifactDamaged,
     ArtifactExists,
     ArtifactNotFound,
-    StoreUnavailable,
     check_file_name,
     check_key,
     describe,
@@ -36,19 +31,13 @@ from common.models.artifacts import (
     keys_of,
     verify,
 )
+from common.models.webhdfs import HdfsUnavailable, WebHdfs, open_session
 from common.settings.hdfs import HdfsSettings
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _WORKERS = 4
 """Operations at once. Threads of the store's own: during an outage all of them wait for timeouts."""
-
-_LOGGERS = ("hdfs", "urllib3", "requests", "requests_kerberos", "spnego")
-"""They log addresses, some of them as warnings; what fails reaches us as an exception anyway."""
-
-_TRY_ANOTHER_NAMENODE = ("StandbyException", "RetriableException")
 
 _REFUSED = ("AccessControlException", "AuthorizationException", "SecurityException")
 _UNKNOWN_CALLER = ("AuthenticationException", "InvalidToken")
@@ -66,33 +55,20 @@ _REASONS = {
 }
 
 
-class HdfsUnavailable(StoreUnavailable):
-    """HDFS cannot be used now. `look_at` names the settings to look at if that was never different."""
-
-    def __init__(self, detail: str, look_at: str = "HDFS_ENDPOINT") -> None:
-        super().__init__(f"{detail}.")
-        self.look_at = look_at
-
-
 class HdfsStore:
     """Artifacts as folders below HDFS_OUTPUT_DIR.
 
-    Proxies and certificates that the environment names for other programs are not used: what counts
-    are the settings.
-
     Raises:
-        StartError: The settings contradict the machine: an unreadable file, a missing package.
+        StartError: As `open_session` does.
     """
 
     def __init__(self, settings: HdfsSettings) -> None:
-        for name in _LOGGERS:
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         self.identity = ""
         self._root = settings.hdfs_output_dir.rstrip("/")
-        session, self._caller, self._caller_setting = _session(settings)
+        session, self._caller, self._caller_setting = open_session(settings)
         self._token = settings.hdfs_token.get_secret_value()
         self._timeout_seconds = settings.hdfs_timeout_seconds
-        self._client = _WebHdfs(settings.hdfs_endpoint, session=session, timeout=(self._timeout_seconds,) * 2)
+        self._client = WebHdfs(settings.hdfs_endpoint, session=session, timeout=(self._timeout_seconds,) * 2)
         self._executor = ThreadPoolExecutor(_WORKERS, thread_name_prefix="hdfs")
 
     async def aclose(self) -> None:
@@ -289,87 +265,6 @@ class HdfsStore:
         return line[:300].rstrip(".") or "no reason given"
 
 
-class _WebHdfs(Client):  # type: ignore[misc]
-    """HdfsCLI's client, with errors that say what was refused, and a rename that replaces nothing."""
-
-    is_closed = False
-
-    def close(self) -> None:
-        self._session.close()
-
-    def rename_once(self, source: str, target: str) -> None:
-        """Move a folder; HdfsError where there is something at `target`, into which it would be moved."""
-        # The only variant with options is atomic. HttpFS ignores the option, and answers as without.
-        answer = self._rename(source, destination=target, renameoptions="NONE")
-        if answer.content and not answer.json()["boolean"]:
-            raise HdfsError("the rename was refused", exception="IOException")
-
-    def content_of(self, path: str, size_bytes: int) -> bytes:
-        """A whole file, or HdfsUnavailable."""
-        with self.read(path) as reader:
-            content = bytes(reader.read())
-        if len(content) != size_bytes:
-            raise HdfsUnavailable(f"HDFS sent {len(content)} of {size_bytes} bytes of {path}")
-        return content
-
-    def _request(self, method: str, url: str, **options: Any) -> requests.Response:
-        if self.is_closed:
-            raise HdfsUnavailable("The service is stopping")
-        response: requests.Response = super()._request(method, url, **options)
-        if response.status_code < 400:
-            return response
-        name, message = _remote_exception(response)
-        if name in _TRY_ANOTHER_NAMENODE:
-            return response  # HdfsCLI does
-        if response.status_code == 401 or (not name and response.status_code == 403):
-            raise HdfsError(message, exception="AuthenticationException")
-        if not name and response.status_code >= 500:
-            raise requests.ConnectionError(request=response.request)  # a gateway, or a dying server
-        raise HdfsError(message, exception=name)
-
-
-def _session(settings: HdfsSettings) -> tuple[requests.Session, str, str]:
-    """A session that authenticates, who that is in words, and the settings that decide it."""
-    session = requests.Session()
-    session.trust_env = False
-    session.headers["Accept-Encoding"] = "identity"  # sizes are compared
-    session.verify = _verification(settings)
-    if settings.hdfs_kerberos:
-        try:
-            from hdfs.ext.kerberos import KerberosClient
-        except ImportError as error:
-            raise StartError(
-                "HDFS_KERBEROS needs a package that is not installed: pip install requests-kerberos."
-            ) from error
-        KerberosClient(settings.hdfs_endpoint, session=session)  # gives the session its authentication
-        return session, "the owner of the Kerberos ticket", "HDFS_KERBEROS"
-    if token := settings.hdfs_token.get_secret_value():
-        session.params = {"delegation": token}
-        return session, "the owner of the token", "HDFS_TOKEN"
-    try:
-        user = settings.hdfs_user or getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise StartError("HDFS_USER: this process's user has no name; set the user to act as.") from error
-    session.params = {"user.name": user}
-    return session, f"user {user!r}", "HDFS_USER"
-
-
-def _verification(settings: HdfsSettings) -> bool | str:
-    if not settings.hdfs_tls_verify:
-        if "https:" in settings.hdfs_endpoint:
-            logger.warning("HDFS_TLS_VERIFY is off: certificates of HDFS are not checked.")
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # said once is enough
-        return False
-    if not settings.hdfs_ca_file:
-        return True
-    try:
-        ssl.create_default_context(cafile=settings.hdfs_ca_file)
-    except OSError as error:  # also what the ssl module raises
-        reason = "it holds no certificates" if isinstance(error, ssl.SSLError) else error.strerror
-        raise StartError(f"HDFS_CA_FILE: {settings.hdfs_ca_file} cannot be used: {reason}.") from error
-    return settings.hdfs_ca_file
-
-
 def _unless_missing(work: Callable[..., T], *arguments: Any, **options: Any) -> T | None:
     """What `work` returns; None where it found nothing there, or a file in place of a folder."""
     try:
@@ -383,15 +278,6 @@ def _unless_missing(work: Callable[..., T], *arguments: Any, **options: Any) -> 
 
 def _is_folder(status: Mapping[str, Any]) -> bool:
     return bool(status["type"] == "DIRECTORY")
-
-
-def _remote_exception(response: requests.Response) -> tuple[str, str]:
-    """Class and message of Hadoop's own error; no class where something else has answered."""
-    try:
-        remote = response.json()["RemoteException"]
-        return str(remote["exception"]), str(remote["message"])
-    except (ValueError, KeyError, TypeError):
-        return "", f"status {response.status_code}"
 
 
 def _where(error: Exception) -> str:

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from app.wiring.storage import artifact_store
 from common.errors import StartError
 from common.models.artifacts import ArtifactExists, StoreUnavailable
-from common.models.hdfs import HdfsStore, HdfsUnavailable
+from common.models.hdfs import HdfsStore
+from common.models.webhdfs import HdfsUnavailable
 from common.processes.guarded import free_port
 from common.settings.hdfs import HdfsSettings
 from common.settings.settings import Settings

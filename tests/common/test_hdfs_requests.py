@@ -20,7 +20,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 
 from common.models.artifacts import ArtifactNotFound, StoreUnavailable
-from common.models.hdfs import HdfsStore, HdfsUnavailable
+from common.models.hdfs import HdfsStore
+from common.models.webhdfs import HdfsUnavailable
 from common.processes.guarded import free_port
 from common.settings.group import PROJECT_ROOT
 from common.settings.hdfs import HdfsSettings
