@@ -1,0 +1,194 @@
+"""One application on this machine, from its turn to its recorded end.
+
+Its queue (`submission.local.runner`) decides when that turn comes, and may end it at any moment.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pymongo.errors import PyMongoError
+
+from common.errors import ServiceError
+from common.executions.documents import ApplicationState
+from common.mongo.document import utc_now
+from common.processes.guarded import GuardedProcess
+from submission.driver_log import failure_reason, read_tail
+from submission.local.checks import check
+from submission.local.cluster import ClusterStartError, LocalCluster
+from submission.local.spark_submit import SparkSubmit, local_path, translate, write_properties
+from submission.manifest.build import Manifest
+from submission.runners import RecordState
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""Between two looks at a log."""
+
+_REGISTERED = "Connected to Spark cluster with app ID"
+_STOP_GRACE_SECONDS = 5.0
+_REASON_LINES = 400
+_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+
+Outcome = tuple[ApplicationState, str]
+
+
+@dataclass
+class Workshop:
+    """What all applications of a runner share."""
+
+    folder: Path
+    """Holds a folder per application."""
+    cluster: LocalCluster
+    record_state: RecordState
+    driver_environment: Mapping[str, str]
+    """Besides what the cluster's processes need."""
+    is_closing: bool = False
+
+    def log(self, execution_id: str) -> Path:
+        """Where the driver of an execution writes to."""
+        return self.folder / execution_id / "driver.log"
+
+
+class LocalApplication:
+    """An execution that waits, or runs."""
+
+    def __init__(self, execution_id: str, manifest: Manifest, workshop: Workshop) -> None:
+        self.execution_id = execution_id
+        self.task: asyncio.Task[None] | None = None
+        self.is_submitted = False
+        """From the moment on that a process of it may exist."""
+        self.ended = asyncio.Event()
+        self._manifest = manifest
+        self._workshop = workshop
+        self._process: GuardedProcess | None = None
+        self._decided: Outcome | None = None
+        """How it ends because somebody decided so, whatever the process's exit code says."""
+
+    async def run(self) -> None:
+        """Carry it out, and record how it ended."""
+        try:
+            outcome = await self._carry_out()
+        except (ServiceError, ClusterStartError, OSError) as error:
+            outcome = ApplicationState.SUBMISSION_FAILED, str(error)
+        except Exception as error:
+            logger.exception("%s: could not be carried out", self.execution_id)
+            outcome = ApplicationState.FAILED, f"The local runner failed: {error!r}"
+        if outcome is not None:
+            await self.record(outcome)
+
+    async def end(self, state: ApplicationState, reason: str) -> None:
+        """Let it end so; what ends first counts."""
+        self._decided = self._decided or (state, reason)
+        if self._process is not None:
+            await self._process.stop()
+
+    async def record(self, outcome: Outcome) -> None:
+        """Store the end, together with its time."""
+        state, reason = outcome
+        logger.info("%s: %s %s", self.execution_id, state, reason)
+        await self._insist(state, reason, end_time=utc_now())
+
+    async def _carry_out(self) -> Outcome | None:
+        """Run to the end; returns how it ended, None if it has got a final state meanwhile."""
+        await asyncio.to_thread(check, self._manifest)
+        submit = translate(self._manifest)
+        cluster, log = self._workshop.cluster, self._workshop.log(self.execution_id)
+        master_url = await cluster.ensure_up()
+        if self._decided:
+            return self._decided
+        properties_file = log.with_name("spark.properties")
+        await asyncio.to_thread(_prepare, properties_file, {**submit.properties, **cluster.properties})
+        self.is_submitted = True
+        if not await self._insist(ApplicationState.SUBMITTED, ""):
+            return self._decided
+        command = submit.command(cluster.spark_home, master_url, properties_file)
+        # A program's own variables are not to lead Spark's scripts astray.
+        environment = {
+            **submit.driver_environment,
+            **cluster.environment,
+            **self._workshop.driver_environment,
+        }
+        with log.open("wb") as output:
+            self._process = await GuardedProcess.start(
+                *command,
+                stdout=output,
+                stderr=output,
+                env=environment,
+                cwd=log.parent,
+                grace_seconds=_STOP_GRACE_SECONDS,
+            )
+        logger.info("%s: spark-submit started", self.execution_id)
+        if self._decided:
+            await self._process.stop()
+        try:
+            return await self._attend(self._process, submit, log)
+        finally:
+            await self._process.stop()
+            await asyncio.to_thread(properties_file.unlink, missing_ok=True)
+
+    async def _attend(self, process: GuardedProcess, submit: SparkSubmit, log: Path) -> Outcome:
+        ended = asyncio.create_task(process.wait())
+        down = asyncio.create_task(self._workshop.cluster.wait_down())
+        registered = asyncio.create_task(self._record_running(log, ended))
+        try:
+            await asyncio.wait({ended, down}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done():  # a driver would wait for ever for a Master or Worker to come back
+                await self.end(ApplicationState.FAILED, down.result())
+            code = await ended
+            await asyncio.wait({registered})
+        finally:
+            for task in (ended, down, registered):
+                task.cancel()
+            await asyncio.gather(ended, down, registered, return_exceptions=True)
+        if self._decided:
+            return self._decided
+        if code == 0:
+            return ApplicationState.COMPLETED, ""
+        written = await asyncio.to_thread(read_tail, log, _REASON_LINES) or ""
+        told = failure_reason(written, submit.properties)
+        how = f"spark-submit was ended by signal {code - 128}" if code > 128 else f"exit code {code}"
+        return ApplicationState.FAILED, f"{how}: {told}" if told else how
+
+    async def _record_running(self, log: Path, ended: asyncio.Task[int]) -> None:
+        """Store that it runs, or ran before it ended."""
+        while True:
+            is_last = ended.done()
+            if _REGISTERED in await asyncio.to_thread(_head, log):
+                break
+            if is_last:
+                return
+            await asyncio.wait({ended}, timeout=POLL_SECONDS)
+        await self._insist(ApplicationState.RUNNING, "")
+
+    async def _insist(self, state: ApplicationState, reason: str, **fields: object) -> bool:
+        """Store a state, trying again while MongoDB is away and the service goes on."""
+        attempt = 0
+        while True:
+            try:
+                return await self._workshop.record_state(self.execution_id, state, reason, fields=fields)
+            except PyMongoError as error:
+                logger.warning("%s: %s could not be stored: %s", self.execution_id, state, error)
+                if self._workshop.is_closing or (self._decided and not state.is_final):
+                    return False
+            await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+            attempt += 1
+
+
+def _prepare(properties_file: Path, properties: Mapping[str, str]) -> None:
+    properties_file.parent.mkdir(parents=True, exist_ok=True)
+    write_properties(properties_file, properties)
+    if properties.get("spark.eventLog.enabled") == "true":
+        event_log = local_path(properties.get("spark.eventLog.dir", ""))
+        if event_log.startswith("/"):
+            with contextlib.suppress(OSError):  # Spark says what is wrong with it
+                Path(event_log).mkdir(parents=True, exist_ok=True)
+
+
+def _head(log: Path) -> str:
+    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
+        return file.read(256 << 10).decode(errors="replace")
+    return ""
