@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def main() -> int:
             target_seconds = derive_target(runs)
             last = steer(client, len(runs) + 1, target_seconds)
             report([*runs, last])
-            picture = draw(last, reported_stages(client, last))
+            picture = draw(client, last)
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")
         return 130
@@ -366,69 +365,14 @@ def latency(run: Run) -> str:
     )
 
 
-def reported_stages(client: httpx.Client, run: Run) -> list[dict[str, Any]]:
-    jobs = call(client, "GET", f"/submission/applications/{run.id}/jobs", params={"limit": 200})["items"]
-    return [stage for job in jobs for stage in job["stages"].values() if stage is not None]
-
-
-def draw(run: Run, stages: list[dict[str, Any]]) -> Path:
-    """Executors over time above, predicted against real remaining runtime below."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
-    times, executors = executors_over_time(run, stages)
-    figure, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(9, 6.5), layout="constrained")
-    above.step(times, executors, where="post", linewidth=2, label="executors")
-    changes = [(d["elapsed_seconds"], d["chosen_scale_out"]) for d in run.decisions]
-    above.plot(*zip(*changes, strict=True), "v", color="tab:orange", label="recommended")
-    above.set(ylabel="executors", ylim=(0, MAX_SCALE_OUT + 0.7), title=f"Run {run.number}: {ALGORITHM}")
-    above.legend(loc="lower right")
-
-    elapsed = [decision["elapsed_seconds"] for decision in run.decisions]
-    predicted = [chosen_forecast(decision) for decision in run.decisions]
-    below.plot(elapsed, [run.runtime_seconds - t for t in elapsed], "k-", label="real remaining runtime")
-    below.plot(elapsed, predicted, "o--", color="tab:orange", label="predicted, with the chosen scale-out")
-    assert run.target_seconds is not None, "the steered run has one"
-    below.plot(
-        [0, run.target_seconds],
-        [run.target_seconds, 0],
-        ":",
-        color="tab:green",
-        label="left until the target",
-    )
-    below.set(xlabel="seconds since the application started", ylabel="seconds", ylim=(0, None))
-    below.legend()
-    for axes in (above, below):
-        axes.axvline(run.runtime_seconds, color="grey", linewidth=0.8)
-        axes.grid(alpha=0.3)
-    path = OUTPUT / "last-run.png"
-    figure.savefig(path, dpi=110)
+def draw(client: httpx.Client, run: Run) -> Path:
+    """The service's own picture: executors over time, and predicted against real remaining runtime."""
+    response = client.get(f"/submission/applications/{run.id}/picture.svg")
+    if response.is_error:
+        raise DemoFailed(f"the picture: {response.status_code} {response.text}")
+    path = OUTPUT / "last-run.svg"
+    path.write_bytes(response.content)
     return path
-
-
-def executors_over_time(run: Run, stages: list[dict[str, Any]]) -> tuple[list[float], list[int]]:
-    """As the stages saw it, the finest that is reported."""
-    begin = datetime.fromisoformat(run.application["start_time"])
-    seen = []
-    for stage in stages:
-        for end in ("start", "end"):
-            moment = datetime.fromisoformat(stage[f"{end}_time"])
-            seen.append(((moment - begin).total_seconds(), stage[f"{end}_scale_out"]))
-    seen.sort()
-    points = [(0.0, seen[0][1]), *seen, (run.runtime_seconds, seen[-1][1])]
-    return [time for time, _ in points], [count for _, count in points]
-
-
-def chosen_forecast(decision: dict[str, Any]) -> float:
-    return float(
-        next(
-            candidate["remaining_seconds"]
-            for candidate in decision["candidates"]
-            if candidate["scale_out"] == decision["chosen_scale_out"]
-        )
-    )
 
 
 if __name__ == "__main__":
