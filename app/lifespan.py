@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from app.chores import chores
 from app.loops import end, running
 from app.wiring.manifest_options import manifest_options
-from app.wiring.platform import application_runner, spark_applications
+from app.wiring.platform import chosen_platform
 from app.wiring.storage import artifact_store
 from common.errors import StartError
 from common.executions.repository import ExecutionRepository
@@ -63,8 +63,9 @@ def lifespan_for(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContext
 
 async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     data_dir = await asyncio.to_thread(_open_data_dir, settings.server.data_dir, stack)
-    options = await asyncio.to_thread(manifest_options, settings)
-    applications = await stack.enter_async_context(spark_applications(settings))
+    where = chosen_platform(settings)
+    options = await asyncio.to_thread(manifest_options, settings, where.platform)
+    start_runner = await stack.enter_async_context(where.connect(settings))
     artifacts = await stack.enter_async_context(artifact_store(settings, data_dir))
     mongo = await stack.enter_async_context(mongo_client(settings.mongo, data_dir))
     executions = ExecutionRepository(mongo, settings.mongo.mongodb_database)
@@ -124,9 +125,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     )
 
     chooser = InitialScaleOutChooser(forecaster, settings.prediction)
-    runner = await stack.enter_async_context(
-        application_runner(settings, data_dir, mongo, executions, applications)
-    )
+    runner = start_runner(data_dir, mongo, executions)
+    stack.push_async_callback(runner.aclose)
     submissions = SubmissionService(executions, ledger, runner, chooser.choose, options)
     await submissions.resume()
     submission_schedules = SubmissionSchedules(

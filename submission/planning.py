@@ -12,6 +12,7 @@ from common.wire.specs import ApplicationSpecs, WorkerSpecs
 from prediction.initial import InitialScaleOut
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
+from submission.manifest.platform import Platform
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +38,12 @@ class Planner:
     """Plans for one platform.
 
     Args:
-        platform: Its name in messages.
         max_executors: How many executors of a size it holds; None: no limit is known.
     """
 
     def __init__(
         self,
-        platform: str,
+        platform: Platform,
         max_executors: Callable[[WorkerSpecs], int | None],
         choose_initial_scale_out: ChooseInitialScaleOut,
         manifest_options: ManifestOptions,
@@ -86,11 +86,11 @@ class Planner:
             return specs, []
         if limit < bounds.min_scale_out:
             raise InvalidRequest(
-                f"min_scale_out is {bounds.min_scale_out}, but the {self._platform} Spark can hold"
+                f"min_scale_out is {bounds.min_scale_out}, but {self._platform.in_words} can hold"
                 f" {limit} executors with {worker.cores} cores and {worker.memory}."
             )
         warning = (
-            f"max_scale_out {bounds.max_scale_out} is more than the {self._platform} Spark can hold;"
+            f"max_scale_out {bounds.max_scale_out} is more than {self._platform.in_words} can hold;"
             f" at most {limit} executors will be used."
         )
         bounds = bounds.model_copy(update={"max_scale_out": limit})

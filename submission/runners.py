@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.wire.specs import WorkerSpecs
 from submission.manifest.build import Manifest
+from submission.manifest.platform import Platform
 
 
 class RecordState(Protocol):
@@ -30,7 +31,13 @@ class Runner(Protocol):
 
     @property
     def name(self) -> str:
-        """As stored in `ApplicationExecution.runner`."""
+        """As stored in `ApplicationExecution.runner`: the platform's name, and where several services
+        cannot go on with each other's executions, after a slash which of them this is."""
+        ...
+
+    @property
+    def platform(self) -> Platform:
+        """What its manifests have to be like; the same for all runners of a kind."""
         ...
 
     def max_executors(self, worker: WorkerSpecs) -> int | None:

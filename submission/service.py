@@ -96,8 +96,9 @@ class SubmissionService:
         self._executions = executions
         self._ledger = ledger
         self._runner = runner
-        platform = runner.name.partition("/")[0]
-        self._planner = Planner(platform, runner.max_executors, choose_initial_scale_out, manifest_options)
+        self._planner = Planner(
+            runner.platform, runner.max_executors, choose_initial_scale_out, manifest_options
+        )
         self._taken: dict[str, float] = {}
         """What this process has handed over, though it may still be stored as NEW, and since when: seconds
         of the monotonic clock."""

@@ -19,7 +19,7 @@ from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import Kubernetes, kubernetes_client
 from submission.kubernetes.kept_logs import DriverLogRepository
 from submission.kubernetes.resources import SparkApplications, execution_id_of_resource
-from submission.kubernetes.runner import SparkOperatorRunner
+from submission.kubernetes.runner import KUBERNETES, SparkOperatorRunner
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
 from tests.kubernetes_api import KubernetesApi, kubernetes_api
@@ -108,7 +108,7 @@ class Cluster:
 
 
 def manifest_of(execution_id: str, program: str = "local:///short.py", **changes: Any) -> Manifest:
-    options = ManifestOptions("127.0.0.1", 5000, "local:///listener.jar", platform="kubernetes")
+    options = ManifestOptions("127.0.0.1", 5000, "local:///listener.jar", platform=KUBERNETES)
     values = {"main_application_file": program}
     manifest = build_manifest(request_specs(spark_template_values=values), execution_id, 2, options)
     del manifest["metadata"]["namespace"]  # the runner's first one

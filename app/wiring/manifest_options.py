@@ -3,47 +3,42 @@
 import os
 
 from common.errors import StartError
-from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings
 from submission.local.spark_submit import local_path
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
+from submission.manifest.platform import Platform
 from submission.manifest.template import load_template
 
-_JAR_IN_IMAGE = "local:///opt/spark/jars/enel-listener.jar"
-_EXAMPLES_IN_IMAGE = "local:///opt/enel-service/examples"
 
-
-def manifest_options(settings: Settings) -> ManifestOptions:
-    """Read the template, and choose what differs between Kubernetes and this machine.
+def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
+    """Read the template, and take from the platform what no setting says.
 
     Raises:
-        StartError: The template is of no use, or drivers on Kubernetes could not get their token.
+        StartError: The template is of no use, or drivers could not get their token.
     """
     submission = settings.submission
-    on_kubernetes = settings.kubernetes.is_configured
     if (
-        on_kubernetes
+        platform.token_by_secret
         and submission.callback_token.get_secret_value()
         and not submission.callback_token_secret
     ):
         raise StartError(
-            "CALLBACK_TOKEN_SECRET: drivers on Kubernetes get CALLBACK_TOKEN from a Secret; say name/key."
+            f"CALLBACK_TOKEN_SECRET: drivers on {platform.in_words} get CALLBACK_TOKEN from a Secret;"
+            " say name/key."
         )
     host, port = settings.callback_address
-    jar_is_said = "listener_jar" in submission.model_fields_set
-    if not on_kubernetes:  # there they lie in images that the service does not see
-        _must_exist("LISTENER_JAR", submission.listener_jar if jar_is_said else "")
+    if platform.jars_in_image is None:  # elsewhere they lie in images that the service does not see
+        _must_exist("LISTENER_JAR", submission.listener_jar)
         _must_exist("EXAMPLES_LOCATION", submission.examples_location)
-    examples = _EXAMPLES_IN_IMAGE if on_kubernetes else str(PROJECT_ROOT / "examples")
     return ManifestOptions(
         callback_host=host,
         callback_port=port,
-        listener_jar=_JAR_IN_IMAGE if on_kubernetes and not jar_is_said else submission.listener_jar,
+        listener_jar=submission.listener_jar or platform.listener_jar,
         callback_timeout_seconds=submission.callback_timeout_seconds,
         callback_token_secret=_secret_key(submission.callback_token_secret),
-        examples=bundled_examples(submission.examples_location or examples),
-        platform="kubernetes" if on_kubernetes else "local",
+        examples=bundled_examples(submission.examples_location or platform.examples_location),
+        platform=platform,
         namespace=settings.kubernetes.kubernetes_namespace,
         namespaces=settings.kubernetes.kubernetes_namespaces,
         template=load_template(submission.spark_application_template),

@@ -1,9 +1,13 @@
-"""Opens configured endpoints: one that is set has to work, or the service does not start."""
+"""Where applications run: the platforms that there are, and how the runner of each is built.
+
+Another one is a function here and a line in `PLATFORMS`.
+"""
 
 import logging
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from common.errors import ServiceError, StartError
@@ -14,23 +18,50 @@ from submission.kubernetes.client import kubernetes_client
 from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository
 from submission.kubernetes.resources import SparkApplications
-from submission.kubernetes.runner import SparkOperatorRunner
-from submission.local.runner import LocalSparkRunner
+from submission.kubernetes.runner import KUBERNETES, SparkOperatorRunner
+from submission.local.runner import LOCAL, LocalSparkRunner
+from submission.manifest.platform import Platform
 from submission.runners import Runner
 
 logger = logging.getLogger(__name__)
 
+StartRunner = Callable[[Path, Client, ExecutionRepository], Runner]
+"""From DATA_DIR and what is stored to a runner, which is closed before the platform is left."""
 
-@asynccontextmanager
-async def spark_applications(settings: Settings) -> AsyncIterator[SparkApplications | None]:
-    """Where applications are created; None where they run on this machine.
+
+@dataclass(frozen=True)
+class Wiring:
+    """How the service comes to a platform's runner."""
+
+    platform: Platform
+    is_configured: Callable[[Settings], bool]
+    """Whether the settings say how to reach it."""
+    connect: Callable[[Settings], AbstractAsyncContextManager[StartRunner]]
+    """Opens what a runner needs besides what is stored. Raises StartError where that is of no use."""
+
+
+def chosen_platform(settings: Settings) -> Wiring:
+    """The platform that SUBMISSION_PLATFORM names, otherwise the first that is configured.
 
     Raises:
-        StartError: Kubernetes is configured, but cannot be used in every namespace.
+        StartError: There is none of that name, or it is not configured.
     """
-    if not settings.kubernetes.is_configured:
-        yield None
-        return
+    name = settings.submission.submission_platform
+    configured = [wiring for wiring in PLATFORMS if wiring.is_configured(settings)]
+    if not name:
+        return configured[0]
+    for wiring in configured:
+        if wiring.platform.name == name:
+            return wiring
+    known = [wiring.platform.name for wiring in PLATFORMS]
+    if name in known:
+        raise StartError(f"SUBMISSION_PLATFORM: no setting says how to reach {name}.")
+    raise StartError(f"SUBMISSION_PLATFORM: {name!r} is none of {', '.join(known)}.")
+
+
+@asynccontextmanager
+async def _kubernetes(settings: Settings) -> AsyncIterator[StartRunner]:
+    """With a connection that works in every namespace."""
     async with kubernetes_client(settings.kubernetes) as kubernetes:
         applications = SparkApplications(kubernetes)
         for namespace in settings.kubernetes.namespaces:
@@ -41,45 +72,37 @@ async def spark_applications(settings: Settings) -> AsyncIterator[SparkApplicati
             except ServiceError as error:
                 raise StartError(f"{settings.kubernetes.setting}: {error}") from error
         logger.info("Applications run on Kubernetes, in %s", ", ".join(settings.kubernetes.namespaces))
-        yield applications
+
+        def start(_: Path, mongo: Client, executions: ExecutionRepository) -> Runner:
+            runner = SparkOperatorRunner(
+                applications,
+                executions,
+                DriverLogRepository(mongo, settings.mongo.mongodb_database),
+                settings.kubernetes.namespaces,
+                pickup_seconds=settings.kubernetes.operator_pickup_timeout_seconds,
+            )
+            runner.watch()
+            return runner
+
+        yield start
 
 
 @asynccontextmanager
-async def application_runner(
-    settings: Settings,
-    data_dir: Path,
-    mongo: Client,
-    executions: ExecutionRepository,
-    applications: SparkApplications | None,
-) -> AsyncIterator[Runner]:
-    """What carries out manifests; what it still has to do when the context ends, it gives up."""
-    if applications is not None:
-        on_kubernetes = SparkOperatorRunner(
-            applications,
-            executions,
-            DriverLogRepository(mongo, settings.mongo.mongodb_database),
-            settings.kubernetes.namespaces,
-            pickup_seconds=settings.kubernetes.operator_pickup_timeout_seconds,
+async def _local(settings: Settings) -> AsyncIterator[StartRunner]:
+    """Its Spark starts with the first application."""
+
+    def start(data_dir: Path, _: Client, executions: ExecutionRepository) -> Runner:
+        return LocalSparkRunner(
+            data_dir / "spark",
+            executions.record_state,
+            name=f"{LOCAL.name}/{_instance(data_dir)}" if settings.mongo.mongodb_endpoint else LOCAL.name,
+            cores=settings.submission.local_spark_cores,
+            memory=settings.submission.local_spark_memory,
+            max_applications=settings.submission.local_spark_max_applications,
+            callback_token=settings.submission.callback_token,
         )
-        on_kubernetes.watch()
-        try:
-            yield on_kubernetes
-        finally:
-            await on_kubernetes.aclose()
-        return
-    local = LocalSparkRunner(
-        data_dir / "spark",
-        executions.record_state,
-        name=f"local/{_instance(data_dir)}" if settings.mongo.mongodb_endpoint else "local",
-        cores=settings.submission.local_spark_cores,
-        memory=settings.submission.local_spark_memory,
-        max_applications=settings.submission.local_spark_max_applications,
-        callback_token=settings.submission.callback_token,
-    )
-    try:
-        yield local
-    finally:
-        await local.aclose()
+
+    yield start
 
 
 def _instance(data_dir: Path) -> str:
@@ -91,3 +114,10 @@ def _instance(data_dir: Path) -> str:
         return path.read_text()
     except (OSError, UnicodeError) as error:
         raise StartError(f"DATA_DIR: {path} cannot be read or written: {type(error).__name__}.") from error
+
+
+PLATFORMS = (
+    Wiring(KUBERNETES, lambda settings: settings.kubernetes.is_configured, _kubernetes),
+    Wiring(LOCAL, lambda _: True, _local),
+)
+"""The first that is configured is the default."""

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from common.addresses import check_host, file_uri
-from common.settings.group import PROJECT_ROOT, Port, SettingsGroup, Timeout
+from common.settings.group import Port, SettingsGroup, Timeout
 
 HARMLESS_VOLUMES = (
     "configMap",
@@ -29,6 +29,10 @@ _Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
 class SubmissionSettings(SettingsGroup):
     """How applications are submitted."""
 
+    submission_platform: str = ""
+    """Where applications run, `local` or `kubernetes`; empty: on Kubernetes where a connection to it is
+    configured, otherwise on this machine."""
+
     callback_host: str = ""
     """Host under which Spark drivers reach this service; empty: HOST, or loopback when HOST is 0.0.0.0."""
 
@@ -47,9 +51,9 @@ class SubmissionSettings(SettingsGroup):
     """`name/key` of the Kubernetes Secret that holds CALLBACK_TOKEN for drivers, in every namespace where
     applications run. The service neither reads nor creates it."""
 
-    listener_jar: str = str(PROJECT_ROOT / "listener" / "build" / "enel-listener.jar")
-    """The Spark plugin, as a path or URL that the driver can read; on Kubernetes it is by default
-    local:///opt/spark/jars/enel-listener.jar, as in the image of deploy/spark."""
+    listener_jar: str = ""
+    """The Spark plugin, as a path or URL that the driver can read; empty: `listener/build` of this checkout,
+    on Kubernetes local:///opt/spark/jars/enel-listener.jar, as in the image of deploy/spark."""
 
     examples_location: str = ""
     """Folder or URI of the bundled examples, as the driver sees it; empty: `examples` of this checkout,

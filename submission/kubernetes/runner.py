@@ -32,11 +32,23 @@ from submission.kubernetes.resources import SparkApplications, version_of
 from submission.kubernetes.states import observe
 from submission.kubernetes.watcher import RUNNER, SparkApplicationWatcher
 from submission.manifest.build import Manifest
+from submission.manifest.platform import Platform
 
 logger = logging.getLogger(__name__)
 
 _PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _NOT_KNOWN = "Kubernetes did not answer: whether it was created is being found out."
+
+KUBERNETES = Platform(
+    name=RUNNER,
+    in_words="Kubernetes",
+    rescaling_modes=("fixed", "muted"),
+    listener_jar="local:///opt/spark/jars/enel-listener.jar",
+    examples_location="local:///opt/enel-service/examples",
+    jars_in_image="local:///opt/spark/jars/",
+    token_by_secret=True,
+)
+"""Where jar and examples lie in the image of deploy/spark."""
 
 Attempt = Callable[[], Coroutine[Any, Any, object]]
 
@@ -50,6 +62,7 @@ class SparkOperatorRunner:
     """
 
     name = RUNNER
+    platform = KUBERNETES
 
     def __init__(
         self,
@@ -103,7 +116,7 @@ class SparkOperatorRunner:
             verdict = await self._applications.dry_run(manifest, self._namespace(manifest))
         except InvalidRequest as error:
             verdict = {"accepted": False, "status": error.status, "reason": str(error), "errors": []}
-        return {"checked_by": "kubernetes", **verdict}
+        return {"checked_by": KUBERNETES.name, **verdict}
 
     async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
         """Create the resource, and return it.

@@ -26,16 +26,30 @@ from pymongo.errors import PyMongoError
 
 from common.errors import InvalidRequest, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState
+from common.settings.group import PROJECT_ROOT
 from common.wire.specs import WorkerSpecs
 from submission.driver_log import read_further, read_start, read_tail
 from submission.local.application import POLL_SECONDS, LocalApplication, Workshop
 from submission.local.checks import check
 from submission.local.cluster import LocalCluster
 from submission.manifest.build import TOKEN_VARIABLE, Manifest
+from submission.manifest.platform import Platform
 from submission.manifest.sizes import size_in_bytes
 from submission.runners import RecordState
 
 logger = logging.getLogger(__name__)
+
+LOCAL = Platform(
+    name="local",
+    in_words="the local Spark",
+    rescaling_modes=("muted",),
+    listener_jar=str(PROJECT_ROOT / "listener" / "build" / "enel-listener.jar"),
+    examples_location=str(PROJECT_ROOT / "examples"),
+    refused_modes={
+        "fixed": "is for Kubernetes: on a standalone Spark cluster an application without dynamic allocation"
+        " takes every core there is"
+    },
+)
 
 
 class LocalSparkRunner:
@@ -49,12 +63,14 @@ class LocalSparkRunner:
         callback_token: What drivers show when they report; only their environment holds it.
     """
 
+    platform = LOCAL
+
     def __init__(
         self,
         folder: Path,
         record_state: RecordState,
         *,
-        name: str = "local",
+        name: str = LOCAL.name,
         cores: int = 6,
         memory: str = "8g",
         max_applications: int = 1,
@@ -101,8 +117,8 @@ class LocalSparkRunner:
             await self.check(manifest)
         except InvalidRequest as error:
             refusal = {"status": error.status, "reason": str(error), "errors": []}
-            return {"checked_by": "local", "accepted": False, **refusal}
-        return {"checked_by": "local", "accepted": True, "warnings": []}
+            return {"checked_by": LOCAL.name, "accepted": False, **refusal}
+        return {"checked_by": LOCAL.name, "accepted": True, "warnings": []}
 
     # --- Runner -----------------------------------------------------------------------------------
 

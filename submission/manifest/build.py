@@ -45,9 +45,6 @@ TOKEN_VARIABLE = "ENEL_CALLBACK_TOKEN"  # noqa: S105 - a name
 _LONGEST_NAME = 50
 """Of 63 characters of a DNS-1035 label; the operator appends `-driver`, `-ui-svc` and the like."""
 
-_SPARKS_OWN_JARS = "local:///opt/spark/jars/"
-"""Where Spark's images have their class path; what lies there is loaded without being named."""
-
 _MUTED = "10d"
 _MUTED_TIMEOUTS = (
     "schedulerBacklogTimeout",
@@ -207,12 +204,10 @@ def _rescaling_mode(
     """None: the scale-out is left alone."""
     if specs.global_specs.is_static or values.is_adaptive is False:
         return None
-    mode = values.rescaling_mode or options.rescaling_modes[0]
-    if mode not in options.rescaling_modes:
-        raise InvalidRequest(
-            "spark_template_values.rescaling_mode 'fixed' is for Kubernetes: on a standalone Spark cluster an"
-            " application without dynamic allocation takes every core there is. Leave it out, or use 'muted'."
-        )
+    platform = options.platform
+    mode = values.rescaling_mode or platform.rescaling_modes[0]
+    if mode not in platform.rescaling_modes:
+        raise InvalidRequest(platform.refusal(mode))
     return mode
 
 
@@ -253,7 +248,8 @@ def _add_listener_jar(spec: Fields, options: ManifestOptions) -> None:
     jar = as_uri(options.listener_jar, "LISTENER_JAR")
     deps = spec.get("deps", {})
     jars = [each for each in deps.get("jars", []) if each != jar]
-    if options.platform == "local" or not jar.startswith(_SPARKS_OWN_JARS):
+    in_image = options.platform.jars_in_image
+    if in_image is None or not jar.startswith(in_image):
         jars.append(jar)
     if jars:
         spec["deps"] = {**deps, "jars": jars}
@@ -261,7 +257,7 @@ def _add_listener_jar(spec: Fields, options: ManifestOptions) -> None:
 
 def _add_token(spec: Fields, options: ManifestOptions) -> None:
     """By reference: the operator turns this into `spark.kubernetes.driver.secretKeyRef`, with no webhook."""
-    if options.platform == "kubernetes" and options.callback_token_secret is not None:
+    if options.platform.token_by_secret and options.callback_token_secret is not None:
         secret = options.callback_token_secret
         references = spec["driver"].get("envSecretKeyRefs", {})
         token = {TOKEN_VARIABLE: {"name": secret.name, "key": secret.key}}

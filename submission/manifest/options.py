@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 from submission.manifest.fields import Fields
 from submission.manifest.limits import ManifestLimits
-from submission.manifest.template_values import RescalingMode
+from submission.manifest.platform import Platform
 
 _EXAMPLES = {
     "KMeans": "kmeans.py",
@@ -42,12 +41,12 @@ class ManifestOptions:
     callback_timeout_seconds: float = 30.0
     callback_method: str = "http"
     callback_token_secret: SecretKey | None = None
-    """Where drivers on Kubernetes find the token for their callbacks; None: they need none."""
+    """Where drivers find the token for their callbacks on a platform that refers to it; None: they need
+    none."""
     examples: Mapping[str, str] = field(default_factory=dict)
     """Algorithm name to main application file, for requests that name none."""
     spark_version: str = field(default_factory=lambda: version("pyspark"))
     """Of a request that names none."""
-    platform: Literal["local", "kubernetes"] = "local"
     namespace: str = "default"
     """Of a request that names none."""
     namespaces: tuple[str, ...] = ()
@@ -55,8 +54,5 @@ class ManifestOptions:
     template: Fields = field(default_factory=dict)
     """From `load_template`."""
     limits: ManifestLimits = field(default_factory=ManifestLimits)
-
-    @property
-    def rescaling_modes(self) -> tuple[RescalingMode, ...]:
-        """That the platform can carry out, the default first."""
-        return ("fixed", "muted") if self.platform == "kubernetes" else ("muted",)
+    platform: Platform = field(kw_only=True)
+    """Of the runner that carries the manifests out."""

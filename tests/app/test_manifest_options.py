@@ -5,10 +5,13 @@ from pathlib import Path
 import pytest
 
 from app.wiring.manifest_options import manifest_options
+from app.wiring.platform import chosen_platform
 from common.errors import StartError
 from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings
-from submission.manifest.options import SecretKey
+from submission.kubernetes.runner import KUBERNETES
+from submission.local.runner import LOCAL
+from submission.manifest.options import ManifestOptions, SecretKey
 
 
 @pytest.fixture(autouse=True)
@@ -16,9 +19,13 @@ def _token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CALLBACK_TOKEN", "hunter2")
 
 
+def options_of(settings: Settings) -> ManifestOptions:
+    return manifest_options(settings, chosen_platform(settings).platform)
+
+
 def test_on_this_machine() -> None:
-    options = manifest_options(Settings())
-    assert (options.platform, options.rescaling_modes, options.namespace) == ("local", ("muted",), "default")
+    options = options_of(Settings())
+    assert (options.platform, options.namespace) == (LOCAL, "default")
     assert Path(options.listener_jar).parts[-2:] == ("build", "enel-listener.jar")
     assert options.examples["MPC"] == str(PROJECT_ROOT / "examples" / "mpc.py")
     assert all(Path(example).is_file() for example in options.examples.values())
@@ -27,7 +34,7 @@ def test_on_this_machine() -> None:
 def test_on_kubernetes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KUBERNETES_ENDPOINT", "https://10.0.0.1:6443")
     with pytest.raises(StartError, match="CALLBACK_TOKEN_SECRET"):
-        manifest_options(Settings())
+        options_of(Settings())
 
     template = tmp_path / "template.yaml"
     template.write_text("spec: {image: 'registry/spark:1'}\n")
@@ -40,9 +47,9 @@ def test_on_kubernetes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("SUBMISSION_MAX_EXECUTOR_MEMORY", "16g"),
     ):
         monkeypatch.setenv(name, value)
-    options = manifest_options(Settings())
+    options = options_of(Settings())
     assert options.callback_token_secret == SecretKey("enel-callback", "token")
-    assert (options.platform, options.rescaling_modes) == ("kubernetes", ("fixed", "muted"))
+    assert options.platform == KUBERNETES
     assert (options.namespace, options.namespaces) == ("spark", ("nightly", "adhoc"))
     assert options.listener_jar == "local:///opt/spark/jars/enel-listener.jar"
     assert options.examples["KMeans"] == "local:///opt/enel-service/examples/kmeans.py"
@@ -53,10 +60,25 @@ def test_on_kubernetes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setenv("LISTENER_JAR", "https://repository/enel.jar")
     monkeypatch.setenv("EXAMPLES_LOCATION", "s3a://bucket/examples/")
-    options = manifest_options(Settings())
+    options = options_of(Settings())
     assert options.listener_jar == "https://repository/enel.jar"
     assert options.examples["MPC"] == "s3a://bucket/examples/mpc.py"
 
     monkeypatch.setenv("SPARK_APPLICATION_TEMPLATE", str(tmp_path / "none.yaml"))
     with pytest.raises(StartError, match="SPARK_APPLICATION_TEMPLATE"):
-        manifest_options(Settings())
+        options_of(Settings())
+
+
+def test_a_platform_is_chosen_by_name_or_by_what_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(name: str = "") -> str:
+        monkeypatch.setenv("SUBMISSION_PLATFORM", name)
+        return chosen_platform(Settings()).platform.name
+
+    assert chosen() == chosen("local") == "local"
+    with pytest.raises(StartError, match="SUBMISSION_PLATFORM: no setting says how to reach kubernetes"):
+        chosen("kubernetes")
+    with pytest.raises(StartError, match="SUBMISSION_PLATFORM: 'mesos' is none of kubernetes, local"):
+        chosen("mesos")
+    monkeypatch.setenv("KUBERNETES_ENDPOINT", "https://10.0.0.1:6443")
+    assert chosen() == chosen("kubernetes") == "kubernetes"
+    assert chosen("local") == "local"

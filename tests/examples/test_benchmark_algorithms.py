@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from common.settings.group import PROJECT_ROOT
 from common.wire.specs import ApplicationSpecs
+from submission.local.runner import LOCAL
 from submission.manifest.build import build_manifest
 from submission.manifest.options import ManifestOptions, bundled_examples
 from tests.conftest import started_service
@@ -107,7 +108,9 @@ def test_the_same_seed_gives_the_same_data(data: Path) -> None:
 @pytest.mark.parametrize("path", sorted(SUBMISSIONS.rglob("*.json")), ids=lambda path: path.stem)
 def test_submissions_and_their_arguments_are_valid(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     specs = ApplicationSpecs.model_validate_json(path.read_text())
-    options = ManifestOptions("127.0.0.1", 5000, str(JAR), examples=bundled_examples(EXAMPLES))
+    options = ManifestOptions(
+        "127.0.0.1", 5000, str(JAR), examples=bundled_examples(EXAMPLES), platform=LOCAL
+    )
     spec = build_manifest(specs, "execution", 2, options)["spec"]
     program = EXAMPLES / Path(urlsplit(spec["mainApplicationFile"]).path).name
     assert program.is_file()

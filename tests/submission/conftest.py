@@ -15,6 +15,7 @@ from common.mongo.types import Client
 from common.settings.group import PROJECT_ROOT
 from common.wire.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger
+from submission.local.runner import LOCAL
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions, bundled_examples
 from submission.runners import Runner
@@ -125,6 +126,7 @@ def options() -> ManifestOptions:
         listener_jar="/opt/enel/enel-listener.jar",
         examples={"KMeans": "local:///opt/enel/examples/kmeans.py"},
         spark_version="4.1.4",
+        platform=LOCAL,
     )
 
 
@@ -139,7 +141,11 @@ def runnable_manifest(execution_id: str, program: Path | None = None, **global_s
     """A manifest for this machine that does without the plugin."""
     values = {} if program is None else {"main_application_file": str(program)}
     options = ManifestOptions(
-        "127.0.0.1", 5000, "/none.jar", examples=bundled_examples(PROJECT_ROOT / "examples")
+        "127.0.0.1",
+        5000,
+        "/none.jar",
+        examples=bundled_examples(PROJECT_ROOT / "examples"),
+        platform=LOCAL,
     )
     wanted = request_specs(**{"max_scale_out": 2, "spark_template_values": values, **global_specs})
     manifest = build_manifest(wanted, execution_id, 1, options)

@@ -10,12 +10,14 @@ from common.wire.specs import ApplicationSpecs, WorkerSpecs
 from prediction.forecasts.candidate import RuntimeForecast
 from prediction.initial import InitialScaleOut, initial_scale_out
 from prediction.policies.scale_out import ScaleOutRule
+from submission.local.runner import LOCAL
 from submission.manifest.build import Manifest
 from submission.runners import RecordState
 
 
 class NotingRunner:
     name = "local"
+    platform = LOCAL
 
     def __init__(self, record_state: RecordState) -> None:
         self._record_state = record_state

@@ -10,6 +10,8 @@ from typing import Any
 import yaml
 
 from common.wire.specs import ApplicationSpecs
+from submission.kubernetes.runner import KUBERNETES as KUBERNETES_PLATFORM
+from submission.local.runner import LOCAL as LOCAL_PLATFORM
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
@@ -26,6 +28,7 @@ LOCAL = ManifestOptions(
     "/opt/enel/enel-listener.jar",
     examples=bundled_examples("local:///opt/enel/examples"),
     spark_version="4.1.4",
+    platform=LOCAL_PLATFORM,
 )
 KUBERNETES = ManifestOptions(
     "enel-service.enel.svc",
@@ -34,7 +37,7 @@ KUBERNETES = ManifestOptions(
     callback_token_secret=SecretKey("enel-callback", "token"),
     examples=bundled_examples("local:///opt/enel-service/examples"),
     spark_version="4.1.4",
-    platform="kubernetes",
+    platform=KUBERNETES_PLATFORM,
     namespace="spark",
     namespaces=("spark-nightly",),
 )
@@ -44,7 +47,7 @@ WITH_TEMPLATE = ManifestOptions(
     "https://repository.example.org/enel-listener-1.0.jar",
     callback_token_secret=SecretKey("enel-callback", "token"),
     spark_version="4.1.4",
-    platform="kubernetes",
+    platform=KUBERNETES_PLATFORM,
     namespace="spark",
     namespaces=("spark-nightly",),
     template=load_template(str(FOLDER / "template.yaml")),

@@ -11,6 +11,7 @@ import pytest
 from common.errors import InvalidRequest, StartError
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.limits import ManifestLimits
+from submission.manifest.platform import Platform
 from submission.manifest.template import check_template, load_template
 from tests.submission.conftest import request_specs
 from tests.submission.golden import EXECUTION_ID, KUBERNETES, LOCAL, WITH_TEMPLATE
@@ -163,15 +164,17 @@ def test_modes_that_a_platform_has() -> None:
 
 
 def test_the_plugin_is_named_once_or_not_at_all() -> None:
-    def jars(jar: str, platform: str, **values: Any) -> list[str]:
+    def jars(jar: str, platform: Platform, **values: Any) -> list[str]:
         options = dataclasses.replace(KUBERNETES, listener_jar=jar, platform=platform)
         return build(values, options)["spec"].get("deps", {}).get("jars", [])  # type: ignore[no-any-return]
 
     built_in, elsewhere = "local:///opt/spark/jars/enel-listener.jar", "local:///opt/enel/enel-listener.jar"
-    assert jars(built_in, "kubernetes") == []
-    assert jars(built_in, "kubernetes", deps={"jars": [built_in, "hdfs:///a.jar"]}) == ["hdfs:///a.jar"]
-    assert jars(elsewhere, "kubernetes", deps={"jars": [elsewhere]}) == [elsewhere]
-    assert jars(built_in, "local") == [built_in]
+    assert jars(built_in, KUBERNETES.platform) == []
+    assert jars(built_in, KUBERNETES.platform, deps={"jars": [built_in, "hdfs:///a.jar"]}) == [
+        "hdfs:///a.jar"
+    ]
+    assert jars(elsewhere, KUBERNETES.platform, deps={"jars": [elsewhere]}) == [elsewhere]
+    assert jars(built_in, LOCAL.platform) == [built_in]
 
 
 def test_the_token_is_only_referred_to() -> None:
