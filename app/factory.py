@@ -9,6 +9,7 @@ from app.http.middleware import LimitBody, NormalizePath
 from app.lifespan import lifespan_for
 from common.settings.settings import Settings
 from routers import health, models, prediction, submission, training
+from routers.principal import Admitted
 
 VERSION = "0.1.0"
 
@@ -26,7 +27,8 @@ def create_app(settings: Settings) -> FastAPI:
     metrics.install(app, settings.mongo.mongodb_database)
     app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
     app.add_middleware(NormalizePath)
-    for module in (submission, prediction, training, models, health):
-        app.include_router(module.router)
+    for module in (submission, prediction, training, models):
+        app.include_router(module.router, dependencies=[Admitted])
+    app.include_router(health.router)  # probes are nobody
     app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     return app

@@ -17,6 +17,7 @@ from app.loops import end, running
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from app.wiring.storage import artifact_store
+from common.auth import Credentials
 from common.errors import StartError
 from common.executions.repository import ExecutionRepository
 from common.models.registry import ModelRegistry
@@ -139,7 +140,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     await stack.enter_async_context(running(loops))
     return {
         "mongo": mongo,
-        "callback_token": settings.submission.callback_token,
+        "credentials": Credentials(settings.submission.tokens),
         "executions": executions,
         "workers": pool,
         "predictor": predictor,

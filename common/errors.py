@@ -34,6 +34,12 @@ class Unauthorized(ServiceError):
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer"})
 
 
+class Forbidden(ServiceError):
+    """Who asks is known, and may not do this."""
+
+    status, title = 403, "Not permitted"
+
+
 class UnknownModelName(ServiceError):
     status, title = 400, "Unknown model name"
 

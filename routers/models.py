@@ -12,6 +12,7 @@ from common.wire.specs import SHORT_TEXT, NoBoolean, WireModel
 from prediction.serving.models import Models
 from routers.dependencies import ModelsDep
 from routers.pagination import Unreadable
+from routers.principal import PrincipalDep
 
 router = APIRouter(prefix="/models", tags=["models"])
 
@@ -166,12 +167,18 @@ async def delete_version(name: ModelName, version: VersionNumber, models: Models
 
 
 @router.put("/{name}/aliases/{alias}")
-async def set_alias(name: ModelName, alias: AliasName, request: SetAlias, models: ModelsDep) -> ModelView:
+async def set_alias(
+    name: ModelName, alias: AliasName, request: SetAlias, models: ModelsDep, principal: PrincipalDep
+) -> ModelView:
     """Let an alias name a version; `champion` serves from the next request on, in every service."""
-    return await _model(await models.set_alias(name, alias, request.version, request.reason), models)
+    changed = await models.set_alias(name, alias, request.version, request.reason, by=principal.name)
+    return await _model(changed, models)
 
 
 @router.delete("/{name}/aliases/{alias}")
-async def remove_alias(name: ModelName, alias: AliasName, models: ModelsDep) -> ModelView:
+async def remove_alias(
+    name: ModelName, alias: AliasName, models: ModelsDep, principal: PrincipalDep
+) -> ModelView:
     """Remove an alias; without a `champion` nothing is predicted with this model."""
-    return await _model(await models.registry.remove_alias(name, alias, "removed on request"), models)
+    changed = await models.registry.remove_alias(name, alias, "removed on request", by=principal.name)
+    return await _model(changed, models)

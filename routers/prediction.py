@@ -5,11 +5,12 @@ import re
 from fastapi import APIRouter
 from pydantic import ConfigDict
 
+from common.auth import Permission
 from common.errors import InvalidRequest
 from common.wire.events import PredictionRequest
 from common.wire.specs import ApplicationSpecs, WireModel
-from routers.callback_token import CallbackToken
 from routers.dependencies import InitialScaleOutChooserDep, ModelsDep, PredictorDep
+from routers.principal import requires
 
 router = APIRouter(tags=["prediction"])
 
@@ -97,7 +98,7 @@ async def initial_scale_out(
     )
 
 
-@router.post("/prediction/online_scale_out_prediction", dependencies=[CallbackToken])
+@router.post("/prediction/online_scale_out_prediction", dependencies=[requires(Permission.REPORT)])
 async def online_scale_out_prediction(
     request: PredictionRequest, predictor: PredictorDep
 ) -> OnlineScaleOutPrediction:

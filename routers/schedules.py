@@ -5,6 +5,7 @@ from fastapi import APIRouter, Response, status
 from common.wire.specs import Name, WireModel
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
 from routers.pagination import Unreadable
+from routers.principal import PrincipalDep
 from routers.schemas.applications import SubmitResponse
 from submission.schedules import ScheduleSpec, SubmissionSchedule
 
@@ -30,13 +31,13 @@ class ScheduleDetails(SubmissionSchedule):
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 async def create_schedule(
-    request: CreateSchedule, schedules: SubmissionSchedulesDep, response: Response
+    request: CreateSchedule, schedules: SubmissionSchedulesDep, principal: PrincipalDep, response: Response
 ) -> SubmissionSchedule:
     """Submit again and again, so that history builds up by itself.
 
     The same schedule again changes nothing (200); another one of the same name is refused (409).
     """
-    schedule, is_new = await schedules.create(request.name, request)
+    schedule, is_new = await schedules.create(request.name, request, principal.name)
     if not is_new:
         response.status_code = status.HTTP_200_OK
     response.headers["Location"] = f"/submission/schedules/{request.name}"
@@ -45,10 +46,10 @@ async def create_schedule(
 
 @router.put("/{name}")
 async def replace_schedule(
-    name: Name, request: ScheduleSpec, schedules: SubmissionSchedulesDep
+    name: Name, request: ScheduleSpec, schedules: SubmissionSchedulesDep, principal: PrincipalDep
 ) -> SubmissionSchedule:
     """Create a schedule, or change what it says; its history stays."""
-    return await schedules.replace(name, request)
+    return await schedules.replace(name, request, principal.name)
 
 
 @router.get("")
@@ -90,6 +91,7 @@ async def resume_schedule(name: str, schedules: SubmissionSchedulesDep) -> Submi
 async def run_schedule(
     name: str,
     schedules: SubmissionSchedulesDep,
+    principal: PrincipalDep,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> SubmitResponse:
@@ -97,7 +99,7 @@ async def run_schedule(
 
     The concurrency policy holds: `forbid` answers 409 while an application of the schedule has not ended.
     """
-    submission = await schedules.run_now(name, idempotency_key)
+    submission = await schedules.run_now(name, idempotency_key, principal.name)
     if submission.replayed:
         response.headers[REPLAYED] = "true"
     return SubmitResponse.of(submission)

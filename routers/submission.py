@@ -2,28 +2,26 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
-from pydantic import StringConstraints
 
 from common.errors import NotFound
-from common.wire.specs import SHORT_TEXT
 from routers import applications, schedules
 from routers.dependencies import REPLAYED, IdempotencyKey, SubmissionsDep
 from routers.log_stream import LogStream
+from routers.principal import PrincipalDep, Requester, printable
 from routers.schemas.applications import ApplicationView, SubmitResponse
 from submission.requests import SubmitRequest
 from submission.service import SubmitOptions
 
 router = APIRouter(prefix="/submission", tags=["submission"])
 
-Requester = Annotated[str, StringConstraints(max_length=SHORT_TEXT, strip_whitespace=True)]
-
 
 @router.post("/submit")
 async def submit(
     request: SubmitRequest,
     submissions: SubmissionsDep,
+    principal: PrincipalDep,
     response: Response,
     dry_run: bool = False,
     require_feasible: bool = False,
@@ -41,6 +39,7 @@ async def submit(
         name=request.name,
         idempotency_key=None if idempotency_key is None else f"key/{idempotency_key}",
         require_feasible=require_feasible,
+        submitted_by=principal.name,
     )
     if dry_run:
         return SubmitResponse.of(await submissions.dry_run(request, options))
@@ -79,24 +78,17 @@ async def get_logs(
 async def kill_application(
     application_execution_id: str,
     submissions: SubmissionsDep,
-    request: Request,
+    principal: PrincipalDep,
     requested_by: Requester = "",
-    x_requested_by: Annotated[Requester, Header()] = "",
 ) -> ApplicationView:
     """End an application, running or waiting, and record who asked for it.
 
     That is `requested_by`, or the header `X-Requested-By`, or else the caller's address. Repeating it is
     safe: an application that has ended is answered as it is, COMPLETED, for instance, and not changed.
     """
-    address = request.client.host if request.client else ""
-    execution = await submissions.kill(
-        application_execution_id, _printable(requested_by or x_requested_by) or address
-    )
+    who = printable(requested_by) or principal.name
+    execution = await submissions.kill(application_execution_id, who)
     return ApplicationView.of(execution)
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
 
 
 router.include_router(applications.router)

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, StringConstraints
 
+from common.auth import Permission
 from common.errors import UnknownModelName
 from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT, Name, WireModel
 from prediction.serving.models import MODEL_NAMES
-from routers.callback_token import CallbackToken
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor
+from routers.principal import PrincipalDep, requires
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.pretraining import Pretraining
 from training.runs.schedules import TrainingSchedule
@@ -51,7 +52,7 @@ class TrainingSchedules(WireModel):
     unreadable: Unreadable
 
 
-@router.post("/update_information", dependencies=[CallbackToken])
+@router.post("/update_information", dependencies=[requires(Permission.REPORT)])
 async def update_information(update: UpdateInformation, executions: ExecutionsDep) -> Message:
     """Store what a Spark listener reports: the start of an application, or the end of a job.
 
@@ -63,7 +64,11 @@ async def update_information(update: UpdateInformation, executions: ExecutionsDe
 
 @router.post("/trigger_model_training", status_code=status.HTTP_202_ACCEPTED)
 async def trigger_model_training(
-    request: StartTraining, pretraining: PretrainingDep, response: Response, wait: bool = False
+    request: StartTraining,
+    pretraining: PretrainingDep,
+    principal: PrincipalDep,
+    response: Response,
+    wait: bool = False,
 ) -> TrainingStarted:
     """Learn an algorithm's model from its history.
 
@@ -77,6 +82,7 @@ async def trigger_model_training(
         model_name=request.model_name,
         experiment_name=request.experiment_name,
         trials=request.trials,
+        requested_by=principal.name,
     )
     response.headers["Location"] = f"/training/runs/{run.id}"
     if wait:

@@ -102,6 +102,7 @@ class SubmissionSchedule(Document, ScheduleSpec):
 
     id: str = Field(alias="_id", serialization_alias="name")
     created_at: UtcTime = Field(default_factory=utc_now)
+    created_by: str | None = None
     updated_at: UtcTime = Field(default_factory=utc_now)
     next_fire_at: UtcTime
     firing: Firing | None = None
@@ -145,14 +146,16 @@ class SubmissionSchedules:
 
     # --- what people do -----------------------------------------------------------------------------
 
-    async def create(self, name: str, spec: ScheduleSpec) -> tuple[SubmissionSchedule, bool]:
+    async def create(
+        self, name: str, spec: ScheduleSpec, by: str | None = None
+    ) -> tuple[SubmissionSchedule, bool]:
         """The schedule, and whether it is new: to create the same again changes nothing.
 
         Raises:
             InvalidRequest: What it would submit would be refused.
             ScheduleExists: One of this name says something else.
         """
-        schedule = await self._checked(name, spec)
+        schedule = await self._checked(name, spec, by)
         before = await self._schedules.find_one_and_update(
             {"_id": name}, {"$setOnInsert": _without_id(schedule)}, upsert=True
         )
@@ -163,13 +166,13 @@ class SubmissionSchedules:
             raise ScheduleExists(f"A schedule {name!r} is there already, and says something else.")
         return present, False
 
-    async def replace(self, name: str, spec: ScheduleSpec) -> SubmissionSchedule:
+    async def replace(self, name: str, spec: ScheduleSpec, by: str | None = None) -> SubmissionSchedule:
         """Create it, or change what it says; a firing that is under way is given up.
 
         Raises:
             InvalidRequest: What it would submit would be refused.
         """
-        schedule = await self._checked(name, spec)
+        schedule = await self._checked(name, spec, by)
         said = spec.model_dump() | {
             "next_fire_at": schedule.next_fire_at,
             "firing": None,
@@ -211,7 +214,9 @@ class SubmissionSchedules:
         changes = {"paused": False, "next_fire_at": next_fire_at, "updated_at": utc_now()}
         return self._found(name, await self._change(name, changes))
 
-    async def run_now(self, name: str, idempotency_key: str | None = None) -> Submission:
+    async def run_now(
+        self, name: str, idempotency_key: str | None = None, by: str | None = None
+    ) -> Submission:
         """Submit at once, paused or not; the due times stay as they are.
 
         Raises:
@@ -222,7 +227,7 @@ class SubmissionSchedules:
         schedule = await self.get(name)
         given = idempotency_key or str(ObjectId())
         key = f"schedule/{name}/run/{given}"
-        return await self._submit(schedule, key, None)
+        return await self._submit(schedule, key, None, by)
 
     # --- what happens by itself ---------------------------------------------------------------------
 
@@ -296,7 +301,7 @@ class SubmissionSchedules:
             return
         try:
             key = f"schedule/{schedule.id}/{due_at.isoformat()}"
-            submission = await self._submit(schedule, key, due_at)
+            submission = await self._submit(schedule, key, due_at, schedule.created_by)
         except NameInUse as error:
             if schedule.starting_deadline_seconds is None:
                 await self._finished(schedule, firing, f"{due_at.isoformat()}: skipped: {error}")
@@ -322,7 +327,9 @@ class SubmissionSchedules:
             return now - firing.due_at > timedelta(seconds=deadline)
         return firing.failing_since is not None and now - firing.failing_since > _UNTIL_GIVEN_UP
 
-    async def _submit(self, schedule: SubmissionSchedule, key: str, due_at: datetime | None) -> Submission:
+    async def _submit(
+        self, schedule: SubmissionSchedule, key: str, due_at: datetime | None, by: str | None
+    ) -> Submission:
         request = schedule.submission
         options = SubmitOptions(
             policy=request.initial_scale_out_policy,
@@ -330,6 +337,7 @@ class SubmissionSchedules:
             schedule_name=schedule.id,
             scheduled_for=due_at,
             alone=schedule.concurrency_policy == "forbid",
+            submitted_by=by,
         )
         if there := await self._submissions.find_submitted(request, options):
             return there  # before anything is ended for it a second time
@@ -383,12 +391,13 @@ class SubmissionSchedules:
             {"_id": name}, {"$set": fields}, return_document=ReturnDocument.AFTER
         )
 
-    async def _checked(self, name: str, spec: ScheduleSpec) -> SubmissionSchedule:
+    async def _checked(self, name: str, spec: ScheduleSpec, by: str | None) -> SubmissionSchedule:
         trigger = spec.trigger()
         if spec.submission.name is not None:
             raise InvalidRequest("submission.name: what is submitted again and again has no name of its own.")
         await self._submissions.check(spec.submission)
-        return SubmissionSchedule(**spec.model_dump(), id=name, next_fire_at=trigger.next_after(utc_now()))
+        next_fire_at = trigger.next_after(utc_now())
+        return SubmissionSchedule(**spec.model_dump(), id=name, created_by=by, next_fire_at=next_fire_at)
 
     def _found(self, name: str, document: Json | None) -> SubmissionSchedule:
         """Raises ScheduleNotFound or UnreadableDocument."""

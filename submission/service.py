@@ -60,6 +60,7 @@ class SubmitOptions:
         idempotency_key: The same, as long as the key is remembered.
         require_feasible: Refuse a target that no candidate is expected to meet.
         alone: Refuse while another one of the schedule that was submitted so has not ended.
+        submitted_by: Who asked, for the record.
     """
 
     policy: InitialScaleOutPolicy = "predicted"
@@ -69,6 +70,7 @@ class SubmitOptions:
     schedule_name: str | None = None
     scheduled_for: datetime | None = None
     alone: bool = False
+    submitted_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +265,7 @@ class SubmissionService:
             held_name=f"schedule/{options.schedule_name}" if options.alone else options.name,
             schedule_name=options.schedule_name,
             scheduled_for=options.scheduled_for,
+            submitted_by=options.submitted_by,
             runner=self._runner.name,
             manifests=[plan.manifest],
             initial_scale_out=plan.initial.scale_out,

@@ -60,6 +60,8 @@ class ApplicationExecution(Document, ApplicationSpecs):
     """The recurring submission that it belongs to."""
     scheduled_for: UtcTime | None = None
     """The due time that it was started for; null where somebody asked for it."""
+    submitted_by: str | None = None
+    """Who submitted it; of a recurring submission that came due, who created the schedule."""
     kill_requested_by: str | None = None
     """Who asked first for its end, where somebody did."""
     kill_requested_at: UtcTime | None = None

@@ -205,9 +205,13 @@ class ModelRegistry:
 
         return await in_transaction(self._client, store)
 
-    async def set_alias(self, name: str, alias: str, version: int, reason: str) -> RegisteredModel:
+    async def set_alias(
+        self, name: str, alias: str, version: int, reason: str, *, by: str | None = None
+    ) -> RegisteredModel:
         """Let an alias name a version.
 
+        Args:
+            by: Who asked for it; None: the service itself.
         Raises:
             UnknownModel, UnknownVersion: There is none.
             Conflict: The version is damaged or deleted.
@@ -218,18 +222,20 @@ class ModelRegistry:
             await self._touch(name, session)
             await self._must_be_ready(name, version, session)
             if model.aliases.get(alias) is None or model.aliases[alias].version != version:
-                await self._point(model, alias, version, reason, session)
+                await self._point(model, alias, version, reason, session, by)
 
         await in_transaction(self._client, store)
         return await self.get_model(name)
 
-    async def remove_alias(self, name: str, alias: str, reason: str) -> RegisteredModel:
+    async def remove_alias(
+        self, name: str, alias: str, reason: str, *, by: str | None = None
+    ) -> RegisteredModel:
         """Raises UnknownModel."""
 
         async def store(session: AsyncClientSession) -> None:
             model = await self._get_model(name, session)
             if alias in model.aliases:
-                await self._point(model, alias, None, reason, session)
+                await self._point(model, alias, None, reason, session, by)
 
         await in_transaction(self._client, store)
         return await self.get_model(name)
@@ -323,6 +329,7 @@ class ModelRegistry:
         version: int | None,
         reason: str,
         session: AsyncClientSession,
+        by: str | None = None,
     ) -> None:
         now = utc_now()
         previous = model.aliases.get(alias)
@@ -332,6 +339,7 @@ class ModelRegistry:
             previous=previous.version if previous else None,
             at=now,
             reason=reason,
+            by=by,
         )
         update: Json = {
             "$inc": {"revision": 1},

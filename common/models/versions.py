@@ -86,6 +86,8 @@ class AliasChange(BaseModel):
     previous: int | None
     at: UtcTime
     reason: str = ""
+    by: str | None = None
+    """Who asked for it; null where the service did so by itself."""
 
 
 class RegisteredModel(Document):

@@ -6,6 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from common.addresses import check_host, file_uri
+from common.auth import Role
 from common.settings.group import Port, SettingsGroup, Timeout
 
 HARMLESS_VOLUMES = (
@@ -30,8 +31,8 @@ class SubmissionSettings(SettingsGroup):
     """How applications are submitted."""
 
     submission_platform: str = ""
-    """Where applications run, `local` or `kubernetes`; empty: on Kubernetes where a connection to it is
-    configured, otherwise on this machine."""
+    """Where applications run, such as `local` or `kubernetes`; empty: on Kubernetes where a connection to
+    it is configured, otherwise on this machine."""
 
     callback_host: str = ""
     """Host under which Spark drivers reach this service; empty: HOST, or loopback when HOST is 0.0.0.0."""
@@ -115,6 +116,11 @@ class SubmissionSettings(SettingsGroup):
         if value:
             file_uri(value)
         return value
+
+    @property
+    def tokens(self) -> dict[Role, SecretStr]:
+        """The token of each role that can have one."""
+        return {Role.LISTENER: self.callback_token}
 
     @field_validator("callback_token")
     @classmethod

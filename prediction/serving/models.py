@@ -93,9 +93,13 @@ class Models:
         await self._pool.run(preload, PreloadRequest(dict(served.files), served.version.artifact_key))
         return served.version
 
-    async def set_alias(self, name: str, alias: str, version_number: int, reason: str) -> RegisteredModel:
+    async def set_alias(
+        self, name: str, alias: str, version_number: int, reason: str, *, by: str | None = None
+    ) -> RegisteredModel:
         """Let an alias name a version that is known to be intact.
 
+        Args:
+            by: Who asked for it, for the record.
         Raises:
             UnknownModel, UnknownVersion: There is none.
             Conflict: It is damaged or deleted.
@@ -107,7 +111,7 @@ class Models:
                 await self.cache.get(version)
             except ArtifactDamaged as error:
                 await self._report_damage(version, error)
-        return await self.registry.set_alias(name, alias, version_number, reason)
+        return await self.registry.set_alias(name, alias, version_number, reason, by=by)
 
     async def verify(self, name: str, version_number: int) -> ModelVersion:
         """Read a version's files and compare them with what was published; store what is found.

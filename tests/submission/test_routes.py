@@ -13,6 +13,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from common.auth import Credentials
 from common.errors import ServiceError
 from common.executions.documents import ApplicationState, CandidateForecast, ScalingDecision
 from common.executions.repository import ExecutionRepository
@@ -35,6 +36,7 @@ async def client(
         yield {
             "executions": executions,
             "submissions": submissions,
+            "credentials": Credentials({}),
             "submission_schedules": SubmissionSchedules(mongo, database, executions, submissions),
         }
 
@@ -356,13 +358,15 @@ async def test_who_asked_for_the_end(
 
 async def test_schedules(client: httpx.AsyncClient) -> None:
     body = {"name": "nightly", "cron": "0 3 * * 1-5", "time_zone": "Europe/Berlin", "submission": specs()}
-    created = await client.post("/submission/schedules", json=body)
+    created = await client.post("/submission/schedules", json=body, headers={"X-Requested-By": "ada"})
     assert (created.status_code, created.json()["name"]) == (201, "nightly")
+    assert created.json()["created_by"] == "ada"
     path = created.headers["Location"]
     assert (await client.post("/submission/schedules", json=body)).status_code == 200
     assert (await client.post("/submission/schedules", json={**body, "cron": "1 3 * * *"})).status_code == 409
     changed = await client.put(path, json={**body, "cron": "1 3 * * *", "concurrency_policy": "forbid"})
     assert (changed.status_code, changed.json()["cron"]) == (200, "1 3 * * *")
+    assert changed.json()["created_by"] == "ada", "whoever changes it"
     assert (await client.post(f"{path}/pause")).json()["paused"] is True
     ran = (await client.post(f"{path}/run", headers={"Idempotency-Key": "1"})).json()
     assert ran["db_entry"]["schedule_name"] == "nightly"

@@ -68,7 +68,7 @@ async def started(executions: ExecutionRepository) -> Sequence[ApplicationExecut
 async def test_what_is_due_is_submitted_with_its_own_target(
     schedules: SubmissionSchedules, executions: ExecutionRepository, make_due: Any
 ) -> None:
-    schedule, is_new = await schedules.create(NAME, spec(time_zone="Europe/Berlin"))
+    schedule, is_new = await schedules.create(NAME, spec(time_zone="Europe/Berlin"), "ada")
     assert is_new
     assert schedule.next_fire_at > utc_now()
     await schedules.tick()
@@ -78,6 +78,9 @@ async def test_what_is_due_is_submitted_with_its_own_target(
     await schedules.tick()
     [execution] = await started(executions)
     assert (execution.schedule_name, execution.scheduled_for) == (NAME, due_at)
+    assert execution.submitted_by == "ada"
+    at_once = await schedules.run_now(NAME, by="bob")
+    assert at_once.execution.submitted_by == "bob"
     assert execution.global_specs.max_runtime == 90.0
     schedule = await schedules.get(NAME)
     assert (schedule.fired, schedule.last_application_execution_id) == (1, execution.id)

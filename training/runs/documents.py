@@ -61,6 +61,8 @@ class TrainingRun(Document):
     """Of the present attempt; nobody publishes for the run under another one."""
     trigger: str = "request"
     """`request`, or the schedule that asked for it."""
+    requested_by: str | None = None
+    """Who asked for it, where somebody did."""
     cancel_requested: bool = False
     history_runs: int | None = None
     history_jobs: int | None = None

@@ -35,9 +35,12 @@ class Pretraining:
         model_name: str,
         experiment_name: str,
         trials: int | None = None,
+        requested_by: str | None = None,
     ) -> TrainingRun:
         """Queue a training.
 
+        Args:
+            requested_by: Who asked for it, for the record.
         Raises:
             NoHistory: No finished run of the algorithm is known.
         """
@@ -49,6 +52,7 @@ class Pretraining:
             model_name=model_name,
             experiment_name=experiment_name,
             trials=trials or self._default_trials,
+            requested_by=requested_by,
         )
         self._supervisor.wake()
         return run

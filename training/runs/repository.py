@@ -52,6 +52,7 @@ class TrainingRunRepository:
         experiment_name: str,
         trials: int,
         trigger: str = "request",
+        requested_by: str | None = None,
         session: AsyncClientSession | None = None,
     ) -> TrainingRun:
         run = TrainingRun(
@@ -62,6 +63,7 @@ class TrainingRunRepository:
             experiment_name=experiment_name,
             trials_total=trials,
             trigger=trigger,
+            requested_by=requested_by,
             log=[_line("queued" if trigger == "request" else f"queued by schedule: {trigger}")],
         )
         await self._runs.insert_one(run.to_mongo(), session=session)
