@@ -7,7 +7,7 @@ from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, Submis
 from routers.pagination import Unreadable
 from routers.principal import PrincipalDep
 from routers.schemas.applications import SubmitResponse
-from submission.schedules import ScheduleSpec, SubmissionSchedule
+from submission.schedule_documents import ScheduleSpec, SubmissionSchedule
 
 router = APIRouter(prefix="/schedules")
 

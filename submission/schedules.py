@@ -16,25 +16,29 @@ application of the schedule has not ended, or with a start deadline waits for it
 
 import logging
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any
 
 from bson import ObjectId
-from pydantic import BaseModel, Field, field_serializer
 from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged
-from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
+from common.errors import Conflict, InvalidRequest, ServiceError, Unavailable
 from common.executions.repository import ExecutionRepository
-from common.mongo.document import Document, UtcTime, utc_now
+from common.mongo.document import utc_now
 from common.mongo.set_up import create_index
 from common.mongo.stored import Readable, Reader
 from common.mongo.transactions import DURABLE
 from common.processes.guarded import service_identity
-from common.triggers import Cron, latest_due
-from common.wire.specs import Seconds, WireModel
+from common.triggers import latest_due
 from submission.idempotency import NameInUse
-from submission.requests import SubmitRequest
+from submission.schedule_documents import (
+    Firing,
+    ScheduleExists,
+    ScheduleNotFound,
+    ScheduleSpec,
+    SubmissionSchedule,
+)
 from submission.service import Submission, SubmissionService, SubmitOptions
 
 logger = logging.getLogger(__name__)
@@ -48,78 +52,6 @@ _UNTIL_GIVEN_UP = timedelta(hours=1)
 """For schedules without a start deadline."""
 
 Json = dict[str, Any]
-
-ConcurrencyPolicy = Literal["allow", "forbid", "replace"]
-
-
-class ScheduleNotFound(NotFound):
-    title = "Unknown schedule"
-
-
-class ScheduleExists(Conflict):
-    title = "There is another schedule of this name"
-
-
-class ScheduleSpec(WireModel):
-    """What is submitted, and when."""
-
-    cron: Annotated[str, Field(max_length=100, examples=["30 2 * * 1-5"])]
-    """Five fields, as for cron; Sunday is 0."""
-    time_zone: Annotated[str, Field(max_length=100, examples=["Europe/Berlin"])] = "UTC"
-    concurrency_policy: ConcurrencyPolicy = "allow"
-    """What happens when it is due while an application of it has not ended."""
-    starting_deadline_seconds: Seconds | None = None
-    """How late a firing may be; null: any that was missed is made up for, the latest one."""
-    paused: bool = False
-    submission: SubmitRequest
-    """The body of a submission, with its own runtime target; without a `name`."""
-
-    @field_serializer("submission")
-    def _as_it_was_sent(self, submission: SubmitRequest) -> dict[str, Any]:
-        # What was left out is decided when it is submitted.
-        return submission.model_dump(mode="json", exclude_unset=True)
-
-    def trigger(self) -> Cron:
-        """Raises InvalidRequest."""
-        try:
-            return Cron.parse(self.cron, self.time_zone)
-        except ValueError as error:
-            raise InvalidRequest(f"cron, time_zone: {error}.") from error
-
-
-class Firing(BaseModel):
-    """A due time that was taken, until it is known what came of it."""
-
-    due_at: UtcTime
-    attempt: int = 0
-    retry_at: UtcTime
-    """When it may be taken (again)."""
-    failing_since: UtcTime | None = None
-
-
-class SubmissionSchedule(Document, ScheduleSpec):
-    """A recurring submission, and what came of it."""
-
-    id: str = Field(alias="_id", serialization_alias="name")
-    created_at: UtcTime = Field(default_factory=utc_now)
-    created_by: str | None = None
-    updated_at: UtcTime = Field(default_factory=utc_now)
-    next_fire_at: UtcTime
-    firing: Firing | None = None
-    last_due_at: UtcTime | None = None
-    """The due time that was last dealt with."""
-    last_fired_at: UtcTime | None = None
-    """When it last led to an application."""
-    last_fired_by: str | None = None
-    """Host, process id and start of the service that did so."""
-    last_application_execution_id: str | None = None
-    last_outcome: str = ""
-    """What was done, or why nothing."""
-    last_error: str | None = None
-    """Of the latest attempt; null after one that worked."""
-    last_error_at: UtcTime | None = None
-    fired: int = 0
-    """How many applications it has started by itself."""
 
 
 class SubmissionSchedules:

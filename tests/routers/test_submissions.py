@@ -11,7 +11,7 @@ from common.mongo.document import utc_now
 from common.mongo.types import Client
 from submission.idempotency import fingerprint
 from submission.requests import SubmitRequest
-from submission.schedules import SubmissionSchedule
+from submission.schedule_documents import SubmissionSchedule
 from tests.samples import execution, specs, unique_name
 
 

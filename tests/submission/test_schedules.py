@@ -13,13 +13,8 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
 from submission.idempotency import NameInUse
-from submission.schedules import (
-    ScheduleExists,
-    ScheduleNotFound,
-    ScheduleSpec,
-    SubmissionSchedule,
-    SubmissionSchedules,
-)
+from submission.schedule_documents import ScheduleExists, ScheduleNotFound, ScheduleSpec, SubmissionSchedule
+from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from tests.samples import specs
 from tests.submission.conftest import OpenSubmissions
