@@ -38,7 +38,7 @@ def permission_for(request: Request) -> Permission:
     return Permission.READ if request.method in _ONLY_READING else Permission.OPERATE
 
 
-def get_credentials(request: Request) -> Credentials:
+async def get_credentials(request: Request) -> Credentials:
     credentials: Credentials = request.state.credentials
     return credentials
 
@@ -58,7 +58,7 @@ async def admit(request: Request, credentials: Annotated[Credentials, Depends(ge
     return principal
 
 
-def named(
+async def named(
     principal: Annotated[Principal, Depends(admit)], x_requested_by: Annotated[Requester, Header()] = ""
 ) -> Principal:
     """Who asks, for routes that record it: these show, and check, the header with a name."""
