@@ -24,8 +24,9 @@ from common.models.registry import ModelRegistry
 from common.models.versions import read_version
 from common.mongo.client import mongo_client
 from common.settings.settings import Settings
-from prediction.forecasts.forecaster import Forecaster
+from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
+from prediction.policies.registry import Policies
 from prediction.predictor import Predictor
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import ONLINE_PREDICTOR, Models
@@ -96,7 +97,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
     )
     models = Models(registry, artifacts, cache, pool)
     forecaster = Forecaster(executions, models, pool)
-    predictor = Predictor(executions, forecaster, settings.prediction)
+    policies = Policies(settings.prediction)
+    predictor = Predictor(executions, forecaster, policies)
 
     tolerance = settings.training.promotion_tolerance
     gate = PromotionGate(registry, artifacts, executions, data_dir / "training", tolerance)
@@ -125,10 +127,10 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> State:
         history_runs=settings.training.training_max_history_runs,
     )
 
-    chooser = InitialScaleOutChooser(forecaster, settings.prediction)
+    chooser = InitialScaleOutChooser(forecaster, policies)
     runner = start_runner(data_dir, mongo, executions)
     stack.push_async_callback(runner.aclose)
-    submissions = SubmissionService(executions, ledger, runner, chooser.choose, options)
+    submissions = SubmissionService(executions, ledger, runner, chooser, options)
     await submissions.resume()
     submission_schedules = SubmissionSchedules(
         mongo, settings.mongo.mongodb_database, executions, submissions

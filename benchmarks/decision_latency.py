@@ -20,13 +20,13 @@ from rich.progress import track
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import make_runs  # noqa: E402
 from common.settings.prediction import PredictionSettings  # noqa: E402
 from prediction.forecasts.forecast import ForecastRequest, forecast_with  # noqa: E402
-from prediction.forecasts.forecaster import options  # noqa: E402
-from prediction.policies.rule import rule_of  # noqa: E402
-from prediction.policies.scale_out import choose_scale_out  # noqa: E402
+from prediction.policies.policy import Situation  # noqa: E402
+from prediction.policies.registry import Policies  # noqa: E402
 from training.history.values import RunRecord  # noqa: E402
 from training.runtime_model.artifact import Hyperparameters, TrainedModel  # noqa: E402
 from training.runtime_model.loop import LAWS, NETWORK, PretrainingSession  # noqa: E402
@@ -42,14 +42,14 @@ TARGET_SECONDS = 600.0
 
 def decide(model: TrainedModel, run: RunRecord, candidates: tuple[int, ...]) -> list[tuple[float, ...]]:
     """Seconds of fine-tuning, forecasts and the whole decision, after each job but the last."""
-    rule, found = rule_of(PredictionSettings()), []
+    policy, found = Policies(PredictionSettings()).get("enel"), []
     for job in run.jobs[:-1]:
         known = RunRecord(run.run_id, run.context, run.started_at, run.jobs[: job.job_id + 1])
         started = perf_counter()
         request = ForecastRequest({}, "", known, job.job_id, job.end_scale_out, candidates, True)
         forecast = forecast_with(model, request)
         left = TARGET_SECONDS - job.end_seconds
-        choose_scale_out(options(forecast), left, rule, current_scale_out=job.end_scale_out)
+        policy.next(Situation(forecast.choices(left), left, job.end_scale_out))
         found.append((forecast.fine_tune_seconds, forecast.predict_seconds, perf_counter() - started))
     return found
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from benchmarks.initial_baselines import Array, Task
 from benchmarks.recorded_runs import RecordedJob
-from prediction.forecasts.candidate import RuntimeForecast
-from prediction.policies.scale_out import ScaleOutRule, choose_scale_out
+from common.executions.candidate import Candidate
+from prediction.policies.policy import Situation
+from prediction.policies.scale_out_rule import ScaleOutRule, choose_scale_out
 from training.context_model.model import Assumptions, fit_context_model, law_free
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 
@@ -103,7 +104,7 @@ def select(
     """
     stds = np.zeros_like(log_mean) if log_std is None else log_std
     forecasts = [
-        RuntimeForecast(int(x), float(np.exp(m)), float(s))
+        Candidate(int(x), float(np.exp(m)), float(s))
         for x, m, s in zip(task.scale_outs, log_mean, stds, strict=True)
     ]
     fastest, slowest = task.runtimes.min(), task.runtimes.max()
@@ -114,7 +115,8 @@ def select(
             if by_rank
             else float(fastest + share * (slowest - fastest))
         )
-        chosen = choose_scale_out(forecasts, target, ScaleOutRule(confidence)).forecast.scale_out
+        situation = Situation(forecasts, target)
+        chosen = choose_scale_out(situation, ScaleOutRule(confidence)).scale_out
         at = int(np.flatnonzero(task.scale_outs == chosen)[0])
         needed = int(np.flatnonzero(task.runtimes <= target)[0])
         work = task.scale_outs * task.runtimes

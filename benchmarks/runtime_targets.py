@@ -42,7 +42,7 @@ from benchmarks.ellis_data import (  # noqa: E402
 )
 from benchmarks.http_policy import OverHttp, Service, service_on_double, service_section  # noqa: E402
 from benchmarks.parallel import process_pool  # noqa: E402
-from benchmarks.policies import Ellis, Fixed, OwnDecisions, Policy, Static  # noqa: E402
+from benchmarks.policies import Fixed, Steering, ellis, ours, static  # noqa: E402
 from benchmarks.reporting import (  # noqa: E402
     Bar,
     Section,
@@ -88,31 +88,31 @@ def sure(confidence: float) -> PredictionSettings:
     )
 
 
-def policies(ablations: bool, confidences: Sequence[float] = ()) -> dict[str, Callable[[], Policy]]:
-    found: dict[str, Callable[[], Policy]] = {
-        OURS: lambda: OwnDecisions(CANDIDATES),
-        ELLIS: lambda: Ellis(CANDIDATES),
-        STATIC: lambda: Static(CANDIDATES),
-        MARGIN: lambda: Static(CANDIDATES, 0.9),
+def policies(ablations: bool, confidences: Sequence[float] = ()) -> dict[str, Callable[[], Steering]]:
+    found: dict[str, Callable[[], Steering]] = {
+        OURS: lambda: ours(CANDIDATES),
+        ELLIS: lambda: ellis(CANDIDATES),
+        STATIC: lambda: static(CANDIDATES),
+        MARGIN: lambda: static(CANDIDATES, 0.9),
         MAXIMUM: lambda: Fixed(MAX_SCALE_OUT),
     }
     if ablations:
-        found["ours, no fine-tuning"] = lambda: OwnDecisions(CANDIDATES, fine_tune=False)
-        found["ours, no uncertainty"] = lambda: OwnDecisions(CANDIDATES, uncertain=False)
+        found["ours, no fine-tuning"] = lambda: ours(CANDIDATES, fine_tune=False)
+        found["ours, no uncertainty"] = lambda: ours(CANDIDATES, uncertain=False)
         cheaply = PredictionSettings(infeasible_target="cheapest")
-        found["ours, hopeless runs given up"] = lambda: OwnDecisions(CANDIDATES, settings=cheaply)
+        found["ours, hopeless runs given up"] = lambda: ours(CANDIDATES, settings=cheaply)
     for confidence in confidences:
         settings = sure(confidence)
-        found[f"ours, {confidence:.0%} sure"] = partial(OwnDecisions, CANDIDATES, settings=settings)
+        found[f"ours, {confidence:.0%} sure"] = partial(ours, CANDIDATES, settings=settings)
     return found
 
 
 def over_http(
     service: Service, retrain_runs: int, trials: int, made: list[OverHttp]
-) -> dict[str, Callable[[], Policy]]:
+) -> dict[str, Callable[[], Steering]]:
     """A running service's decisions; `made` gets the policies that ask it."""
 
-    def make() -> Policy:
+    def make() -> Steering:
         made.append(OverHttp(service, CANDIDATES, retrain_runs=retrain_runs, trials=trials))
         return made[-1]
 
@@ -165,7 +165,7 @@ def executor_hours(run: RunRecord, initial: int) -> float:
 
 def play_sequence(
     application: Application,
-    make: Callable[[], Policy],
+    make: Callable[[], Steering],
     target_seconds: float,
     seed: int,
     conditions: Conditions,
@@ -381,7 +381,7 @@ def main() -> None:
     results: Results = {}
     asking: list[OverHttp] = []
     with ExitStack() as stack:
-        served: dict[str, Callable[[], Policy]] = {}
+        served: dict[str, Callable[[], Steering]] = {}
         if arguments.http:  # before the pool, whose one thread a process would hold for the service, too
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enel-benchmark-")))
             service = stack.enter_context(service_on_double(folder))

@@ -1,62 +1,114 @@
-"""Decisions as they are stored and shown, from what a choice was made of."""
+"""Decisions about a run in progress: from a forecast to what is stored and answered."""
+
+from dataclasses import dataclass
 
 from bson import ObjectId
 
-from common.executions.documents import ApplicationExecution, CandidateForecast, ScalingDecision
-from prediction.forecasts.candidate import RuntimeForecast
-from prediction.initial import INTERVAL_END, InitialScaleOut
+from common.executions.documents import ApplicationExecution, JobExecution, ScalingDecision
+from common.wire.recommendation import Recommendation
+from prediction.forecasts.forecast import Forecast
+from prediction.policies.policy import Choice, Situation
 
 
-def first_decision(execution: ApplicationExecution, initial: InitialScaleOut) -> ScalingDecision:
-    """The choice before the run, as it is stored."""
-    candidates = [
-        CandidateForecast(
-            scale_out=option.scale_out,
-            remaining_seconds=option.runtime_seconds,
-            lower_seconds=option.lower_seconds,
-            upper_seconds=option.upper_seconds,
-            probability=option.probability,
-        )
-        for option in initial.options
-    ]
-    if not candidates and initial.predicted_runtime_seconds is not None:
-        candidates = [
-            CandidateForecast(
-                scale_out=initial.scale_out, remaining_seconds=initial.predicted_runtime_seconds
-            )
-        ]
-    chosen = next((each for each in initial.options if each.scale_out == initial.scale_out), None)
-    target_seconds = execution.global_specs.max_runtime
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is when a decision about it is made."""
+
+    execution: ApplicationExecution
+    latest_job_id: int
+    elapsed_seconds: float
+    """Since the application started."""
+    current_scale_out: int
+    before: ScalingDecision | None
+    """The decision before this one."""
+
+    @property
+    def budget_seconds(self) -> float:
+        """What is left of the runtime target; negative when it has passed."""
+        return self.execution.global_specs.max_runtime - self.elapsed_seconds
+
+    @property
+    def asked_scale_out(self) -> int:
+        """What was asked for last during the run, or else what the run has."""
+        before = self.before
+        if before is None or before.job_id < 0 or not before.chosen_scale_out:
+            return self.current_scale_out
+        return before.chosen_scale_out
+
+    @property
+    def rescalings(self) -> int:
+        """How many were asked for so far."""
+        return self.before.rescalings if self.before else 0
+
+
+def situation_of(found: Forecast, progress: Progress) -> Situation:
+    """What a policy is asked about.
+
+    Args:
+        found: What is left of the run, with at least one job and one candidate.
+    """
+    return Situation(
+        candidates=found.choices(progress.budget_seconds),
+        budget_seconds=progress.budget_seconds,
+        current_scale_out=progress.current_scale_out,
+        asked_scale_out=progress.asked_scale_out,
+        rescalings=progress.rescalings,
+        after_next_job_seconds=found.after_next_job_seconds,
+        memory=progress.before.policy_memory if progress.before else {},
+    )
+
+
+def to_decision(
+    choice: Choice, situation: Situation, found: Forecast, progress: Progress, total_seconds: float
+) -> ScalingDecision:
+    """A choice as it is stored, with what it was made from.
+
+    Args:
+        total_seconds: From the request's arrival until now.
+    """
+    reason = choice.reason
+    if found.remark:
+        reason = f"{reason} (by Ernest's curves; {found.remark})"
     return ScalingDecision(
         id=str(ObjectId()),
-        application_execution_id=execution.id,
-        job_id=-1,
-        elapsed_seconds=0.0,
-        current_scale_out=execution.worker_specs.scale_out,
-        target_seconds=target_seconds,
-        model_key=initial.source,
-        candidates=candidates,
-        chosen_scale_out=initial.scale_out,
-        meets_target=None if chosen is None else chosen.runtime_seconds <= target_seconds,
-        reason=initial.reason,
-        feasible=initial.feasible,
-        fastest_runtime_seconds=initial.fastest_runtime_seconds,
-        nearest_feasible_target_seconds=initial.nearest_feasible_target_seconds,
-        runs=initial.runs,
+        application_execution_id=progress.execution.id,
+        job_id=progress.latest_job_id,
+        elapsed_seconds=progress.elapsed_seconds,
+        current_scale_out=progress.current_scale_out,
+        target_seconds=progress.execution.global_specs.max_runtime,
+        model_key=found.source,
+        candidates=list(situation.candidates),
+        chosen_scale_out=choice.scale_out,
+        rescalings=situation.rescalings + (choice.scale_out != situation.asked_scale_out),
+        policy_memory=dict(choice.memory),
+        meets_target=choice.meets_target,
+        reason=reason,
+        remaining_jobs=list(found.job_ids),
+        fine_tune_seconds=found.fine_tune_seconds,
+        predict_seconds=found.predict_seconds,
+        total_seconds=total_seconds,
     )
 
 
-def completed(candidate: CandidateForecast, budget_seconds: float) -> CandidateForecast:
-    """With its interval and its chance, which follow from what is stored of it."""
-    if candidate.log_std is None or candidate.probability is not None:
-        return candidate
-    forecast = RuntimeForecast(
-        candidate.scale_out, candidate.remaining_seconds, candidate.log_std, candidate.early_log_std
+def to_recommendation(decision: ScalingDecision, found: Forecast) -> Recommendation:
+    """What the driver is told: the chosen scale-out, and the runtime left from each job on."""
+    chosen = decision.chosen_scale_out
+    assert chosen is not None, "every decision of a policy chooses"
+    remaining = found.remaining_seconds[found.candidates.index(chosen)]
+    return Recommendation(
+        best_predicted_scale_out_per_job=[(job_id, chosen) for job_id in found.job_ids],
+        best_predicted_runtime_per_job=list(zip(found.job_ids, remaining, strict=True)),
+        reason=decision.reason,
+        decision_id=decision.id,
     )
-    return candidate.model_copy(
-        update={
-            "lower_seconds": forecast.bound_seconds(1 - INTERVAL_END),
-            "upper_seconds": forecast.bound_seconds(INTERVAL_END),
-            "probability": forecast.chance_within(budget_seconds),
-        }
+
+
+def scale_out_of(execution: ApplicationExecution, latest_job: JobExecution) -> int:
+    """Executors that a run has now, as far as it was reported."""
+    reported = (
+        latest_job.end_scale_out,
+        latest_job.start_scale_out,
+        execution.start_scale_out,
+        execution.initial_scale_out,
     )
+    return next((scale_out for scale_out in reported if scale_out), execution.worker_specs.scale_out)

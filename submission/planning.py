@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from pymongo.errors import PyMongoError
 
 from common.errors import InvalidRequest, ServiceError
 from common.wire.specs import ApplicationSpecs, WorkerSpecs
-from prediction.initial import InitialScaleOut
+from prediction.first_choice import FirstChoice, as_requested
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
 from submission.manifest.platform import Platform
@@ -18,16 +18,24 @@ logger = logging.getLogger(__name__)
 
 InitialScaleOutPolicy = Literal["predicted", "requested"]
 
+_AS_REQUESTED = "As requested (worker_specs.scale_out)."
 
-class ChooseInitialScaleOut(Protocol):
-    """Chooses from history; without any, `worker_specs.scale_out`."""
 
-    async def __call__(self, specs: ApplicationSpecs) -> InitialScaleOut: ...
+class Chooser(Protocol):
+    """Who decides on scale-outs (`prediction.initial.InitialScaleOutChooser`)."""
+
+    async def choose(self, specs: ApplicationSpecs) -> FirstChoice:
+        """From history; without any, `worker_specs.scale_out`."""
+        ...
+
+    def rescales(self, specs: ApplicationSpecs) -> bool:
+        """Whether anybody decides once the run has started."""
+        ...
 
 
 @dataclass(frozen=True)
 class Plan:
-    initial: InitialScaleOut
+    initial: FirstChoice
     manifest: Manifest
     max_scale_out: int
     """What the platform can hold of the requested maximum."""
@@ -45,12 +53,12 @@ class Planner:
         self,
         platform: Platform,
         max_executors: Callable[[WorkerSpecs], int | None],
-        choose_initial_scale_out: ChooseInitialScaleOut,
+        chooser: Chooser,
         manifest_options: ManifestOptions,
     ) -> None:
         self._platform = platform
         self._max_executors = max_executors
-        self._choose_initial_scale_out = choose_initial_scale_out
+        self._chooser = chooser
         self._manifest_options = manifest_options
 
     async def plan(
@@ -96,18 +104,17 @@ class Planner:
         bounds = bounds.model_copy(update={"max_scale_out": limit})
         return specs.model_copy(update={"global_specs": bounds}), [warning]
 
-    async def _initial(self, specs: ApplicationSpecs, policy: InitialScaleOutPolicy) -> InitialScaleOut:
+    async def _initial(self, specs: ApplicationSpecs, policy: InitialScaleOutPolicy) -> FirstChoice:
         try:
-            chosen = await self._choose_initial_scale_out(specs)
+            chosen = await self._chooser.choose(specs)
         except PyMongoError:
             raise  # the execution could not be stored either
         except Exception as error:  # an application is not refused because a model fails
             logger.exception("no initial scale-out for %s", specs.global_specs.algorithm_name)
             detail = str(error) if isinstance(error, ServiceError) else type(error).__name__
-            chosen = replace(_requested(specs), reason=f"As requested: the prediction failed ({detail}).")
+            chosen = _requested(specs, f"As requested: the prediction failed ({detail}).")
         if policy == "requested":
-            requested = _requested(specs)
-            chosen = _moved(chosen, requested.scale_out, requested.reason)
+            chosen = chosen.moved(specs.worker_specs.scale_out, _AS_REQUESTED)
         return _within_bounds(chosen, specs)
 
     def _render(
@@ -115,7 +122,7 @@ class Planner:
         specs: ApplicationSpecs,
         bounded: ApplicationSpecs,
         execution_id: str,
-        initial: InitialScaleOut,
+        initial: FirstChoice,
         warnings: list[str],
         name: str | None = None,
     ) -> Plan:
@@ -124,7 +131,12 @@ class Planner:
             specs = specs.model_copy(update={"spark_template_values": values})
         max_scale_out = bounded.global_specs.max_scale_out
         manifest = build_manifest(
-            specs, execution_id, initial.scale_out, self._manifest_options, max_scale_out=max_scale_out
+            specs,
+            execution_id,
+            initial.scale_out,
+            self._manifest_options,
+            max_scale_out=max_scale_out,
+            rescales=self._chooser.rescales(specs),
         )
         return Plan(initial, manifest, max_scale_out, warnings)
 
@@ -147,24 +159,15 @@ def with_scale_out(specs: ApplicationSpecs) -> ApplicationSpecs:
     return specs
 
 
-def _requested(specs: ApplicationSpecs) -> InitialScaleOut:
-    return InitialScaleOut(specs.worker_specs.scale_out, "As requested (worker_specs.scale_out).")
+def _requested(specs: ApplicationSpecs, reason: str = _AS_REQUESTED) -> FirstChoice:
+    return as_requested(specs.worker_specs.scale_out, specs.global_specs.max_runtime, reason)
 
 
-def _within_bounds(chosen: InitialScaleOut, specs: ApplicationSpecs) -> InitialScaleOut:
+def _within_bounds(chosen: FirstChoice, specs: ApplicationSpecs) -> FirstChoice:
     lowest, highest = specs.global_specs.min_scale_out, specs.global_specs.max_scale_out
     clamped = min(max(chosen.scale_out, lowest), highest)
     if clamped == chosen.scale_out:
         return chosen
-    reason = f"{chosen.reason} Changed from {chosen.scale_out} to lie within {lowest} and {highest}."
-    return _moved(chosen, clamped, reason)
-
-
-def _moved(chosen: InitialScaleOut, scale_out: int, reason: str) -> InitialScaleOut:
-    """The same forecast, another scale-out to start with."""
-    runtimes = {option.scale_out: option.runtime_seconds for option in chosen.options}
-    if chosen.predicted_runtime_seconds is not None:
-        runtimes.setdefault(chosen.scale_out, chosen.predicted_runtime_seconds)
-    return replace(
-        chosen, scale_out=scale_out, reason=reason, predicted_runtime_seconds=runtimes.get(scale_out)
+    return chosen.moved(
+        clamped, f"{chosen.reason} Changed from {chosen.scale_out} to lie within {lowest} and {highest}."
     )

@@ -4,11 +4,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.wire.specs import ApplicationSpecs, Name
+from common.wire.specs import Name
+from prediction.requests import RunRequest
 from submission.planning import InitialScaleOutPolicy
 
 
-class SubmitRequest(ApplicationSpecs):
+class SubmitRequest(RunRequest):
     """What to run, on what, and by when."""
 
     initial_scale_out_policy: InitialScaleOutPolicy = "predicted"

@@ -9,7 +9,7 @@ handed to the runner later: at the next start, by `reconcile`, or when it is sub
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -22,11 +22,10 @@ from common.executions.documents import ApplicationExecution, ApplicationState, 
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
-from prediction.decisions import first_decision
 from submission.idempotency import SubmissionLedger, fingerprint
 from submission.manifest.options import ManifestOptions
 from submission.planning import (
-    ChooseInitialScaleOut,
+    Chooser,
     InitialScaleOutPolicy,
     Plan,
     Planner,
@@ -92,15 +91,13 @@ class SubmissionService:
         executions: ExecutionRepository,
         ledger: SubmissionLedger,
         runner: Runner,
-        choose_initial_scale_out: ChooseInitialScaleOut,
+        chooser: Chooser,
         manifest_options: ManifestOptions,
     ) -> None:
         self._executions = executions
         self._ledger = ledger
         self._runner = runner
-        self._planner = Planner(
-            runner.platform, runner.max_executors, choose_initial_scale_out, manifest_options
-        )
+        self._planner = Planner(runner.platform, runner.max_executors, chooser, manifest_options)
         self._taken: dict[str, float] = {}
         """What this process has handed over, though it may still be stored as NEW, and since when: seconds
         of the monotonic clock."""
@@ -127,7 +124,7 @@ class SubmissionService:
         if options.require_feasible and plan.initial.feasible is False:
             raise _infeasible(plan, specs.global_specs.max_runtime)
         await self._runner.check(plan.manifest)
-        decision = first_decision(execution, plan.initial)
+        decision = plan.initial.to_decision(execution)
         self._taken[execution.id] = monotonic_seconds()
         try:
             stored = await self._ledger.store(execution, decision, key=key, fingerprint=said)
@@ -170,7 +167,7 @@ class SubmissionService:
         response = await self._runner.dry_run(plan.manifest)
         if options.name is not None and (holder := await self._executions.find_named(options.name)):
             plan.warnings.append(f"{options.name!r} is the name of {holder.id}, which has not ended.")
-        return Submission(execution, first_decision(execution, plan.initial), _with_warnings(response, plan))
+        return Submission(execution, plan.initial.to_decision(execution), _with_warnings(response, plan))
 
     async def check(self, specs: ApplicationSpecs) -> None:
         """Raises InvalidRequest where `submit` would, as far as that does not depend on a forecast."""
@@ -362,6 +359,6 @@ def _infeasible(plan: Plan, target_seconds: float) -> TargetInfeasible:
         "fastest_runtime_seconds": initial.fastest_runtime_seconds,
         "nearest_feasible_target_seconds": initial.nearest_feasible_target_seconds,
         "source": initial.source,
-        "candidates": [asdict(option) for option in initial.options],
+        "candidates": initial.model_dump(mode="json")["candidates"],
     }
     return error

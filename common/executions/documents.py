@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from common.executions.candidate import Candidate
 from common.mongo.document import Document, UtcTime, utc_now
 from common.wire.specs import ApplicationSpecs, GlobalSpecs, OptionalSpecs
 
@@ -184,21 +185,6 @@ class JobSummary(Document):
     """Of the stages that ran."""
 
 
-class CandidateForecast(BaseModel):
-    scale_out: int
-    remaining_seconds: float
-    """Expected (median) remaining runtime with this scale-out from now on."""
-    log_std: float | None = None
-    """Standard deviation of the logarithm of the remaining runtime, of runs that take longer."""
-    early_log_std: float | None = None
-    """Of runs that take less; the same where it is missing."""
-    lower_seconds: float | None = None
-    """With `upper_seconds` the interval that holds the remaining runtime with a probability of 90%."""
-    upper_seconds: float | None = None
-    probability: float | None = None
-    """Of meeting the runtime target."""
-
-
 class ScalingDecision(Document):
     """Why a scale-out was recommended, or none."""
 
@@ -214,10 +200,12 @@ class ScalingDecision(Document):
     model_key: str | None = None
     """Id of the model version that made the forecast, such as `spark.KMeans.onlinepredictor/3`; or
     `ernest`."""
-    candidates: list[CandidateForecast] = Field(default_factory=list)
+    candidates: list[Candidate] = Field(default_factory=list)
     chosen_scale_out: int | None = None
     rescalings: int = 0
     """How many were asked for in this run, this one included."""
+    policy_memory: dict[str, Any] = Field(default_factory=dict)
+    """What the policy wants to know again when it chooses next; it is handed to no other."""
     meets_target: bool | None = None
     """Whether the choice was expected to."""
     reason: str

@@ -284,9 +284,12 @@ class ExecutionRepository(RunHistory):
         return self._read_decision.maybe(document)
 
     async def find_latest_decision(self, application_execution_id: str) -> ScalingDecision | None:
-        """The one made last during the run, without its candidates; None also where it cannot be read."""
+        """The one made last, before or during the run, without its candidates.
+
+        None also where it cannot be read.
+        """
         document = await self._decisions.find_one(
-            {"application_execution_id": application_execution_id, "job_id": {"$gte": 0}},
+            {"application_execution_id": application_execution_id},
             {"candidates": 0},
             sort=[("decided_at", DESCENDING)],
         )

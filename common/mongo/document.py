@@ -37,4 +37,4 @@ class Document(BaseModel):
         return cls.model_validate(document)
 
     def to_mongo(self) -> dict[str, Any]:
-        return self.model_dump(by_alias=True)
+        return self.model_dump(by_alias=True, exclude_computed_fields=True)

@@ -100,14 +100,9 @@ class Spec(WireModel):
     """A part of a submission."""
 
 
-SolutionName = Literal["enel", "ernest", "bell", "ellis", "static", "static_margin"]
-"""The service's own decisions, or a baseline (`docs/baselines.md`)."""
-
-
 class GlobalSpecs(Spec):
-    solution_name: SolutionName = "enel"
-    """Who decides on scale-outs: the model; Ernest's or Bell's curve of the whole rest; Ellis, with a
-    curve per job; or nobody, once the run has started (`static`, `static_margin`)."""
+    solution_name: Name = "enel"
+    """Who decides on scale-outs: the service's own policy, or a baseline (`docs/baselines.md`)."""
     system_name: Literal["spark"] = "spark"
     template_version: Name = "v1"
     experiment_name: Name
@@ -126,11 +121,6 @@ class GlobalSpecs(Spec):
     max_scale_out: ScaleOut
     max_runtime: Seconds
     """Runtime target in seconds for the whole application."""
-
-    @property
-    def is_static(self) -> bool:
-        """Whether the run keeps its first scale-out."""
-        return self.solution_name in ("static", "static_margin")
 
     @model_validator(mode="after")
     def _ordered(self) -> "GlobalSpecs":

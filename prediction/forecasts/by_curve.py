@@ -1,16 +1,13 @@
-"""What the service is compared with: curves over the whole rest of a run, and Ellis's rule.
+"""Forecasts of what the service is compared with: curves over the remaining runtime.
 
 Ernest and Bell predict a run as a whole: one curve over what earlier runs took from the same job to
-their end. Ellis has one of Ernest's curves for every job (`prediction.forecasts.curves.ernest_forecast`)
-and rescales by a rule of its own. None of them knows how sure it is: medians decide.
+their end. Ellis has one of Ernest's curves for every job (`curves.ernest_forecast`).
 
 Sources: Venkataraman et al., Ernest, NSDI 2016; Thamsen et al., Bell, IPCCC 2016; Thamsen et al.,
 Ellis: Dynamically Scaling Distributed Dataflows to Meet Runtime Targets, CloudCom 2017.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -22,30 +19,14 @@ from prediction.forecasts.curves import (
     fit_ernest,
 )
 from prediction.forecasts.forecast import Forecast, nothing
+from prediction.forecasts.method import Method
 from training.evidence.similarity import similarity
 from training.evidence.table import Evidence, collect, expected_jobs, usable
 from training.history.values import RunContext, RunRecord
 from training.statistics.arrays import Floats
 from training.statistics.predictive_std import even_spread
 
-CurveName = Literal["ernest", "bell", "ernest-per-job"]
-
-
-class Curve(NamedTuple):
-    """What a baseline forecasts with."""
-
-    label: str
-    name: CurveName
-
-
-CURVES: Mapping[str, Curve] = {
-    "ernest": Curve("Ernest's curve of whole runs", "ernest"),
-    "bell": Curve("Bell's curve of whole runs", "bell"),
-    "ellis": Curve("Ernest's curves, one per job", "ernest-per-job"),
-}
-"""By the name of the solution."""
-
-WHOLE_RUN_CURVES = {"ernest": fit_ernest, "bell": fit_bell}
+WHOLE_RUN_CURVES = {Method.ERNEST: fit_ernest, Method.BELL: fit_bell}
 
 LEFT_OUT_RUNS = 20
 """Most recent runs that are left out to see how wrong a curve is; Bell fits many curves for each."""
@@ -55,7 +36,8 @@ LEFT_OUT_RUNS = 20
 class CurveRequest:
     """What a worker needs for a curve; picklable."""
 
-    name: CurveName
+    method: Method
+    """Any but the model."""
     history: tuple[RunRecord, ...]
     context: RunContext
     after_job_id: int
@@ -69,7 +51,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     With one, what is left after each further job is the same share of it as in earlier runs.
     """
     candidates, after = request.candidates, request.after_job_id
-    if request.name == "ernest-per-job":
+    if request.method is Method.ERNEST_PER_JOB:
         return ernest_forecast(request.history, after, candidates, context=request.context)
     runs = usable(request.history)
     if not runs:
@@ -89,7 +71,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         return nothing(candidates, f"no earlier run shows what is left after job {after}")
     left, x = left[shown], scale_out[shown]
     y = left[:, jobs[0]]
-    fit = WHOLE_RUN_CURVES[request.name]
+    fit = WHOLE_RUN_CURVES[request.method]
     whole = np.maximum(fit(x, y).predict(candidates), 1e-3)
     shares = np.minimum.accumulate(np.median(left[:, jobs] / y[:, None], axis=0))
     errors = []

@@ -7,13 +7,14 @@ process imports this module for its types: torch is loaded by what only a worker
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from common.executions.candidate import Candidate
 from training.evidence.table import collect, expected_jobs
 from training.history.values import RunRecord
 from training.statistics.predictive_std import Spread
@@ -57,8 +58,34 @@ class Forecast:
     predict_seconds: float = 0.0
     epochs: int = 0
     """Steps of fine-tuning that were kept."""
-    reason: str | None = None
+    reason: str = ""
     """Why nothing can be predicted."""
+    source: str | None = None
+    """Id of the model version, or whose curves these are."""
+    remark: str = ""
+    """Why these are not the forecasts that were asked for; empty where they are."""
+
+    @property
+    def after_next_job_seconds(self) -> tuple[float, ...]:
+        """What is left once the next job has ended, per candidate; empty where that is the last one."""
+        return tuple(row[1] for row in self.remaining_seconds) if len(self.job_ids) > 1 else ()
+
+    def choices(self, budget_seconds: float) -> tuple[Candidate, ...]:
+        """What there is to choose from: per candidate everything that is left.
+
+        Args:
+            budget_seconds: What is left of the runtime target.
+        """
+        left = [row[0] for row in self.remaining_seconds]
+        return candidates_of(self.candidates, left, self.spreads, budget_seconds)
+
+
+def candidates_of(
+    scale_outs: Sequence[int], seconds: Sequence[float], spreads: Sequence[Spread], budget_seconds: float
+) -> tuple[Candidate, ...]:
+    """Candidates from parallel lists: scale-outs, medians, and how sure these are."""
+    columns = zip(scale_outs, seconds, spreads, strict=True)
+    return tuple(Candidate(x, median, *spread).within(budget_seconds) for x, median, spread in columns)
 
 
 def nothing(candidates: tuple[int, ...], reason: str) -> Forecast:
@@ -67,7 +94,7 @@ def nothing(candidates: tuple[int, ...], reason: str) -> Forecast:
     return Forecast((), candidates, (empty,) * len(candidates), reason=reason)
 
 
-class ModelCache:
+class LoadedModels:
     """Most recently used models of this process, by artifact key."""
 
     def __init__(self, size: int = CACHED_MODELS) -> None:
@@ -89,7 +116,7 @@ class ModelCache:
         return model
 
 
-MODELS = ModelCache()
+MODELS = LoadedModels()
 
 
 @dataclass(frozen=True)

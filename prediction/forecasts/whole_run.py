@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from common.executions.candidate import Candidate
 from prediction.forecasts.by_context import completed, forecast_by_context, same_context
-from prediction.forecasts.candidate import RuntimeForecast
-from prediction.forecasts.forecast import MODELS, ForecastRequest, forecast_with
+from prediction.forecasts.forecast import MODELS, Forecast, ForecastRequest, candidates_of, forecast_with
 from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import MAX_RUNS, collect, expected_jobs
 from training.history.values import RunContext, RunRecord
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MODEL, SIMILAR_RUNS, CONTEXT_MODEL = "model", "similar-runs", "context-model"
 """Where a forecast comes from."""
+
+_LABELS = {SIMILAR_RUNS: "similar runs", CONTEXT_MODEL: "the context model"}
 
 CLEARLY = 0.8
 """Left-out errors below this share of another forecast's are no luck."""
@@ -61,13 +63,31 @@ class WholeRunForecast:
     """Earlier runs that it was learned from."""
     left_out_errors: tuple[tuple[str, float], ...] = ()
     """What was compared: each source's standard deviation of log error on runs left out."""
+    label: str = ""
+    """What it is by, in words, where the source does not say."""
     reason: str = ""
     """In which contexts the runs were, or why there is no forecast."""
 
-    def options(self) -> list[RuntimeForecast]:
-        """What there is to choose from."""
-        found = zip(self.candidates, self.runtime_seconds, self.spreads, strict=True)
-        return [RuntimeForecast(scale_out, seconds, *spread) for scale_out, seconds, spread in found]
+    def choices(self, target_seconds: float) -> tuple[Candidate, ...]:
+        """What there is to choose from.
+
+        Args:
+            target_seconds: For the whole application.
+        """
+        return candidates_of(self.candidates, self.runtime_seconds, self.spreads, target_seconds)
+
+    @property
+    def description(self) -> str:
+        """What it is by, in words: its label, how many runs, and how wrong it usually is."""
+        errors = ", ".join(
+            f"{_LABELS.get(source, source)} {math.expm1(std):.0%}" for source, std in self.left_out_errors
+        )
+        parts = [
+            f"{self.label or _LABELS.get(self.source, 'the model')}, {_counted(self.runs)}",
+            self.reason,
+            f"usual errors on runs left out: {errors}" if errors else "",
+        ]
+        return "; ".join(filter(None, parts))
 
 
 @dataclass(frozen=True)
@@ -81,6 +101,16 @@ class WholeRunRequest:
     """Of the model, if there is one."""
     artifact_key: str = ""
     """Identifies the files' content."""
+
+
+def whole_run_of(found: Forecast, *, source: str, label: str, runs: int) -> WholeRunForecast:
+    """A forecast of everything that is left, made before the run: of the whole run."""
+    if not found.job_ids:
+        return WholeRunForecast(reason=found.reason or "no job is left")
+    seconds = tuple(row[0] for row in found.remaining_seconds)
+    return WholeRunForecast(
+        found.candidates, seconds, found.spreads, source=source, runs=runs, label=label, reason=found.remark
+    )
 
 
 class _Forecast(NamedTuple):
@@ -245,3 +275,7 @@ def _remark(runs: Sequence[RunRecord], context: RunContext) -> str:
     if all(run.context.machine_name != context.machine_name for run in runs):
         return f"no earlier run on machine type {context.machine_name!r}"
     return "no earlier run in this context"
+
+
+def _counted(runs: int) -> str:
+    return f"from {runs} {'run' if runs == 1 else 'runs'}"

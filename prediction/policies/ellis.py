@@ -1,57 +1,81 @@
-"""Ellis's rule, corrected: it rescales where the time left fits badly, by medians.
+"""Ellis's rule, corrected: it rescales where what follows the next job fits the time then left badly.
+
+The published implementation asked Spark for the scale-out that a run already had; here what is asked for is
+the one that was found.
 
 Source: Thamsen et al., Ellis: Dynamically Scaling Distributed Dataflows to Meet Runtime Targets,
 CloudCom 2017.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from prediction.forecasts.candidate import RuntimeForecast
-from prediction.policies.scale_out import Choice
+from common.executions.candidate import Candidate
+from prediction.forecasts.method import Method
+from prediction.policies.by_rule import ByRule
+from prediction.policies.policy import Choice, Situation
 
 LOWEST, HIGHEST, AIM = 0.85, 1.05, 0.9
-"""Ellis leaves a run alone while what follows its next job takes between the first two of the time
-then left, and otherwise asks for what takes less than the third."""
+"""A run is left alone while what follows its next job takes between the first two of the time then left;
+otherwise what takes less than the third is asked for."""
 
 
-def choose_by_ellis(
-    forecasts: Sequence[RuntimeForecast],
-    after_next_seconds: Sequence[float],
-    budget_seconds: float,
-    current_scale_out: int,
-) -> Choice:
-    """Ellis's rule, corrected: what is asked for is the scale-out that was found, not the present one.
+@dataclass(frozen=True)
+class Ellis:
+    """One of Ernest's curves for every job; medians before the run, and a band during it."""
 
-    Args:
-        forecasts: Of everything that is left, per candidate, at least one.
-        after_next_seconds: What is left of it once the next job has ended; empty where that is the last.
-        budget_seconds: What is left of the runtime target.
-        current_scale_out: What the run has now.
-    """
-    now = min(range(len(forecasts)), key=lambda i: abs(forecasts[i].scale_out - current_scale_out))
-    if not len(after_next_seconds):
+    otherwise: ByRule
+    """Decides before the run, and once the limit of rescalings is reached."""
+    rescales = True
+    later_targets_save = False
+    """Within the band nothing happens, whatever a smaller scale-out would do."""
+
+    @property
+    def name(self) -> str:
+        return self.otherwise.name
+
+    @property
+    def method(self) -> Method:
+        return self.otherwise.method
+
+    def first(self, situation: Situation) -> Choice:
+        return self.otherwise.first(situation)
+
+    def next(self, situation: Situation) -> Choice:
+        limit = self.otherwise.rule.max_rescalings
+        if limit is not None and situation.rescalings >= limit:
+            return self.otherwise.next(situation)
+        return _choose_within_band(situation)
+
+    def needed_seconds(self, candidates: Sequence[Candidate]) -> float:
+        return self.otherwise.needed_seconds(candidates)
+
+
+def _choose_within_band(situation: Situation) -> Choice:
+    candidates, after_next = situation.candidates, situation.after_next_job_seconds
+    budget_seconds, current = situation.budget_seconds, situation.current_scale_out
+    now = min(range(len(candidates)), key=lambda i: abs(candidates[i].scale_out - current))
+    if not after_next:
         return Choice(
-            forecasts[now],
-            forecasts[now].remaining_seconds <= budget_seconds,
+            candidates[now],
+            candidates[now].remaining_seconds <= budget_seconds,
             "no job follows the next one: the scale-out stays",
         )
-    left = budget_seconds - (forecasts[now].remaining_seconds - after_next_seconds[now])
-    if forecasts[now].scale_out == current_scale_out and (
-        LOWEST * left <= after_next_seconds[now] <= HIGHEST * left
-    ):
-        return Choice(forecasts[now], True, "what follows the next job fits the time then left")
-    fitting = [i for i, seconds in enumerate(after_next_seconds) if seconds < AIM * left]
+    left = budget_seconds - (candidates[now].remaining_seconds - after_next[now])
+    if candidates[now].scale_out == current and LOWEST * left <= after_next[now] <= HIGHEST * left:
+        return Choice(candidates[now], True, "what follows the next job fits the time then left")
+    fitting = [i for i, seconds in enumerate(after_next) if seconds < AIM * left]
     if fitting:
-        chosen = min(fitting, key=lambda i: forecasts[i].scale_out)
+        chosen = min(fitting, key=lambda i: candidates[i].scale_out)
         return Choice(
-            forecasts[chosen],
+            candidates[chosen],
             True,
             f"smallest scale-out with which what follows the next job takes less than {AIM:.0%}"
             f" of the {left:.1f} s then left",
         )
-    fastest = min(range(len(forecasts)), key=lambda i: (after_next_seconds[i], forecasts[i].scale_out))
+    fastest = min(range(len(candidates)), key=lambda i: (after_next[i], candidates[i].scale_out))
     return Choice(
-        forecasts[fastest],
+        candidates[fastest],
         False,
         f"no scale-out is expected to stay within {budget_seconds:.1f} s; this is the fastest",
     )

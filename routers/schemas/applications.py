@@ -8,81 +8,14 @@ from pydantic import Field, computed_field
 from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
-    CandidateForecast,
     JobSummary,
     ScalingDecision,
 )
 from common.mongo.document import UtcTime
 from common.wire.specs import WireModel
-from prediction.decisions import completed
+from prediction.first_choice import FirstChoice
 from submission.outcomes.outcomes import Outcome, RunTimeline, outcome_of
 from submission.service import Submission
-
-
-class CandidatePrediction(WireModel):
-    """What is expected of a run that keeps one scale-out."""
-
-    scale_out: int
-    runtime_seconds: float
-    """Median, of the whole application."""
-    lower_seconds: float | None
-    upper_seconds: float | None
-    """Ends of the interval that holds the runtime with a probability of 90%."""
-    probability: float | None
-    """Of meeting the runtime target."""
-    executor_seconds: float
-    """Executors times runtime, at the median."""
-
-    @classmethod
-    def of(cls, candidate: CandidateForecast) -> "CandidatePrediction":
-        return cls(
-            scale_out=candidate.scale_out,
-            runtime_seconds=candidate.remaining_seconds,
-            lower_seconds=candidate.lower_seconds,
-            upper_seconds=candidate.upper_seconds,
-            probability=candidate.probability,
-            executor_seconds=candidate.scale_out * candidate.remaining_seconds,
-        )
-
-
-class Prediction(WireModel):
-    """What earlier runs say about this one, before it starts."""
-
-    scale_out: int | None
-    """Executors to start with."""
-    reason: str
-    predicted_runtime_seconds: float | None
-    """With these executors; null where nothing could be predicted."""
-    target_seconds: float
-    feasible: bool | None
-    """Whether any candidate is expected to meet the target; null where nothing could be predicted."""
-    fastest_runtime_seconds: float | None
-    """Of all candidates."""
-    nearest_feasible_target_seconds: float | None
-    """The smallest target that a candidate is expected to meet as surely as the service wants it."""
-    source: str | None
-    """What the prediction was made by: a model version, for instance."""
-    runs: int
-    """Earlier runs that it was learned from."""
-    candidates: list[CandidatePrediction]
-    """By scale-out."""
-
-    @classmethod
-    def of(cls, decision: ScalingDecision) -> "Prediction":
-        candidates = [CandidatePrediction.of(each) for each in decision.candidates]
-        chosen = (each for each in candidates if each.scale_out == decision.chosen_scale_out)
-        return cls(
-            scale_out=decision.chosen_scale_out,
-            reason=decision.reason,
-            predicted_runtime_seconds=next((each.runtime_seconds for each in chosen), None),
-            target_seconds=decision.target_seconds,
-            feasible=decision.feasible,
-            fastest_runtime_seconds=decision.fastest_runtime_seconds,
-            nearest_feasible_target_seconds=decision.nearest_feasible_target_seconds,
-            source=decision.model_key,
-            runs=decision.runs or 0,
-            candidates=candidates,
-        )
 
 
 class SubmitResponse(WireModel):
@@ -92,7 +25,7 @@ class SubmitResponse(WireModel):
     """The rendered manifests."""
     k8s_api_response: dict[str, Any]
     """What the platform answered: on Kubernetes the created resource; `warnings` where there are any."""
-    prediction: Prediction | None
+    prediction: FirstChoice | None
     """Null only for submissions of earlier versions."""
 
     @classmethod
@@ -101,7 +34,7 @@ class SubmitResponse(WireModel):
             db_entry=submission.execution,
             template_code=submission.execution.manifests,
             k8s_api_response=dict(submission.response),
-            prediction=Prediction.of(submission.decision) if submission.decision else None,
+            prediction=FirstChoice.of(submission.decision) if submission.decision else None,
         )
 
 
@@ -167,7 +100,7 @@ class DecisionView(ScalingDecision):
     ) -> "DecisionView":
         """`decisions` are all of the run, in their order, with or without candidates."""
         budget_seconds = decision.target_seconds - decision.elapsed_seconds
-        candidates = [completed(each, budget_seconds) for each in decision.candidates]
+        candidates = [each.within(budget_seconds) for each in decision.candidates]
         return cls(
             **decision.model_copy(update={"candidates": candidates}).to_mongo(),
             budget_seconds=budget_seconds,

@@ -62,12 +62,14 @@ def build_manifest(
     options: ManifestOptions,
     *,
     max_scale_out: int | None = None,
+    rescales: bool = True,
 ) -> Manifest:
     """Render the resource.
 
     Args:
         initial_scale_out: Executors to start with.
         max_scale_out: Upper bound in effect, where the platform allows less than the request.
+        rescales: Whether somebody decides on the scale-out of the run once it has started.
     Raises:
         InvalidRequest: What the request says cannot be rendered or goes beyond a limit, or the main
             application is missing.
@@ -80,7 +82,7 @@ def build_manifest(
         "minExecutors": specs.global_specs.min_scale_out,
         "maxExecutors": max_scale_out or specs.global_specs.max_scale_out,
     }
-    mode = _rescaling_mode(specs, values, options)
+    mode = _rescaling_mode(rescales, values, options)
     listener = _listener_conf(application_execution_id, mode is not None, bounds, options)
 
     template_spec = options.template.get("spec", {})
@@ -198,11 +200,9 @@ def _executor(specs: ApplicationSpecs, instances: int) -> Fields:
     }
 
 
-def _rescaling_mode(
-    specs: ApplicationSpecs, values: TemplateValues, options: ManifestOptions
-) -> RescalingMode | None:
+def _rescaling_mode(rescales: bool, values: TemplateValues, options: ManifestOptions) -> RescalingMode | None:
     """None: the scale-out is left alone."""
-    if specs.global_specs.is_static or values.is_adaptive is False:
+    if not rescales or values.is_adaptive is False:
         return None
     platform = options.platform
     mode = values.rescaling_mode or platform.rescaling_modes[0]

@@ -46,8 +46,11 @@ def test_the_service_learns_from_reports_what_was_simulated() -> None:
 def test_profiling_runs_start_and_stay_with_what_they_ask_for() -> None:
     steered = SubmitRequest.model_validate(submission("Plain-1", range(4, 37), 400.0, None))
     profiling = SubmitRequest.model_validate(submission("Plain-1", range(4, 37), 400.0, 12))
-    assert (steered.initial_scale_out_policy, steered.global_specs.is_static) == ("predicted", False)
-    assert (profiling.initial_scale_out_policy, profiling.global_specs.is_static) == ("requested", True)
+    assert (steered.initial_scale_out_policy, steered.global_specs.solution_name) == ("predicted", "enel")
+    assert (profiling.initial_scale_out_policy, profiling.global_specs.solution_name) == (
+        "requested",
+        "static",
+    )
     assert profiling.worker_specs.scale_out == 12
     assert (steered.global_specs.min_scale_out, steered.global_specs.max_scale_out) == (4, 36)
     assert steered.global_specs.max_runtime == 400.0

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.policies import Ellis, Fixed, OwnDecisions, Static
+from benchmarks.policies import Fixed, ellis, ours, static
 from benchmarks.reporting import Bar
 from benchmarks.runtime_targets import Outcome, summarize
 from benchmarks.simulator import Application, Conditions, Regime, SimulatedRun
@@ -29,18 +29,18 @@ TARGET = JOBS * 40.0  # sixteen executors
 
 
 def test_static_takes_the_smallest_that_fits_with_its_margin(history: list) -> None:  # type: ignore[type-arg]
-    assert Static(CANDIDATES).initial(history, TARGET + 5) == 16
-    assert Static(CANDIDATES, 0.9).initial(history, TARGET + 5) == 18
-    assert Static(CANDIDATES).initial(history, 1.0) == 36
+    assert static(CANDIDATES).initial(history, TARGET + 5) == 16
+    assert static(CANDIDATES, 0.9).initial(history, TARGET + 5) == 18
+    assert static(CANDIDATES).initial(history, 1.0) == 36
     assert Fixed(20).initial(history, TARGET) == 20
 
 
 def test_ellis_keeps_what_is_on_time_and_mends_what_is_not(application: Application, history: list) -> None:  # type: ignore[type-arg]
-    policy = Ellis(CANDIDATES)
+    policy = ellis(CANDIDATES)
     assert policy.initial(history, TARGET + 5) == 16
     on_time = SimulatedRun(application, 9, 0, False, Conditions()).play(16)
     known = type(on_time)(on_time.run_id, on_time.context, 0.0, on_time.jobs[:2])
-    assert policy.after_job(known, 16, TARGET + 5) is None
+    assert policy.after_job(known, 16, TARGET + 5) == 16
     late, early = policy.after_job(known, 16, TARGET - 40), policy.after_job(known, 16, 2 * TARGET)
     assert late is not None
     assert early is not None
@@ -49,7 +49,7 @@ def test_ellis_keeps_what_is_on_time_and_mends_what_is_not(application: Applicat
 
 
 def test_own_decisions_go_through_the_service(application: Application, history: list) -> None:  # type: ignore[type-arg]
-    policy = OwnDecisions(CANDIDATES, max_epochs=1)
+    policy = ours(CANDIDATES, max_epochs=1)
     assert 16 <= policy.initial(history, TARGET + 10) <= 24
     run = SimulatedRun(application, 9, 0, False, Conditions()).play(8)
     known = type(run)(run.run_id, run.context, 0.0, run.jobs[:2])

@@ -61,7 +61,7 @@ def test_objects_that_cannot_be_stored_are_refused(values: dict[str, Any]) -> No
         {"algorithm_name": "../../etc"},
         {"algorithm_name": ""},
         {"experiment_name": "a/b"},
-        {"solution_name": "magic"},
+        {"solution_name": "a/b"},
         {"system_name": "flink"},
         {"algorithm_args": [{}]},
         {"algorithm_args": [math.nan]},

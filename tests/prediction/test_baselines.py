@@ -2,12 +2,16 @@
 
 import pytest
 
-from prediction.forecasts.by_curve import CurveName, CurveRequest, forecast_with_curve
-from prediction.forecasts.candidate import RuntimeForecast
+from common.executions.candidate import Candidate
+from common.settings.prediction import PredictionSettings
+from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
 from prediction.forecasts.curves import ernest_forecast
-from prediction.policies.ellis import choose_by_ellis
-from prediction.policies.scale_out import ScaleOutRule
-from prediction.policies.solutions import choose_for
+from prediction.forecasts.method import Method
+from prediction.policies.by_rule import ByRule
+from prediction.policies.ellis import Ellis
+from prediction.policies.policy import Choice, Situation
+from prediction.policies.registry import Policies
+from prediction.policies.scale_out_rule import ScaleOutRule
 from tests.training.synthetic import CONTEXT
 from training.history.values import JobRecord, RunRecord
 
@@ -25,14 +29,14 @@ def run_at(scale_out: int, cliff: int = 0) -> RunRecord:
     return RunRecord(f"at-{scale_out}", CONTEXT, float(scale_out), tuple(jobs), clock + 1.0)
 
 
-def asked(name: CurveName, after_job_id: int, candidates: tuple[int, ...] = (2, 4, 8)) -> CurveRequest:
-    return CurveRequest(name, tuple(run_at(x) for x in (2, 3, 4, 6, 8)), CONTEXT, after_job_id, candidates)
+def asked(method: Method, after_job_id: int, candidates: tuple[int, ...] = (2, 4, 8)) -> CurveRequest:
+    return CurveRequest(method, tuple(run_at(x) for x in (2, 3, 4, 6, 8)), CONTEXT, after_job_id, candidates)
 
 
-@pytest.mark.parametrize("name", ["ernest", "bell"])
+@pytest.mark.parametrize("method", [Method.ERNEST, Method.BELL])
 @pytest.mark.parametrize("after_job_id", [-1, 0, 1])
-def test_curves_follow_what_is_left(name: CurveName, after_job_id: int) -> None:
-    found = forecast_with_curve(asked(name, after_job_id))
+def test_curves_follow_what_is_left(method: Method, after_job_id: int) -> None:
+    found = forecast_with_curve(asked(method, after_job_id))
     assert found.job_ids == tuple(range(after_job_id + 1, 3))
     left = sum(SECONDS[after_job_id + 1 :])
     for scale_out, remaining in zip(found.candidates, found.remaining_seconds, strict=True):
@@ -44,16 +48,25 @@ def test_curves_follow_what_is_left(name: CurveName, after_job_id: int) -> None:
 def test_bell_follows_a_cliff_that_ernest_smooths_away() -> None:
     runs = tuple(run_at(x, cliff=6) for x in (2, 3, 4, 5, 6, 7, 8, 9))
     at_six = {}
-    for name in ("ernest", "bell"):
-        found = forecast_with_curve(CurveRequest(name, runs, CONTEXT, -1, (6,)))
-        at_six[name] = abs(found.remaining_seconds[0][0] - (runs[4].runtime_seconds or 0))
-    assert at_six["bell"] < at_six["ernest"]
+    for method in (Method.ERNEST, Method.BELL):
+        found = forecast_with_curve(CurveRequest(method, runs, CONTEXT, -1, (6,)))
+        at_six[method] = abs(found.remaining_seconds[0][0] - (runs[4].runtime_seconds or 0))
+    assert at_six[Method.BELL] < at_six[Method.ERNEST]
 
 
 def test_nothing_to_fit_is_told() -> None:
-    assert "no earlier run" in (forecast_with_curve(CurveRequest("bell", (), CONTEXT, -1, (2,))).reason or "")
-    assert "no job after 2" in (forecast_with_curve(asked("ernest", 2)).reason or "")
-    assert "no candidate" in (forecast_with_curve(asked("ernest", -1, ())).reason or "")
+    assert "no earlier run" in (forecast_with_curve(CurveRequest(Method.BELL, (), CONTEXT, -1, (2,))).reason)
+    assert "no job after 2" in (forecast_with_curve(asked(Method.ERNEST, 2)).reason)
+    assert "no candidate" in (forecast_with_curve(asked(Method.ERNEST, -1, ())).reason)
+
+
+def by_ellis(budget_seconds: float, current_scale_out: int, *, is_last: bool = False) -> Choice:
+    """What Ellis chooses where 120 executor seconds are left, 40 of them of the next job."""
+    candidates = [Candidate(x, 120.0 / x) for x in (2, 4, 8)]
+    later = () if is_last else tuple(80.0 / x for x in (2, 4, 8))
+    return Ellis(ByRule("ellis", Method.ERNEST_PER_JOB, ScaleOutRule())).next(
+        Situation(candidates, budget_seconds, current_scale_out, after_next_job_seconds=later)
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,37 +81,31 @@ def test_nothing_to_fit_is_told() -> None:
     ],
 )
 def test_ellis_rescales_beyond_its_band(budget: float, chosen: int) -> None:
-    forecasts = [RuntimeForecast(x, 120.0 / x) for x in (2, 4, 8)]
-    later = [80.0 / x for x in (2, 4, 8)]
-    assert choose_by_ellis(forecasts, later, budget, 2).forecast.scale_out == chosen
+    assert by_ellis(budget, 2).scale_out == chosen
 
 
 def test_ellis_gives_executors_up() -> None:
-    forecasts = [RuntimeForecast(x, 120.0 / x) for x in (2, 4, 8)]
-    later = [80.0 / x for x in (2, 4, 8)]
-    assert choose_by_ellis(forecasts, later, 300.0, 8).forecast.scale_out == 2
+    assert by_ellis(300.0, 8).scale_out == 2
 
 
 def test_ellis_leaves_the_last_job_alone() -> None:
-    forecasts = [RuntimeForecast(x, 120.0 / x) for x in (2, 4, 8)]
-    choice = choose_by_ellis(forecasts, [], 1.0, 4)
-    assert (choice.forecast.scale_out, choice.meets_target) == (4, False)
+    choice = by_ellis(1.0, 4, is_last=True)
+    assert (choice.scale_out, choice.meets_target) == (4, False)
 
 
 def test_baselines_decide_by_medians_and_nobody_beyond_the_limit() -> None:
-    found = forecast_with_curve(asked("ernest", -1, (2, 3, 4, 8)))
+    found = forecast_with_curve(asked(Method.ERNEST, -1, (2, 3, 4, 8)))
     budget = found.remaining_seconds[2][0] + 0.5
-    rule = ScaleOutRule(confidence=0.95, stay_confidence=0.95, max_rescalings=3)
+    settings = PredictionSettings(target_confidence=0.95, stay_confidence=0.95, max_rescalings=3)
 
-    def chosen(name, rescalings: int) -> int:  # type: ignore[no-untyped-def]
-        return choose_for(
-            name, found, budget, rule, current_scale_out=2, asked_scale_out=2, rescalings=rescalings
-        ).forecast.scale_out
+    def chosen(name: str, rescalings: int) -> int:
+        situation = Situation(found.choices(budget), budget, 2, 2, rescalings, found.after_next_job_seconds)
+        return Policies(settings).get(name).next(situation).scale_out
 
     assert (chosen("ernest", 0), chosen("enel", 0)) == (4, 8)
     assert {chosen(name, 3) for name in ("ernest", "bell", "ellis", "enel")} == {2}
 
 
 def test_one_curve_per_job_is_asked_for_like_the_others() -> None:
-    request = asked("ernest-per-job", 0)
+    request = asked(Method.ERNEST_PER_JOB, 0)
     assert forecast_with_curve(request) == ernest_forecast(request.history, 0, (2, 4, 8), context=CONTEXT)

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prediction.first_choice import FirstChoice, choose_first
 from prediction.forecasts.by_context import context_features, run_scale_out
-from prediction.forecasts.candidate import RuntimeForecast
+from prediction.forecasts.method import Method
 from prediction.forecasts.whole_run import (
     CONTEXT_MODEL,
     MODEL,
@@ -18,12 +19,13 @@ from prediction.forecasts.whole_run import (
     WholeRunForecast,
     forecast_whole_run,
 )
-from prediction.initial import initial_scale_out
-from prediction.policies.scale_out import ScaleOutRule
+from prediction.policies.by_rule import ByRule
+from prediction.policies.scale_out_rule import ScaleOutRule
 from tests.training.synthetic import CONTEXT, make_history, make_run
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain
+from training.statistics.predictive_std import even_spread
 
 CANDIDATES = tuple(range(2, 13))
 
@@ -105,10 +107,9 @@ def test_a_cliff_is_not_smoothed_away() -> None:
     history = [run_of(i, x, (200.0 if x >= 6 else 900.0) * x**-0.2) for i, x in enumerate(scale_outs)]
     found = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
     assert seconds_at(found, 4) > 2.5 * seconds_at(found, 8)
-    choice = initial_scale_out(
-        found.options(), 190.0, ScaleOutRule(confidence=0.8), source="", runs=0, how=""
+    assert (
+        choose_first(ByRule("enel", Method.MODEL, ScaleOutRule(confidence=0.8)), found, 190.0).scale_out >= 6
     )
-    assert choice.scale_out >= 6
 
 
 def test_other_contexts_carry_over_to_a_new_size() -> None:
@@ -166,29 +167,37 @@ def test_arguments_become_features_by_name() -> None:
     assert features["argument --fast"] is True
 
 
-FORECASTS = st.lists(st.tuples(st.floats(1.0, 1e5), st.floats(0.01, 1.5)), min_size=1, max_size=12).map(
-    lambda values: [RuntimeForecast(i + 1, median, std) for i, (median, std) in enumerate(values)]
-)
+def whole_runs(values: list[tuple[float, float]]) -> WholeRunForecast:
+    """Medians, and how sure they are, with one executor and more."""
+    medians = tuple(median for median, _ in values)
+    spreads = tuple(even_spread(std) for _, std in values)
+    scale_outs = tuple(range(1, len(values) + 1))
+    return WholeRunForecast(scale_outs, medians, spreads, source="s", runs=1)
+
+
+MEDIANS_AND_STDS = st.lists(st.tuples(st.floats(1.0, 1e5), st.floats(0.01, 1.5)), min_size=1, max_size=12)
 
 
 @settings(max_examples=100, deadline=None)
-@given(forecasts=FORECASTS, target=st.floats(1.0, 1e5), confidence=st.floats(0.5, 0.95))
+@given(values=MEDIANS_AND_STDS, target=st.floats(1.0, 1e5), confidence=st.floats(0.5, 0.95))
 def test_the_nearest_feasible_target_is_met_and_nothing_below(
-    forecasts: list[RuntimeForecast], target: float, confidence: float
+    values: list[tuple[float, float]], target: float, confidence: float
 ) -> None:
-    rule = ScaleOutRule(confidence=confidence)
+    policy = ByRule("enel", Method.MODEL, ScaleOutRule(confidence=confidence))
 
-    def answer(seconds: float):  # type: ignore[no-untyped-def]
-        return initial_scale_out(forecasts, seconds, rule, source="s", runs=1, how="h")
+    def answer(seconds: float) -> FirstChoice:
+        return choose_first(policy, whole_runs(values), seconds)
 
     found = answer(target)
     nearest = found.nearest_feasible_target_seconds
     assert nearest is not None
     assert found.fastest_runtime_seconds is not None
     assert found.feasible == (found.fastest_runtime_seconds <= target)
-    assert found.feasible == any(option.probability >= 0.5 for option in found.options)
+    assert found.feasible == any((each.probability or 0.0) >= 0.5 for each in found.candidates)
     assert "best chance" not in answer(nearest).reason
     assert answer(nearest).feasible
     assert "best chance" in answer(0.999 * nearest).reason
-    for option in found.options:
-        assert option.lower_seconds < option.runtime_seconds < option.upper_seconds
+    for each in found.candidates:
+        assert each.lower_seconds is not None
+        assert each.upper_seconds is not None
+        assert each.lower_seconds < each.remaining_seconds < each.upper_seconds

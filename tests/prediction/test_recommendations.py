@@ -14,9 +14,11 @@ from common.models.versions import ModelVersion, read_version
 from common.mongo.types import Client
 from common.settings.prediction import PredictionSettings
 from common.wire.events import PredictionRequest, UpdateInformation
-from prediction.forecasts.forecaster import Forecaster
+from common.wire.recommendation import Recommendation
+from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
-from prediction.predictor import Predictor, ScaleOutRecommendation
+from prediction.policies.registry import Policies
+from prediction.predictor import Predictor
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
@@ -57,12 +59,12 @@ def forecaster(
 
 @pytest.fixture
 def predictor(executions: ExecutionRepository, forecaster: Forecaster) -> Predictor:
-    return Predictor(executions, forecaster, PredictionSettings())
+    return Predictor(executions, forecaster, Policies(PredictionSettings()))
 
 
 @pytest.fixture
 def chooser(forecaster: Forecaster) -> InitialScaleOutChooser:
-    return InitialScaleOutChooser(forecaster, PredictionSettings())
+    return InitialScaleOutChooser(forecaster, Policies(PredictionSettings()))
 
 
 async def train(
@@ -90,7 +92,7 @@ async def forget_runs(mongo: Client, database: str) -> None:
 
 async def report_first_job(
     predictor: Predictor, executions: ExecutionRepository, **global_specs: object
-) -> ScaleOutRecommendation:
+) -> Recommendation:
     """A run at two executors whose first job took three seconds, as in the history."""
     run = execution(**global_specs)
     await executions.insert(run)
@@ -103,7 +105,7 @@ async def test_without_history_the_requested_scale_out_is_the_first(chooser: Ini
     chosen = await chooser.choose(execution())
     assert chosen.scale_out == 2
     assert chosen.reason.startswith("no prediction: no finished run of KMeans is known")
-    assert (chosen.predicted_runtime_seconds, chosen.options, chosen.feasible) == (None, (), None)
+    assert (chosen.predicted_runtime_seconds, chosen.candidates, chosen.feasible) == (None, [], None)
 
 
 @pytest.mark.parametrize(("target", "lowest", "highest"), [(1000.0, 1, 1), (14.0, 3, 5), (1.0, 6, 8)])
@@ -195,9 +197,9 @@ async def test_a_run_that_is_too_slow_is_given_more(
     await store_history(executions)
     await train(executions, registry, store)
     given = await report_first_job(predictor, executions, solution_name=solution_name, max_runtime=19.0)
-    assert [job_id for job_id, _ in given.scale_outs] == [1, 2, 3, 4, 5], given.reason
-    assert {scale_out for _, scale_out in given.scale_outs} <= {3, 4, 5, 6, 7, 8}
-    seconds = [remaining for _, remaining in given.remaining_seconds]
+    assert [job_id for job_id, _ in given.best_predicted_scale_out_per_job] == [1, 2, 3, 4, 5], given.reason
+    assert {scale_out for _, scale_out in given.best_predicted_scale_out_per_job} <= {3, 4, 5, 6, 7, 8}
+    seconds = [remaining for _, remaining in given.best_predicted_runtime_per_job]
     assert seconds == sorted(seconds, reverse=True)
     assert 3.0 < seconds[0] < 16.0
 
@@ -208,7 +210,7 @@ async def test_a_run_with_time_to_spare_gives_executors_up(
     await store_history(executions)
     await train(executions, registry, store)
     given = await report_first_job(predictor, executions, max_runtime=1000.0)
-    assert {scale_out for _, scale_out in given.scale_outs} == {1}
+    assert {scale_out for _, scale_out in given.best_predicted_scale_out_per_job} == {1}
 
 
 async def test_nothing_above_what_the_platform_holds_is_recommended(
@@ -219,7 +221,7 @@ async def test_nothing_above_what_the_platform_holds_is_recommended(
     run = execution(max_runtime=6.0).model_copy(update={"max_scale_out_in_effect": 3})
     await executions.insert(run)
     given = await predictor.recommend(PredictionRequest.model_validate(job_end(run.id, 0)))
-    assert {scale_out for _, scale_out in given.scale_outs} == {3}
+    assert {scale_out for _, scale_out in given.best_predicted_scale_out_per_job} == {3}
     [decision] = await executions.decisions(run.id)
     assert [candidate.scale_out for candidate in decision.candidates] == [1, 2, 3]
 
@@ -229,7 +231,7 @@ async def test_a_static_run_is_left_alone(
     predictor: Predictor, executions: ExecutionRepository, solution_name: str
 ) -> None:
     given = await report_first_job(predictor, executions, solution_name=solution_name)
-    assert not given.scale_outs
+    assert not given.best_predicted_scale_out_per_job
     assert "static" in given.reason
 
 
@@ -239,7 +241,7 @@ async def test_where_the_model_fails_curves_answer(
     await store_history(executions)
     await train(executions, registry, store, truncated=True)
     given = await report_first_job(predictor, executions, max_runtime=14.0)
-    assert [job_id for job_id, _ in given.scale_outs] == [1, 2, 3, 4, 5]
+    assert [job_id for job_id, _ in given.best_predicted_scale_out_per_job] == [1, 2, 3, 4, 5]
     assert "by Ernest's curves" in given.reason
     assert "ArtifactInvalid" in given.reason
     [newest] = await executions.newest(limit=1)
@@ -260,5 +262,5 @@ async def test_without_a_model_and_a_history_nothing_is_recommended(
     await train(executions, registry, store, truncated=True)
     await forget_runs(mongo, database)
     given = await report_first_job(predictor, executions)
-    assert not given.scale_outs
+    assert not given.best_predicted_scale_out_per_job
     assert "ArtifactInvalid" in given.reason

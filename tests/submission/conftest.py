@@ -21,7 +21,7 @@ from submission.manifest.options import ManifestOptions, bundled_examples
 from submission.runners import Runner
 from submission.service import SubmissionService
 from tests.samples import specs
-from tests.submission.doubles import Chooser, NotingRunner
+from tests.submission.doubles import FixedChooser, NotingRunner, rescales
 
 CRD = PROJECT_ROOT.parent / "shared" / "crd" / "sparkoperator.k8s.io_sparkapplications.yaml"
 
@@ -87,8 +87,8 @@ def runner(executions: ExecutionRepository) -> NotingRunner:
 
 
 @pytest.fixture
-def chooser() -> Chooser:
-    return Chooser()
+def chooser() -> FixedChooser:
+    return FixedChooser()
 
 
 OpenSubmissions = Callable[[Runner], SubmissionService]
@@ -99,7 +99,7 @@ async def open_submissions(
     mongo: Client,
     database: str,
     executions: ExecutionRepository,
-    chooser: Chooser,
+    chooser: FixedChooser,
     options: ManifestOptions,
 ) -> OpenSubmissions:
     """What each of several services on the database holds."""
@@ -148,7 +148,7 @@ def runnable_manifest(execution_id: str, program: Path | None = None, **global_s
         platform=LOCAL,
     )
     wanted = request_specs(**{"max_scale_out": 2, "spark_template_values": values, **global_specs})
-    manifest = build_manifest(wanted, execution_id, 1, options)
+    manifest = build_manifest(wanted, execution_id, 1, options, rescales=rescales(wanted))
     manifest["spec"]["deps"]["jars"] = []
     del manifest["spec"]["sparkConf"]["spark.plugins"]
     return manifest

@@ -6,13 +6,20 @@ from typing import Any
 
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.mongo.document import utc_now
+from common.settings.prediction import PredictionSettings
 from common.wire.specs import ApplicationSpecs, WorkerSpecs
-from prediction.forecasts.candidate import RuntimeForecast
-from prediction.initial import InitialScaleOut, initial_scale_out
-from prediction.policies.scale_out import ScaleOutRule
+from prediction.first_choice import FirstChoice, choose_first
+from prediction.forecasts.method import Method
+from prediction.forecasts.whole_run import WholeRunForecast
+from prediction.policies.by_rule import ByRule
+from prediction.policies.registry import Policies
+from prediction.policies.scale_out_rule import ScaleOutRule
 from submission.local.runner import LOCAL
 from submission.manifest.build import Manifest
 from submission.runners import RecordState
+from training.statistics.predictive_std import even_spread
+
+POLICIES = Policies(PredictionSettings())
 
 
 class NotingRunner:
@@ -73,20 +80,32 @@ class NotingRunner:
         pass
 
 
-class Chooser:
+def rescales(specs: ApplicationSpecs) -> bool:
+    """As the policy of the run's `solution_name` says."""
+    return POLICIES.get(specs.global_specs.solution_name).rescales
+
+
+class FixedChooser:
+    """Answers what a test wants, and rescales all but static runs."""
+
     def __init__(self) -> None:
-        self.answer: InitialScaleOut | Exception = InitialScaleOut(4, "Four are enough.", 80.0)
+        self.answer: FirstChoice | Exception = FirstChoice(
+            scale_out=4, reason="Four are enough.", predicted_runtime_seconds=80.0, target_seconds=100.0
+        )
         self.asked: list[ApplicationSpecs] = []
 
-    async def __call__(self, specs: ApplicationSpecs) -> InitialScaleOut:
+    async def choose(self, specs: ApplicationSpecs) -> FirstChoice:
         self.asked.append(specs)
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
 
+    def rescales(self, specs: ApplicationSpecs) -> bool:
+        return rescales(specs)
+
     def expect(self, runtimes: dict[int, float], target_seconds: float) -> None:
         """Forecasts by scale-out, chosen from as the service does."""
-        forecasts = [RuntimeForecast(scale_out, seconds, 0.1) for scale_out, seconds in runtimes.items()]
-        self.answer = initial_scale_out(
-            forecasts, target_seconds, ScaleOutRule(0.8), source="context-model", runs=5, how="five runs"
-        )
+        spreads = (even_spread(0.1),) * len(runtimes)
+        medians = tuple(runtimes.values())
+        found = WholeRunForecast(tuple(runtimes), medians, spreads, source="context-model", runs=5)
+        self.answer = choose_first(ByRule("enel", Method.MODEL, ScaleOutRule(0.8)), found, target_seconds)

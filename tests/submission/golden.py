@@ -18,6 +18,7 @@ from submission.manifest.options import ManifestOptions, SecretKey, bundled_exam
 from submission.manifest.template import load_template
 from submission.manifest.template_values import RescalingMode
 from tests.submission.conftest import request_specs
+from tests.submission.doubles import rescales
 
 FOLDER = Path(__file__).parent / "manifests"
 EXECUTION_ID = "66f0c0ffee0123456789abcd"
@@ -173,7 +174,7 @@ def cases() -> Iterator[tuple[str, ApplicationSpecs, ManifestOptions]]:
 
 
 def render(specs: ApplicationSpecs, options: ManifestOptions) -> Manifest:
-    return build_manifest(specs, EXECUTION_ID, 2, options)
+    return build_manifest(specs, EXECUTION_ID, 2, options, rescales=rescales(specs))
 
 
 if __name__ == "__main__":

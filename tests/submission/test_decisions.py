@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from common.executions.candidate import Candidate
 from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
-    CandidateForecast,
     JobSummary,
     ScalingDecision,
     StageSpan,
@@ -54,7 +54,7 @@ def decided(job_id: int, elapsed: float, current: int, chosen: int, **fields: An
         elapsed_seconds=elapsed,
         current_scale_out=current,
         target_seconds=60.0,
-        candidates=[CandidateForecast(scale_out=n, remaining_seconds=100.0 / n) for n in (2, 3, 4, 5)],
+        candidates=[Candidate(scale_out=n, remaining_seconds=100.0 / n) for n in (2, 3, 4, 5)],
         chosen_scale_out=chosen,
         reason="test",
         **fields,
@@ -136,16 +136,16 @@ def test_a_run_that_did_not_complete_has_no_real_remaining_runtime(state: Applic
 
 
 def test_interval_and_chance_follow_from_the_forecast() -> None:
-    candidate = completed(CandidateForecast(scale_out=4, remaining_seconds=50.0, log_std=0.2), 50.0)
+    candidate = completed(Candidate(scale_out=4, remaining_seconds=50.0, log_std=0.2), 50.0)
     assert candidate.probability == pytest.approx(0.5)
     assert candidate.lower_seconds is not None
     assert candidate.upper_seconds is not None
     assert candidate.lower_seconds * candidate.upper_seconds == pytest.approx(50.0**2)
     assert 65 < candidate.upper_seconds < 75
-    skewed = CandidateForecast(scale_out=4, remaining_seconds=50.0, log_std=0.2, early_log_std=0.1)
+    skewed = Candidate(scale_out=4, remaining_seconds=50.0, log_std=0.2, early_log_std=0.1)
     assert completed(skewed, 50.0).upper_seconds == candidate.upper_seconds
     assert completed(skewed, 50.0).lower_seconds == pytest.approx(50.0 * math.exp(-0.1 * 1.645), rel=1e-3)
-    plain = CandidateForecast(scale_out=4, remaining_seconds=50.0)
+    plain = Candidate(scale_out=4, remaining_seconds=50.0)
     assert completed(plain, 50.0) == plain
 
 

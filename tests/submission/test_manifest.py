@@ -17,6 +17,7 @@ from submission.manifest.options import ManifestOptions
 from submission.manifest.sizes import size_in_bytes, spark_size
 from submission.manifest.spark_conf import reserved_reason
 from tests.submission.conftest import request_specs
+from tests.submission.doubles import rescales
 from tests.submission.golden import EXECUTION_ID, FOLDER, LOCAL, cases, render
 
 # As in the operator's internal/webhook/sparkconf_validator.go.
@@ -28,7 +29,8 @@ WEBHOOK_REFUSES = re.compile(
 
 
 def build(specs: ApplicationSpecs, **changes: Any) -> Manifest:
-    return build_manifest(specs, EXECUTION_ID, 2, dataclasses.replace(LOCAL, **changes))
+    options = dataclasses.replace(LOCAL, **changes)
+    return build_manifest(specs, EXECUTION_ID, 2, options, rescales=rescales(specs))
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=lambda case: case[0])
@@ -229,7 +231,9 @@ def legal_specs(draw: st.DrawFn) -> ApplicationSpecs:
 def test_any_legal_specs_give_a_valid_manifest(
     crd: jsonschema.Draft202012Validator, specs: ApplicationSpecs, execution_id: str
 ) -> None:
-    manifest = build_manifest(specs, execution_id, specs.global_specs.min_scale_out, LOCAL)
+    manifest = build_manifest(
+        specs, execution_id, specs.global_specs.min_scale_out, LOCAL, rescales=rescales(specs)
+    )
     crd.validate(manifest)
     name, labels = manifest["metadata"]["name"], manifest["metadata"]["labels"]
     assert re.fullmatch(r"[a-z]([-a-z0-9]*[a-z0-9])?", name)

@@ -14,6 +14,7 @@ from submission.manifest.limits import ManifestLimits
 from submission.manifest.platform import Platform
 from submission.manifest.template import check_template, load_template
 from tests.submission.conftest import request_specs
+from tests.submission.doubles import rescales
 from tests.submission.golden import EXECUTION_ID, KUBERNETES, LOCAL, WITH_TEMPLATE
 
 LIMITED = dataclasses.replace(KUBERNETES, limits=WITH_TEMPLATE.limits)
@@ -21,7 +22,7 @@ LIMITED = dataclasses.replace(KUBERNETES, limits=WITH_TEMPLATE.limits)
 
 def build(values: dict[str, Any], options: Any = LIMITED, **global_specs: Any) -> Manifest:
     specs = request_specs(spark_template_values=values, **global_specs)
-    return build_manifest(specs, EXECUTION_ID, 2, options)
+    return build_manifest(specs, EXECUTION_ID, 2, options, rescales=rescales(specs))
 
 
 @pytest.mark.parametrize(

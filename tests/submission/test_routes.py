@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse
 
 from common.auth import Credentials
 from common.errors import ServiceError
-from common.executions.documents import ApplicationState, CandidateForecast, ScalingDecision
+from common.executions.candidate import Candidate
+from common.executions.documents import ApplicationState, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
@@ -24,7 +25,7 @@ from routers.submission import router
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from tests.samples import application_start, execution, job_end, specs
-from tests.submission.doubles import Chooser, NotingRunner
+from tests.submission.doubles import FixedChooser, NotingRunner
 
 
 @pytest_asyncio.fixture
@@ -164,7 +165,7 @@ async def test_filters(client: httpx.AsyncClient, executions: ExecutionRepositor
 
 
 async def test_a_dry_run_has_the_shape_of_a_submission(
-    client: httpx.AsyncClient, executions: ExecutionRepository, chooser: Chooser
+    client: httpx.AsyncClient, executions: ExecutionRepository, chooser: FixedChooser
 ) -> None:
     chooser.expect({1: 100.0, 4: 60.0}, target_seconds=80.0)
     planned = await client.post("/submission/submit?dry_run=true", json=specs(max_runtime=80.0))
@@ -177,6 +178,10 @@ async def test_a_dry_run_has_the_shape_of_a_submission(
     assert real["prediction"] == body["prediction"]
     assert body["prediction"]["candidates"][1] == {
         "scale_out": 4,
+        "remaining_seconds": 60.0,
+        "log_std": 0.1,
+        "early_log_std": 0.1,
+        "avoidable_log_std": 0.1,
         "runtime_seconds": 60.0,
         "lower_seconds": pytest.approx(60 / 1.179, abs=0.1),
         "upper_seconds": pytest.approx(60 * 1.179, abs=0.1),
@@ -192,7 +197,7 @@ async def test_a_dry_run_has_the_shape_of_a_submission(
 
 
 async def test_an_infeasible_target_is_a_problem_with_its_figures(
-    client: httpx.AsyncClient, executions: ExecutionRepository, chooser: Chooser
+    client: httpx.AsyncClient, executions: ExecutionRepository, chooser: FixedChooser
 ) -> None:
     chooser.expect({1: 300.0, 4: 200.0}, target_seconds=120.0)
     refused = await client.post("/submission/submit?require_feasible=true", json=specs())
@@ -249,7 +254,7 @@ async def test_why_it_scaled(client: httpx.AsyncClient, executions: ExecutionRep
                 current_scale_out=current,
                 target_seconds=120.0,
                 model_key="spark.KMeans.onlinepredictor/3",
-                candidates=[CandidateForecast(scale_out=4, remaining_seconds=50.0, log_std=0.2)],
+                candidates=[Candidate(scale_out=4, remaining_seconds=50.0, log_std=0.2)],
                 chosen_scale_out=chosen,
                 reason="smallest",
             )

@@ -13,7 +13,7 @@ from common.wire.specs import ApplicationSpecs
 from submission.service import SubmissionService, SubmitOptions, TargetInfeasible
 from tests.samples import specs
 from tests.submission.conftest import request_specs
-from tests.submission.doubles import Chooser, NotingRunner
+from tests.submission.doubles import FixedChooser, NotingRunner
 
 REQUESTED = SubmitOptions(policy="requested")
 
@@ -35,7 +35,7 @@ async def test_a_submission_is_stored_and_started(
 
 
 async def test_requested_scale_out_is_kept_on_request(
-    submissions: SubmissionService, chooser: Chooser
+    submissions: SubmissionService, chooser: FixedChooser
 ) -> None:
     chooser.expect({2: 60.0, 4: 35.0}, target_seconds=50.0)
     submission = await submissions.submit(request_specs(max_runtime=50.0), REQUESTED)
@@ -62,7 +62,9 @@ async def test_requested_scale_out_outside_the_bounds_is_refused(
     assert await executions.newest() == []
 
 
-async def test_platform_limit(submissions: SubmissionService, runner: NotingRunner, chooser: Chooser) -> None:
+async def test_platform_limit(
+    submissions: SubmissionService, runner: NotingRunner, chooser: FixedChooser
+) -> None:
     runner.limit = 3
     submission = await submissions.submit(request_specs())
     assert submission.execution.global_specs.max_scale_out == 8, "as requested"
@@ -77,7 +79,7 @@ async def test_platform_limit(submissions: SubmissionService, runner: NotingRunn
 
 
 async def test_a_failing_prediction_does_not_stop_a_submission(
-    submissions: SubmissionService, chooser: Chooser
+    submissions: SubmissionService, chooser: FixedChooser
 ) -> None:
     chooser.answer = ZeroDivisionError("weights")
     submission = await submissions.submit(request_specs())
@@ -91,7 +93,7 @@ async def test_nothing_is_stored_of_what_is_refused(
     submissions: SubmissionService,
     executions: ExecutionRepository,
     runner: NotingRunner,
-    chooser: Chooser,
+    chooser: FixedChooser,
     error: Exception,
 ) -> None:
     if isinstance(error, Unavailable):
@@ -146,7 +148,10 @@ async def test_who_asked_for_the_end(submissions: SubmissionService) -> None:
 
 
 async def test_a_dry_run_shows_everything_and_stores_nothing(
-    submissions: SubmissionService, executions: ExecutionRepository, runner: NotingRunner, chooser: Chooser
+    submissions: SubmissionService,
+    executions: ExecutionRepository,
+    runner: NotingRunner,
+    chooser: FixedChooser,
 ) -> None:
     chooser.expect({1: 100.0, 4: 60.0, 8: 55.0}, target_seconds=80.0)
     runner.limit = 6
@@ -165,7 +170,7 @@ async def test_a_dry_run_shows_everything_and_stores_nothing(
 
 
 async def test_an_infeasible_target_is_told_and_refused_only_on_request(
-    submissions: SubmissionService, executions: ExecutionRepository, chooser: Chooser
+    submissions: SubmissionService, executions: ExecutionRepository, chooser: FixedChooser
 ) -> None:
     chooser.expect({1: 300.0, 4: 200.0}, target_seconds=120.0)
     with pytest.raises(TargetInfeasible, match=r"fastest takes 200\.0 s") as refused:

@@ -1,0 +1,165 @@
+"""Forecasts of a run, by the model, by similar runs or by curves, from a worker process."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from common.executions.repository import ExecutionRepository
+from common.models.artifacts import StoreUnavailable
+from common.wire.specs import GlobalSpecs
+from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
+from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast, nothing
+from prediction.forecasts.method import Method
+from prediction.forecasts.whole_run import (
+    MODEL,
+    WholeRunForecast,
+    WholeRunRequest,
+    answer_whole_run,
+    forecast_whole_run,
+    whole_run_of,
+)
+from prediction.serving.models import Models
+from prediction.serving.worker_pool import WorkerFailed, WorkerPool
+from training.history.from_documents import to_run_record
+from training.history.values import RunContext, RunRecord
+
+logger = logging.getLogger(__name__)
+
+HISTORY_RUNS = 60
+"""Most recent runs that curves are fitted to; a model holds what it needs of its own history."""
+
+
+class Forecaster:
+    """Finds the model or the history, and lets a worker compute; Ernest's curves stand in for a model."""
+
+    def __init__(self, executions: ExecutionRepository, models: Models, pool: WorkerPool) -> None:
+        self._executions = executions
+        self._models = models
+        self._pool = pool
+
+    async def history(self, known: GlobalSpecs) -> list[RunRecord]:
+        """The algorithm's most recent finished runs, oldest first."""
+        found = await self._executions.finished_runs(known.system_name, known.algorithm_name, HISTORY_RUNS)
+        return [to_run_record(execution, jobs) for execution, jobs in found]
+
+    async def during_run(
+        self,
+        method: Method,
+        known: GlobalSpecs,
+        run: RunRecord,
+        candidates: tuple[int, ...],
+        *,
+        after_job_id: int,
+        current_scale_out: int,
+    ) -> Forecast:
+        """What is left of a run; where the model fails, by Ernest's curves, and `remark` says so.
+
+        Raises:
+            StoreUnavailable: The model is not in memory and cannot be read now.
+            WorkerFailed: The curves failed, too.
+        """
+        remark = ""
+        if method is Method.MODEL:
+            try:
+                return await self._by_model(known, run, candidates, after_job_id, current_scale_out)
+            except WorkerFailed as error:
+                logger.warning("Execution %s: the model failed: %s", run.run_id, error)
+                method, remark = Method.ERNEST_PER_JOB, f"the forecast failed: {error}"
+        history = await self.history(known)
+        found = await self._by_curve(method, history, run.context, candidates, after_job_id)
+        return replace(found, remark=remark)
+
+    async def before_run(
+        self, method: Method, known: GlobalSpecs, context: RunContext, candidates: tuple[int, ...]
+    ) -> WholeRunForecast:
+        """A whole run; where forecasts fail, by Ernest's curves, and `reason` says so.
+
+        `source` names the version if it is a model. A model that cannot be read now is done without: the
+        history itself is at hand.
+
+        Raises:
+            WorkerFailed: The curves failed, too.
+        """
+        history, remark = await self.history(known), ""
+        if method is Method.MODEL:
+            try:
+                return await self._by_whole_runs(known, history, context, candidates)
+            except WorkerFailed as error:
+                logger.warning("A first scale-out of %s by curves: %s", known.algorithm_name, error)
+                method, remark = Method.ERNEST_PER_JOB, f"the forecast failed: {error}"
+        if not history:
+            return WholeRunForecast(reason=remark or f"no finished run of {known.algorithm_name} is known")
+        found = await self._by_curve(method, history, context, candidates, -1)
+        if not found.job_ids:
+            return WholeRunForecast(reason=remark or found.reason)
+        source = "ernest" if remark else known.solution_name
+        found = replace(found, remark=remark)
+        return whole_run_of(found, source=source, label=method.label, runs=len(history))
+
+    async def _by_model(
+        self,
+        known: GlobalSpecs,
+        run: RunRecord,
+        candidates: tuple[int, ...],
+        after_job_id: int,
+        current_scale_out: int,
+    ) -> Forecast:
+        model = await self._models.find(known.system_name, known.algorithm_name)
+        if model is None:
+            return nothing(candidates, f"no model is trained for {known.algorithm_name!r} yet")
+        request = ForecastRequest(
+            files=dict(model.files),
+            artifact_key=model.version.artifact_key,
+            run=run,
+            after_job_id=after_job_id,
+            current_scale_out=current_scale_out,
+            candidates=candidates,
+            fine_tune=bool(run.jobs),
+        )
+        return replace(await self._pool.run(forecast, request), source=model.version.id)
+
+    async def _by_whole_runs(
+        self,
+        known: GlobalSpecs,
+        history: Sequence[RunRecord],
+        context: RunContext,
+        candidates: tuple[int, ...],
+    ) -> WholeRunForecast:
+        """By whatever knows such runs best."""
+        try:
+            model = await self._models.find(known.system_name, known.algorithm_name)
+        except StoreUnavailable as error:
+            logger.warning(
+                "A first scale-out of %s is chosen without a model: %s", known.algorithm_name, error
+            )
+            model = None
+        if model is None and not history:  # a worker may still be starting, and has nothing to add
+            return forecast_whole_run((), None, context, candidates)
+        request = WholeRunRequest(
+            history=tuple(history),
+            context=context,
+            candidates=candidates,
+            files=dict(model.files) if model else None,
+            artifact_key=model.version.artifact_key if model else "",
+        )
+        found = await self._pool.run(answer_whole_run, request)
+        return replace(found, source=model.version.id) if model and found.source == MODEL else found
+
+    async def _by_curve(
+        self,
+        method: Method,
+        history: Sequence[RunRecord],
+        context: RunContext,
+        candidates: tuple[int, ...],
+        after_job_id: int,
+    ) -> Forecast:
+        """By curves over earlier runs; `source` is whose they are."""
+        request = CurveRequest(
+            method=method,
+            history=tuple(history),
+            context=context,
+            after_job_id=after_job_id,
+            candidates=candidates,
+        )
+        source = "ernest" if method is Method.ERNEST_PER_JOB else method.value
+        return replace(await self._pool.run(forecast_with_curve, request), source=source)

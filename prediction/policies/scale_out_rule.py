@@ -1,0 +1,191 @@
+"""The rule of a choice: how sure a scale-out has to be, and what is taken where none is.
+
+Policy: among the candidates, the smallest scale-out that is expected to meet the runtime target
+with the wanted confidence. A candidate is the median m of a log-normal distribution with standard
+deviation s of the logarithm, so that the remaining runtime stays below m * exp(z * s) with the
+confidence whose standard normal quantile is z.
+
+Not every scale-out is asked for the same confidence. Staying asks for the least: between the
+confidence at which a run is rescaled and the one at which it would be rescaled back lies a band in
+which nothing happens (hysteresis). Giving executors up asks for the most, and for time in reserve:
+a scale-in that proves wrong costs its own time, that of the scale-out that mends it, and what the
+executors had cached. Nor is a run taken to go faster with fewer executors than it has, whatever few
+earlier runs seem to show. Every rescaling costs time that the forecast of a run at rest does not have.
+Rescalings are limited in number, and the last one is kept for a scale-out. A scale-in that frees few
+executors is left aside: forecasts move by as much from job to job.
+
+Stalls that befall runs at every scale-out alike (a node is slow, an executor is lost) are answered when
+they come. To be sure of the target in spite of them, every run would need all executors from its
+beginning, and most of those that stall would miss it all the same.
+
+If no candidate meets the target with that confidence, the fastest is chosen; where that is preferred, and
+hardly any chance is left, the cheapest. The fastest is not taken at any price: a scale-out that saves many
+executors and is hardly slower is as good. So it is where the fastest alone would fit, and narrowly, because
+a later target must not mean more executors.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.executions.candidate import Candidate
+from prediction.policies.policy import Choice, Situation
+
+
+class Infeasible(StrEnum):
+    """What is chosen where the target is out of reach."""
+
+    FASTEST = "fastest"
+    CHEAPEST = "cheapest"
+
+
+@dataclass(frozen=True)
+class ScaleOutRule:
+    """How sure a choice has to be. Confidences are probabilities in [0.5, 1)."""
+
+    confidence: float = 0.5
+    """Of a scale-out above the present one, and before the run."""
+    stay_confidence: float | None = None
+    """Of the present scale-out, or one that was asked for already; None: the same."""
+    scale_in_confidence: float | None = None
+    """Of a scale-out below the present one; None: the same."""
+    scale_in_reserve_seconds: float = 0.0
+    """What a scale-out below the present one has to leave of the budget."""
+    scale_in_least_share: float = 0.0
+    """Of the present executors, what a scale-out below has to free; smaller steps are not worth moving tasks
+    and cached data."""
+    rescaling_cost_seconds: float = 0.0
+    """What every rescaling is taken to cost."""
+    max_rescalings: int | None = None
+    """Of one run; None: no limit."""
+    infeasible: Infeasible = Infeasible.FASTEST
+    give_up_chance: float = 0.5
+    """With `Infeasible.CHEAPEST`: the chance below which, with every scale-out, a target is out of reach.
+    A later target may then mean more executors."""
+    fastest_tolerance: float = 0.0
+    """Share of the time that may be given up for saving half of the executors, and again for half of what
+    is left: a smaller scale-out that is no slower than that counts as the fastest."""
+
+
+def choose_scale_out(situation: Situation, rule: ScaleOutRule | None = None) -> Choice:
+    """Smallest scale-out that meets the budget as sure as the rule wants it.
+
+    Args:
+        rule: By default, medians decide.
+    """
+    demand = _Demand(situation, rule or ScaleOutRule())
+    fitting = [each for each in demand.allowed if demand.needed_seconds(each) <= situation.budget_seconds]
+    if fitting:
+        return _smallest(demand, min(fitting, key=lambda each: each.scale_out))
+    return _infeasible(demand)
+
+
+def _smallest(demand: "_Demand", first: Candidate) -> Choice:
+    """The smallest that fits, together with what is chosen where none does.
+
+    Otherwise a little more time could mean more executors.
+    """
+    budget_seconds = demand.situation.budget_seconds
+    within = f"stays within {budget_seconds:.1f} s with {demand.confidence(first):.0%} confidence"
+    aside = ", stalls aside that befall any scale-out" if first.sets_stalls_aside else ""
+    near = demand.nearest(demand.needed_seconds)
+    if near.scale_out >= first.scale_out:
+        reason = f"smallest scale-out whose remaining runtime {within}{aside}{demand.remark}"
+        return Choice(first, True, reason)
+    chance = near.chance_within(budget_seconds)
+    return Choice(
+        near,
+        chance >= 0.5,
+        f"the smallest that is hardly slower than {first.scale_out}, which {within}{aside}; its own"
+        f" chance is {chance:.0%}{demand.remark}",
+    )
+
+
+def _infeasible(demand: "_Demand") -> Choice:
+    """Where no candidate is sure enough: the fastest, or for a hopeless run what the rule says."""
+    budget_seconds, rule = demand.situation.budget_seconds, demand.rule
+    missed = f"no scale-out is expected to stay within {budget_seconds:.1f} s"
+    if rule.infeasible is Infeasible.CHEAPEST:
+        chance = max(each.chance_within(budget_seconds) for each in demand.allowed)
+        if chance < rule.give_up_chance:
+            cheapest = min(demand.allowed, key=lambda each: (each.executor_seconds, each.scale_out))
+            reason = f"{missed} (chance {chance:.0%}); this is the cheapest{demand.remark}"
+            return Choice(cheapest, False, reason)
+    # Not simply the fastest: where another one would fit first if there were more time, and is larger,
+    # more time would mean more executors.
+    fast = demand.nearest(lambda each: each.remaining_seconds)
+    largest = max(fast, demand.nearest(demand.needed_seconds), key=lambda each: each.scale_out)
+    how, fastest_seconds = "the fastest", min(each.remaining_seconds for each in demand.allowed)
+    if largest.remaining_seconds > fastest_seconds:
+        slower = largest.remaining_seconds / fastest_seconds - 1.0
+        how = f"the smallest that is hardly slower ({slower:.1%}) than the fastest"
+    return Choice(largest, False, f"{missed}; this is {how}{demand.remark}")
+
+
+class _Demand:
+    """What a rule asks of each candidate in a situation."""
+
+    def __init__(self, situation: Situation, rule: ScaleOutRule) -> None:
+        self.situation, self.rule = situation, rule
+        self.allowed, self.remark = _allowed(situation, rule)
+        self._current = situation.current_scale_out
+        self._kept = {self._current, situation.asked_scale_out} - {0}
+        at_present = (each for each in situation.candidates if each.scale_out == self._current)
+        self._present = next(at_present, None)
+
+    def confidence(self, candidate: Candidate) -> float:
+        """With which it has to stay within the budget."""
+        rule = self.rule
+        if candidate.scale_out in self._kept:
+            return rule.confidence if rule.stay_confidence is None else rule.stay_confidence
+        if candidate.scale_out < self._current and rule.scale_in_confidence is not None:
+            return rule.scale_in_confidence
+        return rule.confidence
+
+    def needed_seconds(self, candidate: Candidate) -> float:
+        """The budget from which on the scale-out fits."""
+        confidence = self.confidence(candidate)
+        seconds = candidate.needed_seconds(confidence)
+        if self._present is not None and candidate.scale_out < self._current:
+            seconds = max(seconds, self._present.needed_seconds(confidence))
+        if self._kept and candidate.scale_out not in self._kept:
+            seconds += self.rule.rescaling_cost_seconds
+            if candidate.scale_out < self._current:
+                seconds += self.rule.scale_in_reserve_seconds
+        return seconds
+
+    def nearest(self, seconds: Callable[[Candidate], float]) -> Candidate:
+        """The smallest that takes, by some measure, hardly longer for what it saves than the quickest."""
+        quickest = min(self.allowed, key=lambda each: (seconds(each), each.scale_out))
+
+        def limit(candidate: Candidate) -> float:
+            halvings = max(math.log2(quickest.scale_out / candidate.scale_out), 0.0)
+            return math.pow(1.0 + self.rule.fastest_tolerance, halvings) * seconds(quickest)
+
+        return min(
+            (each for each in self.allowed if seconds(each) <= limit(each)), key=lambda each: each.scale_out
+        )
+
+
+def _allowed(situation: Situation, rule: ScaleOutRule) -> tuple[Sequence[Candidate], str]:
+    """The candidates that may be chosen, and a remark if the limit on rescalings left any out."""
+    candidates, rescalings = situation.candidates, situation.rescalings
+    current, asked = situation.current_scale_out, situation.asked_scale_out
+    worth_while = (1.0 - rule.scale_in_least_share) * current
+    large = [
+        each for each in candidates if not worth_while < each.scale_out < current or each.scale_out == asked
+    ]
+    candidates = large or candidates
+    if rule.max_rescalings is None or not current or rescalings < rule.max_rescalings - 1:
+        return candidates, ""
+    kept = {asked or current}
+    if rescalings < rule.max_rescalings:
+        left = [each for each in candidates if each.scale_out >= current or each.scale_out in kept]
+        remark = f" (the last of {rule.max_rescalings} rescalings is kept for a scale-out)"
+    else:
+        left = [each for each in candidates if each.scale_out in kept]
+        remark = f" (the run was rescaled {rescalings} times already)"
+    if not left or len(left) == len(candidates):
+        return candidates, ""  # what the run has is no candidate: then it has to be rescaled
+    return left, remark

@@ -1,0 +1,140 @@
+"""What holds for every policy: `prediction.policies.policy`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from common.executions.candidate import Candidate
+from common.settings.prediction import PredictionSettings
+from prediction.policies.policy import Choice, Policy, Situation
+from prediction.policies.registry import POLICIES, Policies, PolicyNotFound
+from prediction.requests import RunRequest
+
+SETTINGS = (PredictionSettings(), PredictionSettings(infeasible_target="cheapest", max_rescalings=3))
+EVERY_POLICY = [
+    pytest.param(policies.get(name), id=f"{name}-{number}")
+    for number, policies in enumerate(map(Policies, SETTINGS))
+    for name in POLICIES
+]
+
+candidates = st.lists(
+    st.builds(
+        Candidate,
+        scale_out=st.integers(1, 40),
+        remaining_seconds=st.floats(0.1, 1e4),
+        log_std=st.floats(0, 1),
+        early_log_std=st.none() | st.floats(0, 1),
+        avoidable_log_std=st.none() | st.floats(0, 1),
+    ),
+    min_size=1,
+    max_size=12,
+    unique_by=lambda candidate: candidate.scale_out,
+)
+so_far = st.fixed_dictionaries(
+    {
+        "current_scale_out": st.integers(1, 40),
+        "asked_scale_out": st.integers(0, 40),
+        "rescalings": st.integers(0, 25),
+    }
+)
+budgets = st.floats(-100, 2e4)
+
+
+def later(candidates: Sequence[Candidate], share: float) -> tuple[float, ...]:
+    """What is left after the next job, where that takes the rest of this share."""
+    return tuple(share * each.remaining_seconds for each in candidates)
+
+
+def check(choice: Choice, situation: Situation) -> None:
+    assert choice.candidate in situation.candidates
+    assert choice.reason
+    assert isinstance(choice.meets_target, bool)
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@given(candidates=candidates, budget=budgets, run=so_far, share=st.floats(0, 1))
+def test_one_of_the_candidates_is_chosen_and_why(
+    policy: Policy, candidates: list[Candidate], budget: float, run: dict[str, Any], share: float
+) -> None:
+    before = Situation(candidates, budget)
+    check(policy.first(before), before)
+    for after_next in ((), later(candidates, share)):
+        during = Situation(candidates, budget, **run, after_next_job_seconds=after_next)
+        check(policy.next(during), during)
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@given(candidates=candidates, budget=budgets, run=so_far, share=st.floats(0, 1))
+def test_the_same_situation_gives_the_same_choice(
+    policy: Policy, candidates: list[Candidate], budget: float, run: dict[str, Any], share: float
+) -> None:
+    situation = Situation(candidates, budget, **run, after_next_job_seconds=later(candidates, share))
+    assert policy.next(situation) == policy.next(situation)
+    assert policy.first(Situation(candidates, budget)) == policy.first(Situation(candidates, budget))
+
+
+@pytest.mark.parametrize("policy", [each for each in EVERY_POLICY if each.values[0].later_targets_save])
+@given(candidates=candidates, budget=budgets, more=st.floats(0, 1e4), run=so_far)
+def test_a_later_target_never_means_more_executors(
+    policy: Policy, candidates: list[Candidate], budget: float, more: float, run: dict[str, Any]
+) -> None:
+    tight, loose = (policy.first(Situation(candidates, seconds)) for seconds in (budget, budget + more))
+    assert loose.scale_out <= tight.scale_out
+    tight, loose = (policy.next(Situation(candidates, seconds, **run)) for seconds in (budget, budget + more))
+    assert loose.scale_out <= tight.scale_out
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@given(candidates=candidates)
+def test_the_target_that_it_needs_is_the_smallest_that_it_meets(
+    policy: Policy, candidates: list[Candidate]
+) -> None:
+    """Up to rounding: a margin is multiplied with on one side and divided by on the other."""
+    needed = policy.needed_seconds(candidates)
+    assert needed > 0
+    assert "expected to stay within" not in policy.first(Situation(candidates, needed * 1.000001)).reason
+    assert not policy.first(Situation(candidates, needed * 0.999)).meets_target
+
+
+@pytest.mark.parametrize("policy", [each for each in EVERY_POLICY if not each.values[0].rescales])
+@given(candidates=candidates, budget=budgets)
+def test_who_does_not_rescale_stays(policy: Policy, candidates: list[Candidate], budget: float) -> None:
+    for candidate in candidates:
+        situation = Situation(candidates, budget, candidate.scale_out)
+        assert policy.next(situation).candidate == candidate
+
+
+def test_an_empty_list_is_refused() -> None:
+    with pytest.raises(ValueError, match="no forecast"):
+        Situation([], 1.0)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_is_found_by_its_name_and_requests_may_name_it(name: str) -> None:
+    assert Policies(PredictionSettings()).get(name).name == name
+    assert RunRequest.model_validate(request(name)).global_specs.solution_name == name
+
+
+def test_an_unknown_name_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(PolicyNotFound, match="'magic'; known: enel, "):
+        Policies(PredictionSettings()).get("magic")
+    with pytest.raises(ValidationError, match="'magic'; known: enel, "):
+        RunRequest.model_validate(request("magic"))
+
+
+def request(solution_name: str) -> dict[str, Any]:
+    return {
+        "global_specs": {
+            "solution_name": solution_name,
+            "experiment_name": "contract",
+            "algorithm_name": "KMeans",
+            "data_size_MB": 1,
+            "min_scale_out": 1,
+            "max_scale_out": 4,
+            "max_runtime": 60,
+        }
+    }
