@@ -15,7 +15,6 @@ from common.executions.documents import (
     ScalingDecision,
     StageSpan,
 )
-from prediction.decisions import completed
 from submission.outcomes.outcomes import Fulfilment, RunTimeline, outcome_of
 from submission.outcomes.picture import draw_run
 from tests.samples import specs
@@ -135,18 +134,18 @@ def test_a_run_that_did_not_complete_has_no_real_remaining_runtime(state: Applic
     assert outcome_of(decision, [decision], RunTimeline(run(state), JOBS)).real_remaining_seconds is None
 
 
-def test_interval_and_chance_follow_from_the_forecast() -> None:
-    candidate = completed(Candidate(scale_out=4, remaining_seconds=50.0, log_std=0.2), 50.0)
+def test_interval_and_chance_follow_from_what_is_stored() -> None:
+    candidate = Candidate(4, 50.0, 0.2).within(50.0)
     assert candidate.probability == pytest.approx(0.5)
     assert candidate.lower_seconds is not None
     assert candidate.upper_seconds is not None
     assert candidate.lower_seconds * candidate.upper_seconds == pytest.approx(50.0**2)
     assert 65 < candidate.upper_seconds < 75
     skewed = Candidate(scale_out=4, remaining_seconds=50.0, log_std=0.2, early_log_std=0.1)
-    assert completed(skewed, 50.0).upper_seconds == candidate.upper_seconds
-    assert completed(skewed, 50.0).lower_seconds == pytest.approx(50.0 * math.exp(-0.1 * 1.645), rel=1e-3)
+    assert skewed.within(50.0).upper_seconds == candidate.upper_seconds
+    assert skewed.within(50.0).lower_seconds == pytest.approx(50.0 * math.exp(-0.1 * 1.645), rel=1e-3)
     plain = Candidate(scale_out=4, remaining_seconds=50.0)
-    assert completed(plain, 50.0) == plain
+    assert plain.within(50.0) == plain
 
 
 @pytest.mark.parametrize("jobs", [[], JOBS], ids=["nothing", "jobs"])
