@@ -9,8 +9,9 @@ from pymongo.asynchronous.collection import AsyncCollection
 
 from common.errors import PayloadTooLarge
 from common.executions.documents import ApplicationExecution, JobExecution
+from common.executions.merging import application_fields, merge_job, new_job
 from common.mongo.stored import Reader
-from common.wire.events import ApplicationStarted, JobEnded, merge_job
+from common.wire.events import ApplicationStarted, JobEnded
 
 Json = dict[str, Any]
 
@@ -34,7 +35,7 @@ class EventStorage:
     ) -> None:
         if execution.start_time is not None and event.start_time < execution.start_time:
             return  # a later attempt of the driver has reported already
-        changes = _changed(execution, event.application_fields())
+        changes = _changed(execution, application_fields(event))
         if changes:
             await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
         if event.application_signature is None:
@@ -60,7 +61,7 @@ class EventStorage:
         stored = await self._jobs.find_one(key, session=session)
         same_application = execution.application_id in (None, event.application_id)
         if stored is None:
-            job = event.to_job(execution, execution.application_signature if same_application else None)
+            job = new_job(event, execution, execution.application_signature if same_application else None)
             _check_size(job)
             await self._jobs.insert_one(job.to_mongo(), session=session)
         else:

@@ -1,4 +1,4 @@
-"""What a Spark listener reports: the contract's `updates`, checked, and how they change a stored job."""
+"""What a Spark listener reports: the contract's `updates`, checked."""
 
 import json
 import math
@@ -14,7 +14,6 @@ from pydantic import (
     model_validator,
 )
 
-from common.executions.documents import ApplicationExecution, JobExecution, StageExecution
 from common.wire.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, NoBoolean, ScaleOut, WireModel
 
 MAX_STAGES = 10_000
@@ -119,10 +118,6 @@ class StageUpdate(_Interval):
     rdd_disk_size: Count = 0
     metrics: MetricsUpdate | None = None
 
-    def to_stage(self, stage_id: str) -> StageExecution:
-        fields = self.model_dump(exclude={"stage_id", "failure_reason"})
-        return StageExecution(stage_id=stage_id, failure_reason=self.failure_reason or "", **fields)
-
 
 class ApplicationStarted(WireModel):
     """The `updates` of `APPLICATION_START`."""
@@ -137,10 +132,6 @@ class ApplicationStarted(WireModel):
     @classmethod
     def _number(cls, value: object) -> object:
         return None if value == "" else value
-
-    def application_fields(self) -> dict[str, Any]:
-        """What the application execution learns; an omitted field erases nothing."""
-        return self.model_dump(exclude_none=True)
 
 
 class JobEnded(_Interval):
@@ -167,55 +158,6 @@ class JobEnded(_Interval):
             if stage is not None and stage.stage_id not in (None, key):
                 raise ValueError(f"stage {key} says that it is stage {stage.stage_id}")
         return self
-
-    def stored_stages(self) -> dict[str, StageExecution | None]:
-        return {key: stage.to_stage(key) if stage else None for key, stage in self.stages.items()}
-
-    def job_fields(self) -> dict[str, Any]:
-        return self.model_dump(include=_JOB_FIELDS)
-
-    def to_job(self, execution: ApplicationExecution, signature: str | None) -> JobExecution:
-        return JobExecution(
-            application_execution_id=execution.id,
-            application_id=self.application_id,
-            job_id=self.job_id,
-            global_specs=execution.global_specs,
-            optional_specs=execution.optional_specs,
-            application_signature=signature,
-            stages=self.stored_stages(),
-            **self.job_fields(),
-        )
-
-
-_JOB_FIELDS = {
-    "start_time",
-    "end_time",
-    "start_scale_out",
-    "end_scale_out",
-    "predicted_scale_out",
-    "rescaling_time_ratio",
-    "job_result",
-}
-
-
-def merge_job(stored: JobExecution, event: JobEnded) -> JobExecution:
-    """The job after another event about it; complete reports give the same result in any order.
-
-    The event with the later end wins for the job's own fields; what it does not say is kept. Of
-    each stage the highest attempt is kept, and a stage that ran is never replaced by "skipped".
-    """
-    newer = event.end_time > stored.end_time
-    said = {name: value for name, value in event.job_fields().items() if value is not None}
-    fields = said if newer else {name: value for name, value in said.items() if getattr(stored, name) is None}
-    stages = dict(stored.stages)
-    for key, stage in event.stored_stages().items():
-        present = stages.get(key)
-        if present is None or (
-            stage is not None
-            and (stage.attempt_id > present.attempt_id or (newer and stage.attempt_id == present.attempt_id))
-        ):
-            stages[key] = stage
-    return stored.model_copy(update={**fields, "stages": stages})
 
 
 _EXAMPLE: dict[str, Any] = {

@@ -4,6 +4,7 @@ import pytest
 from benchmarks.http_policy import job_event, recommended, start_event, submission
 from benchmarks.simulator import Application, Conditions, Regime, SimulatedRun
 from common.executions.documents import ApplicationExecution
+from common.executions.merging import application_fields, new_job
 from common.wire.events import ApplicationStarted, JobEnded, UpdateInformation
 from submission.requests import SubmitRequest
 from training.history.from_documents import to_run_record
@@ -25,13 +26,13 @@ def test_the_service_learns_from_reports_what_was_simulated() -> None:
     execution = ApplicationExecution(id="run-1", **specs)
     started = UpdateInformation.model_validate(start_event(IDENTITY, run, 8)).event()
     assert isinstance(started, ApplicationStarted)
-    execution = execution.model_copy(update=started.application_fields())
+    execution = execution.model_copy(update=application_fields(started))
     jobs = []
     for job in run.jobs:
         ended = UpdateInformation.model_validate(job_event(IDENTITY, run, job, asked=16)).event()
         assert isinstance(ended, JobEnded)
         assert ended.predicted_scale_out == 16
-        jobs.append(ended.to_job(execution, None))
+        jobs.append(new_job(ended, execution, None))
 
     learned = to_run_record(execution, jobs)
     assert learned.started_at == run.started_at

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from common.executions.documents import JobExecution
-from common.wire.events import JobEnded, UpdateInformation, merge_job
+from common.executions.merging import merge_job, new_job
+from common.wire.events import JobEnded, UpdateInformation
 from tests.samples import application_start, execution, job_end, stage
 
 
@@ -111,7 +112,7 @@ def test_a_whole_number_may_be_written_as_a_fraction() -> None:
 
 
 def _job(event: JobEnded) -> JobExecution:
-    return event.to_job(execution("e"), None)
+    return new_job(event, execution("e"), None)
 
 
 @given(st.permutations(range(4)))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from common.executions.documents import JobExecution
+from common.executions.merging import application_fields, new_job
 from common.wire.events import UpdateInformation
 from tests.samples import START_MS, application_start, execution, job_end, stage
 from training.history.from_documents import memory_megabytes, to_run_context, to_run_record
@@ -12,7 +13,7 @@ from training.history.from_documents import memory_megabytes, to_run_context, to
 
 def job(body: dict[str, Any]) -> JobExecution:
     event: Any = UpdateInformation.model_validate(body).event()
-    stored: JobExecution = event.to_job(execution("e"), None)
+    stored: JobExecution = new_job(event, execution("e"), None)
     return stored
 
 
@@ -26,7 +27,7 @@ def test_memory_sizes(size: str, megabytes: int) -> None:
 
 def test_times_are_seconds_since_the_start() -> None:
     started: Any = UpdateInformation.model_validate(application_start("e")).event()
-    application = execution("e").model_copy(update=started.application_fields())
+    application = execution("e").model_copy(update=application_fields(started))
     record = to_run_record(application, [job(job_end("e", 1)), job(job_end("e", 0, scale_out=4))])
     assert [j.job_id for j in record.jobs] == [0, 1]
     assert record.started_at == START_MS / 1000
