@@ -2,20 +2,15 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
-import signal
 import socket
 import sys
-from collections.abc import Generator
 
-import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
-from starlette.types import Receive, Scope, Send
 
-from app.factory import VERSION, create_app
-from app.lifespan import State
+from app.factory import VERSION
+from app.server import serve
 from app.start import reasons
 from common.errors import StartError
 from common.settings.server import ServerSettings
@@ -34,7 +29,8 @@ def main() -> int:
             level=settings.server.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
         with _listening_socket(settings.server) as listening:
-            return asyncio.run(_serve(settings, listening))
+            asyncio.run(serve(settings, listening))
+        return 0
     except asyncio.CancelledError:
         return 0  # asked to stop while it started
     except (StartError, SettingsError, ValidationError) as error:
@@ -58,56 +54,6 @@ def _listening_socket(server: ServerSettings) -> socket.socket:
             f"HOST and PORT: cannot listen on {server.host}:{server.port}: {error.strerror or error}."
         ) from error
     return listening
-
-
-async def _serve(settings: Settings, listening: socket.socket) -> int:
-    app = create_app(settings)
-    starting = asyncio.current_task()
-    server: _Server | None = None
-    running: State = {}
-
-    def stop() -> None:
-        if server is not None:
-            server.should_exit = True
-            running["pretraining"].stop_following()
-        elif starting is not None:
-            starting.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
-
-    # Entered here and not by uvicorn, which would bury the reason of a failed start in tracebacks.
-    async with contextlib.AsyncExitStack() as stack:
-        try:
-            state = await stack.enter_async_context(app.router.lifespan_context(app))
-        except StartError:
-            raise
-        except Exception as error:  # whatever it was, there is a line that says so
-            raise StartError("; ".join(reasons(error))) from error
-        running.update(state or {})
-
-        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "state": dict(running)}, receive, send)
-
-        config = uvicorn.Config(
-            with_state,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=5,  # an open event stream must not keep a stopping service alive
-        )
-        server = _Server(config)
-        host, port = listening.getsockname()[:2]
-        print(f"Enel Service listens on http://{host}:{port} (API: http://{host}:{port}/docs)", flush=True)
-        await server.serve(sockets=[listening])
-    return 0
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to `_serve`: uvicorn would raise them again while the rest is cleaned up."""
-        yield
 
 
 if __name__ == "__main__":

@@ -1,103 +1,62 @@
-"""What goes on in the background: loops, each with its pause, until the service ends.
+"""What goes on in the background: every loop with its pause, in one place."""
 
-Pauses follow the event loop's clock, which nobody sets: a wall clock that is set back or forward,
-by an administrator or at the end of a virtual machine's sleep, holds no loop up. What is due at a
-time of day is for the loop's work to compare.
-"""
+from collections.abc import Awaitable, Callable
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from common.loops import Loop
+from submission.runners import Runner
+from submission.schedules import SubmissionSchedules
+from submission.service import SubmissionService
+from training.runs.publishing import Publisher
+from training.runs.schedules import PeriodicTrainings
+from training.runs.supervisor import TrainingSupervisor
 
-from pymongo.errors import PyMongoError
+_FIRST_COLLECTION_SECONDS = 30.0
+"""After the start, when publications that were cut short have been finished."""
 
-from common.errors import ServiceError
+_COLLECTION_SECONDS = 3600.0
 
-logger = logging.getLogger(__name__)
+_SCHEDULE_SECONDS = 2.0
+"""Between two looks at recurring submissions: what is due starts that late at most."""
 
-_CLEAN_UP_SECONDS = 20.0
-"""What is cancelled may have to end a process, which takes some seconds."""
-
-
-class BackOff:
-    """Pauses after failures in a row, each twice as long as the one before."""
-
-    def __init__(self, first_seconds: float, longest_seconds: float) -> None:
-        self._first_seconds = first_seconds
-        self._longest_seconds = longest_seconds
-        self._next_seconds = first_seconds
-
-    def failed(self) -> float:
-        """Seconds to wait after one more failure."""
-        seconds = self._next_seconds
-        self._next_seconds = min(2 * seconds, self._longest_seconds)
-        return seconds
-
-    def succeeded(self) -> None:
-        """The next failure is a first one again."""
-        self._next_seconds = self._first_seconds
+_RECONCILE_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Loop:
-    """Work that is repeated, never twice at a time; an error costs one turn and is logged.
+def every_loop(
+    supervisor: TrainingSupervisor,
+    publisher: Publisher,
+    periodic_trainings: PeriodicTrainings,
+    collect_garbage: Callable[[], Awaitable[list[str]]],
+    submissions: SubmissionService,
+    submission_schedules: SubmissionSchedules,
+    runner: Runner,
+    *,
+    heartbeat_seconds: float,
+) -> list[Loop]:
+    """The loops of a service.
+
+    | loop | turn | pause |
+    | --- | --- | --- |
+    | trainings | carries out one queued training | a heartbeat, or until one is queued |
+    | publishing | publishes what is trained | a heartbeat; longer while something waits |
+    | models that wait | signs of life for these | a heartbeat |
+    | periodic trainings | queues what is due | a heartbeat |
+    | garbage | deletes what belongs to no version | an hour |
+    | recurring submissions | submits what is due | 2 s |
+    | abandoned submissions | hands over what was only stored | 30 s |
+    | of the runner | follows applications where the platform does not report | its own |
 
     Args:
-        name: For logs; it says what waits when the work fails.
-        pause_seconds: Between the end of a turn and the next one.
-        first_after_seconds: Until the first turn.
-        expected: Errors that pass by themselves, as a database's that is away: logged in one line.
-        back_off: Pauses after failures, where they are to differ from the others.
+        heartbeat_seconds: Between two signs of life of a training.
     """
-
-    name: str
-    work: Callable[[], Awaitable[object]]
-    pause_seconds: float
-    first_after_seconds: float = 0.0
-    expected: tuple[type[Exception], ...] = (ServiceError, PyMongoError)
-    back_off: BackOff | None = None
-
-    async def run_forever(self) -> None:
-        task = asyncio.current_task()
-        await asyncio.sleep(self.first_after_seconds)
-        while True:
-            pause_seconds = await self._turn()
-            if task is not None and task.cancelling():
-                return  # the work has swallowed that
-            await asyncio.sleep(pause_seconds)
-
-    async def _turn(self) -> float:
-        """Seconds to pause after it."""
-        try:
-            await self.work()
-        except self.expected as error:
-            logger.warning("%s: tried again later: %s", self.name, str(error) or type(error).__name__)
-            return self._pause_after_failure()
-        except Exception:  # a mistake in one turn must not end all others
-            logger.exception("%s failed; tried again later", self.name)
-            return self._pause_after_failure()
-        if self.back_off is not None:
-            self.back_off.succeeded()
-        return self.pause_seconds
-
-    def _pause_after_failure(self) -> float:
-        return self.pause_seconds if self.back_off is None else self.back_off.failed()
-
-
-@asynccontextmanager
-async def running(loops: Iterable[Loop]) -> AsyncIterator[None]:
-    """Run the loops until the context ends; then none is at work any more."""
-    tasks = [asyncio.create_task(loop.run_forever(), name=loop.name) for loop in loops]
-    try:
-        yield
-    finally:
-        await asyncio.gather(*(end(task) for task in tasks))
-
-
-async def end(task: asyncio.Task[None]) -> None:
-    """End a task, which has time to clean up, but also where a library swallows its cancellation."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=_CLEAN_UP_SECONDS)
+    loops = [
+        supervisor.loop(),
+        *publisher.loops(),
+        Loop("garbage", collect_garbage, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
+        Loop("recurring submissions", submission_schedules.tick, _SCHEDULE_SECONDS, _SCHEDULE_SECONDS),
+        Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),
+        *runner.loops(),
+    ]
+    if periodic_trainings.configured:
+        tick = periodic_trainings.tick
+        loops.append(Loop("periodic trainings", tick, heartbeat_seconds, heartbeat_seconds))
+    return loops

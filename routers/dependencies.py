@@ -1,6 +1,6 @@
 """What the lifespan opened, for handlers; tests override these getters."""
 
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 from fastapi import Depends, Header, Request
 
@@ -10,50 +10,55 @@ from common.wire.specs import SHORT_TEXT
 from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
+from routers.state import ServiceState
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
 from training.runs.schedules import PeriodicTrainings
 
 
-def _state(request: Request, name: str) -> Any:
-    return getattr(request.state, name)
+def get_state(request: Request) -> ServiceState:
+    """All that is open; the getters below are what handlers ask, and tests override."""
+    return cast(ServiceState, request.state.service)
 
 
-def get_mongo(request: Request) -> Client:
-    return cast(Client, _state(request, "mongo"))
+StateDep = Annotated[ServiceState, Depends(get_state)]
 
 
-def get_executions(request: Request) -> ExecutionRepository:
-    return cast(ExecutionRepository, _state(request, "executions"))
+def get_mongo(state: StateDep) -> Client:
+    return state.mongo
 
 
-def get_predictor(request: Request) -> Predictor:
-    return cast(Predictor, _state(request, "predictor"))
+def get_executions(state: StateDep) -> ExecutionRepository:
+    return state.executions
 
 
-def get_initial_scale_out_chooser(request: Request) -> InitialScaleOutChooser:
-    return cast(InitialScaleOutChooser, _state(request, "initial_scale_out_chooser"))
+def get_predictor(state: StateDep) -> Predictor:
+    return state.predictor
 
 
-def get_models(request: Request) -> Models:
-    return cast(Models, _state(request, "models"))
+def get_initial_scale_out_chooser(state: StateDep) -> InitialScaleOutChooser:
+    return state.chooser
 
 
-def get_pretraining(request: Request) -> Pretraining:
-    return cast(Pretraining, _state(request, "pretraining"))
+def get_models(state: StateDep) -> Models:
+    return state.models
 
 
-def get_periodic_trainings(request: Request) -> PeriodicTrainings:
-    return cast(PeriodicTrainings, _state(request, "periodic_trainings"))
+def get_pretraining(state: StateDep) -> Pretraining:
+    return state.pretraining
 
 
-def get_submissions(request: Request) -> SubmissionService:
-    return cast(SubmissionService, _state(request, "submissions"))
+def get_periodic_trainings(state: StateDep) -> PeriodicTrainings:
+    return state.periodic_trainings
 
 
-def get_submission_schedules(request: Request) -> SubmissionSchedules:
-    return cast(SubmissionSchedules, _state(request, "submission_schedules"))
+def get_submissions(state: StateDep) -> SubmissionService:
+    return state.submissions
+
+
+def get_submission_schedules(state: StateDep) -> SubmissionSchedules:
+    return state.submission_schedules
 
 
 MongoDep = Annotated[Client, Depends(get_mongo)]

@@ -11,6 +11,7 @@ from pydantic import StringConstraints
 
 from common.auth import Credentials, Permission, Principal
 from common.wire.specs import SHORT_TEXT
+from routers.dependencies import StateDep
 
 Requester = Annotated[str, StringConstraints(max_length=SHORT_TEXT, strip_whitespace=True)]
 """What somebody calls themselves."""
@@ -38,9 +39,8 @@ def permission_for(request: Request) -> Permission:
     return Permission.READ if request.method in _ONLY_READING else Permission.OPERATE
 
 
-async def get_credentials(request: Request) -> Credentials:
-    credentials: Credentials = request.state.credentials
-    return credentials
+async def get_credentials(state: StateDep) -> Credentials:
+    return state.credentials
 
 
 async def admit(request: Request, credentials: Annotated[Credentials, Depends(get_credentials)]) -> Principal:

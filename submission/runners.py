@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from common.executions.documents import ApplicationExecution, ApplicationState
+from common.loops import Loop
 from common.wire.specs import WorkerSpecs
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
@@ -95,6 +96,10 @@ class Runner(Protocol):
 
     async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
         """Take up executions without a final state from before a restart, oldest first."""
+        ...
+
+    def loops(self) -> Sequence[Loop]:
+        """What is to run while the service does, besides what was asked for."""
         ...
 
     async def aclose(self) -> None:

@@ -25,6 +25,7 @@ from pymongo.errors import PyMongoError
 from common.clocks import Unchanged
 from common.errors import Conflict, InvalidRequest, ServiceError, Unavailable
 from common.executions.repository import ExecutionRepository
+from common.loops import BackOff
 from common.mongo.document import utc_now
 from common.mongo.set_up import create_index
 from common.mongo.stored import Readable, Reader
@@ -46,7 +47,7 @@ logger = logging.getLogger(__name__)
 _LEASE = timedelta(seconds=120)
 """After that a firing that was taken, and of which nothing was heard, is taken over."""
 
-_FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS = 5.0, 300.0
+_BACK_OFF = BackOff(5.0, 300.0)
 
 _UNTIL_GIVEN_UP = timedelta(hours=1)
 """For schedules without a start deadline."""
@@ -216,7 +217,7 @@ class SubmissionSchedules:
     def _may_be_taken(self, name: str, firing: Firing, now: datetime) -> bool:
         """Whether its time has come; also where that lies far ahead because a clock was set back."""
         unchanged_seconds = self._firings.seconds(name, (firing.due_at, firing.attempt, firing.retry_at))
-        return firing.retry_at <= now or unchanged_seconds > _LONGEST_RETRY_SECONDS
+        return firing.retry_at <= now or unchanged_seconds > _BACK_OFF.longest_seconds
 
     async def _fire(self, schedule: SubmissionSchedule) -> None:
         assert schedule.firing is not None, "it was taken a moment ago"
@@ -238,10 +239,10 @@ class SubmissionSchedules:
             if schedule.starting_deadline_seconds is None:
                 await self._finished(schedule, firing, f"{due_at.isoformat()}: skipped: {error}")
             else:
-                await self._again(schedule, firing, str(error), _FIRST_RETRY_SECONDS)
+                await self._again(schedule, firing, str(error), _BACK_OFF.first_seconds)
         except (Unavailable, Conflict, PyMongoError) as error:
             detail = str(error) if isinstance(error, ServiceError) else type(error).__name__
-            seconds = min(_FIRST_RETRY_SECONDS * 2 ** (firing.attempt - 1), _LONGEST_RETRY_SECONDS)
+            seconds = _BACK_OFF.seconds(firing.attempt)
             logger.warning("Schedule %s fires again in %.0f s: %s", schedule.id, seconds, detail)
             await self._again(schedule, firing, detail, seconds)
         except Exception as error:

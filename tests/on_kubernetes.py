@@ -14,6 +14,7 @@ from kubernetes.aio.utils.retry import Backoff
 
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
+from common.loops import BackOff
 from common.mongo.types import Client
 from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import Kubernetes, kubernetes_client
@@ -32,6 +33,24 @@ REAL_NAMESPACE = os.environ.get("TEST_KUBERNETES_NAMESPACE", "default")
 
 SECONDS = 120.0
 """Nothing here takes that long; only what has gone wrong does."""
+
+
+OFTEN = BackOff(0.02, 0.02)
+
+
+class WatchingRunner(SparkOperatorRunner):
+    """Runs its loops itself, until it is closed."""
+
+    _watching: tuple[asyncio.Task[None], ...] = ()
+
+    def watch(self) -> None:
+        self._watching = tuple(asyncio.create_task(loop.run_forever()) for loop in self.loops())
+
+    async def aclose(self) -> None:
+        for task in self._watching:
+            task.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+        await super().aclose()
 
 
 @dataclass
@@ -57,12 +76,10 @@ class Cluster:
     def applications(self) -> SparkApplications:
         return SparkApplications(self.kubernetes)
 
-    def runner(self, *, watches: bool = True, **options: Any) -> SparkOperatorRunner:
+    def runner(self, *, watches: bool = True, **options: Any) -> WatchingRunner:
         """A further one, as another replica, or as the same service after a restart."""
-        options.setdefault("watching", {"pauses": (0.02,)})
-        runner = SparkOperatorRunner(
-            self.applications, self.executions, self.logs, (self.namespace,), **options
-        )
+        options.setdefault("watching", {"back_off": OFTEN})
+        runner = WatchingRunner(self.applications, self.executions, self.logs, (self.namespace,), **options)
         self.runners.append(runner)
         if watches:
             runner.watch()

@@ -19,8 +19,8 @@ from pymongo.errors import PyMongoError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.mongo.stored import unreadable_counts
-from common.mongo.types import Client
 from prediction.serving.worker_pool import PoolCounts
+from routers.state import ServiceState
 
 _COUNT_SECONDS = 3.0
 """Prometheus gives up after ten seconds; what the process itself knows has to arrive in any case."""
@@ -28,11 +28,11 @@ _COUNT_SECONDS = 3.0
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds; finest around the time that a recommendation takes."""
 
-_COUNTED = {
-    "enel_applications": ("application_execution", "Application executions by state, of all services."),
-    "enel_training_runs": ("training_run", "Training runs by state, of all services."),
+_HELP = {
+    "enel_applications": "Application executions by state, of all services.",
+    "enel_training_runs": "Training runs by state, of all services.",
 }
-"""Metric to collection, with its help."""
+"""By metric."""
 
 StateCounts = Mapping[str, Mapping[str, int]]
 """Metric to state to number."""
@@ -57,8 +57,9 @@ def install(app: FastAPI, database: str) -> None:
 
     async def metrics(request: Request) -> Response:
         """In Prometheus' text format. States are left out, and `enel_mongodb_up` is 0, without MongoDB."""
-        counts = await count_states(request.state.mongo, database)
-        snapshot = _Snapshot(counts, request.state.workers.counts, unreadable_counts(database))
+        state: ServiceState = request.state.service
+        counts = await count_states(state)
+        snapshot = _Snapshot(counts, state.worker_counts, unreadable_counts(database))
         body = generate_latest(registry) + generate_latest(snapshot)
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
@@ -93,18 +94,16 @@ class MeasureRequests:
             self._durations.labels(scope["method"], route, status).observe(time.perf_counter() - started)
 
 
-async def count_states(mongo: Client, database: str) -> StateCounts | None:
+async def count_states(state: ServiceState) -> StateCounts | None:
     """Documents by state; None while MongoDB does not answer."""
-    counts: dict[str, dict[str, int]] = {}
     try:
         async with asyncio.timeout(_COUNT_SECONDS):
-            for metric, (collection, _) in _COUNTED.items():
-                pipeline = [{"$group": {"_id": "$state", "count": {"$sum": 1}}}]
-                found = await mongo[database][collection].aggregate(pipeline)
-                counts[metric] = {str(group["_id"] or "NEW"): group["count"] async for group in found}
+            return {
+                "enel_applications": await state.executions.count_states(),
+                "enel_training_runs": await state.pretraining.runs.count_states(),
+            }
     except (PyMongoError, TimeoutError):
         return None
-    return counts
 
 
 class _Snapshot(CollectorRegistry):
@@ -136,7 +135,7 @@ class _Snapshot(CollectorRegistry):
             "enel_mongodb_up", "Whether MongoDB answered.", value=float(self._counts is not None)
         )
         for metric, counts in (self._counts or {}).items():
-            family = GaugeMetricFamily(metric, _COUNTED[metric][1], labels=["state"])
+            family = GaugeMetricFamily(metric, _HELP[metric], labels=["state"])
             for state, count in sorted(counts.items()):
                 family.add_metric([state], count)
             yield family

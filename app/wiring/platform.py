@@ -74,15 +74,13 @@ async def _kubernetes(settings: Settings) -> AsyncIterator[StartRunner]:
         logger.info("Applications run on Kubernetes, in %s", ", ".join(settings.kubernetes.namespaces))
 
         def start(_: Path, mongo: Client, executions: ExecutionRepository) -> Runner:
-            runner = SparkOperatorRunner(
+            return SparkOperatorRunner(
                 applications,
                 executions,
                 DriverLogRepository(mongo, settings.mongo.mongodb_database),
                 settings.kubernetes.namespaces,
                 pickup_seconds=settings.kubernetes.operator_pickup_timeout_seconds,
             )
-            runner.watch()
-            return runner
 
         yield start
 

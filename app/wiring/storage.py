@@ -1,18 +1,81 @@
-"""Where models are kept: one that is configured has to work, or the service does not start."""
+"""What is stored, and where: what is configured has to work, or the service does not start."""
 
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import pymongo
 
 from common.errors import StartError
+from common.executions.repository import ExecutionRepository
 from common.models.artifacts import ArtifactStore, StoreUnavailable, identify
 from common.models.folder import FolderStore
 from common.models.hdfs import HdfsStore
+from common.models.registry import ModelRegistry
 from common.models.webhdfs import HdfsUnavailable
+from common.mongo.client import mongo_client
+from common.mongo.types import Client
 from common.settings.settings import Settings
+from training.runs.repository import TrainingRunRepository
 
 logger = logging.getLogger(__name__)
+
+_INDEX_SECONDS = 600.0
+"""The first index over a large collection takes its time."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The database with its repositories, and the store of models."""
+
+    data_dir: Path
+    mongo: Client
+    database: str
+    executions: ExecutionRepository
+    training_runs: TrainingRunRepository
+    registry: ModelRegistry
+    artifacts: ArtifactStore
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings, data_dir: Path) -> AsyncIterator[Storage]:
+    """Collections and indexes included.
+
+    Raises:
+        StartError: MongoDB or HDFS is configured, but of no use.
+    """
+    database = settings.mongo.mongodb_database
+    async with (
+        artifact_store(settings, data_dir) as artifacts,
+        mongo_client(settings.mongo, data_dir) as mongo,
+    ):
+        storage = Storage(
+            data_dir,
+            mongo,
+            database,
+            ExecutionRepository(mongo, database),
+            TrainingRunRepository(mongo, database),
+            ModelRegistry(mongo, database),
+            artifacts,
+        )
+        await create_indexes(storage.executions, storage.training_runs, storage.registry)
+        yield storage
+
+
+class Indexed(Protocol):
+    """A repository with indexes."""
+
+    async def create_indexes(self) -> None: ...
+
+
+async def create_indexes(*repositories: Indexed) -> None:
+    """Create what repositories need, which may take a while."""
+    with pymongo.timeout(_INDEX_SECONDS):
+        for repository in repositories:
+            await repository.create_indexes()
 
 
 @asynccontextmanager

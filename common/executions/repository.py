@@ -21,6 +21,7 @@ from common.executions.event_storage import EventStorage
 from common.executions.filter import ExecutionFilter
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY
+from common.mongo.counting import count_by_state
 from common.mongo.document import utc_now
 from common.mongo.set_up import create_index
 from common.mongo.stored import Readable, Reader
@@ -122,6 +123,10 @@ class ExecutionRepository(RunHistory):
         order = [("created_at", DESCENDING), ("_id", DESCENDING)]
         cursor = self._applications.find(query, {"manifests": 0}).sort(order)
         return await self._read.page(cursor, limit)
+
+    async def count_states(self) -> dict[str, int]:
+        """How many there are in each state."""
+        return await count_by_state(self._applications)
 
     async def find_named(
         self, name: str, session: AsyncClientSession | None = None

@@ -14,6 +14,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
 
 from common.errors import StartError
+from common.loops import BackOff
 
 Json = dict[str, Any]
 
@@ -28,7 +29,7 @@ _INDEX_DIFFERS = frozenset({85, 86})
 _DUPLICATES = 11000
 
 _ATTEMPTS = 20
-_LONGEST_PAUSE_SECONDS = 1.0
+_BACK_OFF = BackOff(0.05, 1.0)
 
 
 async def create_collection(database: AsyncDatabase[Json], name: str) -> None:
@@ -74,7 +75,7 @@ async def _beside_others(work: Callable[[], Awaitable[Any]]) -> None:
             if error.code not in _OTHERS_ARE_AT_IT or attempt == _ATTEMPTS - 1:
                 raise
         # Not all at the same moments: they would meet again.
-        await asyncio.sleep(random.random() * min(0.05 * 2**attempt, _LONGEST_PAUSE_SECONDS))
+        await asyncio.sleep(random.random() * _BACK_OFF.seconds(attempt + 1))
 
 
 def _reason(error: OperationFailure, options: Mapping[str, Any]) -> str | None:

@@ -23,6 +23,7 @@ from pymongo.errors import PyMongoError
 from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
+from common.loops import BackOff, Loop, until_done
 from common.mongo.document import utc_now
 from common.wire.specs import WorkerSpecs
 from submission.kubernetes.errors import KubernetesUnavailable
@@ -36,7 +37,7 @@ from submission.manifest.platform import Platform
 
 logger = logging.getLogger(__name__)
 
-_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_BACK_OFF = BackOff(0.5, 30.0)
 _NOT_KNOWN = "Kubernetes did not answer: whether it was created is being found out."
 
 KUBERNETES = Platform(
@@ -88,16 +89,15 @@ class SparkOperatorRunner:
             pickup_seconds=pickup_seconds,
             **(watching or {}),
         )
-        self._watching: asyncio.Task[None] | None = None
         self._insisting: dict[str, asyncio.Task[None]] = {}
         """What is tried until it succeeds, by what it is and of which execution."""
         self._starting: set[str] = set()
 
-    def watch(self) -> None:
-        """Begin to follow applications; once."""
-        self._watching = asyncio.create_task(self._watcher.run_forever(), name="SparkApplications")
-
     # --- Runner -----------------------------------------------------------------------------------
+
+    def loops(self) -> Sequence[Loop]:
+        """The watch of every namespace, and a look for what the operator does not take up."""
+        return self._watcher.loops()
 
     def max_executors(self, worker: WorkerSpecs) -> None:
         """No limit is known: what fits is for the cluster's scheduler and quotas to say."""
@@ -175,7 +175,7 @@ class SparkOperatorRunner:
 
     async def aclose(self) -> None:
         """Follow nothing any more; applications go on."""
-        tasks = [*self._insisting.values(), *([self._watching] if self._watching else [])]
+        tasks = list(self._insisting.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -199,19 +199,18 @@ class SparkOperatorRunner:
             task.add_done_callback(lambda _: self._insisting.pop(key, None))
 
     async def _until_done(self, key: str, attempt: Attempt) -> None:
-        failures = 0
-        while True:
+        async def carefully() -> None:
             try:
                 await attempt()
-                return
             except ApplicationExecutionNotFound:
                 return
-            except (Unavailable, PyMongoError) as error:
-                logger.warning("%s: tried again later: %s", key, error)
-            except Exception:
+            except (Unavailable, PyMongoError):
+                raise
+            except Exception as error:  # whatever it was, it has to be done
                 logger.exception("%s: failed", key)
-            await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
-            failures += 1
+                raise Unavailable(type(error).__name__) from error
+
+        await until_done(key, carefully, _BACK_OFF)
 
     async def _create(self, manifest: Manifest, execution_id: str) -> None:
         """Create what was stored, unless it is not wanted any more; a refusal is recorded."""

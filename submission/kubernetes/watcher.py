@@ -10,13 +10,13 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from pymongo.errors import PyMongoError
-
-from common.errors import ApplicationExecutionNotFound, ServiceError
+from common.errors import ApplicationExecutionNotFound
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
+from common.loops import BackOff, Loop
 from common.mongo.document import utc_now
 from submission.kubernetes.errors import ResourceVersionExpired
 from submission.kubernetes.logs import DriverLogs, namespace_of
@@ -29,7 +29,7 @@ Json = dict[str, Any]
 
 RUNNER = "kubernetes"
 
-_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_BACK_OFF = BackOff(0.2, 30.0)
 _WATCH_SECONDS = 240
 """Then the API server is asked anew: a connection that died silently is noticed by that."""
 
@@ -66,7 +66,7 @@ class SparkApplicationWatcher:
         stop_again: Callable[[ApplicationExecution], None],
         pickup_seconds: float = 60.0,
         watch_seconds: int = _WATCH_SECONDS,
-        pauses: Sequence[float] = _PAUSES,
+        back_off: BackOff = _BACK_OFF,
     ) -> None:
         self._applications = applications
         self._executions = executions
@@ -76,34 +76,41 @@ class SparkApplicationWatcher:
         self._stop_again = stop_again
         self._pickup_seconds = pickup_seconds
         self._watch_seconds = watch_seconds
-        self._pauses = pauses
+        self._back_off = back_off
+        self._versions: dict[str, str] = {}
+        """By namespace, from where its watch goes on; without one it is listed."""
         self._waiting: dict[str, float] = {}
         """Execution id to the moment (of the loop's clock) from which on it counts as not picked up."""
         self._recorded: dict[str, _Said] = {}
         """What was recorded last: most changes of a resource concern its executors only."""
 
-    async def run_forever(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for namespace in self._namespaces:
-                group.create_task(self._follow(namespace), name=f"watch {namespace}")
-            group.create_task(self._look_for_unpicked(), name="pickup")
+    def loops(self) -> list[Loop]:
+        """A watch of each namespace, and a look for what the operator does not take up."""
+        pause_seconds = self._back_off.first_seconds
+        follow = [
+            Loop(
+                f"SparkApplications in {namespace}",
+                partial(self._follow, namespace),
+                pause_seconds,
+                back_off=self._back_off,
+            )
+            for namespace in self._namespaces
+        ]
+        pickup_seconds = min(1.0, self._pickup_seconds / 4)
+        return [*follow, Loop("pickup", self._look_for_unpicked, pickup_seconds, pickup_seconds)]
 
-    async def _follow(self, namespace: str) -> None:
-        failures = 0
-        while True:
-            try:
-                version = await self._relist(namespace)
-                while True:
-                    version = await self._watch(namespace, version)
-                    failures = 0
-            except ResourceVersionExpired:
-                logger.info("%s: the watch cannot go on, listing again", namespace)
-            except (ServiceError, PyMongoError) as error:
-                logger.warning("%s: SparkApplications cannot be followed now: %s", namespace, error)
-            except Exception:  # whatever it was, applications have to be followed
-                logger.exception("%s: following SparkApplications failed", namespace)
-            await asyncio.sleep(self._pauses[min(failures, len(self._pauses) - 1)])
-            failures += 1
+    async def _follow(self, namespace: str) -> float | None:
+        """List, or go on with the watch; seconds until the next turn."""
+        version = self._versions.pop(namespace, None)
+        if version is None:
+            self._versions[namespace] = await self._relist(namespace)
+            return 0.0
+        try:
+            self._versions[namespace] = await self._watch(namespace, version)
+        except ResourceVersionExpired:
+            logger.info("%s: the watch cannot go on, listing again", namespace)
+            return None
+        return 0.0
 
     # --- list -------------------------------------------------------------------------------------
 
@@ -247,27 +254,19 @@ class SparkApplicationWatcher:
             logger.info("%s: %s %s", execution.id, state, reason)
 
     async def _look_for_unpicked(self) -> None:
-        while True:
-            await asyncio.sleep(min(1.0, self._pickup_seconds / 4))
-            now = asyncio.get_running_loop().time()
-            for execution_id in [name for name, due in self._waiting.items() if due <= now]:
-                reason = (
-                    f"The spark-operator has not taken it up within {self._pickup_seconds:g} s:"
-                    " is it running, and does it watch this namespace?"
-                )
-                try:
-                    await self._executions.record_state(
-                        execution_id,
-                        ApplicationState.NOT_PICKED_UP,
-                        reason,
-                        only_from={ApplicationState.NEW, ApplicationState.PENDING},
-                    )
-                except PyMongoError as error:
-                    logger.warning("%s: NOT_PICKED_UP could not be stored: %s", execution_id, error)
-                except Exception:
-                    logger.exception("%s: NOT_PICKED_UP could not be stored", execution_id)
-                else:
-                    self._waiting.pop(execution_id, None)
+        now = asyncio.get_running_loop().time()
+        for execution_id in [name for name, due in self._waiting.items() if due <= now]:
+            reason = (
+                f"The spark-operator has not taken it up within {self._pickup_seconds:g} s:"
+                " is it running, and does it watch this namespace?"
+            )
+            await self._executions.record_state(
+                execution_id,
+                ApplicationState.NOT_PICKED_UP,
+                reason,
+                only_from={ApplicationState.NEW, ApplicationState.PENDING},
+            )
+            self._waiting.pop(execution_id, None)
 
 
 def _said(observation: Observation) -> _Said:

@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from common.errors import ServiceError
 from common.executions.documents import ApplicationState
+from common.loops import BackOff, until_done
 from common.mongo.document import utc_now
 from common.processes.guarded import GuardedProcess
 from submission.driver_log import failure_reason, read_tail
@@ -31,7 +32,7 @@ POLL_SECONDS = 0.5
 _REGISTERED = "Connected to Spark cluster with app ID"
 _STOP_GRACE_SECONDS = 5.0
 _REASON_LINES = 400
-_RETRY_SECONDS = (0.5, 1.0, 2.0, 5.0)
+_BACK_OFF = BackOff(0.5, 5.0)
 
 Outcome = tuple[ApplicationState, str]
 
@@ -166,16 +167,16 @@ class LocalApplication:
 
     async def _insist(self, state: ApplicationState, reason: str, **fields: object) -> bool:
         """Store a state, trying again while MongoDB is away and the service goes on."""
-        attempt = 0
-        while True:
+
+        async def store() -> bool:
             try:
                 return await self._workshop.record_state(self.execution_id, state, reason, fields=fields)
-            except PyMongoError as error:
-                logger.warning("%s: %s could not be stored: %s", self.execution_id, state, error)
+            except PyMongoError:
                 if self._workshop.is_closing or (self._decided and not state.is_final):
                     return False
-            await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
-            attempt += 1
+                raise
+
+        return await until_done(f"{self.execution_id}: {state} is to be stored", store, _BACK_OFF)
 
 
 def _prepare(properties_file: Path, properties: Mapping[str, str]) -> None:

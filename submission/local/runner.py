@@ -26,6 +26,7 @@ from pymongo.errors import PyMongoError
 
 from common.errors import InvalidRequest, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState
+from common.loops import Loop
 from common.settings.group import PROJECT_ROOT
 from common.wire.specs import WorkerSpecs
 from submission.driver_log import read_further, read_start, read_tail
@@ -121,6 +122,10 @@ class LocalSparkRunner:
         return {"checked_by": LOCAL.name, "accepted": True, "warnings": []}
 
     # --- Runner -----------------------------------------------------------------------------------
+
+    def loops(self) -> Sequence[Loop]:
+        """None: every application has a task of its own."""
+        return ()
 
     async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
         if self._workshop.is_closing:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect
 
-from app.chores import chores
-from app.loops import BackOff, Loop, end, running
+from app.loops import every_loop
 from common.errors import Unavailable
+from common.loops import BackOff, Loop, running, until_done
 from common.mongo.document import utc_now
 from tests.clocks import Clocks
 
@@ -39,14 +39,25 @@ class Turns:
                 await asyncio.sleep(0.01)
 
 
-class Chored:
-    """Stands for each of the services that chores are done for."""
+class Served:
+    """Stands for each of the services that have something to do in the background."""
 
     configured = True
 
     def __init__(self) -> None:
         self.tick = Turns()
         self.reconcile = Turns()
+
+    def loop(self) -> Loop:
+        return Loop("trainings", self.tick, 0.01)
+
+    def loops(self) -> list[Loop]:
+        return [Loop("own", self.reconcile, 0.01)]
+
+
+def inventory(periodic: Served, collect: Turns, submissions: Served, schedules: Served) -> list[Loop]:
+    others: Any = Served(), Served(), periodic, collect, submissions, schedules, Served()
+    return every_loop(*others, heartbeat_seconds=0.01)
 
 
 async def test_loops_go_on_while_the_wall_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,30 +71,28 @@ async def test_loops_go_on_while_the_wall_clock_is_set(monkeypatch: pytest.Monke
     assert max(turns.times) - min(turns.times) > timedelta(hours=1)
 
 
-async def test_every_chore_goes_on_while_the_wall_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_loop_goes_on_while_the_wall_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "_SCHEDULE_SECONDS",
         "_RECONCILE_SECONDS",
         "_COLLECTION_SECONDS",
         "_FIRST_COLLECTION_SECONDS",
     ):
-        monkeypatch.setattr(f"app.chores.{name}", 0.01)
+        monkeypatch.setattr(f"app.loops.{name}", 0.01)
     clocks, collect = Clocks(monkeypatch), Turns()
-    trainings, submissions, schedules = Chored(), Chored(), Chored()
-    served: Any = (trainings, collect, submissions, schedules)
+    trainings, submissions, schedules = Served(), Served(), Served()
     work = (trainings.tick, collect, submissions.reconcile, schedules.tick)
-    async with running(chores(*served, tick_seconds=0.01)):
+    async with running(inventory(trainings, collect, submissions, schedules)):
         for jump in (0.0, 2.0, -2.0):
             clocks.set_back(hours=jump)
             await asyncio.gather(*(turns.more() for turns in work))
 
 
 async def test_trainings_that_recur_never_are_not_looked_for() -> None:
-    trainings, others = Chored(), Chored()
+    trainings = Served()
     trainings.configured = False
-    served: Any = (trainings, Turns(), others, others)
-    names = {loop.name for loop in chores(*served, tick_seconds=1.0)}
-    assert names == {"recurring submissions", "abandoned submissions", "garbage"}
+    names = {loop.name for loop in inventory(trainings, Turns(), Served(), Served())}
+    assert names == {"trainings", "own", "recurring submissions", "abandoned submissions", "garbage"}
 
 
 async def test_errors_cost_one_turn(caplog: pytest.LogCaptureFixture) -> None:
@@ -157,16 +166,51 @@ async def test_pauses_grow_with_failures_in_a_row(monkeypatch: pytest.MonkeyPatc
     failures = [Unavailable("")] * 4
     turns = Turns(*failures)
     loop = Loop("store", turns, pause_seconds=7.0, back_off=BackOff(first_seconds=1.0, longest_seconds=5.0))
-    monkeypatch.setattr("app.loops.asyncio.sleep", noted_sleep)
+    monkeypatch.setattr("common.loops.asyncio.sleep", noted_sleep)
     task = asyncio.create_task(loop.run_forever())
     while len(pauses) < 7:
         await sleep(0.001)
-    await end(task)
+    task.cancel()
     assert pauses[:7] == [0.0, 1.0, 2.0, 4.0, 5.0, 7.0, 7.0]
 
 
-def test_a_success_makes_the_next_failure_a_first_one() -> None:
-    back_off = BackOff(first_seconds=1.0, longest_seconds=60.0)
-    assert [back_off.failed(), back_off.failed()] == [1.0, 2.0]
-    back_off.succeeded()
-    assert back_off.failed() == 1.0
+def test_a_back_off_doubles_up_to_its_longest_pause() -> None:
+    back_off = BackOff(first_seconds=1.0, longest_seconds=5.0)
+    assert [back_off.seconds(failures) for failures in (1, 2, 3, 4, 1000)] == [1.0, 2.0, 4.0, 5.0, 5.0]
+
+
+async def test_a_loop_that_is_woken_does_not_wait_for_its_pause() -> None:
+    wake, turns = asyncio.Event(), Turns()
+    async with running([Loop("patient", turns, pause_seconds=3600.0, wake=wake)]):
+        await turns.more(1)
+        for _ in range(3):
+            wake.set()
+            await turns.more(1)
+
+
+async def test_a_turn_may_say_when_the_next_one_is() -> None:
+    turns: list[float] = []
+
+    async def work() -> float | None:
+        turns.append(0.0)
+        return 0.0 if len(turns) < 5 else None
+
+    async with running([Loop("busy", work, pause_seconds=3600.0)]):
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while len(turns) < 5:
+                await asyncio.sleep(0.001)
+    assert len(turns) == 5
+
+
+async def test_what_passes_by_itself_is_tried_until_it_succeeds_and_nothing_else() -> None:
+    failures: list[Exception] = [Unavailable(""), AutoReconnect("")]
+
+    async def attempt() -> str:
+        if failures:
+            raise failures.pop(0)
+        return "done"
+
+    assert await until_done("trying", attempt, BackOff(0.001, 0.01)) == "done"
+    failures.append(ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await until_done("trying", attempt, BackOff(0.001, 0.01))

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 from tests.samples import execution
+from training.runs.repository import TrainingRunRepository
 
 
 async def scrape(service: httpx.AsyncClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -90,7 +92,13 @@ async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        yield {"mongo": mongo, "workers": pool}
+        yield {
+            "service": SimpleNamespace(
+                executions=ExecutionRepository(mongo, database),
+                pretraining=SimpleNamespace(runs=TrainingRunRepository(mongo, database)),
+                worker_counts=pool.counts,
+            )
+        }
         await pool.close()
 
     app = FastAPI(lifespan=lifespan)

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -34,12 +35,13 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        yield {
-            "executions": executions,
-            "submissions": submissions,
-            "credentials": Credentials({}),
-            "submission_schedules": SubmissionSchedules(mongo, database, executions, submissions),
-        }
+        state = SimpleNamespace(
+            executions=executions,
+            submissions=submissions,
+            credentials=Credentials({}),
+            submission_schedules=SubmissionSchedules(mongo, database, executions, submissions),
+        )
+        yield {"service": state}
 
     app = FastAPI(lifespan=lifespan)
     app.include_router(router)

@@ -13,7 +13,7 @@ from common.mongo.document import utc_now
 from common.mongo.types import Client
 from submission.kubernetes.states import observe
 from tests.kubernetes_api import now
-from tests.on_kubernetes import Cluster, cluster, until
+from tests.on_kubernetes import OFTEN, Cluster, cluster, until
 
 
 @pytest_asyncio.fixture
@@ -109,7 +109,7 @@ async def test_the_watch_goes_on_after_410_and_after_errors(here: Cluster) -> No
 
 
 async def test_watches_that_end_regularly_are_taken_up_where_they_ended(here: Cluster) -> None:
-    runner = here.runner(watching={"watch_seconds": 1, "pauses": (0.02,)})
+    runner = here.runner(watching={"watch_seconds": 1, "back_off": OFTEN})
     execution_id, name = await here.start(runner)
     await until(lambda: sum(request.startswith("WATCH") for request in here.api.requests) >= 3)
     await here.operator.run(name)

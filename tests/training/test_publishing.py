@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from common.executions.repository import ExecutionRepository
+from common.loops import running
 from common.models.registry import ModelRegistry
 from common.models.versions import CHAMPION, ModelVersion, Promotion, read_version
 from common.mongo.types import Client
@@ -33,15 +34,9 @@ def service(runs: TrainingRunRepository, registry: ModelRegistry, tmp_path: Path
     return Service(runs, registry, tmp_path)
 
 
-@contextlib.asynccontextmanager
-async def working(publisher: Publisher) -> AsyncIterator[None]:
-    task = asyncio.create_task(publisher.run_forever())
-    try:
-        yield
-        assert not task.done(), "it runs as long as the service"
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+def working(publisher: Publisher) -> contextlib.AbstractAsyncContextManager[None]:
+    """Publishes until the context ends."""
+    return running(publisher.loops())
 
 
 async def until(service: Service, run_id: str, state: TrainingState, detail: str = "") -> TrainingRun:

@@ -10,6 +10,7 @@ from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
 from common.executions.repository import ExecutionRepository
+from common.loops import running
 from common.models.artifacts import ArtifactDamaged, StoreUnavailable
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
@@ -163,15 +164,11 @@ async def test_a_training_whose_model_cannot_be_kept_has_failed(
     monkeypatch.setattr(Outbox, "put", put)
     supervisor = supervisor_of(service, executions, service.publisher())
     run_id = await service.queue_training()
-    working = asyncio.create_task(supervisor.run_forever())
-    async with asyncio.timeout(10):
+    async with running([supervisor.loop()]), asyncio.timeout(10):
         while not (run := await service.runs.get(run_id)).state.is_final:
             await asyncio.sleep(0.05)
     assert run.state is TrainingState.FAILED
     assert "cannot be kept: The folder of models cannot be written to" in run.detail
-    assert not working.done()
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
 
 
 async def test_looking_into_the_outbox_disturbs_nothing_that_is_being_kept(service: Service) -> None:

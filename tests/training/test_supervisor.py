@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -11,6 +10,7 @@ import psutil
 import pytest
 
 from common.executions.repository import ExecutionRepository
+from common.loops import running
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
@@ -62,18 +62,9 @@ def supervisor(
     return TrainingSupervisor(runs, executions, registry, publisher, settings, tmp_path)
 
 
-@contextlib.asynccontextmanager
-async def working(supervisor: TrainingSupervisor) -> AsyncIterator[None]:
-    tasks = [
-        asyncio.create_task(supervisor.run_forever()),
-        asyncio.create_task(supervisor.publisher.run_forever()),
-    ]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+def working(supervisor: TrainingSupervisor) -> contextlib.AbstractAsyncContextManager[None]:
+    """Carries trainings out and publishes them, until the context ends."""
+    return running([supervisor.loop(), *supervisor.publisher.loops()])
 
 
 async def enqueue(runs: TrainingRunRepository, algorithm_name: str = "KMeans", trials: int = 2) -> str:

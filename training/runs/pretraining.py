@@ -20,12 +20,14 @@ class Pretraining:
         executions: ExecutionRepository,
         supervisor: TrainingSupervisor,
         default_trials: int,
+        stopping: asyncio.Event | None = None,
     ) -> None:
+        """`stopping` ends every `follow`, for a service that stops; the trainings themselves go on later."""
         self.runs = runs
         self._executions = executions
         self._supervisor = supervisor
         self._default_trials = default_trials
-        self._stopping = asyncio.Event()
+        self._stopping = stopping or asyncio.Event()
 
     async def start(
         self,
@@ -62,10 +64,6 @@ class Pretraining:
         run = await self.runs.request_cancel(run_id)
         self._supervisor.cancel(run_id)
         return run
-
-    def stop_following(self) -> None:
-        """End every `follow`, for a service that stops; the trainings themselves go on later."""
-        self._stopping.set()
 
     async def follow(self, run_id: str, poll_seconds: float = 0.3) -> AsyncIterator[TrainingRun]:
         """The run now and after every change, until it has ended or the service stops.

@@ -9,11 +9,13 @@ what an interrupted attempt has already done, so that starting over at any point
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
+from common.loops import BackOff, Loop, running
 from common.models.artifacts import (
     ArtifactDamaged,
     ArtifactExists,
@@ -42,7 +44,7 @@ class Superseded(Exception):
 
 
 class Publisher:
-    """Publishes what is in the outbox; `run_forever` is its task."""
+    """Publishes what is in the outbox; its `loops` are to run while the service does."""
 
     def __init__(
         self,
@@ -61,6 +63,9 @@ class Publisher:
         self._heartbeat_seconds = heartbeat_seconds
         self._owner = service_identity()
         self._wake = asyncio.Event()
+        self._back_off = BackOff(2 * heartbeat_seconds, max(_LONGEST_PAUSE_SECONDS, heartbeat_seconds))
+        self._waited = 0
+        """Turns in a row after which something still had to wait."""
 
     async def keep(self, new: NewVersion, files: Mapping[str, bytes]) -> None:
         """Take over a trained model; when this returns it will be published, come what may."""
@@ -90,31 +95,23 @@ class Publisher:
             except (ArtifactDamaged, UnreadableDocument, PyMongoError) as error:
                 logger.warning("Artifact %s is looked after later: %s", artifact_id, type(error).__name__)
 
-    async def run_forever(self) -> None:
-        pause = self._heartbeat_seconds
-        while True:
-            self._wake.clear()
-            try:
-                waiting = await self.publish_all()
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS) if waiting else self._heartbeat_seconds
-            except PyMongoError as error:
-                logger.warning("Publishing waits for MongoDB: %s", type(error).__name__)
-            except Exception:
-                logger.exception("Publishing failed; it is tried again")
-            await self._rest(pause)
+    def loops(self) -> tuple[Loop, Loop]:
+        """Publishing, and signs of life for runs whose models wait."""
+        pause_seconds = self._heartbeat_seconds
+        return (
+            Loop("publishing", self._turn, pause_seconds, expected=(PyMongoError,), wake=self._wake),
+            Loop("models that wait", self._beat, pause_seconds, pause_seconds),
+        )
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait for the next turn, with heartbeats for the runs that wait."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while not self._wake.is_set() and loop.time() < until:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(self._heartbeat_seconds, until - loop.time())):
-                    await self._wake.wait()
-            with contextlib.suppress(PyMongoError, StoreUnavailable):
-                waiting = await self._outbox.items()
-                if waiting and await self._runs.beat(waiting, self._owner):
-                    self._wake.set()
+    async def _turn(self) -> float | None:
+        """Publish what is there; where something has to wait, seconds until the next turn."""
+        self._waited = self._waited + 1 if await self.publish_all() else 0
+        return self._back_off.seconds(self._waited) if self._waited else None
+
+    async def _beat(self) -> None:
+        waiting = await self._outbox.items()
+        if waiting and await self._runs.beat(waiting, self._owner):
+            self._wake.set()
 
     async def publish_all(self) -> int:
         """Publish everything in the outbox; returns how many have to wait: for the store, or until their run
@@ -211,21 +208,14 @@ class Publisher:
                 return version.model_copy(update={"promotion": promotion})
             logger.info("The champion of %s changed meanwhile; compared again", version.name)
 
-    @contextlib.asynccontextmanager
-    async def _heartbeats(self, run: TrainingRun) -> AsyncIterator[None]:
+    def _heartbeats(self, run: TrainingRun) -> AbstractAsyncContextManager[None]:
         """Signs of life while something takes long."""
 
         async def beat() -> None:
-            while True:
-                await asyncio.sleep(self._heartbeat_seconds)
-                with contextlib.suppress(PyMongoError):
-                    await self._runs.report(run.id, self._owner, {})
+            await self._runs.report(run.id, self._owner, {})
 
-        beating = asyncio.create_task(beat())
-        try:
-            yield
-        finally:
-            beating.cancel()
+        pause_seconds = self._heartbeat_seconds
+        return running([Loop(f"heartbeats of {run.id}", beat, pause_seconds, pause_seconds)])
 
     async def _finish(
         self, run: TrainingRun, state: TrainingState, detail: str, result: TrainingResult | None = None

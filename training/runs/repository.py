@@ -11,6 +11,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.errors import Conflict, TrainingRunNotFound
 from common.models.versions import new_artifact_id
+from common.mongo.counting import count_by_state
 from common.mongo.document import utc_now
 from common.mongo.set_up import create_index
 from common.mongo.stored import Readable, Reader, UnreadableDocument
@@ -98,6 +99,10 @@ class TrainingRunRepository:
         order = [("created_at", DESCENDING), ("_id", DESCENDING)]
         cursor = self._runs.find(query, {"log": 0}).sort(order)
         return await self._read.page(cursor, limit)
+
+    async def count_states(self) -> dict[str, int]:
+        """How many there are in each state."""
+        return await count_by_state(self._runs)
 
     async def has_unfinished(
         self, system_name: str, algorithm_name: str, session: AsyncClientSession | None = None

@@ -22,6 +22,7 @@ from pymongo.errors import PyMongoError
 from common.clocks import Unchanged
 from common.errors import ServiceError
 from common.executions.repository import ExecutionRepository
+from common.loops import BackOff, Loop, until_done
 from common.models.registry import ModelRegistry
 from common.models.versions import NewVersion, TrainingData, model_name
 from common.mongo.stored import UnreadableDocument
@@ -88,7 +89,7 @@ class _Progress:
 
 
 class TrainingSupervisor:
-    """Runs while the service does; `run_forever` is its task."""
+    """Carries out trainings one at a time; `loop` is to run while the service does."""
 
     def __init__(
         self,
@@ -122,20 +123,19 @@ class TrainingSupervisor:
             self._cancelled.set()
         self.publisher.wake()
 
-    async def run_forever(self) -> None:
-        while True:
-            try:
-                await self.recover_dead()
-                run = await self._claim()
-                if run is not None:
-                    await self._carry_out(run)
-                    continue
-            except PyMongoError as error:
-                logger.warning("Trainings wait for MongoDB: %s", type(error).__name__)
-            self._wake.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.training_heartbeat_seconds):
-                    await self._wake.wait()
+    def loop(self) -> Loop:
+        """Carries out what is queued; it looks at every heartbeat, and when a run is queued here."""
+        pause_seconds = self._settings.training_heartbeat_seconds
+        return Loop("trainings", self._turn, pause_seconds, expected=(PyMongoError,), wake=self._wake)
+
+    async def _turn(self) -> float | None:
+        """Carry out one run; after one, seconds until the next."""
+        await self.recover_dead()
+        run = await self._claim()
+        if run is None:
+            return None
+        await self._carry_out(run)
+        return 0.0
 
     async def _claim(self) -> TrainingRun | None:
         """Take a queued run; one that was taken while the service was being stopped is given back."""
@@ -227,13 +227,9 @@ class TrainingSupervisor:
 
     async def _patiently(self, run: TrainingRun, store: Callable[[], Awaitable[object]]) -> None:
         """Store the outcome, however long MongoDB is away: minutes of work hang on it."""
-        while True:
-            try:
-                await store()
-                return
-            except PyMongoError as error:
-                logger.warning("Training %s: the outcome is not stored yet: %s", run.id, type(error).__name__)
-                await asyncio.sleep(self._settings.training_heartbeat_seconds)
+        pause_seconds = self._settings.training_heartbeat_seconds
+        back_off = BackOff(pause_seconds, pause_seconds)
+        await until_done(f"The outcome of training {run.id}", store, back_off, (PyMongoError,))
 
     async def _train(self, run: TrainingRun, folder: Path) -> tuple[NewVersion, dict[str, bytes]]:
         found = usable(await self._read_history(run))

@@ -1,0 +1,70 @@
+"""The running service: its lifespan around uvicorn's, which would bury the reason of a failed start."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Generator
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from app.factory import create_app
+from app.start import reasons
+from common.errors import StartError
+from common.settings.settings import Settings
+
+
+async def serve(settings: Settings, listening: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        StartError: Something that is configured cannot be used.
+        asyncio.CancelledError: It was asked to stop while it started.
+    """
+    app = create_app(settings)
+    starting = asyncio.current_task()
+    assert starting is not None, "a coroutine runs in a task"
+    _on_signals(starting.cancel)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            state = await stack.enter_async_context(app.router.lifespan_context(app))
+        except StartError:
+            raise
+        except Exception as error:  # whatever it was, there is a line that says so
+            raise StartError("; ".join(reasons(error))) from error
+        assert state is not None, "the lifespan of this application has one"
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": dict(state)}, receive, send)
+
+        config = uvicorn.Config(
+            with_state,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,  # an open event stream must not keep a stopping service alive
+        )
+        server = _Server(config)
+
+        def stop() -> None:
+            server.should_exit = True
+            state["service"].stopping.set()
+
+        _on_signals(stop)
+        host, port = listening.getsockname()[:2]
+        url = f"http://{host}:{port}"
+        print(f"Enel Service listens on {url} (API: {url}/docs)", flush=True)  # noqa: T201 - for whoever started it
+        await server.serve(sockets=[listening])
+
+
+def _on_signals(stop: Callable[[], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to `serve`: uvicorn would raise them again while the rest is cleaned up."""
+        yield

@@ -1,0 +1,53 @@
+"""Predictions: worker processes, models in memory, and the two stories that ask them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from app.wiring.storage import Storage
+from common.models.versions import read_version
+from common.settings.prediction import PredictionSettings
+from prediction.forecaster import Forecaster
+from prediction.initial import InitialScaleOutChooser
+from prediction.policies.registry import Policies
+from prediction.predictor import Predictor
+from prediction.serving.cache import ModelCache
+from prediction.serving.models import Models
+from prediction.serving.worker_pool import WorkerPool
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What asks for forecasts, and what makes them."""
+
+    pool: WorkerPool
+    models: Models
+    predictor: Predictor
+    chooser: InitialScaleOutChooser
+
+
+@asynccontextmanager
+async def open_prediction(settings: PredictionSettings, storage: Storage) -> AsyncIterator[Prediction]:
+    """With workers that are starting; they end with the context."""
+    timeout_seconds = settings.prediction_timeout_seconds
+    deadline_seconds = timeout_seconds + settings.prediction_wait_seconds
+    pool = WorkerPool(settings.prediction_workers, timeout_seconds, deadline_seconds)
+    cache = ModelCache(
+        partial(read_version, storage.artifacts),
+        entries=settings.prediction_cache_entries,
+        size_bytes=settings.prediction_cache_bytes,
+    )
+    models = Models(storage.registry, storage.artifacts, cache, pool)
+    forecaster = Forecaster(storage.executions, models, pool)
+    policies = Policies(settings)
+    try:
+        pool.warm_up()
+        yield Prediction(
+            pool,
+            models,
+            Predictor(storage.executions, forecaster, policies),
+            InitialScaleOutChooser(forecaster, policies),
+        )
+    finally:
+        await pool.close()

@@ -1,0 +1,73 @@
+"""Trainings: asked for, carried out, published, repeated."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from app.wiring.storage import Storage
+from common.settings.training import TrainingSettings
+from prediction.serving.models import ONLINE_PREDICTOR
+from training.promotion.gate import PromotionGate
+from training.runs.garbage import collect_garbage
+from training.runs.outbox import Outbox
+from training.runs.pretraining import Pretraining
+from training.runs.publishing import Publisher
+from training.runs.schedules import PeriodicTrainings
+from training.runs.supervisor import TrainingSupervisor
+from training.search.config import SearchConfig
+
+
+@dataclass(frozen=True)
+class Training:
+    """What is asked for trainings, and what carries them out."""
+
+    supervisor: TrainingSupervisor
+    publisher: Publisher
+    pretraining: Pretraining
+    periodic: PeriodicTrainings
+    collect_garbage: Callable[[], Awaitable[list[str]]]
+
+
+async def build_training(settings: TrainingSettings, storage: Storage, stopping: asyncio.Event) -> Training:
+    """With what an earlier service left taken up; nothing runs before the loops do.
+
+    Args:
+        stopping: Ends what follows a training.
+    """
+    gate = PromotionGate(
+        storage.registry,
+        storage.artifacts,
+        storage.executions,
+        storage.data_dir / "training",
+        settings.promotion_tolerance,
+    )
+    publisher = Publisher(
+        storage.training_runs,
+        storage.registry,
+        storage.artifacts,
+        gate,
+        Outbox(storage.data_dir),
+        settings.training_heartbeat_seconds,
+    )
+    supervisor = TrainingSupervisor(
+        storage.training_runs, storage.executions, storage.registry, publisher, settings, storage.data_dir
+    )
+    await publisher.claim()
+    await supervisor.recover_dead()
+    trials = settings.training_trials or SearchConfig().trials
+    periodic = PeriodicTrainings(
+        storage.mongo,
+        storage.database,
+        storage.training_runs,
+        storage.executions,
+        storage.registry,
+        every_algorithm=settings.interval,
+        by_algorithm=settings.cron_schedules,
+        kind=ONLINE_PREDICTOR,
+        trials=trials,
+        history_runs=settings.training_max_history_runs,
+    )
+    collect = partial(collect_garbage, storage.artifacts, storage.training_runs, storage.registry)
+    pretraining = Pretraining(storage.training_runs, storage.executions, supervisor, trials, stopping)
+    return Training(supervisor, publisher, pretraining, periodic, collect)

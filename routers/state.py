@@ -1,0 +1,35 @@
+"""What the service has opened, for handlers: one object, whose type says what is there."""
+
+import asyncio
+from dataclasses import dataclass
+
+from common.auth import Credentials
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
+from prediction.initial import InitialScaleOutChooser
+from prediction.predictor import Predictor
+from prediction.serving.models import Models
+from prediction.serving.worker_pool import PoolCounts
+from submission.schedules import SubmissionSchedules
+from submission.service import SubmissionService
+from training.runs.pretraining import Pretraining
+from training.runs.schedules import PeriodicTrainings
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """Everything that a request may need; under `service` in the state of each."""
+
+    mongo: Client
+    credentials: Credentials
+    executions: ExecutionRepository
+    predictor: Predictor
+    chooser: InitialScaleOutChooser
+    models: Models
+    worker_counts: PoolCounts
+    pretraining: Pretraining
+    periodic_trainings: PeriodicTrainings
+    submissions: SubmissionService
+    submission_schedules: SubmissionSchedules
+    stopping: asyncio.Event
+    """Set when the service is asked to stop: answers that have no end of their own come to one."""
