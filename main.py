@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import logging
 import socket
 import sys
@@ -50,8 +51,9 @@ def _listening_socket(server: ServerSettings) -> socket.socket:
         listening.bind(address)
         listening.listen(2048)
     except OSError as error:
+        setting = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
         raise StartError(
-            f"HOST and PORT: cannot listen on {server.host}:{server.port}: {error.strerror or error}."
+            f"{setting}: cannot listen on {server.host}:{server.port}: {error.strerror or error}."
         ) from error
     return listening
 
