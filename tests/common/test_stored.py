@@ -16,6 +16,7 @@ from common.mongo.types import Client
 from submission.schedules import SubmissionSchedule
 from tests.samples import execution, specs
 from training.runs.documents import TrainingRun
+from training.runs.repository import TrainingRunRepository
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -169,3 +170,13 @@ async def test_pages_are_full_whatever_lies_between(
         before = (page[-1].created_at, page[-1].id)
     assert seen == [f"e{number:02}" for number in range(27, -1, -3)]
     assert len(unreadable) == 20
+
+
+async def test_files_of_a_training_that_cannot_be_read_are_no_garbage(mongo: Client, database: str) -> None:
+    """Another version may be about to register them."""
+    runs = TrainingRunRepository(mongo, database)
+    stored = {"_id": "r", "state": "WARMING_UP", "artifact_id": "a", "artifact_ids": ["a"]}
+    await mongo[database]["training_run"].insert_one(stored)
+    assert await runs.in_progress() == []
+    assert await runs.artifacts_in_progress() == {"a"}
+    await mongo.drop_database(database)

@@ -350,12 +350,3 @@ async def test_nothing_that_is_published_at_the_same_time_is_ever_garbage(
     await collect()
     assert await store.keys(PREFIX, incomplete=True) == sorted(await registry.artifact_keys())
     assert not await registry.artifact_keys() & set(collected)
-
-
-async def test_files_of_a_training_that_cannot_be_read_are_kept(mongo: Client, database: str) -> None:
-    """What another version is about to register is none of this version's garbage."""
-    runs = TrainingRunRepository(mongo, database)
-    stored = {"_id": "r", "state": "WARMING_UP", "artifact_id": "a", "artifact_ids": ["a"]}
-    await mongo[database]["training_run"].insert_one(stored)
-    assert await runs.in_progress() == []
-    assert await runs.artifacts_in_progress() == {"a"}
