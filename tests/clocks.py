@@ -6,7 +6,7 @@ import pytest
 from psutil import _pslinux
 
 import common.clocks
-import common.executions.documents
+import common.mongo.document
 
 
 class Clocks:
@@ -28,7 +28,7 @@ class Clocks:
         def moved() -> float:
             return boot_time() + clocks.wall_shift.total_seconds()
 
-        monkeypatch.setattr(common.executions.documents, "datetime", WallClock)
+        monkeypatch.setattr(common.mongo.document, "datetime", WallClock)
         for module in ("common.clocks", "submission.service"):
             monkeypatch.setattr(f"{module}.monotonic_seconds", hurried)
         # The kernel moves the time of the boot with the wall clock.
