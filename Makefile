@@ -58,8 +58,8 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@touch $@
 
 # Where no Hadoop can be had it says so, and tests that need one are skipped.
-$(HADOOP): tests/hdfs_jars.py $(VENV)/.installed
-	@$(BIN)/python tests/hdfs_jars.py
+$(HADOOP): benchmarks/support/hdfs_jars.py $(VENV)/.installed
+	@$(BIN)/python benchmarks/support/hdfs_jars.py
 
 $(JAR): $(JAVA_SOURCES) listener/build.py $(VENV)/.installed
 	$(BIN)/python listener/build.py

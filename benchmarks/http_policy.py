@@ -88,7 +88,9 @@ def service_on_double(folder: Path) -> Iterator[Service]:
     Args:
         folder: For everything that it keeps.
     """
-    from tests.kubernetes_api import kubernetes_api  # needs requirements-dev.txt, which others do not
+    from benchmarks.support.kubernetes_api import (
+        kubernetes_api,  # needs requirements-dev.txt, which others do not
+    )
 
     with ExitStack() as stack:
         api = stack.enter_context(kubernetes_api())

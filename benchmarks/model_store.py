@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.reporting import open_console  # noqa: E402
+from benchmarks.staged_application import make_runs  # noqa: E402
+from benchmarks.support.hdfs_cluster import hdfs_cluster  # noqa: E402
 from common.models.artifacts import ArtifactStore  # noqa: E402
 from common.models.folder import FolderStore  # noqa: E402
 from common.models.hdfs import HdfsStore  # noqa: E402
@@ -44,8 +46,6 @@ from common.models.versions import (  # noqa: E402
 from common.mongo.embedded import embedded_mongod  # noqa: E402
 from common.settings.hdfs import HdfsSettings  # noqa: E402
 from prediction.serving.cache import ModelCache  # noqa: E402
-from tests.hdfs_cluster import hdfs_cluster  # noqa: E402
-from tests.training.synthetic import make_history  # noqa: E402
 from training.runs.documents import TrainingState  # noqa: E402
 from training.runs.outbox import Outbox  # noqa: E402
 from training.runs.publishing import Publisher  # noqa: E402
@@ -138,7 +138,7 @@ async def measure(
 async def run(arguments: argparse.Namespace) -> None:
     console.print(f"Training a model of {arguments.runs} runs x {arguments.jobs} jobs")
     files = pretrain(
-        make_history(tuple(2 + number % 9 for number in range(arguments.runs)), jobs=arguments.jobs),
+        make_runs(arguments.runs, jobs=arguments.jobs),
         Hyperparameters(),
         max_epochs=5,
     ).to_files()

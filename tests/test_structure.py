@@ -1,5 +1,6 @@
 """The house as it is meant to be: no circle of files, no crowded room, no file that is two."""
 
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -45,3 +46,12 @@ def test_every_room_says_what_it_is() -> None:
     rooms = {file.parent for file in product_files()}
     said = {room: (room / "__init__.py").read_text().strip() for room in rooms}
     assert not [str(room) for room, text in said.items() if not text.startswith('"""') or "\n" in text]
+
+
+def test_nothing_is_imported_out_of_a_test() -> None:
+    """What tests share lies in `tests/support`; and benchmarks never need the tests."""
+    pattern = re.compile(r"^\s*(?:from|import) tests[.\w]*\b(?:test_\w+|conftest)\b", re.MULTILINE)
+    asked = [file for file in (PROJECT / "tests").rglob("*.py") if pattern.search(file.read_text())]
+    of_tests = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)
+    asked += [file for file in (PROJECT / "benchmarks").rglob("*.py") if of_tests.search(file.read_text())]
+    assert not [str(file.relative_to(PROJECT)) for file in asked]

@@ -13,7 +13,7 @@ from app.loops import every_loop
 from common.errors import Unavailable
 from common.loops import BackOff, Loop, running, until_done
 from common.mongo.document import utc_now
-from tests.clocks import Clocks
+from tests.support.clocks import Clocks
 
 _PATIENCE_SECONDS = 60.0
 

@@ -22,7 +22,7 @@ from app.http.metrics import count_states
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
-from tests.samples import execution
+from tests.support.samples import execution
 from training.runs.repository import TrainingRunRepository
 
 

@@ -11,7 +11,7 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
 from common.wire.events import UpdateInformation
-from tests.samples import application_start, execution, job_end, stage
+from tests.support.samples import application_start, execution, job_end, stage
 
 
 async def send(executions: ExecutionRepository, body: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ import pytest_asyncio
 from pydantic import ValidationError
 
 from app.wiring.storage import artifact_store
+from benchmarks.support.hdfs_cluster import HdfsCluster, hdfs_cluster
+from benchmarks.support.hdfs_jars import JarsMissing
 from common.errors import StartError
 from common.models.artifacts import ArtifactExists, StoreUnavailable
 from common.models.hdfs import HdfsStore
@@ -20,9 +22,7 @@ from common.models.webhdfs import HdfsUnavailable
 from common.processes.guarded import free_port
 from common.settings.hdfs import HdfsSettings
 from common.settings.settings import Settings
-from tests.hdfs_cluster import HdfsCluster, hdfs_cluster
-from tests.hdfs_jars import JarsMissing
-from tests.samples import unique_name
+from tests.support.samples import unique_name
 
 PREFIX = "pretrained_models/spark/KMeans/onlinepredictor"
 KEY = f"{PREFIX}/1"

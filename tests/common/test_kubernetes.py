@@ -16,6 +16,7 @@ from aiohttp import web
 from kubernetes.aio.config import incluster_config
 from pydantic import ValidationError
 
+from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
 from common.errors import NotFound, StartError
 from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import kubernetes_client
@@ -29,8 +30,7 @@ from submission.kubernetes.errors import (
     ResourceVersionExpired,
     error_of,
 )
-from tests.kubernetes_api import KubernetesApi, kubernetes_api
-from tests.on_kubernetes import connected
+from tests.support.on_kubernetes import connected
 
 PATH = "/apis/sparkoperator.k8s.io/v1beta2/namespaces/default/sparkapplications"
 ACCESS = Access("list", "sparkapplications.sparkoperator.k8s.io", "default")

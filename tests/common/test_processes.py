@@ -12,7 +12,7 @@ import pytest
 
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
 from common.settings.group import PROJECT_ROOT
-from tests.clocks import Clocks
+from tests.support.clocks import Clocks
 
 STUBBORN = "trap '' TERM; (setsid sleep 4711 &); sleep 4711 & echo started; sleep 4711"
 """A command that ignores being asked, with a child in a session of its own."""

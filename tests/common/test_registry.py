@@ -20,7 +20,7 @@ from common.models.versions import (
     new_artifact_id,
 )
 from common.mongo.types import Client
-from tests.registered import FILES, NAME, allowed, new_version, publish
+from tests.support.registered import FILES, NAME, allowed, new_version, publish
 
 DAMAGED, DELETED, READY = VersionState.DAMAGED, VersionState.DELETED, VersionState.READY
 

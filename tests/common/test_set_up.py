@@ -15,7 +15,7 @@ from common.mongo.set_up import create_collection, create_index
 from common.mongo.types import Client
 from submission.idempotency import SubmissionLedger
 from submission.schedules import SubmissionSchedules
-from tests.samples import unique_name
+from tests.support.samples import unique_name
 from training.runs.repository import TrainingRunRepository
 
 SERVICES = 4

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from common.wire.specs import FREE_OBJECT_BYTES, FREE_OBJECT_DEPTH, ApplicationSpecs
-from tests.samples import specs
+from tests.support.samples import specs
 
 
 def nested(levels: int) -> dict[str, Any]:

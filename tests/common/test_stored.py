@@ -14,7 +14,7 @@ from common.models.versions import ModelVersion
 from common.mongo.stored import Reader, UnreadableDocument, read, unreadable_counts
 from common.mongo.types import Client
 from submission.schedules import SubmissionSchedule
-from tests.samples import execution, specs
+from tests.support.samples import execution, specs
 from training.runs.documents import TrainingRun
 from training.runs.repository import TrainingRunRepository
 

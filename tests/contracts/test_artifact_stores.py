@@ -23,7 +23,7 @@ from common.models.artifacts import (
 from common.models.folder import FolderStore
 from common.models.hdfs import HdfsStore
 from common.settings.hdfs import HdfsSettings
-from tests.samples import unique_name
+from tests.support.samples import unique_name
 
 pytestmark = pytest.mark.parametrize(
     "store", ["folder", pytest.param("hdfs", marks=pytest.mark.hdfs)], indirect=True

@@ -27,9 +27,9 @@ from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
 from submission.manifest.template_values import RescalingMode, as_uri
 from submission.runners import Runner
-from tests.on_kubernetes import FINAL, cluster, manifest_of
-from tests.samples import specs, unique_name
-from tests.submission.conftest import request_specs, runnable_manifest
+from tests.support.manifests import request_specs, runnable_manifest
+from tests.support.on_kubernetes import FINAL, cluster, manifest_of
+from tests.support.samples import specs, unique_name
 
 SHORT = """
 from pyspark.sql import SparkSession

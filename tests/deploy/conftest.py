@@ -6,11 +6,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from common.settings.group import PROJECT_ROOT
 
 Json = dict[str, Any]
 Render = Callable[..., "Rendered"]
@@ -98,7 +99,7 @@ class Refused(Exception):
 
 def render_chart(values: Json | None = None) -> Rendered:
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("render_chart.py"))],
+        [sys.executable, str(PROJECT_ROOT / "tests" / "support" / "render_chart.py")],
         input=json.dumps({"values": values or {}, "namespace": NAMESPACE}),
         env={**os.environ, "HOME": os.devnull},
         capture_output=True,

@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from common.settings.group import PROJECT_ROOT
-from tests.conftest import started_service
-from tests.e2e.test_service_process import all_gone
-from tests.samples import specs
+from tests.support.left_processes import all_gone
+from tests.support.samples import specs
+from tests.support.services import started_service
 
 pytestmark = [pytest.mark.service, pytest.mark.spark]
 

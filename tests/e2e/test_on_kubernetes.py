@@ -11,13 +11,13 @@ import pytest_asyncio
 from asgi_lifespan import LifespanManager
 
 from app.factory import create_app
+from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
 from common.errors import StartError
 from common.settings.settings import Settings
-from tests.conftest import started_service
-from tests.kubernetes_api import KubernetesApi, kubernetes_api
-from tests.on_kubernetes import connected
-from tests.samples import specs, unique_name
-from tests.spark_operator import FakeOperator
+from tests.support.on_kubernetes import connected
+from tests.support.samples import specs, unique_name
+from tests.support.services import started_service
+from tests.support.spark_operator import FakeOperator
 
 BODY = {
     **specs(),

@@ -10,15 +10,15 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.support.hdfs_cluster import HdfsCluster, hdfs_cluster
+from benchmarks.support.hdfs_jars import JarsMissing
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
-from tests.conftest import started_service
-from tests.finished_runs import store_finished_runs
-from tests.hdfs_cluster import HdfsCluster, hdfs_cluster
-from tests.hdfs_jars import JarsMissing
-from tests.samples import application_start, execution, job_end
+from tests.support.finished_runs import store_finished_runs
+from tests.support.samples import application_start, execution, job_end
+from tests.support.services import started_service
 
 pytestmark = [pytest.mark.service, pytest.mark.hdfs, pytest.mark.timeout(600)]
 

@@ -19,31 +19,15 @@ from common.mongo.embedded import embedded_mongod
 from common.mongo.types import Client
 from common.processes.guarded import free_port
 from common.settings.group import PROJECT_ROOT
-from tests.conftest import started_service
-from tests.samples import execution, job_end, unique_name
-from tests.training.test_supervisor import store_history
+from tests.support.finished_runs import store_history
+from tests.support.left_processes import all_gone, processes_of
+from tests.support.samples import execution, job_end, unique_name
+from tests.support.services import started_service
 from training.runs.repository import TrainingRunRepository
 
 pytestmark = pytest.mark.service
 
 UPDATE = "/training/update_information"
-
-
-def processes_of(folder: Path) -> list[psutil.Process]:
-    """Whatever runs with this folder on its command line."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder) in part for part in process.info["cmdline"] or []):
-            found.append(process)
-    return found
-
-
-async def all_gone(folder: Path, seconds: float = 20) -> bool:
-    for _ in range(int(seconds * 10)):
-        if not processes_of(folder):
-            return True
-        await asyncio.sleep(0.1)
-    return False
 
 
 async def new_execution(uri: str, database: str) -> str:

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from common.mongo.types import Client
-from tests.conftest import started_service
-from tests.samples import unique_name
+from tests.support.samples import unique_name
+from tests.support.services import started_service
 
 pytestmark = pytest.mark.service
 

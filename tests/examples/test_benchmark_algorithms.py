@@ -22,7 +22,7 @@ from common.wire.specs import ApplicationSpecs
 from submission.local.runner import LOCAL
 from submission.manifest.build import build_manifest
 from submission.manifest.options import ManifestOptions, bundled_examples
-from tests.conftest import started_service
+from tests.support.services import started_service
 
 EXAMPLES = PROJECT_ROOT / "examples"
 SUBMISSIONS = EXAMPLES / "submissions"

@@ -7,10 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# The helpers beside this file are imported by name, whichever import mode pytest is run with.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from spark_cluster import standalone_cluster
+from tests.support.spark.spark_cluster import standalone_cluster
 
 LISTENER = Path(__file__).parents[2] / "listener"
 

@@ -3,9 +3,16 @@
 from pathlib import Path
 
 import pytest
-from event_log import EventLog
-from recording_service import RecordingService, Request, Response, closed_port
-from spark_cluster import FinishedApplication, fixed_scale_out, listener_conf, listener_lines, submit
+
+from tests.support.spark.event_log import EventLog
+from tests.support.spark.recording_service import RecordingService, Request, Response, closed_port
+from tests.support.spark.spark_cluster import (
+    FinishedApplication,
+    fixed_scale_out,
+    listener_conf,
+    listener_lines,
+    submit,
+)
 
 pytestmark = pytest.mark.spark
 

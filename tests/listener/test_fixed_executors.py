@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from event_log import EventLog
-from recording_service import RecordingService, Request, Response
-from spark_cluster import listener_conf, listener_lines, submit
+
+from tests.support.spark.event_log import EventLog
+from tests.support.spark.recording_service import RecordingService, Request, Response
+from tests.support.spark.spark_cluster import listener_conf, listener_lines, submit
 
 pytestmark = pytest.mark.spark
 

@@ -12,7 +12,7 @@ from prediction.policies.ellis import Ellis
 from prediction.policies.policy import Choice, Situation
 from prediction.policies.registry import Policies
 from prediction.policies.scale_out_rule import ScaleOutRule
-from tests.training.synthetic import CONTEXT
+from tests.support.synthetic import CONTEXT
 from training.history.values import JobRecord, RunRecord
 
 SECONDS = (40.0, 80.0, 40.0)

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from prediction.forecasts import forecast as forecast_module
-from prediction.forecasts.forecast import Forecast, ForecastRequest, ModelCache, forecast
-from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
+from prediction.forecasts.forecast import Forecast, ForecastRequest, LoadedModels, forecast
+from tests.support.synthetic import CONTEXT, first_jobs, make_history, make_run
 from training.history.values import RunRecord
 from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain
@@ -24,7 +24,7 @@ def files() -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forecast_module, "MODELS", ModelCache())
+    monkeypatch.setattr(forecast_module, "MODELS", LoadedModels())
 
 
 def request(
@@ -135,7 +135,7 @@ def test_the_cached_model_stays_bit_identical(files: dict[str, bytes]) -> None:
 
 
 def test_the_cache_forgets_the_least_recently_used(files: dict[str, bytes]) -> None:
-    cache = ModelCache(size=2)
+    cache = LoadedModels(size=2)
     a = cache.get("a", files)
     cache.get("b", files)
     assert cache.get("a", {}) is a

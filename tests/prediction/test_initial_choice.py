@@ -21,7 +21,7 @@ from prediction.forecasts.whole_run import (
 )
 from prediction.policies.by_rule import ByRule
 from prediction.policies.scale_out_rule import ScaleOutRule
-from tests.training.synthetic import CONTEXT, make_history, make_run
+from tests.support.synthetic import CONTEXT, make_history, make_run
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain

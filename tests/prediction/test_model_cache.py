@@ -9,7 +9,7 @@ import pytest
 from common.models.artifacts import ArtifactDamaged, StoreUnavailable
 from common.models.versions import ModelVersion
 from prediction.serving.cache import Files, ModelCache
-from tests.registered import NAME, new_version
+from tests.support.registered import NAME, new_version
 
 
 def version(number: int, **fields: object) -> ModelVersion:

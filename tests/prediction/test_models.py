@@ -15,7 +15,7 @@ from common.models.versions import CHAMPION, ModelVersion, VersionState, read_ve
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
-from tests.registered import FILES, NAME, publish
+from tests.support.registered import FILES, NAME, publish
 
 WEIGHTS = "weights.safetensors"
 

@@ -22,10 +22,9 @@ from prediction.predictor import Predictor
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
-from tests.finished_runs import JOBS
-from tests.registered import publish
-from tests.samples import application_start, execution, job_end
-from tests.training.test_supervisor import store_history
+from tests.support.finished_runs import JOBS, store_history
+from tests.support.registered import publish
+from tests.support.samples import application_start, execution, job_end
 from training.history.from_documents import to_run_record
 from training.runtime_model.artifact import Hyperparameters
 from training.runtime_model.loop import pretrain

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prediction.forecasts.curves import KernelCurve, ernest_forecast, fit_bell, fit_ernest
-from tests.training.synthetic import CONTEXT, make_history, make_run
+from tests.support.synthetic import CONTEXT, make_history, make_run
 
 
 def test_ernest_recovers_known_coefficients() -> None:

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
-from tests.conftest import service_in_process
-from tests.samples import application_start, execution, job_end
+from tests.support.samples import application_start, execution, job_end
+from tests.support.services import service_in_process
 
 TOKEN = "a-token-for-listeners"
 START_PATHS = ["/training/update_information", "/training%2Fupdate_information"]

@@ -7,9 +7,9 @@ import pytest
 
 from common.mongo.types import Client
 from common.settings.prediction import PredictionSettings
-from tests.finished_runs import JOBS, store_finished_runs
-from tests.routers.conftest import Registered
-from tests.samples import specs, unique_name
+from tests.support.finished_runs import JOBS, store_finished_runs
+from tests.support.samples import specs, unique_name
+from tests.support.served_model import Registered
 
 URL = "/prediction/initial_scale_out"
 

@@ -10,11 +10,9 @@ import pytest
 
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
-from tests.common.test_events import IMPOSSIBLE
-from tests.samples import application_start, execution, job_end
-
-UPDATE = "/training/update_information"
-PREDICT = "/prediction/online_scale_out_prediction"
+from tests.support.answers import PREDICT, UPDATE, is_problem
+from tests.support.impossible_events import IMPOSSIBLE
+from tests.support.samples import application_start, execution, job_end
 
 
 @pytest.fixture
@@ -27,16 +25,6 @@ async def run(stored: ExecutionRepository) -> str:
     created = execution(algorithm_name="NeverTrained")
     await stored.insert(created)
     return created.id
-
-
-def is_problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    assert response.status_code == status, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    body: dict[str, Any] = response.json()
-    assert body["status"] == status
-    assert body["title"]
-    assert body["detail"]
-    return body
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from common.executions.repository import ExecutionRepository
 from common.models.versions import model_name
 from common.mongo.types import Client
 from common.settings.settings import Settings
-from tests.conftest import service_in_process
-from tests.registered import FILES
-from tests.routers.conftest import Registered
-from tests.routers.test_learning import is_problem
-from tests.samples import unique_name
-from tests.training.test_supervisor import store_history
+from tests.support.answers import is_problem
+from tests.support.finished_runs import store_history
+from tests.support.registered import FILES
+from tests.support.samples import unique_name
+from tests.support.served_model import Registered
+from tests.support.services import service_in_process
 
 # --- reading --------------------------------------------------------------------------------------
 

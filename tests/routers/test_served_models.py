@@ -5,10 +5,10 @@ from typing import Any
 
 import httpx
 
-from tests.finished_runs import JOBS
-from tests.routers.conftest import Registered
-from tests.routers.test_learning import PREDICT, is_problem
-from tests.samples import job_end
+from tests.support.answers import PREDICT, is_problem
+from tests.support.finished_runs import JOBS
+from tests.support.samples import job_end
+from tests.support.served_model import Registered
 
 
 async def predict(service: httpx.AsyncClient, run_id: str, job_id: int) -> dict[str, Any]:

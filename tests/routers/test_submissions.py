@@ -12,7 +12,7 @@ from common.mongo.types import Client
 from submission.idempotency import fingerprint
 from submission.requests import SubmitRequest
 from submission.schedule_documents import SubmissionSchedule
-from tests.samples import execution, specs, unique_name
+from tests.support.samples import execution, specs, unique_name
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from common.mongo.types import Client
 from submission.idempotency import SubmissionLedger
 from submission.schedules import ScheduleSpec, SubmissionSchedules
 from submission.service import SubmissionService, SubmitOptions
-from tests.clocks import Clocks
-from tests.samples import specs
-from tests.submission.conftest import request_specs
-from tests.submission.doubles import NotingRunner
+from tests.support.clocks import Clocks
+from tests.support.doubles import NotingRunner
+from tests.support.manifests import request_specs
+from tests.support.samples import specs
 
 NAME = "nightly"
 

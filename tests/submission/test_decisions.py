@@ -17,7 +17,7 @@ from common.executions.documents import (
 )
 from submission.outcomes.outcomes import Fulfilment, RunTimeline, outcome_of
 from submission.outcomes.picture import draw_run
-from tests.samples import specs
+from tests.support.samples import specs
 
 START = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 

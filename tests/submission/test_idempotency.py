@@ -13,9 +13,9 @@ from common.mongo.types import Client
 from common.wire.specs import ApplicationSpecs
 from submission.idempotency import IdempotencyKeyReused, NameInUse, fingerprint
 from submission.service import SubmissionService, SubmitOptions
-from tests.samples import specs
-from tests.submission.conftest import OpenSubmissions, request_specs
-from tests.submission.doubles import NotingRunner
+from tests.support.doubles import NotingRunner, OpenSubmissions
+from tests.support.manifests import request_specs
+from tests.support.samples import specs
 
 KEYED = SubmitOptions(idempotency_key="key/1")
 NAMED = SubmitOptions(name="nightly")

@@ -18,8 +18,9 @@ from common.executions.documents import ApplicationExecution, ApplicationState, 
 from common.settings.group import PROJECT_ROOT
 from common.wire.specs import WorkerSpecs
 from submission.local.runner import LocalSparkRunner
-from tests.samples import specs
-from tests.submission.conftest import Recorder, runnable_manifest
+from tests.support.doubles import Recorder
+from tests.support.manifests import runnable_manifest
+from tests.support.samples import specs
 
 TOKEN = "hunter2-for-callbacks"
 SLEEPING = """

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.samples import specs
+from tests.support.samples import specs
 
 NO_ADDRESSES = [
     "http://[::1",

@@ -16,9 +16,9 @@ from submission.manifest.build import EXECUTION_LABEL, Manifest, build_manifest,
 from submission.manifest.options import ManifestOptions
 from submission.manifest.sizes import size_in_bytes, spark_size
 from submission.manifest.spark_conf import reserved_reason
-from tests.submission.conftest import request_specs
-from tests.submission.doubles import rescales
-from tests.submission.golden import EXECUTION_ID, FOLDER, LOCAL, cases, render
+from tests.support.doubles import rescales
+from tests.support.golden import EXECUTION_ID, FOLDER, LOCAL, cases, render
+from tests.support.manifests import request_specs
 
 # As in the operator's internal/webhook/sparkconf_validator.go.
 WEBHOOK_REFUSES = re.compile(
@@ -37,7 +37,7 @@ def build(specs: ApplicationSpecs, **changes: Any) -> Manifest:
 def test_manifest_is_as_kept(case: tuple[str, ApplicationSpecs, ManifestOptions]) -> None:
     name, specs, options = case
     manifest = render(specs, options)
-    assert manifest == yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), "see golden.py"
+    assert manifest == yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), "see tests/support/golden.py"
     assert execution_id_of(manifest) == EXECUTION_ID
 
 

@@ -13,9 +13,9 @@ from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.platform import Platform
 from submission.manifest.template import check_template, load_template
-from tests.submission.conftest import request_specs
-from tests.submission.doubles import rescales
-from tests.submission.golden import EXECUTION_ID, KUBERNETES, LOCAL, WITH_TEMPLATE
+from tests.support.doubles import rescales
+from tests.support.golden import EXECUTION_ID, KUBERNETES, LOCAL, WITH_TEMPLATE
+from tests.support.manifests import request_specs
 
 LIMITED = dataclasses.replace(KUBERNETES, limits=WITH_TEMPLATE.limits)
 

@@ -25,8 +25,8 @@ from common.wire.events import UpdateInformation
 from routers.submission import router
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
-from tests.samples import application_start, execution, job_end, specs
-from tests.submission.doubles import FixedChooser, NotingRunner
+from tests.support.doubles import FixedChooser, NotingRunner
+from tests.support.samples import application_start, execution, job_end, specs
 
 
 @pytest_asyncio.fixture

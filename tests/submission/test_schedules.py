@@ -16,9 +16,8 @@ from submission.idempotency import NameInUse
 from submission.schedule_documents import ScheduleExists, ScheduleNotFound, ScheduleSpec, SubmissionSchedule
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
-from tests.samples import specs
-from tests.submission.conftest import OpenSubmissions
-from tests.submission.doubles import NotingRunner
+from tests.support.doubles import NotingRunner, OpenSubmissions
+from tests.support.samples import specs
 
 NAME = "nightly"
 

@@ -11,9 +11,9 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
 from submission.service import SubmissionService, SubmitOptions, TargetInfeasible
-from tests.samples import specs
-from tests.submission.conftest import request_specs
-from tests.submission.doubles import FixedChooser, NotingRunner
+from tests.support.doubles import FixedChooser, NotingRunner
+from tests.support.manifests import request_specs
+from tests.support.samples import specs
 
 REQUESTED = SubmitOptions(policy="requested")
 

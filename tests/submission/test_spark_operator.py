@@ -12,8 +12,8 @@ from common.mongo.types import Client
 from submission.kubernetes.errors import KubernetesForbidden
 from submission.kubernetes.kept_logs import KEPT_BYTES
 from submission.manifest.build import EXECUTION_LABEL
-from tests.on_kubernetes import Cluster, cluster, connected, manifest_of, until
-from tests.samples import unique_name
+from tests.support.on_kubernetes import Cluster, cluster, connected, manifest_of, until
+from tests.support.samples import unique_name
 
 
 @pytest_asyncio.fixture

@@ -15,8 +15,8 @@ from submission.local.spark_submit import (
     write_properties,
 )
 from submission.manifest.build import build_manifest
-from tests.submission.conftest import request_specs, runnable_manifest
-from tests.submission.golden import LOCAL, cases, render
+from tests.support.golden import LOCAL, cases, render
+from tests.support.manifests import request_specs, runnable_manifest
 
 
 def test_adaptive_applications_get_dynamic_allocation() -> None:

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 
+from benchmarks.support.kubernetes_api import now
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
 from submission.kubernetes.states import observe
-from tests.kubernetes_api import now
-from tests.on_kubernetes import OFTEN, Cluster, cluster, until
+from tests.support.on_kubernetes import OFTEN, Cluster, cluster, until
 
 
 @pytest_asyncio.fixture

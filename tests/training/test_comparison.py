@@ -12,7 +12,7 @@ import psutil
 import pytest
 import torch
 
-from tests.training.synthetic import CONTEXT, make_history, make_run
+from tests.support.synthetic import CONTEXT, make_history, make_run
 from training.history.values import RunRecord, history_to_json
 from training.promotion.comparison import Comparison, ComparisonFailed, compare
 from training.promotion.policy import Version, decide

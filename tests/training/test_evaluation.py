@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prediction.forecasts.forecast import ForecastRequest, forecast_with
-from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
+from tests.support.synthetic import CONTEXT, first_jobs, make_history, make_run
 from training.evidence.table import EmptyHistory
 from training.history.values import JobRecord, RunRecord, StageMetrics
 from training.runtime_model.artifact import Hyperparameters, TrainedModel

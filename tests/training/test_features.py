@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.training.synthetic import CONTEXT, make_history, make_run
+from tests.support.synthetic import CONTEXT, make_history, make_run
 from training.evidence.graph import critical_path, hashed_context
 from training.evidence.similarity import similarity
 from training.evidence.table import EmptyHistory, collect, expected_jobs, reduced

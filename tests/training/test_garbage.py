@@ -18,10 +18,10 @@ from common.models.registry import ModelRegistry
 from common.models.versions import ARTIFACTS, VersionState, new_artifact_id, read_version
 from common.mongo.types import Client
 from common.processes.guarded import service_identity
-from tests.registered import FILES, NAME, publish
-from tests.samples import unique_name
-from tests.training.fixed_gate import FixedGate
-from tests.training.publishing_child import open_store
+from tests.support.publishing.fixed_gate import FixedGate
+from tests.support.publishing.publishing_child import open_store
+from tests.support.registered import FILES, NAME, publish
+from tests.support.samples import unique_name
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.garbage import collect_garbage
 from training.runs.outbox import Outbox

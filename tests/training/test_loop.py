@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.synthetic import CONTEXT, first_jobs, make_history, make_run
+from tests.support.synthetic import CONTEXT, first_jobs, make_history, make_run
 from training.evidence.table import EmptyHistory, collect
 from training.history.values import RunRecord
 from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.synthetic import CONTEXT, job_seconds, make_history, make_run
+from tests.support.synthetic import CONTEXT, job_seconds, make_history, make_run
 from training.evidence.graph import critical_path
 from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import Evidence, collect

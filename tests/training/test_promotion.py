@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.training.synthetic import CONTEXT, make_run
+from tests.support.synthetic import CONTEXT, make_run
 from training.history.values import JobRecord, RunRecord
 from training.promotion.comparison import Comparison
 from training.promotion.policy import MAX_HELD_OUT, Method, Version, decide, select_held_out

@@ -13,9 +13,9 @@ from common.loops import running
 from common.models.registry import ModelRegistry
 from common.models.versions import CHAMPION, ModelVersion, Promotion, read_version
 from common.mongo.types import Client
-from tests.registered import FILES, NAME, publish
-from tests.training.fixed_gate import FixedGate
-from tests.training.publishing_service import HEARTBEAT_SECONDS, Service
+from tests.support.publishing.fixed_gate import FixedGate
+from tests.support.publishing.publishing_service import HEARTBEAT_SECONDS, Service
+from tests.support.registered import FILES, NAME, publish
 from training.promotion.gate import PromotionGate
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.publishing import Publisher

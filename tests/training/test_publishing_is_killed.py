@@ -26,10 +26,10 @@ from common.models.versions import ARTIFACTS, ModelVersion, VersionState, read_v
 from common.mongo.types import Client
 from common.settings.group import PROJECT_ROOT
 from common.settings.training import TrainingSettings
-from tests.registered import NAME
-from tests.samples import unique_name
-from tests.training.fixed_gate import FixedGate
-from tests.training.publishing_child import open_store
+from tests.support.publishing.fixed_gate import FixedGate
+from tests.support.publishing.publishing_child import open_store
+from tests.support.registered import NAME
+from tests.support.samples import unique_name
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.garbage import collect_garbage
 from training.runs.outbox import Outbox
@@ -107,7 +107,7 @@ class Place:
             "is_restart": is_restart,
         }
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.training.publishing_child", json.dumps(request)),
+            *(sys.executable, "-m", "tests.support.publishing.publishing_child", json.dumps(request)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=PROJECT_ROOT,

@@ -15,8 +15,8 @@ from common.models.artifacts import ArtifactDamaged, StoreUnavailable
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
 from common.settings.training import TrainingSettings
-from tests.registered import FILES, new_version
-from tests.training.publishing_service import Service
+from tests.support.publishing.publishing_service import Service
+from tests.support.registered import FILES, new_version
 from training.runs.documents import TrainingState
 from training.runs.outbox import Outbox
 from training.runs.publishing import Publisher

@@ -7,7 +7,7 @@ import pytest
 from common.executions.documents import JobExecution
 from common.executions.merging import application_fields, new_job
 from common.wire.events import UpdateInformation
-from tests.samples import START_MS, application_start, execution, job_end, stage
+from tests.support.samples import START_MS, application_start, execution, job_end, stage
 from training.history.from_documents import memory_megabytes, to_run_context, to_run_record
 
 

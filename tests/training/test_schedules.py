@@ -21,9 +21,9 @@ from common.mongo.types import Client
 from common.processes.guarded import free_port
 from common.triggers import Cron, Every, Trigger
 from common.wire.events import UpdateInformation
-from tests.clocks import Clocks
-from tests.registered import publish
-from tests.samples import START_MS, application_start, execution, job_end
+from tests.support.clocks import Clocks
+from tests.support.registered import publish
+from tests.support.samples import START_MS, application_start, execution, job_end
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.repository import TrainingRunRepository
 from training.runs.schedules import PeriodicTrainings, TrainingSchedule

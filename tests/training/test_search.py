@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.training.synthetic import make_history
+from tests.support.synthetic import make_history
 from training.history.values import history_from_json, history_to_json
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.search.config import Choice, SearchConfig

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.synthetic import make_history
+from tests.support.synthetic import make_history
 from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import Evidence, collect
 from training.history.values import JobRecord, RunContext, RunRecord

@@ -16,9 +16,9 @@ from common.models.registry import ModelRegistry
 from common.mongo.types import Client
 from common.processes.guarded import owner_is_dead, service_identity
 from common.settings.training import TrainingSettings
-from tests.clocks import Clocks
-from tests.finished_runs import JOBS, store_finished_runs
-from tests.samples import application_start, execution, job_end, unique_name
+from tests.support.clocks import Clocks
+from tests.support.finished_runs import JOBS, SCALE_OUTS, store_history
+from tests.support.samples import application_start, execution, job_end, unique_name
 from training.promotion.gate import PromotionGate
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.outbox import Outbox
@@ -26,12 +26,6 @@ from training.runs.publishing import Publisher
 from training.runs.repository import TrainingRunRepository
 from training.runs.supervisor import MAX_ATTEMPTS, TrainingSupervisor
 from training.runtime_model.artifact import TrainedModel
-
-SCALE_OUTS = (2, 3, 4, 6)
-
-
-async def store_history(executions: ExecutionRepository, algorithm_name: str = "KMeans") -> None:
-    await store_finished_runs(executions, algorithm_name, SCALE_OUTS)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real HDFS (NameNode and DataNode) on this machine: `python -m tests.hdfs_cluster FOLDER`."""
+"""A real HDFS (NameNode and DataNode) on this machine: `python -m benchmarks.support.hdfs_cluster FOLDER`."""
 
 import argparse
 import asyncio
@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from benchmarks.support.hdfs_jars import JarsMissing, hdfs_jars
 from common.processes.guarded import GuardedProcess, free_port
-from tests.hdfs_jars import JarsMissing, hdfs_jars
 
 HOST = "127.0.0.1"
 BLOCK_BYTES = 1 << 20

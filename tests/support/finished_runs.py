@@ -6,9 +6,11 @@ from typing import Any
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.wire.events import UpdateInformation
-from tests.samples import application_start, execution, job_end
+from tests.support.samples import application_start, execution, job_end
 
 JOBS = 6
+
+SCALE_OUTS = (2, 3, 4, 6)
 
 
 async def store_finished_runs(
@@ -46,6 +48,10 @@ async def store_finished_runs(
         await executions.record_state(
             run.id, ApplicationState.COMPLETED, fields={"end_time": last_job.end_time}
         )
+
+
+async def store_history(executions: ExecutionRepository, algorithm_name: str = "KMeans") -> None:
+    await store_finished_runs(executions, algorithm_name, SCALE_OUTS)
 
 
 def _later(body: Any, milliseconds: int) -> Any:

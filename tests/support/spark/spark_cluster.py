@@ -15,7 +15,7 @@ from pathlib import Path
 import pyspark
 
 SPARK_HOME = Path(pyspark.__file__).parent
-PROGRAMS = Path(__file__).parent / "programs"
+PROGRAMS = Path(__file__).parents[2] / "listener" / "programs"
 APPLICATION_TIMEOUT_SECONDS = 200
 """Far more than any program needs; a listener that holds its application back would reach it."""
 

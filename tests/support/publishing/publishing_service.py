@@ -9,8 +9,8 @@ from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, NewVersion
 from common.processes.guarded import service_identity
-from tests.registered import FILES, NAME
-from tests.training.fixed_gate import FixedGate
+from tests.support.publishing.fixed_gate import FixedGate
+from tests.support.registered import FILES, NAME
 from training.promotion.gate import Gate
 from training.runs.documents import TrainingRun
 from training.runs.outbox import Outbox

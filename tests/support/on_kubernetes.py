@@ -12,6 +12,7 @@ import pytest
 from bson import ObjectId
 from kubernetes.aio.utils.retry import Backoff
 
+from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import BackOff
@@ -23,10 +24,9 @@ from submission.kubernetes.resources import SparkApplications, execution_id_of_r
 from submission.kubernetes.runner import KUBERNETES, SparkOperatorRunner
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
-from tests.kubernetes_api import KubernetesApi, kubernetes_api
-from tests.samples import specs
-from tests.spark_operator import FakeOperator
-from tests.submission.conftest import request_specs
+from tests.support.manifests import request_specs
+from tests.support.samples import specs
+from tests.support.spark_operator import FakeOperator
 
 REAL = os.environ.get("TEST_KUBECONFIG", "")
 REAL_NAMESPACE = os.environ.get("TEST_KUBERNETES_NAMESPACE", "default")

@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from tests.kubernetes_schema import Refusal, Schema, crd_schema, merged
+from benchmarks.support.kubernetes_schema import Refusal, Schema, crd_schema, merged
 
 Json = dict[str, Any]
 Key = tuple[str, str, str]

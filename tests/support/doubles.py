@@ -1,7 +1,7 @@
 """A runner that only writes down what it is told, and a forecast that says what a test wants."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -16,10 +16,14 @@ from prediction.policies.registry import Policies
 from prediction.policies.scale_out_rule import ScaleOutRule
 from submission.local.runner import LOCAL
 from submission.manifest.build import Manifest
-from submission.runners import RecordState
+from submission.runners import RecordState, Runner
+from submission.service import SubmissionService
 from training.statistics.predictive_std import even_spread
 
 POLICIES = Policies(PredictionSettings())
+
+OpenSubmissions = Callable[[Runner], SubmissionService]
+"""What each of several services on a database holds."""
 
 
 class NotingRunner:
@@ -109,3 +113,32 @@ class FixedChooser:
         medians = tuple(runtimes.values())
         found = WholeRunForecast(tuple(runtimes), medians, spreads, source="context-model", runs=5)
         self.answer = choose_first(ByRule("enel", Method.MODEL, ScaleOutRule(0.8)), found, target_seconds)
+
+
+class Recorder:
+    """Keeps states as the repository does: a final one is never left again."""
+
+    def __init__(self) -> None:
+        self.changes: dict[str, list[tuple[ApplicationState, str]]] = {}
+        self.fields: dict[str, dict[str, Any]] = {}
+
+    async def __call__(
+        self,
+        application_execution_id: str,
+        state: ApplicationState,
+        reason: str = "",
+        *,
+        fields: Mapping[str, Any] | None = None,
+    ) -> bool:
+        changes = self.changes.setdefault(application_execution_id, [])
+        if changes and (changes[-1][0].is_final or changes[-1][0] == state):
+            return False
+        changes.append((state, reason))
+        self.fields.setdefault(application_execution_id, {}).update(fields or {})
+        return True
+
+    def states(self, execution_id: str) -> list[str]:
+        return [state.value for state, _ in self.changes.get(execution_id, [])]
+
+    def latest(self, execution_id: str) -> tuple[ApplicationState, str]:
+        return self.changes[execution_id][-1]

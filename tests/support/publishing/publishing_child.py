@@ -32,8 +32,8 @@ from common.models.hdfs import HdfsStore
 from common.models.registry import ModelRegistry
 from common.processes.guarded import service_identity
 from common.settings.hdfs import HdfsSettings
-from tests.registered import FILES
-from tests.training.fixed_gate import FixedGate
+from tests.support.publishing.fixed_gate import FixedGate
+from tests.support.registered import FILES
 from training.runs.outbox import Outbox
 from training.runs.publishing import Publisher, new_version
 from training.runs.repository import TrainingRunRepository

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from benchmarks.support.kubernetes_api import KubernetesApi, now
 from submission.kubernetes.client import MERGE_PATCH, Kubernetes
 from submission.kubernetes.errors import Access, KubernetesNotFound
 from submission.kubernetes.resources import MANAGED_BY_US
-from tests.kubernetes_api import KubernetesApi, now
 
 Json = dict[str, Any]
 

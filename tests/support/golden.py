@@ -1,14 +1,14 @@
-"""The manifests that are kept beside this file, in `manifests/`, and what they are rendered from.
+"""The manifests that are kept in `tests/submission/manifests/`, and what they are rendered from.
 
-After a wanted change: `python -m tests.submission.golden` writes them anew; look at the difference.
+After a wanted change: `python -m tests.support.golden` writes them anew; look at the difference.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
 
+from common.settings.group import PROJECT_ROOT
 from common.wire.specs import ApplicationSpecs
 from submission.kubernetes.runner import KUBERNETES as KUBERNETES_PLATFORM
 from submission.local.runner import LOCAL as LOCAL_PLATFORM
@@ -17,10 +17,10 @@ from submission.manifest.limits import ManifestLimits
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
 from submission.manifest.template import load_template
 from submission.manifest.template_values import RescalingMode
-from tests.submission.conftest import request_specs
-from tests.submission.doubles import rescales
+from tests.support.doubles import rescales
+from tests.support.manifests import request_specs
 
-FOLDER = Path(__file__).parent / "manifests"
+FOLDER = PROJECT_ROOT / "tests" / "submission" / "manifests"
 EXECUTION_ID = "66f0c0ffee0123456789abcd"
 
 LOCAL = ManifestOptions(
@@ -180,4 +180,4 @@ def render(specs: ApplicationSpecs, options: ManifestOptions) -> Manifest:
 if __name__ == "__main__":
     for name, specs, options in cases():
         text = yaml.safe_dump(render(specs, options), sort_keys=False, width=110)
-        (FOLDER / f"{name}.yaml").write_text(f"# Written by python -m tests.submission.golden.\n{text}")
+        (FOLDER / f"{name}.yaml").write_text(f"# Written by python -m tests.support.golden.\n{text}")

@@ -1,4 +1,4 @@
-"""Fetch what a real HDFS needs, once: `python tests/hdfs_jars.py`.
+"""Fetch what a real HDFS needs, once: `python benchmarks/support/hdfs_jars.py`.
 
 Hadoop's NameNode and DataNode come with the source archive of an old PySpark; the JAX-RS library
 that their web interfaces need, and that PySpark lacks in this version, is packaged by Debian. Only the

@@ -1,0 +1,1 @@
+"""Doubles and clusters that benchmarks and tests start."""

@@ -1,0 +1,1 @@
+"""What tests share: samples, doubles, and the service in a process of its own."""
