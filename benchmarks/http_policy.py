@@ -1,15 +1,14 @@
 """A policy that asks a running service over HTTP, in the place of those who submit and of Spark's driver.
 
-The service is a process of its own, on an embedded MongoDB. Its Kubernetes is the double of the tests:
+The service is a process of its own, on an embedded MongoDB. Its Kubernetes is a double:
 submissions create SparkApplications, which nobody runs. A simulated run is reported as a driver would
 report it, and its end as the spark-operator would; its times are those of the simulation, not of the clock.
 """
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -19,8 +18,9 @@ from typing import Any
 import httpx
 import numpy as np
 
+from app.client.client import Client
+from app.client.process import running_service
 from benchmarks.reporting import Section
-from benchmarks.service_process import service_process
 from training.history.values import JobRecord, RunRecord
 
 Json = dict[str, Any]
@@ -34,6 +34,7 @@ _END_SECONDS = 60.0
 """Until the service has seen the end of an application."""
 
 _OF_ITS_OWN = {
+    "LOGGING_LEVEL": "WARNING",
     "HOST": "127.0.0.1",
     "KUBECONFIG": "",
     "KUBERNETES_API_KEY": "",
@@ -59,15 +60,8 @@ class ClosedLoopBroken(RuntimeError):
 class Service:
     """A running service, and the API server that it creates applications on."""
 
-    client: httpx.Client
+    client: Client
     kubernetes: httpx.Client
-
-    def post(self, path: str, body: Json, **options: Any) -> Json:
-        """Raises ClosedLoopBroken for anything but success."""
-        answer = self.client.post(path, json=body, **options)
-        if not answer.is_success:
-            raise ClosedLoopBroken(f"POST {path}: {answer.status_code} {answer.text}")
-        return dict(answer.json())
 
     def report_state(self, name: str, state: str, **status: Any) -> None:
         """As the spark-operator does."""
@@ -92,18 +86,13 @@ def service_on_double(folder: Path) -> Iterator[Service]:
         kubernetes_api,  # needs requirements-dev.txt, which others do not
     )
 
-    with ExitStack() as stack:
-        api = stack.enter_context(kubernetes_api())
-        runner = stack.enter_context(asyncio.Runner())
-        processes = AsyncExitStack()
-        stack.callback(lambda: runner.run(processes.aclose()))
-        process = service_process(folder, **_OF_ITS_OWN, KUBERNETES_ENDPOINT=api.url)
-        url = runner.run(processes.enter_async_context(process))
-        clients = [
-            stack.enter_context(httpx.Client(base_url=base, timeout=_ANSWER_SECONDS, trust_env=False))
-            for base in (url, api.url)
-        ]
-        yield Service(*clients)
+    with (
+        kubernetes_api() as api,
+        running_service(folder, **_OF_ITS_OWN, KUBERNETES_ENDPOINT=api.url) as process,
+        Client(process.url, timeout_seconds=_ANSWER_SECONDS) as client,
+        httpx.Client(base_url=api.url, timeout=_ANSWER_SECONDS, trust_env=False) as kubernetes,
+    ):
+        yield Service(client, kubernetes)
 
 
 # --- what is sent and answered --------------------------------------------------------------------
@@ -214,7 +203,7 @@ class OverHttp:
     def __init__(
         self, service: Service, candidates: Sequence[int], *, retrain_runs: int = 10, trials: int = 1
     ) -> None:
-        self._service, self._candidates = service, tuple(candidates)
+        self._service, self._client, self._candidates = service, service.client, tuple(candidates)
         self._retrain_runs, self._trials = retrain_runs, trials
         self._number = next(self._numbers)
         self._algorithm_name = ""
@@ -244,7 +233,7 @@ class OverHttp:
         self._report(self._driven, run, run.jobs[:-1])
         body = job_event(self._driven.identity, run, run.jobs[-1], self._driven.asked)
         began = time.perf_counter()
-        answer = self._service.post("/prediction/online_scale_out_prediction", {**body, "predict": True})
+        answer = self._client.recommend(body)
         took = time.perf_counter() - began
         self._driven.reported_jobs = len(run.jobs)
         chosen = recommended(answer)
@@ -277,9 +266,11 @@ class OverHttp:
 
     def _submit(self, target_seconds: float, scale_out: int | None = None) -> _Driven:
         body = submission(self._algorithm_name, self._candidates, target_seconds, scale_out)
-        answer = self._service.post("/submission/submit", body)
+        answer = self._client.submit(body)
         execution, resource = answer["db_entry"], answer["k8s_api_response"]["metadata"]["name"]
-        driven = _Driven(execution["_id"], resource, int(execution["initial_scale_out"]))
+        started_with = execution["initial_scale_out"]
+        assert started_with is not None, "it was submitted"
+        driven = _Driven(execution["_id"], resource, started_with)
         if scale_out not in (None, driven.scale_out):
             raise ClosedLoopBroken(f"asked for {scale_out} executors, got {driven.scale_out}")
         application_id = driven.identity["application_id"]
@@ -288,12 +279,11 @@ class OverHttp:
 
     def _report(self, driven: _Driven, run: RunRecord, jobs: Sequence[JobRecord]) -> None:
         """Tell the service what it has not been told yet of a run and its first jobs."""
-        path = "/training/update_information"
         if driven.reported_jobs < 0:
-            self._service.post(path, start_event(driven.identity, run, driven.scale_out))
+            self._client.report(start_event(driven.identity, run, driven.scale_out))
             driven.reported_jobs = 0
         for job in jobs[driven.reported_jobs :]:
-            self._service.post(path, job_event(driven.identity, run, job, driven.asked))
+            self._client.report(job_event(driven.identity, run, job, driven.asked))
         driven.reported_jobs = max(driven.reported_jobs, len(jobs))
 
     def _end(self, driven: _Driven, run: RunRecord) -> None:
@@ -308,32 +298,29 @@ class OverHttp:
         termination = ended.strftime("%Y-%m-%dT%H:%M:%SZ")
         self._service.report_state(driven.resource, "COMPLETED", terminationTime=termination)
         deadline = time.monotonic() + _END_SECONDS
-        while True:
-            answer = self._service.client.get(f"/submission/applications/{driven.execution_id}")
-            seen = answer.raise_for_status().json()
-            if seen["state"] == "COMPLETED":
+        for seen in self._client.follow_application(driven.execution_id, pause_seconds=0.02):
+            if seen["state"] != "COMPLETED" and time.monotonic() > deadline:
                 break
-            if time.monotonic() > deadline:
-                raise ClosedLoopBroken(f"{driven.execution_id} is {seen['state']}, not COMPLETED")
-            time.sleep(0.02)
-        if abs(seen["runtime_seconds"] - run.runtime_seconds) > 1.0:  # the operator's seconds are whole ones
+        if seen["state"] != "COMPLETED":
+            raise ClosedLoopBroken(f"{driven.execution_id} is {seen['state']}, not COMPLETED")
+        recorded = seen["runtime_seconds"]
+        # The operator's seconds are whole ones.
+        if recorded is None or abs(recorded - run.runtime_seconds) > 1.0:
             raise ClosedLoopBroken(
-                f"{driven.execution_id} took {run.runtime_seconds:.1f} s, but is recorded"
-                f" with {seen['runtime_seconds']:.1f} s"
+                f"{driven.execution_id} took {run.runtime_seconds:.1f} s, but is recorded with {recorded} s"
             )
 
     def _train(self, runs: int) -> None:
-        body = {
-            "algorithm_name": self._algorithm_name,
-            "model_name": "onlinepredictor",
-            "experiment_name": "benchmark",
-            "trials": self._trials,
-        }
         began = time.perf_counter()
-        path = "/training/trigger_model_training"
-        training = self._service.post(path, body, params={"wait": "true"}, timeout=_TRAINING_SECONDS)
+        training = self._client.start_training(
+            self._algorithm_name,
+            experiment_name="benchmark",
+            trials=self._trials,
+            wait_seconds=_TRAINING_SECONDS,
+        )
         if training["state"] != "SUCCEEDED":
             raise ClosedLoopBroken(f"a training ended as {training['state']}: {training['detail']}")
+        assert training["result"] is not None, "it has succeeded"
         promotion = training["result"]["promotion"]
         self.trainings.append(Training(runs, time.perf_counter() - began, bool(promotion["promoted"])))
 

@@ -27,8 +27,8 @@ from rich.table import Table
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from app.client.process import service_process  # noqa: E402
 from benchmarks.reporting import open_console  # noqa: E402
-from benchmarks.service_process import service_process  # noqa: E402
 from common.executions.documents import ApplicationExecution, ApplicationState  # noqa: E402
 from common.executions.repository import ExecutionRepository  # noqa: E402
 from common.mongo.document import utc_now  # noqa: E402

@@ -5,11 +5,9 @@ any client would. Exit code 0 means that the loop really closed: the model recom
 rescaling, Spark carried it out, and the runtime target was met.
 """
 
-import json
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,11 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from app.client.answers import ApplicationDetails, Decision, JobSummary  # noqa: E402
+from app.client.client import Client  # noqa: E402
+from app.client.problems import ProblemError  # noqa: E402
+from app.client.process import NotReady, running_service  # noqa: E402
+
 OUTPUT = ROOT / "demo-output"
 PLAIN_WIDTH = 110
 
@@ -54,22 +58,24 @@ class Run:
     number: int
     purpose: str
     target_seconds: float | None
-    application: dict[str, Any]
+    application: ApplicationDetails
 
     @property
     def id(self) -> str:
-        return str(self.application["_id"])
+        return self.application["_id"]
 
     @property
     def runtime_seconds(self) -> float:
-        return float(self.application["runtime_seconds"])
+        seconds = self.application["runtime_seconds"]
+        assert seconds is not None, "it has ended"
+        return seconds
 
     @property
-    def jobs(self) -> list[dict[str, Any]]:
-        return list(self.application["jobs"])
+    def jobs(self) -> list[JobSummary]:
+        return self.application["jobs"]
 
     @property
-    def decisions(self) -> list[dict[str, Any]]:
+    def decisions(self) -> list[Decision]:
         """Those made after a job; the one before the run is left out."""
         return [decision for decision in self.application["decisions"] if decision["job_id"] >= 0]
 
@@ -86,7 +92,7 @@ def main() -> int:
     OUTPUT.mkdir(exist_ok=True)
     begun = time.monotonic()
     try:
-        with running_service() as client:
+        with service() as client:
             runs = [profile(client, number, x) for number, x in enumerate(PROFILING_SCALE_OUTS, 1)]
             train(client)
             target_seconds = derive_target(runs)
@@ -96,7 +102,7 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")
         return 130
-    except DemoFailed as failure:
+    except (DemoFailed, NotReady, ProblemError) as failure:
         console.print(f"\n[bold red]The demo failed:[/] {failure}")
         console.print(f"The service's log: {(OUTPUT / 'service.log').relative_to(ROOT)}")
         return 1
@@ -114,57 +120,29 @@ def main() -> int:
 
 
 @contextmanager
-def running_service() -> Iterator[httpx.Client]:
+def service() -> Iterator[Client]:
     """`python main.py`, ended with everything it started, also when this process is killed."""
-    host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "5000")
+    # Where a person would look for it, and on what it was told to keep.
+    settings = {
+        "PORT": os.environ.get("PORT") or "5000",
+        "HOST": os.environ.get("HOST") or "127.0.0.1",
+        "DATA_DIR": os.environ.get("DATA_DIR") or str(ROOT / ".enel"),
+    }
     console.rule("The service")
-    with (OUTPUT / "service.log").open("wb") as log:
-        guard = subprocess.Popen(
-            [sys.executable, "common/processes/guard.py", "--grace", "60", "--", sys.executable, "main.py"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        with httpx.Client(base_url=f"http://{host}:{port}", timeout=60) as client:
-            wait_until_ready(client, guard)
-            console.print(f"Listens on {client.base_url}, with an embedded MongoDB and a local Spark.")
-            yield client
-    finally:
-        assert guard.stdin is not None, "asked for above"
-        # A second Ctrl-C must not interrupt the ending of the service.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        guard.stdin.close()
-        guard.wait()
-
-
-def wait_until_ready(client: httpx.Client, guard: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        if guard.poll() is not None:
-            raise DemoFailed((OUTPUT / "service.log").read_text().strip() or "the service did not start")
+    with running_service(OUTPUT, **settings) as process, Client(process.url) as client:
+        console.print(f"Listens on {process.url}, with an embedded MongoDB and a local Spark.")
         try:
-            if client.get("/readyz").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise DemoFailed("the service was not ready within two minutes")
-
-
-def call(client: httpx.Client, method: str, path: str, **options: Any) -> Any:
-    response = client.request(method, path, **options)
-    if response.is_error:
-        raise DemoFailed(f"{method} {path}: {response.status_code} {response.text}")
-    return response.json()
+            yield client
+        finally:
+            # A second Ctrl-C must not interrupt the ending of the service.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
 
 
 # --- the steps ----------------------------------------------------------------------------------
 
 
-def profile(client: httpx.Client, number: int, scale_out: int) -> Run:
+def profile(client: Client, number: int, scale_out: int) -> Run:
     """A run at a fixed scale-out, from which the model learns."""
     if number == 1:
         console.rule("Runs to learn from")
@@ -172,7 +150,7 @@ def profile(client: httpx.Client, number: int, scale_out: int) -> Run:
     return submit(client, number, "profiling", scale_out, target_seconds=86_400.0, adaptive=False)
 
 
-def steer(client: httpx.Client, number: int, target_seconds: float) -> Run:
+def steer(client: Client, number: int, target_seconds: float) -> Run:
     """A run that starts too small for its target, and is rescaled by the service."""
     console.rule("A run with a target")
     console.print(
@@ -183,7 +161,7 @@ def steer(client: httpx.Client, number: int, target_seconds: float) -> Run:
 
 
 def submit(
-    client: httpx.Client, number: int, purpose: str, scale_out: int, target_seconds: float, adaptive: bool
+    client: Client, number: int, purpose: str, scale_out: int, target_seconds: float, adaptive: bool
 ) -> Run:
     body = {
         "global_specs": {
@@ -202,7 +180,7 @@ def submit(
         "spark_template_values": {"scale_out_tuner.config.is_adaptive": adaptive},
         "initial_scale_out_policy": "requested",
     }
-    answer = call(client, "POST", "/submission/submit", json=body)
+    answer = client.submit(body)
     application = follow(client, answer["db_entry"]["_id"], f"run {number}, {scale_out} executors")
     if application["state"] != "COMPLETED":
         raise DemoFailed(f"run {number} ended as {application['state']}: {application['state_reason']}")
@@ -212,14 +190,13 @@ def submit(
     return run
 
 
-def follow(client: httpx.Client, execution_id: str, name: str) -> dict[str, Any]:
+def follow(client: Client, execution_id: str, name: str) -> ApplicationDetails:
     """The application once it has ended; tells every job while it runs."""
-    shown = -1
+    shown = 0
     with console.status(f"{name}: starts"):
-        while True:
-            application = call(client, "GET", f"/submission/applications/{execution_id}")
+        for application in client.follow_application(execution_id, pause_seconds=0.5):
             jobs = application["jobs"]
-            if len(jobs) != shown and jobs:
+            if len(jobs) != shown:
                 shown = len(jobs)
                 latest = jobs[-1]
                 console.print(
@@ -227,12 +204,10 @@ def follow(client: httpx.Client, execution_id: str, name: str) -> dict[str, Any]
                     f"with {latest['end_scale_out']} executors" + decision_text(application),
                     style="dim",
                 )
-            if application["state"] in ("COMPLETED", "FAILED", "SUBMISSION_FAILED", "KILLED"):
-                return dict(application)
-            time.sleep(0.5)
+    return application
 
 
-def decision_text(application: dict[str, Any]) -> str:
+def decision_text(application: ApplicationDetails) -> str:
     decisions = [decision for decision in application["decisions"] if decision["job_id"] >= 0]
     if not decisions:
         return ""
@@ -240,41 +215,25 @@ def decision_text(application: dict[str, Any]) -> str:
     return f"; after job {latest['job_id']} the model recommended {latest['chosen_scale_out']}"
 
 
-def train(client: httpx.Client) -> None:
+def train(client: Client) -> None:
     console.rule("Pretraining")
-    request = {
-        "system_name": "spark",
-        "algorithm_name": ALGORITHM,
-        "model_name": "onlinepredictor",
-        "experiment_name": "demo",
-        "trials": TRIALS,
-    }
-    started = call(client, "POST", "/training/trigger_model_training", json=request)
-    for training in training_events(client, started["training_id"]):
+    started = client.start_training(ALGORITHM, experiment_name="demo", trials=TRIALS)
+    told: tuple[Any, ...] = ()
+    for training in client.follow_training(started["training_id"]):
+        now = training["state"], training["trials_done"], training["best_loss"]
+        if now == told:
+            continue
+        told = now
         best = "" if training["best_loss"] is None else f", best error {training['best_loss']:.1%}"
         done = f"{training['trials_done']}/{training['trials_total']} trials"
         console.print(f"  {training['state'].lower()}: {done}{best}", style="dim")
     if training["state"] != "SUCCEEDED":
         raise DemoFailed(f"the training ended as {training['state']}: {training['detail']}")
-    call(client, "GET", "/prediction/preload/kmeans")
+    client.preload("kmeans")
     console.print(
         f"Learned from {training['history_runs']} runs with {training['history_jobs']} jobs; "
         f"the model is saved as {training['result']['artifact_key']} and loaded."
     )
-
-
-def training_events(client: httpx.Client, training_id: str) -> Iterator[dict[str, Any]]:
-    """What changes about a training, from the service's event stream."""
-    seen: tuple[Any, ...] = ()
-    with client.stream("GET", f"/training/runs/{training_id}/events", timeout=600) as stream:
-        for line in stream.iter_lines():
-            if not line.startswith("data:"):
-                continue
-            training = json.loads(line.removeprefix("data:"))
-            told = training["state"], training["trials_done"], training["best_loss"]
-            if told != seen:
-                seen = told
-                yield training
 
 
 def derive_target(runs: list[Run]) -> float:
@@ -365,13 +324,10 @@ def latency(run: Run) -> str:
     )
 
 
-def draw(client: httpx.Client, run: Run) -> Path:
+def draw(client: Client, run: Run) -> Path:
     """The service's own picture: executors over time, and predicted against real remaining runtime."""
-    response = client.get(f"/submission/applications/{run.id}/picture.svg")
-    if response.is_error:
-        raise DemoFailed(f"the picture: {response.status_code} {response.text}")
     path = OUTPUT / "last-run.svg"
-    path.write_bytes(response.content)
+    path.write_text(client.picture(run.id), encoding="utf-8")
     return path
 
 

@@ -1,13 +1,10 @@
 """What is sent to HDFS, and that a token stays secret whatever is answered; a local server listens."""
 
-import asyncio
 import json
 import logging
-import os
 import shutil
 import ssl
 import subprocess
-import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -23,8 +20,8 @@ from common.models.artifacts import ArtifactNotFound, StoreUnavailable
 from common.models.hdfs import HdfsStore
 from common.models.webhdfs import HdfsUnavailable
 from common.processes.guarded import free_port
-from common.settings.group import PROJECT_ROOT
 from common.settings.hdfs import HdfsSettings
+from tests.support.services import failing_start
 
 TOKEN = "HAAEcm9vdARy+secret/token=="
 """As Hadoop prints them; in an address it looks different."""
@@ -226,28 +223,13 @@ async def test_a_server_of_another_kind_is_not_taken_for_hdfs(path: str) -> None
 
 async def test_a_debug_log_of_a_failing_start_keeps_the_token(tmp_path: Path) -> None:
     with listening(say(401)) as (endpoint, seen):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "main.py",
-            cwd=PROJECT_ROOT,
-            env={
-                **os.environ,
-                "PORT": str(free_port()),
-                "DATA_DIR": str(tmp_path),
-                "LOGGING_LEVEL": "DEBUG",
-                "HDFS_ENDPOINT": endpoint,
-                "HDFS_TOKEN": TOKEN,
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        output, _ = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode == 2
+        settings = {"LOGGING_LEVEL": "DEBUG", "HDFS_ENDPOINT": endpoint, "HDFS_TOKEN": TOKEN}
+        code, output = await failing_start(tmp_path, **settings)
+    assert code == 2
     assert seen
-    text = output.decode()
-    assert "Enel Service cannot start: HDFS_TOKEN: HDFS gives no permission to the owner of the token" in text
-    assert "Traceback" not in text
-    assert not [spelling for spelling in SPELLINGS if spelling in text]
+    assert "Enel Service cannot start: HDFS_TOKEN: HDFS gives no permission to the owner of the token" in output
+    assert "Traceback" not in output
+    assert not [spelling for spelling in SPELLINGS if spelling in output]
 
 
 async def test_a_token_or_a_user_say_who_asks() -> None:

@@ -91,7 +91,8 @@ def accesses() -> Iterator[tuple[str, str]]:
         for path in sorted((PROJECT_ROOT / folder).rglob("*.py")):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "Access":
-                    module = vars(importlib.import_module(f"{folder}.{path.stem}"))
+                    name = ".".join(path.relative_to(PROJECT_ROOT).with_suffix("").parts)
+                    module = vars(importlib.import_module(name))
                     verb, resource = (eval(ast.unparse(argument), module) for argument in node.args[:2])
                     yield verb, resource
 

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from app.client.client import AsyncClient
 from common.settings.group import PROJECT_ROOT
 from tests.support.left_processes import all_gone
 from tests.support.samples import specs
@@ -36,15 +36,6 @@ def kmeans(event_log: Path, iterations: int, read_seconds: float, **global_specs
     return body
 
 
-async def ended(client: httpx.AsyncClient, execution_id: str) -> dict[str, Any]:
-    for _ in range(900):
-        application: dict[str, Any] = (await client.get(f"/submission/applications/{execution_id}")).json()
-        if application["state"] in ("COMPLETED", "FAILED", "KILLED", "SUBMISSION_FAILED"):
-            return application
-        await asyncio.sleep(0.2)
-    raise AssertionError(f"still {application['state']}")
-
-
 def spark_events(folder: Path) -> list[dict[str, Any]]:
     [log] = [path for path in folder.iterdir() if not path.name.startswith(".")]
     return [json.loads(line) for line in log.read_text().splitlines()]
@@ -56,11 +47,9 @@ async def test_what_is_stored_is_what_spark_did(tmp_path: Path) -> None:
     event_log.mkdir()
     async with (
         started_service(tmp_path / "service") as service,
-        httpx.AsyncClient(base_url=service.url, timeout=60) as client,
+        AsyncClient(service.url) as client,
     ):
-        submitted = await client.post("/submission/submit", json=kmeans(event_log, 2, 0.2))
-        assert submitted.status_code == 200, submitted.text
-        answer = submitted.json()
+        answer = await client.submit(kmeans(event_log, 2, 0.2))
         execution_id = answer["db_entry"]["_id"]
         [manifest] = answer["template_code"]
         assert manifest["apiVersion"] == "sparkoperator.k8s.io/v1beta2"
@@ -68,8 +57,8 @@ async def test_what_is_stored_is_what_spark_did(tmp_path: Path) -> None:
             manifest["spec"]["sparkConf"]["spark.customExtraListener.applicationExecutionId"] == execution_id
         )
 
-        application = await ended(client, execution_id)
-        log = (await client.get(f"/submission/applications/{execution_id}/logs")).text
+        application = await client.ended_application(execution_id)
+        log = await client.log(execution_id)
         assert application["state"] == "COMPLETED", log
         assert "final cost" in log
         assert [change["state"] for change in application["state_changes"]] == [
@@ -89,31 +78,29 @@ async def test_what_is_stored_is_what_spark_did(tmp_path: Path) -> None:
             if event["Event"] == "SparkListenerStageCompleted"
         }
         assert application["application_id"] == start["App ID"]
-        jobs = (await client.get(f"/submission/applications/{execution_id}/jobs")).json()["items"]
+        jobs = (await client.jobs(execution_id))["items"]
         assert [job["job_id"] for job in jobs] == [event["Job ID"] for event in started] == [0, 1, 2, 3]
         for job, event in zip(jobs, started, strict=True):
             assert set(job["stages"]) == {str(stage_id) for stage_id in event["Stage IDs"]}
             for stage_id, stage in job["stages"].items():
+                assert stage is not None
                 assert stage["num_tasks"] == completed[int(stage_id)]["Number of Tasks"]
                 assert stage["stage_name"] == completed[int(stage_id)]["Stage Name"]
         # Without history it starts with what was requested, and really so.
         assert (jobs[0]["start_scale_out"], application["initial_scale_out"]) == (2, 2)
 
-        page = (await client.get(f"/submission/applications/{execution_id}/jobs", params={"limit": 3})).json()
+        page = await client.jobs(execution_id, limit=3)
         assert (len(page["items"]), page["next_after_job_id"]) == (3, 2)
 
         # With one run to learn from, the next first scale-out is a forecast's.
-        roomy = await client.post("/submission/submit", json=kmeans(event_log, 500, 1.0, max_runtime=86_400))
-        second = roomy.json()["db_entry"]
+        roomy = await client.submit(kmeans(event_log, 500, 1.0, max_runtime=86_400))
+        second = roomy["db_entry"]
         assert "from 1 run" in second["initial_scale_out_reason"], second
-        for _ in range(300):
-            if (await client.get(f"/submission/applications/{second['_id']}")).json()["state"] == "RUNNING":
+        async for application in client.follow_application(second["_id"]):
+            if application["state"] == "RUNNING":
                 break
-            await asyncio.sleep(0.2)
-        killed = await client.delete(f"/submission/applications/{second['_id']}")
-        assert killed.status_code == 200
-        assert (await ended(client, second["_id"]))["state"] == "KILLED"
-        again = await client.delete(f"/submission/applications/{second['_id']}")
-        assert again.json()["state"] == "KILLED"
+        await client.kill(second["_id"])
+        assert (await client.ended_application(second["_id"]))["state"] == "KILLED"
+        assert (await client.kill(second["_id"]))["state"] == "KILLED"
     assert await all_gone(tmp_path)
     await asyncio.to_thread(shutil.rmtree, tmp_path / "service")

@@ -10,6 +10,9 @@ import pytest
 import pytest_asyncio
 from asgi_lifespan import LifespanManager
 
+from app.client.answers import ApplicationDetails
+from app.client.client import AsyncClient
+from app.client.problems import ProblemError
 from app.factory import create_app
 from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
 from common.errors import StartError
@@ -28,22 +31,20 @@ BODY = {
 
 @dataclass
 class Service:
-    client: httpx.AsyncClient
+    client: AsyncClient
     api: KubernetesApi
     operator: FakeOperator
 
     async def submit(self) -> tuple[str, str]:
         """Id and resource name."""
-        answer = await self.client.post("/submission/submit", json=BODY)
-        assert answer.status_code == 200, answer.text
-        created = answer.json()["k8s_api_response"]
-        return answer.json()["db_entry"]["_id"], created["metadata"]["name"]
+        answer = await self.client.submit(BODY)
+        return answer["db_entry"]["_id"], answer["k8s_api_response"]["metadata"]["name"]
 
-    async def until(self, execution_id: str, state: str) -> dict[str, object]:
+    async def until(self, execution_id: str, state: str) -> ApplicationDetails:
         while True:
-            answer = await self.client.get(f"/submission/applications/{execution_id}")
-            if answer.json()["state"] == state:
-                return dict(answer.json())
+            application = await self.client.application(execution_id)
+            if application["state"] == state:
+                return application
 
 
 def settings_for(mongo_uri: str, data_dir: Path, endpoint: str) -> Settings:
@@ -61,9 +62,7 @@ async def service(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> A
         app = create_app(settings_for(mongo_uri, tmp_path_factory.mktemp("service"), api.url))
         async with (
             LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager,
-            httpx.AsyncClient(
-                transport=httpx.ASGITransport(app=manager.app), base_url="http://service"
-            ) as client,
+            AsyncClient("http://service", transport=httpx.ASGITransport(app=manager.app)) as client,
             connected(api.url) as kubernetes,
         ):
             yield Service(client, api, FakeOperator(kubernetes, api=api))
@@ -75,18 +74,15 @@ async def test_submitted_followed_and_read(service: Service) -> None:
     await service.operator.run(name)
     await service.operator.end(name)
     ended = await service.until(execution_id, "COMPLETED")
-    changes = ended["state_changes"]
-    assert isinstance(changes, list)
-    assert [change["state"] for change in changes] == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
-    log = await service.client.get(f"/submission/applications/{execution_id}/logs")
-    assert log.text == "awake\ndone\n"
+    states = [change["state"] for change in ended["state_changes"]]
+    assert states == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
+    assert await service.client.log(execution_id) == "awake\ndone\n"
 
 
 async def test_killed(service: Service) -> None:
     execution_id, name = await service.submit()
     await service.operator.run(name)
-    answer = await service.client.delete(f"/submission/applications/{execution_id}")
-    assert answer.json()["state"] == "KILLED"
+    assert (await service.client.kill(execution_id))["state"] == "KILLED"
     assert name not in service.api.names()
 
 
@@ -98,21 +94,21 @@ async def test_refused_before_anything_is_stored(service: Service) -> None:
             **specs(experiment_name="refused"),
             "spark_template_values": BODY["spark_template_values"],
         }
-        answer = await service.client.post("/submission/submit", json=body)
+        with pytest.raises(ProblemError) as refused:
+            await service.client.submit(body)
     finally:
         service.api.forbidden = set()
-    assert answer.status_code == 503
-    assert answer.json()["title"] == "Kubernetes gives the service no permission"
-    assert "create sparkapplications.sparkoperator.k8s.io" in answer.json()["detail"]
-    listed = await service.client.get("/submission/applications", params={"experiment_name": "refused"})
-    assert listed.json()["items"] == []
+    assert refused.value.status == 503
+    assert refused.value.title == "Kubernetes gives the service no permission"
+    assert "create sparkapplications.sparkoperator.k8s.io" in refused.value.detail
+    assert (await service.client.applications(experiment_name="refused"))["items"] == []
 
 
 async def test_ready_without_kubernetes(service: Service) -> None:
     """Everything but submissions goes on: learning, and steering what runs."""
     service.api.fail(drop="before", times=1000)
     try:
-        assert (await service.client.get("/readyz")).status_code == 200
+        assert (await service.client.http.get("/readyz")).status_code == 200
     finally:
         service.api.faults.clear()
 
@@ -133,8 +129,8 @@ async def test_killed_between_creating_and_hearing_of_it(tmp_path: Path) -> None
         async with started_service(tmp_path, **environment) as first:
             api.fail(method="POST", delay_seconds=0.0)  # the dry run before it
             api.fail(method="POST", delay_seconds=60.0, is_effective_late=True)
-            async with httpx.AsyncClient(base_url=first.url, timeout=100) as client:
-                submitting = asyncio.create_task(client.post("/submission/submit", json=BODY))
+            async with AsyncClient(first.url, timeout_seconds=100) as client:
+                submitting = asyncio.ensure_future(client.submit(BODY))
                 while not api.names():
                     await asyncio.sleep(0.05)
                 await first.kill()
@@ -142,12 +138,12 @@ async def test_killed_between_creating_and_hearing_of_it(tmp_path: Path) -> None
                     await submitting
         async with (
             started_service(tmp_path, **environment) as second,
-            httpx.AsyncClient(base_url=second.url, timeout=100) as client,
+            AsyncClient(second.url, timeout_seconds=100) as client,
             connected(api.url) as kubernetes,
         ):
             service = Service(client, api, FakeOperator(kubernetes, api=api))
             [name] = api.names()
-            [stored] = (await client.get("/submission/applications")).json()["items"]
+            [stored] = (await client.applications())["items"]
             await service.until(stored["_id"], "PENDING")
             await service.operator.run(name)
             await service.operator.end(name)

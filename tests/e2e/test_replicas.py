@@ -7,9 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from app.client.client import AsyncClient
+from app.client.problems import ProblemError
 from benchmarks.support.hdfs_cluster import HdfsCluster, hdfs_cluster
 from benchmarks.support.hdfs_jars import JarsMissing
 from common.executions.documents import ApplicationState
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.service, pytest.mark.hdfs, pytest.mark.timeout(600)]
 
 ALGORITHM = "KMeans"
 MODEL = f"spark.{ALGORITHM}.onlinepredictor"
-TRAINING = {"system_name": "spark", "algorithm_name": ALGORITHM, "model_name": "onlinepredictor"}
+TRAINING_SECONDS = 180.0
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ async def hdfs(tmp_path: Path) -> AsyncIterator[HdfsCluster]:
 @asynccontextmanager
 async def replicas(
     folder: Path, hdfs: HdfsCluster, mongo_uri: str, database: str, **environment: str
-) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+) -> AsyncIterator[tuple[AsyncClient, AsyncClient]]:
     """Clients of two services that share everything but their own folders."""
     settings = {
         "MONGODB_ENDPOINT": mongo_uri,
@@ -55,7 +56,7 @@ async def replicas(
         clients = []
         for name in ("one", "other"):
             service = await stack.enter_async_context(started_service(folder / name, **settings))
-            client = httpx.AsyncClient(base_url=service.url, timeout=180)
+            client = AsyncClient(service.url, timeout_seconds=180)
             clients.append(await stack.enter_async_context(client))
         yield clients[0], clients[1]
 
@@ -69,34 +70,24 @@ async def store_runs(
         await store_finished_runs(executions, ALGORITHM, [scale_out], slower=slower, hours_later=hour)
 
 
-async def train(client: httpx.AsyncClient) -> dict[str, Any]:
+async def train(client: AsyncClient) -> dict[str, Any]:
     """Train, wait for the end, and return what came out of it."""
-    answer = await client.post("/training/trigger_model_training", params={"wait": "true"}, json=TRAINING)
-    run: dict[str, Any] = answer.json()
-    assert (answer.status_code, run["state"]) == (200, "SUCCEEDED"), run
-    result: dict[str, Any] = run["result"]
-    return result
+    run = await client.start_training(ALGORITHM, wait_seconds=TRAINING_SECONDS)
+    assert run["state"] == "SUCCEEDED", run
+    assert run["result"] is not None
+    return run["result"]
 
 
-async def serving(client: httpx.AsyncClient, executions: ExecutionRepository) -> str | None:
+async def serving(client: AsyncClient, executions: ExecutionRepository) -> str | None:
     """Which model version answers a recommendation."""
     run = execution(algorithm_name=ALGORITHM, max_runtime=25.0)
     await executions.insert(run)
-    await client.post("/training/update_information", json=application_start(run.id))
-    answer = await client.post(
-        "/prediction/online_scale_out_prediction", json={**job_end(run.id, 0), "predict": True}
-    )
-    assert answer.status_code == 200, answer.text
-    assert [job for job, _ in answer.json()["best_predicted_scale_out_per_job"]] == [1, 2, 3, 4, 5]
+    await client.report(application_start(run.id))
+    answer = await client.recommend(job_end(run.id, 0))
+    assert [job for job, _ in answer["best_predicted_scale_out_per_job"]] == [1, 2, 3, 4, 5]
     [decision] = await executions.decisions(run.id)
     await executions.record_state(run.id, ApplicationState.KILLED)  # nothing to learn from
     return decision.model_key
-
-
-async def champion(client: httpx.AsyncClient) -> int | None:
-    found = (await client.get(f"/models/{MODEL}")).json()["champion"]
-    assert found is None or isinstance(found, int)
-    return found
 
 
 async def test_promotion_roll_back_and_outages_across_two_services(
@@ -130,48 +121,49 @@ async def test_promotion_roll_back_and_outages_across_two_services(
         assert refused["version_error"] > 2 * refused["champion_error"]
         for figure in (refused["version_error"], refused["champion_error"]):
             assert f"{100 * figure:.0f}"[:1] in refused["reason"]
-        assert await champion(other) == 2
+        assert (await other.model(MODEL))["champion"] == 2
 
         # Roll-back: one call, and the other serves the older version with its next answer.
-        rolled_back = await one.put(
-            f"/models/{MODEL}/aliases/champion", json={"version": 1, "reason": "slow"}
-        )
-        assert rolled_back.json()["champion"] == 1
+        rolled_back = await one.set_alias(MODEL, "champion", 1, reason="slow")
+        assert rolled_back["champion"] == 1
         assert await serving(other, executions) == await serving(one, executions) == f"{MODEL}/1"
-        assert (await one.delete(f"/models/{MODEL}/versions/1")).status_code == 409
+        with pytest.raises(ProblemError) as in_use:
+            await one.delete_version(MODEL, 1)
+        assert in_use.value.status == 409
 
         # Without HDFS: from the cache it goes on, and what is not in memory is 503, but stored.
-        await one.put(f"/models/{MODEL}/aliases/champion", json={"version": 3})
+        await one.set_alias(MODEL, "champion", 3)
         await hdfs.stop()
         assert await serving(one, executions) == f"{MODEL}/3"
         run = execution(algorithm_name=ALGORITHM)
         await executions.insert(run)
-        event = {**job_end(run.id, 0), "predict": True}
-        answer = await other.post("/prediction/online_scale_out_prediction", json=event)
-        assert answer.status_code == 503, answer.text
-        assert answer.headers["retry-after"]
-        assert answer.json()["stored"] is True
+        with pytest.raises(ProblemError) as away:
+            await other.recommend(job_end(run.id, 0))
+        assert away.value.status == 503
+        assert away.value.retry_after_seconds
+        assert away.value.members["stored"] is True
         assert len(await executions.finished_jobs(run.id)) == 1
-        assert (await other.get(f"/prediction/preload/{ALGORITHM}")).status_code == 503
-        assert (await other.get("/readyz")).status_code == 200
+        with pytest.raises(ProblemError) as away:
+            await other.preload(ALGORITHM)
+        assert away.value.status == 503
+        assert (await other.http.get("/readyz")).status_code == 200
         await executions.record_state(run.id, ApplicationState.KILLED)
 
         # A training finishes, keeps its model, and publishes it when HDFS is back.
-        waiting = await one.post("/training/trigger_model_training", params={"wait": "true"}, json=TRAINING)
-        assert waiting.status_code == 202
-        assert waiting.json()["state"] == "PUBLISHING"
-        assert "HDFS" in waiting.json()["detail"]
+        waiting = await one.start_training(ALGORITHM, wait_seconds=TRAINING_SECONDS)
+        assert waiting["state"] == "PUBLISHING"
+        assert "HDFS" in waiting["detail"]
         await hdfs.start()
-        training_id = waiting.json()["training_id"]
         for _ in range(300):
-            run_now = (await other.get(f"/training/runs/{training_id}")).json()
+            run_now = await other.training(waiting["training_id"])
             if run_now["state"] == "SUCCEEDED":
                 break
             await asyncio.sleep(0.2)
         assert run_now["state"] == "SUCCEEDED", run_now
+        assert run_now["result"] is not None
         assert run_now["result"]["version"] == 4
-        assert (await other.get(f"/prediction/preload/{ALGORITHM}")).status_code == 200
-        versions = (await other.get(f"/models/{MODEL}/versions")).json()["items"]
+        await other.preload(ALGORITHM)
+        versions = (await other.versions(MODEL))["items"]
         assert [version["version"] for version in versions] == [4, 3, 2, 1]
 
 
@@ -188,14 +180,14 @@ async def test_a_periodic_training_fires_once_for_both_services(
 
         async def until_version(number: int) -> None:
             for _ in range(600):
-                answer = await one.get(f"/models/{MODEL}")
-                if answer.status_code == 200 and answer.json()["latest_version"] >= number:
+                registered = {model["name"]: model for model in (await one.models())["items"]}
+                if MODEL in registered and registered[MODEL]["latest_version"] >= number:
                     return
                 await asyncio.sleep(0.2)
-            raise AssertionError(f"no version {number}: {(await one.get('/training/runs')).text}")
+            raise AssertionError(f"no version {number}: {await one.trainings()}")
 
         async def firings() -> int:
-            [schedule] = (await other.get("/training/schedules")).json()["items"]
+            [schedule] = (await other.training_schedules())["items"]
             assert schedule["trigger"] == "every 1s"
             fired: int = schedule["fired"]
             return fired
@@ -206,17 +198,17 @@ async def test_a_periodic_training_fires_once_for_both_services(
         # Both look twice a second; a second lies between two firings, whoever does it.
         seconds = (utc_now() - began) / timedelta(seconds=1)
         assert 2 <= await firings() - before <= seconds + 1
-        [schedule] = (await one.get("/training/schedules")).json()["items"]
+        [schedule] = (await one.training_schedules())["items"]
         assert schedule["last_outcome"].startswith("skipped")
 
         await store_runs(executions, (5,))
         await until_version(2)
         for _ in range(300):  # until it has been compared
-            runs = (await other.get("/training/runs")).json()["items"]
+            runs = (await other.trainings())["items"]
             if all(run["state"] == "SUCCEEDED" for run in runs):
                 break
             await asyncio.sleep(0.2)
         await asyncio.sleep(3)
-        runs = (await other.get("/training/runs")).json()["items"]
+        runs = (await other.trainings())["items"]
         assert [run["trigger"] for run in runs] == ["every 1s", "every 1s"]
         assert {run["state"] for run in runs} == {"SUCCEEDED"}

@@ -1,11 +1,9 @@
 """The service as a process: how it starts, ends, is killed, and what is there afterwards."""
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,10 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.embedded import embedded_mongod
 from common.mongo.types import Client
 from common.processes.guarded import free_port
-from common.settings.group import PROJECT_ROOT
 from tests.support.finished_runs import store_history
 from tests.support.left_processes import all_gone, processes_of
 from tests.support.samples import execution, job_end, unique_name
-from tests.support.services import started_service
+from tests.support.services import failing_start, started_service
 from training.runs.repository import TrainingRunRepository
 
 pytestmark = pytest.mark.service
@@ -139,24 +136,10 @@ async def test_without_its_mongodb_the_service_stops(tmp_path: Path) -> None:
 
 
 async def test_two_services_on_one_folder_are_told(tmp_path: Path) -> None:
-    async with started_service(tmp_path):
-        code, message = await failing_start(DATA_DIR=str(tmp_path), PORT=str(free_port()))
+    async with started_service(tmp_path / "shared"):
+        code, message = await failing_start(tmp_path, DATA_DIR=str(tmp_path / "shared"))
     assert code == 2
     assert "DATA_DIR" in message
-
-
-async def failing_start(**environment: str) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "main.py",
-        cwd=PROJECT_ROOT,
-        env={**os.environ, "PORT": str(free_port()), **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    _, errors = await asyncio.wait_for(process.communicate(), 60)
-    assert process.returncode is not None
-    return process.returncode, errors.decode()
 
 
 @pytest.mark.parametrize(
@@ -195,8 +178,8 @@ async def test_settings_that_cannot_work_stop_the_start_and_are_named(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         values = {"closed": str(free_port()), "taken": str(taken.getsockname()[1])}
         given = {name: value.format(**values) for name, value in settings.items()}
-        usual = {"DATA_DIR": str(tmp_path), "MONGODB_TIMEOUT_SECONDS": "1", "MONGODB_PASSWORD": "hunter2"}
-        code, message = await failing_start(**{**usual, **given})
+        usual = {"MONGODB_TIMEOUT_SECONDS": "1", "MONGODB_PASSWORD": "hunter2"}
+        code, message = await failing_start(tmp_path, **{**usual, **given})
     assert code == 2
     [line] = [line for line in message.splitlines() if line.startswith("Enel Service cannot start: ")]
     assert line.removeprefix("Enel Service cannot start: ").startswith(named)
@@ -216,7 +199,9 @@ async def test_a_mongodb_without_transactions_is_refused(tmp_path: Path) -> None
         stdout=subprocess.DEVNULL,
     )
     try:
-        code, message = await failing_start(MONGODB_ENDPOINT="127.0.0.1", MONGODB_PORT=str(port))
+        code, message = await failing_start(
+            tmp_path / "service", MONGODB_ENDPOINT="127.0.0.1", MONGODB_PORT=str(port)
+        )
     finally:
         process.terminate()
         await process.wait()

@@ -1,6 +1,5 @@
 """The benchmark algorithms: their data, their submissions, and a run of each with the plugin."""
 
-import asyncio
 import importlib
 import json
 import os
@@ -12,11 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
 
+from app.client.answers import Job
+from app.client.client import AsyncClient
 from common.settings.group import PROJECT_ROOT
 from common.wire.specs import ApplicationSpecs
 from submission.local.runner import LOCAL
@@ -123,28 +123,23 @@ def test_submissions_and_their_arguments_are_valid(path: Path, monkeypatch: pyte
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
     assert JAR.is_file(), "`make listener` builds the plugin"
     async with (
         started_service(tmp_path_factory.mktemp("service")) as service,
-        httpx.AsyncClient(base_url=service.url, timeout=60) as client,
+        AsyncClient(service.url) as client,
     ):
         yield client
 
 
-async def run(client: httpx.AsyncClient, body: dict[str, Any]) -> tuple[list[dict[str, Any]], str]:
+async def run(client: AsyncClient, body: dict[str, Any]) -> tuple[list[Job], str]:
     """Jobs and log of an application that completed."""
-    submitted = await client.post("/submission/submit", json=body)
-    assert submitted.status_code == 200, submitted.text
-    address = f"/submission/applications/{submitted.json()['db_entry']['_id']}"
-    state = ""
-    while state not in ("COMPLETED", "FAILED", "KILLED", "SUBMISSION_FAILED"):  # pytest limits the time
-        await asyncio.sleep(0.3)
-        state = (await client.get(address)).json()["state"]
-    log = (await client.get(f"{address}/logs")).text
-    assert state == "COMPLETED", log
-    jobs = (await client.get(f"{address}/jobs", params={"limit": 200})).json()["items"]
-    return jobs, log
+    submitted = await client.submit(body)
+    execution_id = submitted["db_entry"]["_id"]
+    ended = await client.ended_application(execution_id)
+    log = await client.log(execution_id)
+    assert ended["state"] == "COMPLETED", log
+    return (await client.jobs(execution_id))["items"], log
 
 
 def measured(log: str, name: str) -> float:
@@ -165,7 +160,7 @@ def measured(log: str, name: str) -> float:
     ],
 )
 async def test_it_runs_and_is_reported(
-    client: httpx.AsyncClient,
+    client: AsyncClient,
     data: Path,
     algorithm: str,
     file: str,

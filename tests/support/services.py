@@ -1,19 +1,15 @@
 """The service in this process, and in one of its own."""
 
-import asyncio
-import os
-import signal
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 
-from common.processes.guarded import free_port
-from common.settings.group import PROJECT_ROOT
+from app.client import process
+from app.client.process import NotReady, ServiceProcess
 from common.settings.settings import Settings
 from tests.support.samples import unique_name
 
@@ -43,56 +39,18 @@ async def service_in_process(
             yield client
 
 
-class ServiceProcess:
-    """`python main.py` as a person starts it, and ways to end it."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
-        self.process = process
-        self.url = url
-        self.log = log
-
-    async def kill(self) -> None:
-        """As the kernel would: no handler runs."""
-        self.process.kill()
-        await self.process.wait()
-
-    async def stop(self, number: int = signal.SIGINT) -> int:
-        if self.process.returncode is None:
-            self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), 60)
-
-
 PATIENT = {"MONGODB_TIMEOUT_SECONDS": "60"}
 """For machines that stand still now and then; tests of a database that is away say otherwise."""
 
 
-@asynccontextmanager
-async def started_service(data_dir: Path, **environment: str) -> AsyncIterator[ServiceProcess]:
-    port = free_port()
-    data_dir.mkdir(parents=True, exist_ok=True)
-    log = data_dir / f"service-{port}.log"
-    with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "main.py",
-            cwd=PROJECT_ROOT,
-            env={**os.environ, **PATIENT, "PORT": str(port), "DATA_DIR": str(data_dir), **environment},
-            stdout=output,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    service = ServiceProcess(process, f"http://127.0.0.1:{port}", log)
-    try:
-        async with httpx.AsyncClient(base_url=service.url, timeout=5) as client:
-            for _ in range(600):
-                assert process.returncode is None, f"the service did not start: {log.read_text()}"
-                try:
-                    if (await client.get("/readyz")).status_code == 200:
-                        break
-                except httpx.TransportError:
-                    pass
-                await asyncio.sleep(0.1)
-            else:
-                pytest.fail(f"the service is not ready: {log.read_text()}")
-        yield service
-    finally:
-        await service.stop()
+def started_service(folder: Path, **environment: str) -> AbstractAsyncContextManager[ServiceProcess]:
+    """`python main.py` as a person starts it, without a guard that would tidy up behind it."""
+    return process.started_service(folder, {**PATIENT, **environment}, guarded=False)
+
+
+async def failing_start(folder: Path, **environment: str) -> tuple[int | None, str]:
+    """Exit code, and all that was logged, of a service that does not come up."""
+    with pytest.raises(NotReady) as failure:
+        async with started_service(folder, **environment):
+            pass
+    return failure.value.returncode, (folder / "service.log").read_text()

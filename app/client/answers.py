@@ -1,0 +1,164 @@
+"""What the service answers, as far as clients here read it; `/docs` of a running service has every field."""
+
+from typing import Any, Generic, NotRequired, TypedDict, TypeVar
+
+Json = dict[str, Any]
+Item = TypeVar("Item")
+
+FINAL_APPLICATION_STATES = frozenset({"COMPLETED", "FAILED", "SUBMISSION_FAILED", "KILLED"})
+FINAL_TRAINING_STATES = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+
+
+class Page(TypedDict, Generic[Item]):
+    items: list[Item]
+    next_cursor: str | None
+
+
+class StateChange(TypedDict):
+    state: str
+    at: str
+    reason: str
+
+
+class Application(TypedDict):
+    """Times are ISO 8601."""
+
+    _id: str
+    name: str | None
+    state: str
+    state_reason: str
+    state_changes: list[StateChange]
+    application_id: str | None
+    initial_scale_out: int | None
+    initial_scale_out_reason: str
+    start_time: str | None
+    end_time: str | None
+    runtime_seconds: float | None
+    target_met: bool | None
+    global_specs: Json
+
+
+class JobSummary(TypedDict):
+    job_id: int
+    start_time: str | None
+    end_time: str
+    start_scale_out: int | None
+    end_scale_out: int | None
+    runtime_seconds: float | None
+    stages: int
+
+
+class Candidate(TypedDict):
+    scale_out: int
+    remaining_seconds: float
+    lower_seconds: float | None
+    upper_seconds: float | None
+    probability: float | None
+
+
+class Decision(TypedDict):
+    """`job_id` is -1 for the choice before the run."""
+
+    _id: str
+    job_id: int
+    elapsed_seconds: float
+    budget_seconds: float
+    current_scale_out: int
+    chosen_scale_out: int | None
+    candidates: list[Candidate]
+    reason: str
+    fine_tune_seconds: float | None
+    predict_seconds: float | None
+    total_seconds: float | None
+    outcome: Json
+
+
+class ApplicationDetails(Application):
+    jobs: list[JobSummary]
+    decisions: list[Decision]
+
+
+class Job(TypedDict):
+    """A job with its stages; those that Spark skipped are null."""
+
+    job_id: int
+    start_time: str | None
+    end_time: str
+    start_scale_out: int | None
+    end_scale_out: int | None
+    stages: dict[str, Json | None]
+
+
+class JobPage(TypedDict):
+    items: list[Job]
+    next_after_job_id: int | None
+
+
+class Submission(TypedDict):
+    db_entry: Application
+    template_code: list[Json]
+    k8s_api_response: Json
+    prediction: Json | None
+
+
+class Recommendation(TypedDict):
+    """Pairs of job and scale-out or seconds left, one per remaining job; none: leave the scale-out alone."""
+
+    best_predicted_scale_out_per_job: list[tuple[int, int]]
+    best_predicted_runtime_per_job: list[tuple[int, float]]
+    reason: str
+    decision_id: str | None
+
+
+class Training(TypedDict):
+    id: str
+    algorithm_name: str
+    state: str
+    detail: str
+    attempts: int
+    trigger: str
+    history_runs: int | None
+    history_jobs: int | None
+    trials_total: int
+    trials_done: int
+    best_loss: float | None
+    log: list[str]
+    result: Json | None
+
+
+class StartedTraining(Training):
+    training_id: str
+    message: str
+
+
+class Preloaded(TypedDict):
+    algorithm_name: str
+    model: str
+    version: int
+    training_id: str | None
+
+
+class Model(TypedDict):
+    name: str
+    algorithm_name: str
+    latest_version: int
+    champion: int | None
+
+
+class ModelVersion(TypedDict):
+    version: int
+    state: str
+    aliases: list[str]
+    validation: Json
+
+
+class Schedule(TypedDict):
+    """A recurring submission."""
+
+    name: str
+    cron: str
+    time_zone: str
+    paused: bool
+    next_fire_at: str
+    active: NotRequired[list[str]]
+    """Of one schedule: ids of its application executions that have not ended."""

@@ -1,0 +1,222 @@
+"""Requests as values: what is sent, and as what the answer is read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import quote
+
+import httpx
+
+from app.client.answers import (
+    Application,
+    ApplicationDetails,
+    Decision,
+    JobPage,
+    Json,
+    Model,
+    ModelVersion,
+    Page,
+    Preloaded,
+    Recommendation,
+    Schedule,
+    StartedTraining,
+    Submission,
+    Training,
+)
+
+T = TypeVar("T")
+
+PAGE = 200
+"""Items of the largest page that the service answers with."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request; `T` is what its answer is read as."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout_seconds: float | None = None
+    """Other than the client's."""
+
+    def read(self, response: httpx.Response) -> T:
+        """The answer's JSON, or its text where it is none."""
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        return cast(T, response.json() if is_json else response.text)
+
+
+def _path(*parts: str | int) -> str:
+    return "/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+def _given(**params: Any) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _key(idempotency_key: str | None) -> dict[str, str]:
+    return {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+
+
+# --- submissions ----------------------------------------------------------------------------------
+
+
+def submit(
+    body: Mapping[str, Any],
+    *,
+    dry_run: bool = False,
+    require_feasible: bool = False,
+    idempotency_key: str | None = None,
+) -> Call[Submission]:
+    params = {"dry_run": dry_run, "require_feasible": require_feasible}
+    return Call("POST", "/submission/submit", params, body, _key(idempotency_key))
+
+
+def applications(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Application]]:
+    """Newest first; filters are those of the API, such as `algorithm_name` or a list of `state`."""
+    return Call("GET", "/submission/applications", _given(limit=limit, cursor=cursor, **filters))
+
+
+def application(execution_id: str) -> Call[ApplicationDetails]:
+    return Call("GET", _path("submission", "applications", execution_id))
+
+
+def jobs(execution_id: str, *, after_job_id: int = -1, limit: int = PAGE) -> Call[JobPage]:
+    """Finished jobs with their stages and metrics."""
+    params = {"after_job_id": after_job_id, "limit": limit}
+    return Call("GET", _path("submission", "applications", execution_id, "jobs"), params)
+
+
+def decisions(execution_id: str, *, limit: int = PAGE, cursor: str | None = None) -> Call[Page[Decision]]:
+    """Why it has the executors it has."""
+    params = _given(limit=limit, cursor=cursor)
+    return Call("GET", _path("submission", "applications", execution_id, "decisions"), params)
+
+
+def log(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
+    """The last lines that the driver wrote."""
+    params = {"tail_lines": tail_lines}
+    return Call("GET", _path("submission", "applications", execution_id, "logs"), params)
+
+
+def picture(execution_id: str) -> Call[str]:
+    """Executors over time, and predicted against real remaining runtime, as SVG."""
+    return Call("GET", _path("submission", "applications", execution_id, "picture.svg"))
+
+
+def kill(execution_id: str, *, requested_by: str | None = None) -> Call[Application]:
+    """End an application; one that has ended is answered as it is."""
+    params = _given(requested_by=requested_by)
+    return Call("DELETE", _path("submission", "applications", execution_id), params)
+
+
+def schedules() -> Call[Page[Schedule]]:
+    return Call("GET", "/submission/schedules")
+
+
+def schedule(name: str) -> Call[Schedule]:
+    return Call("GET", _path("submission", "schedules", name))
+
+
+def create_schedule(body: Mapping[str, Any]) -> Call[Schedule]:
+    return Call("POST", "/submission/schedules", body=body)
+
+
+def run_schedule(name: str, *, idempotency_key: str | None = None) -> Call[Submission]:
+    """Submit at once, whenever it is due."""
+    return Call("POST", _path("submission", "schedules", name, "run"), headers=_key(idempotency_key))
+
+
+def delete_schedule(name: str) -> Call[Schedule]:
+    return Call("DELETE", _path("submission", "schedules", name))
+
+
+# --- what drivers do ------------------------------------------------------------------------------
+
+
+def report(event: Mapping[str, Any]) -> Call[Json]:
+    """Store the start of an application, or the end of a job."""
+    return Call("POST", "/training/update_information", body=event)
+
+
+def recommend(event: Mapping[str, Any], *, predict: bool = True) -> Call[Recommendation]:
+    """Store the end of a job, and ask for a scale-out from there on."""
+    path = "/prediction/online_scale_out_prediction"
+    return Call("POST", path, body={**event, "predict": predict})
+
+
+# --- trainings and models -------------------------------------------------------------------------
+
+
+def start_training(
+    algorithm_name: str,
+    *,
+    model_name: str = "onlinepredictor",
+    experiment_name: str = "default",
+    trials: int | None = None,
+    wait_seconds: float | None = None,
+) -> Call[StartedTraining]:
+    """Queue a training.
+
+    Args:
+        wait_seconds: Answer when it has ended, and give up after so long; None: answer at once.
+    """
+    names = {"algorithm_name": algorithm_name, "model_name": model_name, "experiment_name": experiment_name}
+    return Call(
+        "POST",
+        "/training/trigger_model_training",
+        {"wait": wait_seconds is not None},
+        {**names, **_given(trials=trials)},
+        timeout_seconds=wait_seconds,
+    )
+
+
+def trainings(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Training]]:
+    return Call("GET", "/training/runs", _given(limit=limit, cursor=cursor, **filters))
+
+
+def training(training_id: str) -> Call[Training]:
+    return Call("GET", _path("training", "runs", training_id))
+
+
+def cancel_training(training_id: str) -> Call[Training]:
+    return Call("POST", _path("training", "runs", training_id, "cancel"))
+
+
+def training_schedules() -> Call[Page[Json]]:
+    """Periodic trainings: when next, and what came of the last ones."""
+    return Call("GET", "/training/schedules")
+
+
+def models(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Model]]:
+    return Call("GET", "/models", _given(limit=limit, cursor=cursor, **filters))
+
+
+def model(name: str) -> Call[Model]:
+    return Call("GET", _path("models", name))
+
+
+def versions(name: str, *, limit: int = PAGE, cursor: str | None = None) -> Call[Page[ModelVersion]]:
+    """Newest first."""
+    return Call("GET", _path("models", name, "versions"), _given(limit=limit, cursor=cursor))
+
+
+def set_alias(name: str, alias: str, version: int, *, reason: str | None = None) -> Call[Model]:
+    """Let an alias name a version; `champion` is the one that serves."""
+    return Call("PUT", _path("models", name, "aliases", alias), body=_given(version=version, reason=reason))
+
+
+def delete_version(name: str, version: int) -> Call[ModelVersion]:
+    return Call("DELETE", _path("models", name, "versions", version))
+
+
+def preload(base_name: str) -> Call[Preloaded]:
+    """Load an algorithm's model into the cache of the service that is asked."""
+    return Call("GET", _path("prediction", "preload", base_name))
+
+
+def initial_scale_out(body: Mapping[str, Any]) -> Call[Json]:
+    """What a submission would start with, and what else there is to choose from."""
+    return Call("POST", "/prediction/initial_scale_out", body=body)

@@ -1,0 +1,74 @@
+"""The Python client: what it makes of answers, and that it brings nothing of the service along."""
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from app.client.client import AsyncClient, Client
+from app.client.events import ServerEvents
+from app.client.problems import ProblemError
+from common.settings.group import PROJECT_ROOT
+
+HEAVY = ("fastapi", "numpy", "pymongo", "torch", "prediction", "routers", "submission", "training")
+
+
+def answering(response: httpx.Response) -> AsyncClient:
+    return AsyncClient("http://service", transport=httpx.MockTransport(lambda _: response))
+
+
+async def test_a_problem_says_all_that_the_service_says(service: httpx.AsyncClient) -> None:
+    async with AsyncClient("http://service", transport=service._transport) as client:
+        with pytest.raises(ProblemError) as unknown:
+            await client.application("none")
+        with pytest.raises(ProblemError) as wrong:
+            await client.submit({"global_specs": {}})
+    assert (unknown.value.status, unknown.value.members) == (404, {"type": "about:blank"})
+    assert "none" in unknown.value.detail
+    assert wrong.value.status == 422
+    assert "global_specs.algorithm_name" in {error["field"] for error in wrong.value.errors}
+    assert str(wrong.value).startswith("422 The request is not valid: ")
+
+
+async def test_what_is_no_problem_of_the_service_is_one_all_the_same() -> None:
+    answer = httpx.Response(502, text="<html>", headers={"retry-after": "5"})
+    async with answering(answer) as client:
+        with pytest.raises(ProblemError, match="502 Bad Gateway: <html>") as problem:
+            await client.applications()
+    assert problem.value.retry_after_seconds == 5
+
+
+async def test_names_are_parts_of_a_path_and_nothing_more() -> None:
+    asked: list[httpx.Request] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, json={})
+
+    async with AsyncClient("http://service", transport=httpx.MockTransport(note)) as client:
+        await client.model("../training/runs?state=QUEUED")
+        await client.applications(algorithm_name="K Means", state=["RUNNING", "PENDING"])
+    assert asked[0].url.raw_path == b"/models/..%2Ftraining%2Fruns%3Fstate%3DQUEUED"
+    assert asked[1].url.params.get_list("state") == ["RUNNING", "PENDING"]
+
+
+def test_events_end_with_an_empty_line() -> None:
+    events = ServerEvents()
+    lines = ["event: log", "data: a: b", "", ": keep-alive", "", "data:", "data:  c", ""]
+    assert [event for line in lines for event in events.of(line)] == [("log", "a: b"), ("message", "\n c")]
+
+
+def test_both_clients_know_the_same_calls() -> None:
+    methods = [
+        {name for name in vars(kind) if not name.startswith("_") and name not in ("close", "aclose")}
+        for kind in (Client, AsyncClient)
+    ]
+    assert methods[0] - methods[1] == {"follow_log"}
+    assert methods[1] - methods[0] == {"ended_application"}
+
+
+def test_it_is_light() -> None:
+    code = f"import sys, app.client.client, app.client.process; print(*(set({HEAVY}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == ""
