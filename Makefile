@@ -8,7 +8,7 @@ JAVA_SOURCES := $(shell find listener/src -name '*.java')
 # A bar that redraws itself fills logs; a line for each package shows enough.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off
 
-.PHONY: help install install-dev listener demo test check format run clean
+.PHONY: help install install-dev listener demo docs test check format run clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -36,6 +36,9 @@ check: install-dev  ## Format, lint, types, import rules
 format: install-dev  ## Format the code, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: install  ## Write docs/settings.md from the code
+	$(BIN)/python docs/write_settings.py
 
 listener: $(JAR)  ## Build the Spark plugin's jar
 
