@@ -82,9 +82,8 @@ def service_on_double(folder: Path) -> Iterator[Service]:
     Args:
         folder: For everything that it keeps.
     """
-    from benchmarks.support.kubernetes_api import (
-        kubernetes_api,  # needs requirements-dev.txt, which others do not
-    )
+    # Needs requirements-dev.txt, which others do not.
+    from benchmarks.support.kubernetes_api import kubernetes_api
 
     with (
         kubernetes_api() as api,
