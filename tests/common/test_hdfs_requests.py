@@ -227,7 +227,8 @@ async def test_a_debug_log_of_a_failing_start_keeps_the_token(tmp_path: Path) ->
         code, output = await failing_start(tmp_path, **settings)
     assert code == 2
     assert seen
-    assert "Enel Service cannot start: HDFS_TOKEN: HDFS gives no permission to the owner of the token" in output
+    refusal = "HDFS_TOKEN: HDFS gives no permission to the owner of the token"
+    assert f"Enel Service cannot start: {refusal}" in output
     assert "Traceback" not in output
     assert not [spelling for spelling in SPELLINGS if spelling in output]
 
