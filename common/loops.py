@@ -64,13 +64,16 @@ class Loop:
 
     async def run_forever(self) -> None:
         """Turn until the task is cancelled."""
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
         await asyncio.sleep(self.first_after_seconds)
         failures = 0
         while True:
             if self.wake is not None:
                 self.wake.clear()
+            seconds: object = None
             try:
-                wanted = await self.work()
+                seconds = await self.work()
             except self.expected as error:
                 logger.warning("%s: tried again later: %s", self.name, str(error) or type(error).__name__)
                 failures += 1
@@ -79,9 +82,14 @@ class Loop:
                 failures += 1
             else:
                 failures = 0
-                await self._pause(wanted if isinstance(wanted, float) else self.pause_seconds)
-                continue
-            await self._pause(self.back_off.seconds(failures) if self.back_off else self.pause_seconds)
+            if task.cancelling():
+                return  # the work has swallowed that
+            await self._pause(self._pause_seconds(failures, seconds))
+
+    def _pause_seconds(self, failures: int, wanted: object) -> float:
+        if failures and self.back_off is not None:
+            return self.back_off.seconds(failures)
+        return wanted if isinstance(wanted, float) else self.pause_seconds
 
     async def _pause(self, seconds: float) -> None:
         if self.wake is None:

@@ -87,18 +87,21 @@ def touch_and_wait(file: Path) -> None:
     threading.Event().wait()
 
 
+def counted_of(mongo: Client, database: str, **others: Any) -> Any:
+    """What metrics read of a service's state."""
+    return SimpleNamespace(
+        executions=ExecutionRepository(mongo, database),
+        pretraining=SimpleNamespace(runs=TrainingRunRepository(mongo, database)),
+        **others,
+    )
+
+
 async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp_path: Path) -> None:
     pool = WorkerPool(workers=1, timeout_seconds=60.0, prepare=nothing)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        yield {
-            "service": SimpleNamespace(
-                executions=ExecutionRepository(mongo, database),
-                pretraining=SimpleNamespace(runs=TrainingRunRepository(mongo, database)),
-                worker_counts=pool.counts,
-            )
-        }
+        yield {"service": counted_of(mongo, database, worker_counts=pool.counts)}
         await pool.close()
 
     app = FastAPI(lifespan=lifespan)
@@ -139,7 +142,7 @@ async def test_without_mongodb_nothing_is_claimed_about_states(
 ) -> None:
     nowhere: Client = AsyncMongoClient("mongodb://127.0.0.1:9", timeoutMS=200)
     try:
-        assert await count_states(nowhere, "any") is None
+        assert await count_states(counted_of(nowhere, "any")) is None
     finally:
         await nowhere.close()
 

@@ -10,7 +10,7 @@ from pydantic_settings import SettingsError
 from pymongo import AsyncMongoClient
 from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
 
-import common.mongo.client
+import common.mongo.embedded
 from app.lifespan import lifespan_for
 from app.start import reasons
 from common.errors import StartError
@@ -194,7 +194,7 @@ async def test_no_embedded_mongodb(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def missing(name: str) -> None:
         raise ModuleNotFoundError(name)
 
-    monkeypatch.setattr(common.mongo.client.importlib.util, "find_spec", missing)
+    monkeypatch.setattr(common.mongo.embedded.importlib.util, "find_spec", missing)
     assert (await start(data_dir=tmp_path)).startswith("MONGODB_ENDPOINT: there is no embedded MongoDB")
 
 
