@@ -40,7 +40,9 @@ class Forbidden(ServiceError):
     status, title = 403, "Not permitted"
 
 
-class UnknownModelName(ServiceError):
+class ModelKindNotFound(ServiceError):
+    """There is no kind of model of this name."""
+
     status, title = 400, "Unknown model name"
 
 

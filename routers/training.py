@@ -8,7 +8,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, StringConstraints
 
 from common.auth import Permission
-from common.errors import UnknownModelName
+from common.errors import ModelKindNotFound
 from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT, Name, WireModel
 from prediction.serving.models import MODEL_NAMES
@@ -75,7 +75,7 @@ async def trigger_model_training(
     Answers at once with an id to follow at `/training/runs/{id}`; with `?wait=true` when it has ended.
     """
     if request.model_name not in MODEL_NAMES:
-        raise UnknownModelName(f"model_name is {request.model_name!r}; known: {', '.join(MODEL_NAMES)}.")
+        raise ModelKindNotFound(f"model_name is {request.model_name!r}; known: {', '.join(MODEL_NAMES)}.")
     run = await pretraining.start(
         system_name=request.system_name,
         algorithm_name=request.algorithm_name,

@@ -37,11 +37,15 @@ Json = dict[str, Any]
 _RUN_IDS = {"training_data.run_ids": 0, "training_data.held_out_run_ids": 0}
 
 
-class UnknownModel(NotFound):
+class RegisteredModelNotFound(NotFound):
+    """No version of a model of this name was ever registered."""
+
     title = "Unknown model"
 
 
-class UnknownVersion(NotFound):
+class ModelVersionNotFound(NotFound):
+    """The model has no version of this number."""
+
     title = "Unknown model version"
 
 
@@ -72,10 +76,10 @@ class ModelRegistry:
         return self._read_model.one(document) if document else None
 
     async def get_model(self, name: str) -> RegisteredModel:
-        """Raises UnknownModel."""
+        """Raises RegisteredModelNotFound."""
         model = await self.find_model(name)
         if model is None:
-            raise UnknownModel(f"There is no model {name[:300]!r}.")
+            raise RegisteredModelNotFound(f"There is no model {name[:300]!r}.")
         return model
 
     async def models(
@@ -91,10 +95,10 @@ class ModelRegistry:
         return await self._read_model.page(cursor, limit)
 
     async def get_version(self, name: str, version: int) -> ModelVersion:
-        """Raises UnknownVersion."""
+        """Raises ModelVersionNotFound."""
         found = await self._find_version({"_id": version_id(name, version)})
         if found is None:
-            raise UnknownVersion(f"There is no version {version} of {name[:300]!r}.")
+            raise ModelVersionNotFound(f"There is no version {version} of {name[:300]!r}.")
         return found
 
     async def find_by_artifact(self, artifact_key: str) -> ModelVersion | None:
@@ -185,7 +189,7 @@ class ModelRegistry:
         Returns:
             False, with nothing stored: the champion is no longer the one it was compared with.
         Raises:
-            UnknownModel, UnknownVersion: There is none.
+            RegisteredModelNotFound, ModelVersionNotFound: There is none.
             Conflict: It was promoted, but is damaged or deleted by now.
         """
 
@@ -213,7 +217,7 @@ class ModelRegistry:
         Args:
             by: Who asked for it; None: the service itself.
         Raises:
-            UnknownModel, UnknownVersion: There is none.
+            RegisteredModelNotFound, ModelVersionNotFound: There is none.
             Conflict: The version is damaged or deleted.
         """
 
@@ -230,7 +234,7 @@ class ModelRegistry:
     async def remove_alias(
         self, name: str, alias: str, reason: str, *, by: str | None = None
     ) -> RegisteredModel:
-        """Raises UnknownModel."""
+        """Raises RegisteredModelNotFound."""
 
         async def store(session: AsyncClientSession) -> None:
             model = await self._get_model(name, session)
@@ -244,7 +248,7 @@ class ModelRegistry:
         """Mark a version as deleted, once; its files are the caller's to remove afterwards.
 
         Raises:
-            UnknownModel, UnknownVersion: There is none.
+            RegisteredModelNotFound, ModelVersionNotFound: There is none.
             Conflict: An alias names it.
         """
 
@@ -308,14 +312,14 @@ class ModelRegistry:
     async def _get_model(self, name: str, session: AsyncClientSession) -> RegisteredModel:
         document = await self._models.find_one({"_id": name}, session=session)
         if document is None:
-            raise UnknownModel(f"There is no model {name[:300]!r}.")
+            raise RegisteredModelNotFound(f"There is no model {name[:300]!r}.")
         return self._read_model.one(document)
 
     async def _must_be_ready(self, name: str, version: int, session: AsyncClientSession) -> None:
-        """Raises UnknownVersion or Conflict."""
+        """Raises ModelVersionNotFound or Conflict."""
         found = await self._versions.find_one({"_id": version_id(name, version)}, session=session)
         if found is None:
-            raise UnknownVersion(f"There is no version {version} of {name[:300]!r}.")
+            raise ModelVersionNotFound(f"There is no version {version} of {name[:300]!r}.")
         if found["state"] != VersionState.READY:
             raise Conflict(f"Version {version} of {name[:300]!r} is {found['state'].lower()}.")
 

@@ -101,7 +101,7 @@ class Models:
         Args:
             by: Who asked for it, for the record.
         Raises:
-            UnknownModel, UnknownVersion: There is none.
+            RegisteredModelNotFound, ModelVersionNotFound: There is none.
             Conflict: It is damaged or deleted.
             StoreUnavailable: It cannot be read now; nothing has changed.
         """
@@ -117,7 +117,7 @@ class Models:
         """Read a version's files and compare them with what was published; store what is found.
 
         Raises:
-            UnknownVersion: There is none.
+            ModelVersionNotFound: There is none.
             Conflict: It is deleted.
             StoreUnavailable: They cannot be read now.
         """
@@ -136,7 +136,7 @@ class Models:
         """Delete a version that no alias names.
 
         Raises:
-            UnknownModel, UnknownVersion: There is none.
+            RegisteredModelNotFound, ModelVersionNotFound: There is none.
             Conflict: An alias names it.
         """
         version = await self.registry.delete_version(name, version_number)

@@ -10,7 +10,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from common.errors import Conflict
 from common.models.artifacts import describe
 from common.models.folder import FolderStore
-from common.models.registry import ModelRegistry, UnknownModel, UnknownVersion
+from common.models.registry import ModelRegistry, ModelVersionNotFound, RegisteredModelNotFound
 from common.models.versions import (
     ALIAS_CHANGES_KEPT,
     CHAMPION,
@@ -104,13 +104,13 @@ async def test_an_unknown_model_has_nothing(registry: ModelRegistry) -> None:
     assert await registry.find_champion(NAME) is None
     assert await registry.find_latest(NAME) is None
     assert not await registry.versions(NAME)
-    with pytest.raises(UnknownModel):
+    with pytest.raises(RegisteredModelNotFound):
         await registry.get_model(NAME)
-    with pytest.raises(UnknownModel):
+    with pytest.raises(RegisteredModelNotFound):
         await registry.remove_alias(NAME, CHAMPION, "")
-    with pytest.raises(UnknownModel):
+    with pytest.raises(RegisteredModelNotFound):
         await registry.delete_version(NAME, 1)
-    with pytest.raises(UnknownModel):
+    with pytest.raises(RegisteredModelNotFound):
         await registry.record_promotion(NAME, 1, verdict(None))
 
 
@@ -163,7 +163,7 @@ async def test_what_was_deleted_or_damaged_meanwhile_is_not_promoted(registry: M
         with pytest.raises(Conflict):
             await registry.record_promotion(NAME, number, verdict(None))
         assert (await registry.get_version(NAME, number)).promotion is None
-    with pytest.raises(UnknownVersion):
+    with pytest.raises(ModelVersionNotFound):
         await registry.record_promotion(NAME, 3, verdict(None))
     assert await champion_of(registry) is None
     assert await registry.record_promotion(NAME, 2, verdict(None, promoted=False))
@@ -205,10 +205,10 @@ async def test_an_alias_names_nothing_damaged_deleted_or_unknown(registry: Model
     before = await registry.set_alias(NAME, CHAMPION, 3, "")
     await registry.set_state(NAME, 1, DAMAGED, "a bit")
     await registry.delete_version(NAME, 2)
-    for number, error in ((1, Conflict), (2, Conflict), (4, UnknownVersion)):
+    for number, error in ((1, Conflict), (2, Conflict), (4, ModelVersionNotFound)):
         with pytest.raises(error):
             await registry.set_alias(NAME, CHAMPION, number, "")
-    with pytest.raises(UnknownModel):
+    with pytest.raises(RegisteredModelNotFound):
         await registry.set_alias("spark.MPC.onlinepredictor", CHAMPION, 1, "")
     assert await registry.get_model(NAME) == before
 
@@ -247,7 +247,7 @@ async def test_deleting_twice_is_deleting_once(registry: ModelRegistry) -> None:
     assert not await registry.set_state(NAME, 1, READY, "")
     assert not await registry.set_state(NAME, 1, DAMAGED, "")
     assert (await register(registry)).version == 2  # the number is not used again
-    with pytest.raises(UnknownVersion):
+    with pytest.raises(ModelVersionNotFound):
         await registry.delete_version(NAME, 3)
 
 

@@ -10,7 +10,7 @@ import pytest
 from common.errors import Conflict
 from common.models.artifacts import StoreUnavailable, identify
 from common.models.folder import FolderStore
-from common.models.registry import ModelRegistry, UnknownVersion
+from common.models.registry import ModelRegistry, ModelVersionNotFound
 from common.models.versions import CHAMPION, ModelVersion, VersionState, read_version
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
@@ -226,7 +226,7 @@ async def test_a_damaged_version_is_not_named(
             await models.set_alias(NAME, CHAMPION, 1, "roll-back")
     assert (await state_of(models, 1))[0] is VersionState.DAMAGED
     assert await serving(models) == 3
-    with pytest.raises(UnknownVersion):
+    with pytest.raises(ModelVersionNotFound):
         await models.set_alias(NAME, CHAMPION, 4, "")
 
 
