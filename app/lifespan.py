@@ -17,6 +17,7 @@ from app.wiring.training import build_training
 from common.auth import Credentials
 from common.loops import running
 from common.settings.settings import Settings
+from prediction.kinds.registry import model_kinds
 from routers.state import ServiceState
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, ServiceState]]]
@@ -40,8 +41,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
     options = await asyncio.to_thread(manifest_options, settings, where.platform)
     start_runner = await stack.enter_async_context(where.connect(settings))
     storage = await stack.enter_async_context(open_storage(settings, data_dir))
-    prediction = await stack.enter_async_context(open_prediction(settings.prediction, storage))
-    training = await build_training(settings.training, storage, stopping)
+    kinds = model_kinds(storage.executions, settings.training)
+    prediction = await stack.enter_async_context(open_prediction(settings.prediction, storage, kinds))
+    training = await build_training(settings.training, storage, kinds, stopping)
     submission = await stack.enter_async_context(
         open_submission(settings, storage, start_runner, prediction.chooser, options)
     )

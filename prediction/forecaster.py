@@ -8,7 +8,7 @@ from common.executions.repository import ExecutionRepository
 from common.models.artifacts import StoreUnavailable
 from common.wire.specs import GlobalSpecs
 from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
-from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast, nothing
+from prediction.forecasts.forecast import Forecast, nothing
 from prediction.forecasts.method import Method
 from prediction.forecasts.whole_run import (
     MODEL,
@@ -18,6 +18,7 @@ from prediction.forecasts.whole_run import (
     forecast_whole_run,
     whole_run_of,
 )
+from prediction.kinds.online_predictor import ONLINE_PREDICTOR, ForecastQuestion
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 from training.history.from_documents import to_run_record
@@ -104,19 +105,12 @@ class Forecaster:
         after_job_id: int,
         current_scale_out: int,
     ) -> Forecast:
-        model = await self._models.find(known.system_name, known.algorithm_name)
-        if model is None:
+        question = ForecastQuestion(run, after_job_id, current_scale_out, candidates)
+        answered = await self._models.ask(known.system_name, known.algorithm_name, ONLINE_PREDICTOR, question)
+        if answered is None:
             return nothing(candidates, f"no model is trained for {known.algorithm_name!r} yet")
-        request = ForecastRequest(
-            files=dict(model.files),
-            artifact_key=model.version.artifact_key,
-            run=run,
-            after_job_id=after_job_id,
-            current_scale_out=current_scale_out,
-            candidates=candidates,
-            fine_tune=bool(run.jobs),
-        )
-        return replace(await self._pool.run(forecast, request), source=model.version.id)
+        found: Forecast = answered.answer
+        return replace(found, source=answered.version.id)
 
     async def _by_whole_runs(
         self,
@@ -127,7 +121,7 @@ class Forecaster:
     ) -> WholeRunForecast:
         """By whatever knows such runs best."""
         try:
-            model = await self._models.find(known.system_name, known.algorithm_name)
+            model = await self._models.find(known.system_name, known.algorithm_name, ONLINE_PREDICTOR)
         except StoreUnavailable as error:
             logger.warning(
                 "A first scale-out of %s is chosen without a model: %s", known.algorithm_name, error

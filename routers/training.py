@@ -8,10 +8,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, StringConstraints
 
 from common.auth import Permission
-from common.errors import ModelKindNotFound
 from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT, Name, WireModel
-from prediction.serving.models import MODEL_NAMES
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor
 from routers.principal import PrincipalDep, requires
@@ -30,7 +28,7 @@ class StartTraining(WireModel):
     system_name: Literal["spark"] = "spark"
     algorithm_name: Name
     model_name: Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
-    """`onlinepredictor`."""
+    """The kind of model: `onlinepredictor`."""
     experiment_name: Name = "default"
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Hyperparameter trials; TRAINING_TRIALS where it is not given."""
@@ -74,8 +72,6 @@ async def trigger_model_training(
 
     Answers at once with an id to follow at `/training/runs/{id}`; with `?wait=true` when it has ended.
     """
-    if request.model_name not in MODEL_NAMES:
-        raise ModelKindNotFound(f"model_name is {request.model_name!r}; known: {', '.join(MODEL_NAMES)}.")
     run = await pretraining.start(
         system_name=request.system_name,
         algorithm_name=request.algorithm_name,

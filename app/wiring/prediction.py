@@ -10,11 +10,13 @@ from common.models.versions import read_version
 from common.settings.prediction import PredictionSettings
 from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
+from prediction.kinds.kind import ModelKind
 from prediction.policies.registry import Policies
 from prediction.predictor import Predictor
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
+from training.kinds import Kinds
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,20 @@ class Prediction:
 
 
 @asynccontextmanager
-async def open_prediction(settings: PredictionSettings, storage: Storage) -> AsyncIterator[Prediction]:
+async def open_prediction(
+    settings: PredictionSettings, storage: Storage, kinds: Kinds[ModelKind]
+) -> AsyncIterator[Prediction]:
     """With workers that are starting; they end with the context."""
     timeout_seconds = settings.prediction_timeout_seconds
     deadline_seconds = timeout_seconds + settings.prediction_wait_seconds
-    pool = WorkerPool(settings.prediction_workers, timeout_seconds, deadline_seconds)
+    prepare = [kind.prepare_worker for kind in kinds]
+    pool = WorkerPool(settings.prediction_workers, timeout_seconds, deadline_seconds, prepare)
     cache = ModelCache(
         partial(read_version, storage.artifacts),
         entries=settings.prediction_cache_entries,
         size_bytes=settings.prediction_cache_bytes,
     )
-    models = Models(storage.registry, storage.artifacts, cache, pool)
+    models = Models(storage.registry, storage.artifacts, cache, pool, kinds)
     forecaster = Forecaster(storage.executions, models, pool)
     policies = Policies(settings)
     try:

@@ -7,7 +7,7 @@ from functools import partial
 
 from app.wiring.storage import Storage
 from common.settings.training import TrainingSettings
-from prediction.serving.models import ONLINE_PREDICTOR
+from training.kinds import Kinds, TrainableKind
 from training.promotion.gate import PromotionGate
 from training.runs.garbage import collect_garbage
 from training.runs.outbox import Outbox
@@ -15,7 +15,6 @@ from training.runs.pretraining import Pretraining
 from training.runs.publishing import Publisher
 from training.runs.schedules import PeriodicTrainings
 from training.runs.supervisor import TrainingSupervisor
-from training.search.config import SearchConfig
 
 
 @dataclass(frozen=True)
@@ -29,19 +28,15 @@ class Training:
     collect_garbage: Callable[[], Awaitable[list[str]]]
 
 
-async def build_training(settings: TrainingSettings, storage: Storage, stopping: asyncio.Event) -> Training:
+async def build_training(
+    settings: TrainingSettings, storage: Storage, kinds: Kinds[TrainableKind], stopping: asyncio.Event
+) -> Training:
     """With what an earlier service left taken up; nothing runs before the loops do.
 
     Args:
         stopping: Ends what follows a training.
     """
-    gate = PromotionGate(
-        storage.registry,
-        storage.artifacts,
-        storage.executions,
-        storage.data_dir / "training",
-        settings.promotion_tolerance,
-    )
+    gate = PromotionGate(storage.registry, storage.artifacts, kinds, storage.data_dir / "training")
     publisher = Publisher(
         storage.training_runs,
         storage.registry,
@@ -51,11 +46,11 @@ async def build_training(settings: TrainingSettings, storage: Storage, stopping:
         settings.training_heartbeat_seconds,
     )
     supervisor = TrainingSupervisor(
-        storage.training_runs, storage.executions, storage.registry, publisher, settings, storage.data_dir
+        storage.training_runs, storage.registry, kinds, publisher, settings, storage.data_dir
     )
     await publisher.claim()
     await supervisor.recover_dead()
-    trials = settings.training_trials or SearchConfig().trials
+    trials = settings.training_trials
     periodic = PeriodicTrainings(
         storage.mongo,
         storage.database,
@@ -64,10 +59,10 @@ async def build_training(settings: TrainingSettings, storage: Storage, stopping:
         storage.registry,
         every_algorithm=settings.interval,
         by_algorithm=settings.cron_schedules,
-        kind=ONLINE_PREDICTOR,
+        kinds=kinds,
         trials=trials,
         history_runs=settings.training_max_history_runs,
     )
     collect = partial(collect_garbage, storage.artifacts, storage.training_runs, storage.registry)
-    pretraining = Pretraining(storage.training_runs, storage.executions, supervisor, trials, stopping)
+    pretraining = Pretraining(storage.training_runs, storage.executions, supervisor, kinds, trials, stopping)
     return Training(supervisor, publisher, pretraining, periodic, collect)

@@ -6,6 +6,7 @@ process imports this module for its types: torch is loaded by what only a worker
 
 from __future__ import annotations
 
+import importlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,14 @@ class LoadedModels:
 
 
 MODELS = LoadedModels()
+
+
+def prepare_to_forecast() -> None:
+    """Import what takes seconds, for which the first request should not have to wait."""
+    import torch
+
+    torch.set_num_threads(1)
+    importlib.import_module("training.runtime_model.loop")
 
 
 @dataclass(frozen=True)

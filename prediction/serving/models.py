@@ -2,22 +2,19 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from common.errors import Conflict, ModelNotFound
 from common.models.artifacts import ArtifactDamaged, ArtifactStore, StoreUnavailable
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, RegisteredModel, VersionState, model_name, read_version
 from common.mongo.stored import UnreadableDocument
-from prediction.forecasts.forecast import PreloadRequest, preload
+from prediction.kinds.kind import ModelKind
 from prediction.serving.cache import Files, ModelCache
 from prediction.serving.worker_pool import WorkerPool
+from training.kinds import Kinds
 
 logger = logging.getLogger(__name__)
-
-ONLINE_PREDICTOR = "onlinepredictor"
-"""The one kind of model there is so far: it forecasts what is left of a run."""
-
-MODEL_NAMES = (ONLINE_PREDICTOR,)
 
 BASE_NAMES = {
     "gbt": "GradientBoostedTrees",
@@ -33,8 +30,18 @@ _MOST_FALLBACKS = 10
 
 @dataclass(frozen=True)
 class ServedModel:
+    """A version that serves, and its files."""
+
     version: ModelVersion
     files: Files
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a model said, and which version it was."""
+
+    version: ModelVersion
+    answer: Any
 
 
 class Models:
@@ -45,22 +52,28 @@ class Models:
     """
 
     def __init__(
-        self, registry: ModelRegistry, store: ArtifactStore, cache: ModelCache, pool: WorkerPool
+        self,
+        registry: ModelRegistry,
+        store: ArtifactStore,
+        cache: ModelCache,
+        pool: WorkerPool,
+        kinds: Kinds[ModelKind],
     ) -> None:
         self.registry = registry
         self.cache = cache
         self._store = store
         self._pool = pool
+        self._kinds = kinds
 
-    async def find(self, system_name: str, algorithm_name: str) -> ServedModel | None:
-        """The version that serves, or None where none does.
+    async def find(self, system_name: str, algorithm_name: str, kind: str) -> ServedModel | None:
+        """The version of an algorithm's model of a kind that serves, or None where none does.
 
         A version whose files are damaged is reported and gives way to the one before.
 
         Raises:
             StoreUnavailable: It is not in memory and cannot be read now.
         """
-        name = model_name(system_name, algorithm_name, ONLINE_PREDICTOR)
+        name = model_name(system_name, algorithm_name, kind)
         for _ in range(_MOST_FALLBACKS):
             try:
                 version = await self.registry.find_champion(name)
@@ -78,19 +91,35 @@ class Models:
                 ) from error
         return None
 
+    async def ask(self, system_name: str, algorithm_name: str, kind: str, question: Any) -> Answered | None:
+        """Ask the version that serves, in a worker; None where none serves.
+
+        Args:
+            question: What the kind takes for one; so is the answer.
+        Raises:
+            StoreUnavailable: It cannot be read now.
+            WorkerFailed: It cannot be used, or the answer took too long.
+        """
+        served = await self.find(system_name, algorithm_name, kind)
+        if served is None:
+            return None
+        work = self._kinds.get(kind).ask(dict(served.files), served.version.artifact_key, question)
+        return Answered(served.version, await self._pool.run(work.function, work.request))
+
     async def preload(self, base_name: str, system_name: str = "spark") -> ModelVersion:
-        """Have the champion of an algorithm ready, in memory and in a worker.
+        """Have the champion of an algorithm ready, in memory and in a worker: that of the default kind.
 
         Raises:
             ModelNotFound: None serves.
             StoreUnavailable: It cannot be read now.
             WorkerFailed: It cannot be used.
         """
-        algorithm_name = BASE_NAMES.get(base_name.lower(), base_name)
-        served = await self.find(system_name, algorithm_name)
+        algorithm_name, kind = BASE_NAMES.get(base_name.lower(), base_name), self._kinds.default
+        served = await self.find(system_name, algorithm_name, kind.name)
         if served is None:
             raise ModelNotFound(f"No model is trained for {algorithm_name!r}.")
-        await self._pool.run(preload, PreloadRequest(dict(served.files), served.version.artifact_key))
+        work = kind.preload(dict(served.files), served.version.artifact_key)
+        await self._pool.run(work.function, work.request)
         return served.version
 
     async def set_alias(

@@ -7,10 +7,9 @@ idle or at work, is replaced; what it had not answered is tried once more, and n
 
 import asyncio
 import contextlib
-import importlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -34,14 +33,6 @@ _ATTEMPTS = 2
 """A worker that dies may have been killed by anybody; after the second one the request is suspected."""
 
 _DEADLINE_SECONDS = 120.0
-
-
-def prepare_to_forecast() -> None:
-    """In a worker: import what takes seconds, for which the first request should not have to wait."""
-    import torch
-
-    torch.set_num_threads(1)
-    importlib.import_module("training.runtime_model.loop")
 
 
 class WorkerFailed(ServiceError):
@@ -74,20 +65,20 @@ class WorkerPool:
         workers: int,
         timeout_seconds: float,
         deadline_seconds: float = _DEADLINE_SECONDS,
-        prepare: Callable[[], object] = prepare_to_forecast,
+        prepare: Sequence[Callable[[], object]] = (),
     ) -> None:
         """Starts no process yet.
 
         Args:
             timeout_seconds: How long a request may run.
             deadline_seconds: How long a caller waits for a free worker, runs and repetitions together.
-            prepare: What a worker does before its first request.
+            prepare: What a worker does before its first request: functions that are found by their names.
         """
         self.counts = PoolCounts()
         self.deadline_seconds = deadline_seconds
         self.timeout_seconds = timeout_seconds
         self._size = workers
-        self._prepare = prepare
+        self._prepare = tuple(prepare)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._lock = threading.Lock()
         """Never taken by the event loop: processes start and end under it."""

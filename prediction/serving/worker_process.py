@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -51,8 +51,8 @@ class RemoteTraceback(Exception):
 class WorkerProcess:
     """A started process that computes one request at a time; to be used by one thread at a time."""
 
-    def __init__(self, prepare: Callable[[], object]) -> None:
-        """Start it; it is ready when `prepare`, which is to be found by its name, has returned there."""
+    def __init__(self, prepare: Sequence[Callable[[], object]]) -> None:
+        """Start it; it is ready when all of `prepare`, found by their names, have returned there."""
         self._pipe, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(theirs, os.getpid(), prepare), daemon=True)
         try:
@@ -148,10 +148,11 @@ def _how_it_ended(exit_code: int | None) -> str:
 # --- in the worker process ----------------------------------------------------------------------------
 
 
-def _serve(pipe: Connection, parent: int, prepare: Callable[[], object]) -> None:
+def _serve(pipe: Connection, parent: int, prepare: Sequence[Callable[[], object]]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the service's to handle
     threading.Thread(target=_end_with_parent, args=[parent], daemon=True).start()
-    prepare()
+    for each in prepare:
+        each()
     with contextlib.suppress(EOFError, OSError):  # the service has closed its end, or is gone
         pipe.send_bytes(_READY)
         while True:

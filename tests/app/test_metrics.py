@@ -68,10 +68,6 @@ async def test_applications_are_counted_by_state(service: httpx.AsyncClient, mon
     assert after["enel_mongodb_up", frozenset()] == 1
 
 
-def nothing() -> None:
-    """What a worker prepares."""
-
-
 def worker_pid(_: int) -> int:
     return os.getpid()
 
@@ -97,7 +93,7 @@ def counted_of(mongo: Client, database: str, **others: Any) -> Any:
 
 
 async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp_path: Path) -> None:
-    pool = WorkerPool(workers=1, timeout_seconds=60.0, prepare=nothing)
+    pool = WorkerPool(workers=1, timeout_seconds=60.0)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:

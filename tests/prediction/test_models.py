@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 
 from common.errors import Conflict
+from common.executions.repository import ExecutionRepository
 from common.models.artifacts import StoreUnavailable, identify
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry, ModelVersionNotFound
 from common.models.versions import CHAMPION, ModelVersion, VersionState, read_version
+from common.settings.training import TrainingSettings
+from prediction.kinds.online_predictor import ONLINE_PREDICTOR
+from prediction.kinds.registry import model_kinds
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
@@ -51,12 +55,15 @@ async def pool() -> AsyncIterator[WorkerPool]:
 
 
 @pytest.fixture
-def open_models(registry: ModelRegistry, store: SometimesAway, pool: WorkerPool) -> Callable[[], Models]:
+def open_models(
+    registry: ModelRegistry, store: SometimesAway, pool: WorkerPool, executions: ExecutionRepository
+) -> Callable[[], Models]:
     """What a service holds; each has a memory of its own."""
+    kinds = model_kinds(executions, TrainingSettings())
 
     def open_() -> Models:
         cache = ModelCache(partial(read_version, store), entries=5, size_bytes=1 << 30)
-        return Models(registry, store, cache, pool)
+        return Models(registry, store, cache, pool, kinds)
 
     return open_
 
@@ -73,7 +80,7 @@ async def versions(registry: ModelRegistry, store: SometimesAway) -> list[ModelV
 
 
 async def serving(models: Models) -> int | None:
-    served = await models.find("spark", "KMeans")
+    served = await models.find("spark", "KMeans", ONLINE_PREDICTOR)
     if served is None:
         return None
     assert served.files == FILES
@@ -144,7 +151,7 @@ async def test_where_all_are_damaged_none_serves(
     assert await serving(models) is None
     assert {(await state_of(models, number))[0] for number in (1, 2, 3)} == {VersionState.DAMAGED}
     assert await serving(models) is None
-    assert await models.find("spark", "Unheard") is None
+    assert await models.find("spark", "Unheard", ONLINE_PREDICTOR) is None
 
 
 async def test_a_read_that_went_wrong_once_damages_nothing(
@@ -169,7 +176,7 @@ async def test_while_the_store_is_away_what_is_in_memory_serves(
     store.away = True
     assert await serving(warm) == 3
     with pytest.raises(StoreUnavailable, match=f"Version 3 of {NAME}") as caught:
-        await cold.find("spark", "KMeans")
+        await cold.find("spark", "KMeans", ONLINE_PREDICTOR)
     assert caught.value.status == 503
     assert "Retry-After" in caught.value.headers
     assert (await state_of(cold, 3))[0] is VersionState.READY
@@ -186,7 +193,7 @@ async def test_a_folder_that_is_gone_damages_nothing(
     if a_file_instead:
         tmp_path.write_text("")
     with pytest.raises(StoreUnavailable):
-        await models.find("spark", "KMeans")
+        await models.find("spark", "KMeans", ONLINE_PREDICTOR)
     tmp_path.unlink(missing_ok=True)
     aside.rename(tmp_path)
     assert await serving(models) == 3
@@ -318,7 +325,7 @@ async def test_a_version_in_another_store_is_not_damaged(
     await identify(elsewhere)
     await publish(registry, elsewhere, store=elsewhere.identity)
     with pytest.raises(StoreUnavailable, match="another model store"):
-        await models.find("spark", "KMeans")
+        await models.find("spark", "KMeans", ONLINE_PREDICTOR)
     champion = await registry.find_champion(NAME)
     assert champion is not None
     assert champion.state is VersionState.READY

@@ -13,10 +13,12 @@ from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, read_version
 from common.mongo.types import Client
 from common.settings.prediction import PredictionSettings
+from common.settings.training import TrainingSettings
 from common.wire.events import PredictionRequest, UpdateInformation
 from common.wire.recommendation import Recommendation
 from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
+from prediction.kinds.registry import model_kinds
 from prediction.policies.registry import Policies
 from prediction.predictor import Predictor
 from prediction.serving.cache import ModelCache
@@ -53,7 +55,8 @@ def forecaster(
     executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore, pool: WorkerPool
 ) -> Forecaster:
     cache = ModelCache(partial(read_version, store), entries=2, size_bytes=1 << 30)
-    return Forecaster(executions, Models(registry, store, cache, pool), pool)
+    kinds = model_kinds(executions, TrainingSettings())
+    return Forecaster(executions, Models(registry, store, cache, pool, kinds), pool)
 
 
 @pytest.fixture

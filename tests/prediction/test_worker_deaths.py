@@ -100,11 +100,7 @@ def computing(folder: Path) -> dict[int, int]:
     return {int(number): int(pid) for number, pid in (line.split() for line in lines)}
 
 
-def nothing() -> None:
-    """All that workers prepare here: they are started and killed many times."""
-
-
-open_pool = partial(WorkerPool, deadline_seconds=_PATIENCE_SECONDS, prepare=nothing)
+open_pool = partial(WorkerPool, deadline_seconds=_PATIENCE_SECONDS)
 
 
 @pytest.fixture

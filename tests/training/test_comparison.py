@@ -14,7 +14,8 @@ import torch
 
 from tests.support.synthetic import CONTEXT, make_history, make_run
 from training.history.values import RunRecord, history_to_json
-from training.promotion.comparison import Comparison, ComparisonFailed, compare
+from training.kinds import ComparisonFailed
+from training.promotion.comparison import Comparison, compare
 from training.promotion.policy import Version, decide
 from training.promotion.process import read_request
 from training.runtime_model.artifact import Hyperparameters

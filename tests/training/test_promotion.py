@@ -20,13 +20,6 @@ def compared(old: float | None, new: float | None, runs: int = 8, reason: str | 
     return Comparison(old, new, reason, runs, 6 * runs)
 
 
-def test_the_first_version_is_promoted() -> None:
-    verdict = decide(None, NEW)
-    assert verdict.promote
-    assert verdict.method is Method.FIRST_VERSION
-    assert "first version" in verdict.reason
-
-
 def test_a_better_version_is_promoted_with_both_figures() -> None:
     verdict = decide(OLD, NEW, compared(0.1, 0.081))
     assert verdict.promote
@@ -121,7 +114,6 @@ def test_reasons_are_sentences(old: float, new: float) -> None:
         decide(OLD, NEW, compared(None, new, reason="damaged")),
         decide(Version(OLD.run_ids, old), Version(OLD.run_ids, new)),
         decide(OLD, NEW),
-        decide(None, NEW),
     ):
         assert verdict.reason[0].isupper()
         assert verdict.reason.endswith(".")

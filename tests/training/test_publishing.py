@@ -13,6 +13,8 @@ from common.loops import running
 from common.models.registry import ModelRegistry
 from common.models.versions import CHAMPION, ModelVersion, Promotion, read_version
 from common.mongo.types import Client
+from common.settings.training import TrainingSettings
+from prediction.kinds.registry import model_kinds
 from tests.support.publishing.fixed_gate import FixedGate
 from tests.support.publishing.publishing_service import HEARTBEAT_SECONDS, Service
 from tests.support.registered import FILES, NAME, publish
@@ -327,7 +329,8 @@ async def test_a_version_that_somebody_makes_champion_before_its_comparison_is_p
 
     await service.publish()
     run, _ = await service.train()
-    gate = Hasty(service.registry, service.store, executions, service.data_dir, 0.0)
+    kinds = model_kinds(executions, TrainingSettings())
+    gate = Hasty(service.registry, service.store, kinds, service.data_dir)
     async with asyncio.timeout(10):
         assert await service.publisher(gate).publish_all() == 0
     assert (await service.runs.get(run.id)).state is TrainingState.SUCCEEDED

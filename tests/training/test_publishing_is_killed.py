@@ -26,6 +26,7 @@ from common.models.versions import ARTIFACTS, ModelVersion, VersionState, read_v
 from common.mongo.types import Client
 from common.settings.group import PROJECT_ROOT
 from common.settings.training import TrainingSettings
+from prediction.kinds.registry import model_kinds
 from tests.support.publishing.fixed_gate import FixedGate
 from tests.support.publishing.publishing_child import open_store
 from tests.support.registered import NAME
@@ -144,9 +145,9 @@ class Place:
         """What a service does when it starts, and then once each of what it does for as long as it runs."""
         gate = FixedGate(self.registry, promoted=self.promoted)
         publisher = Publisher(self.runs, self.registry, self.store, gate, Outbox(self.data_dir), 60.0)
-        supervisor = TrainingSupervisor(
-            self.runs, self.executions, self.registry, publisher, TrainingSettings(), self.data_dir
-        )
+        settings = TrainingSettings()
+        kinds = model_kinds(self.executions, settings)
+        supervisor = TrainingSupervisor(self.runs, self.registry, kinds, publisher, settings, self.data_dir)
         await publisher.claim()
         await supervisor.recover_dead()
         assert await publisher.publish_all() == 0

@@ -15,6 +15,7 @@ from common.models.artifacts import ArtifactDamaged, StoreUnavailable
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
 from common.settings.training import TrainingSettings
+from prediction.kinds.registry import model_kinds
 from tests.support.publishing.publishing_service import Service
 from tests.support.registered import FILES, new_version
 from training.runs.documents import TrainingState
@@ -39,9 +40,9 @@ def service(runs: TrainingRunRepository, registry: ModelRegistry, tmp_path: Path
 def supervisor_of(
     service: Service, executions: ExecutionRepository, publisher: Publisher
 ) -> TrainingSupervisor:
-    return TrainingSupervisor(
-        service.runs, executions, service.registry, publisher, TrainingSettings(), service.data_dir
-    )
+    settings = TrainingSettings()
+    kinds = model_kinds(executions, settings)
+    return TrainingSupervisor(service.runs, service.registry, kinds, publisher, settings, service.data_dir)
 
 
 # --- attempts that were cut short ---------------------------------------------------------------

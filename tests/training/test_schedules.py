@@ -19,8 +19,10 @@ from common.models.versions import TrainingData
 from common.mongo.document import utc_now
 from common.mongo.types import Client
 from common.processes.guarded import free_port
+from common.settings.training import TrainingSettings
 from common.triggers import Cron, Every, Trigger
 from common.wire.events import UpdateInformation
+from prediction.kinds.registry import model_kinds
 from tests.support.clocks import Clocks
 from tests.support.registered import publish
 from tests.support.samples import START_MS, application_start, execution, job_end
@@ -53,7 +55,7 @@ async def open_periodic(mongo: Client, database: str, executions: ExecutionRepos
             ModelRegistry(client, database),
             every_algorithm=every,
             by_algorithm=by_algorithm or {},
-            kind="onlinepredictor",
+            kinds=model_kinds(executions, TrainingSettings()),
             trials=3,
             **options,
         )

@@ -16,6 +16,7 @@ from common.models.registry import ModelRegistry
 from common.mongo.types import Client
 from common.processes.guarded import owner_is_dead, service_identity
 from common.settings.training import TrainingSettings
+from prediction.kinds.registry import model_kinds
 from tests.support.clocks import Clocks
 from tests.support.finished_runs import JOBS, SCALE_OUTS, store_history
 from tests.support.samples import application_start, execution, job_end, unique_name
@@ -40,7 +41,7 @@ def publisher(
     runs: TrainingRunRepository, registry: ModelRegistry, executions: ExecutionRepository, tmp_path: Path
 ) -> Publisher:
     store = FolderStore(tmp_path / "models")
-    gate = PromotionGate(registry, store, executions, tmp_path / "training", 0.0)
+    gate = PromotionGate(registry, store, model_kinds(executions, TrainingSettings()), tmp_path / "training")
     return Publisher(runs, registry, store, gate, Outbox(tmp_path), 0.3)
 
 
@@ -53,7 +54,8 @@ def supervisor(
     tmp_path: Path,
 ) -> TrainingSupervisor:
     settings = TrainingSettings(training_heartbeat_seconds=0.3)
-    return TrainingSupervisor(runs, executions, registry, publisher, settings, tmp_path)
+    kinds = model_kinds(executions, settings)
+    return TrainingSupervisor(runs, registry, kinds, publisher, settings, tmp_path)
 
 
 def working(supervisor: TrainingSupervisor) -> contextlib.AbstractAsyncContextManager[None]:
@@ -61,11 +63,16 @@ def working(supervisor: TrainingSupervisor) -> contextlib.AbstractAsyncContextMa
     return running([supervisor.loop(), *supervisor.publisher.loops()])
 
 
-async def enqueue(runs: TrainingRunRepository, algorithm_name: str = "KMeans", trials: int = 2) -> str:
+async def enqueue(
+    runs: TrainingRunRepository,
+    algorithm_name: str = "KMeans",
+    trials: int = 2,
+    kind: str = "onlinepredictor",
+) -> str:
     run = await runs.enqueue(
         system_name="spark",
         algorithm_name=algorithm_name,
-        model_name="onlinepredictor",
+        model_name=kind,
         experiment_name="tests",
         trials=trials,
     )
@@ -151,6 +158,19 @@ async def test_a_failing_search_is_told(supervisor: TrainingSupervisor, runs: Tr
     assert "history" in run.detail
 
 
+async def test_a_training_of_a_kind_that_only_a_newer_service_knows_fails_alone(
+    supervisor: TrainingSupervisor, runs: TrainingRunRepository
+) -> None:
+    unknown, next_one = await enqueue(runs, kind="oracle"), await enqueue(runs, "NoHistory")
+    async with working(supervisor):
+        run = await until(runs, unknown, TrainingState.FAILED)
+        await until(runs, next_one, TrainingState.FAILED)
+    assert run.detail == (
+        "This service cannot train such models: model_name is 'oracle'; known: onlinepredictor."
+    )
+    assert {listed.model_name for listed in await runs.newest()} == {"oracle", "onlinepredictor"}
+
+
 async def test_stopping_the_service_queues_the_training_again(
     supervisor: TrainingSupervisor, runs: TrainingRunRepository, executions: ExecutionRepository
 ) -> None:
@@ -217,7 +237,8 @@ async def test_a_living_service_elsewhere_keeps_its_training(
     """As long as it gives signs of life, whatever the clocks on both sides say."""
     clocks = Clocks(monkeypatch)
     settings = TrainingSettings(training_heartbeat_seconds=60)
-    supervisor = TrainingSupervisor(runs, executions, registry, publisher, settings, tmp_path)
+    kinds = model_kinds(executions, settings)
+    supervisor = TrainingSupervisor(runs, registry, kinds, publisher, settings, tmp_path)
     await enqueue(runs)
     claimed = await runs.claim("another-host/1/1.00")
     assert claimed is not None

@@ -12,10 +12,7 @@ from common.processes.children import child_environment, read_events, tail, writ
 from common.processes.guarded import GuardedProcess
 from common.settings.group import PROJECT_ROOT
 from training.history.values import RunRecord, history_to_json
-
-
-class ComparisonFailed(Exception):
-    """Two versions could not be compared; the message is for the person who asked."""
+from training.kinds import ComparisonFailed
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from common.executions.repository import ExecutionRepository
+from common.errors import ModelKindNotFound
 from common.models.artifacts import ArtifactDamaged, ArtifactStore
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, Promotion, read_version
 from common.mongo.stored import UnreadableDocument
-from training.history.from_documents import to_run_record
-from training.promotion.comparison import Comparison, ComparisonFailed, compare
-from training.promotion.policy import Method, Version, decide
-
-_COMPARISON_SECONDS = 900.0
-"""A run of thousands of jobs takes minutes to judge."""
+from training.kinds import ComparisonFailed, Kinds, TrainableKind
 
 
 class Gate(Protocol):
-    """Decides whether a new version shall serve; each kind of model has its own way to compare."""
+    """Decides whether a new version shall serve."""
 
     async def judge(self, candidate: ModelVersion, files: Mapping[str, bytes]) -> Promotion:
         """Compare with the present champion.
@@ -29,21 +24,20 @@ class Gate(Protocol):
 
 
 class PromotionGate:
-    """For models of remaining runtimes: on runs that neither version has seen."""
+    """Holds for every kind of model; only how two intact versions compare is the kind's to say.
+
+    A version without a rival serves, and so does one whose rival cannot be read. Where the two cannot
+    be compared the present one stays.
+    """
 
     def __init__(
-        self,
-        registry: ModelRegistry,
-        store: ArtifactStore,
-        executions: ExecutionRepository,
-        folder: Path,
-        tolerance: float,
+        self, registry: ModelRegistry, store: ArtifactStore, kinds: Kinds[TrainableKind], folder: Path
     ) -> None:
+        """`folder` is where comparisons put their own folders."""
         self._registry = registry
         self._store = store
-        self._executions = executions
+        self._kinds = kinds
         self._folder = folder
-        self._tolerance = tolerance
 
     async def judge(self, candidate: ModelVersion, files: Mapping[str, bytes]) -> Promotion:
         try:
@@ -56,11 +50,10 @@ class PromotionGate:
                 champion_version=await self._registry.find_champion_number(candidate.name),
             )
         if champion is None or champion.version == candidate.version:
-            verdict = decide(None, _known(candidate))
             return Promotion(
                 promoted=True,
-                reason=verdict.reason,
-                method=verdict.method,
+                reason="This is the first version of the model.",
+                method="first_version",
                 champion_version=champion.version if champion else None,
             )
         try:
@@ -69,50 +62,21 @@ class PromotionGate:
             await self._registry.report_damage(champion, error)
             return await self.judge(candidate, files)
         try:
-            comparison = await self._compare(champion, candidate, champion_files, files)
+            kind = self._kinds.get(candidate.kind)
+            folder = self._folder / f"comparison-{candidate.artifact_key.rpartition('/')[2]}"
+            promotion = await kind.compare(champion, candidate, champion_files, files, folder)
+        except ModelKindNotFound as error:
+            return _stays(champion, f"This service cannot compare such models: {error}")
         except ComparisonFailed as error:
-            return Promotion(
-                promoted=False,
-                reason=f"{error} The present version stays.",
-                method="comparison_failed",
-                champion_version=champion.version,
-            )
-        verdict = decide(_known(champion), _known(candidate), comparison, tolerance=self._tolerance)
-        on_runs = verdict.method is Method.UNSEEN_RUNS
-        return Promotion(
-            promoted=verdict.promote,
-            reason=verdict.reason,
-            method=verdict.method,
-            champion_version=champion.version,
-            champion_error=verdict.champion_error,
-            version_error=verdict.candidate_error,
-            runs=comparison.runs if on_runs else 0,
-            moments=comparison.cuts if on_runs else 0,
-        )
-
-    async def _compare(
-        self,
-        champion: ModelVersion,
-        candidate: ModelVersion,
-        champion_files: Mapping[str, bytes],
-        files: Mapping[str, bytes],
-    ) -> Comparison:
-        seen = set(champion.training_data.run_ids) | set(candidate.training_data.run_ids)
-        unseen = [run for run in candidate.training_data.held_out_run_ids if run not in seen]
-        runs = [to_run_record(run, jobs) for run, jobs in await self._executions.runs_by_id(unseen)]
-        # Without runs it still tells whether the champion can be read at all.
-        return await compare(
-            champion_files,
-            files,
-            runs,
-            self._folder / f"comparison-{candidate.artifact_key.rpartition('/')[2]}",
-            timeout_seconds=_COMPARISON_SECONDS,
-        )
+            return _stays(champion, str(error))
+        # The registry takes no verdict about another champion than the one that it has.
+        return promotion.model_copy(update={"champion_version": champion.version})
 
 
-def _known(version: ModelVersion) -> Version:
-    error = version.validation.get("remaining_error")
-    return Version(
-        frozenset(version.training_data.run_ids),
-        float(error) if isinstance(error, int | float) else None,
+def _stays(champion: ModelVersion, why: str) -> Promotion:
+    return Promotion(
+        promoted=False,
+        reason=f"{why} The present version stays.",
+        method="comparison_failed",
+        champion_version=champion.version,
     )

@@ -22,9 +22,8 @@ MAX_HELD_OUT = 8
 
 
 class Method(StrEnum):
-    """What a verdict rests on."""
+    """What a verdict rests on; the gate has more where there is nothing to compare."""
 
-    FIRST_VERSION = "first_version"
     UNSEEN_RUNS = "unseen_runs"
     CHAMPION_UNREADABLE = "champion_unreadable"
     CROSS_VALIDATION = "cross_validation"
@@ -54,7 +53,7 @@ class Verdict:
 
 
 def decide(
-    champion: Version | None,
+    champion: Version,
     candidate: Version,
     comparison: Comparison | None = None,
     *,
@@ -63,13 +62,11 @@ def decide(
     """Judge a new version.
 
     Args:
-        champion: The present version; None where there is none.
+        champion: The present version.
         candidate: The new one.
         comparison: On held-out runs; None, or one of no runs, where there are no unseen runs.
         tolerance: Share by which the candidate's error may exceed the champion's.
     """
-    if champion is None:
-        return Verdict(True, "This is the first version of the model.", Method.FIRST_VERSION)
     new = comparison.candidate_error if comparison else None
     if comparison and comparison.champion_reason is not None:
         reason = (

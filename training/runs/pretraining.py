@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from common.errors import NoHistory
 from common.executions.repository import ExecutionRepository
+from training.kinds import Kinds, TrainableKind
 from training.runs.documents import TrainingRun
 from training.runs.repository import TrainingRunRepository
 from training.runs.supervisor import TrainingSupervisor
@@ -19,14 +20,21 @@ class Pretraining:
         runs: TrainingRunRepository,
         executions: ExecutionRepository,
         supervisor: TrainingSupervisor,
-        default_trials: int,
+        kinds: Kinds[TrainableKind],
+        trials: int | None = None,
         stopping: asyncio.Event | None = None,
     ) -> None:
-        """`stopping` ends every `follow`, for a service that stops; the trainings themselves go on later."""
+        """Starts nothing yet.
+
+        Args:
+            trials: Of a training that does not say how many; None: as many as its kind wants.
+            stopping: Ends every `follow`, for a service that stops; the trainings themselves go on later.
+        """
         self.runs = runs
         self._executions = executions
         self._supervisor = supervisor
-        self._default_trials = default_trials
+        self._kinds = kinds
+        self._trials = trials
         self._stopping = stopping or asyncio.Event()
 
     async def start(
@@ -44,16 +52,18 @@ class Pretraining:
         Args:
             requested_by: Who asked for it, for the record.
         Raises:
+            ModelKindNotFound: There is no such kind of model.
             NoHistory: No finished run of the algorithm is known.
         """
+        kind = self._kinds.get(model_name)
         if not await self._executions.finished_runs(system_name, algorithm_name, limit=1):
             raise NoHistory(f"There is no finished run of {algorithm_name!r} to learn from yet.")
         run = await self.runs.enqueue(
             system_name=system_name,
             algorithm_name=algorithm_name,
-            model_name=model_name,
+            model_name=kind.name,
             experiment_name=experiment_name,
-            trials=trials or self._default_trials,
+            trials=trials or self._trials or kind.default_trials,
             requested_by=requested_by,
         )
         self._supervisor.wake()

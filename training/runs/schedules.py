@@ -22,7 +22,7 @@ from common.mongo.stored import Readable, Reader
 from common.mongo.transactions import DURABLE, in_transaction
 from common.processes.guarded import service_identity
 from common.triggers import Every, Trigger
-from training.evidence.table import MAX_RUNS
+from training.kinds import Kinds, TrainableKind
 from training.runs.repository import TrainingRunRepository
 
 logger = logging.getLogger(__name__)
@@ -64,11 +64,18 @@ class PeriodicTrainings:
         *,
         every_algorithm: Trigger | None,
         by_algorithm: Mapping[str, Trigger],
-        kind: str,
-        trials: int,
-        history_runs: int = MAX_RUNS,
+        kinds: Kinds[TrainableKind],
+        trials: int | None = None,
+        history_runs: int | None = None,
     ) -> None:
-        """`history_runs` is how many of the most recent runs a training reads."""
+        """Fires nothing yet.
+
+        Args:
+            kinds: All of them are trained.
+            trials: Of each training; None: as many as its kind wants.
+            history_runs: How many of the most recent runs a training reads; None: as many as its kind
+                learns from.
+        """
         self._client = client
         self._schedules = client.get_database(database, write_concern=DURABLE)["training_schedule"]
         self._read = Reader(TrainingSchedule, self._schedules)
@@ -77,9 +84,9 @@ class PeriodicTrainings:
         self._registry = registry
         self._every_algorithm = every_algorithm
         self._by_algorithm = dict(by_algorithm)
-        self._kind = kind
+        self._kinds = kinds
         self._trials = trials
-        self._history_runs = min(history_runs, MAX_RUNS)
+        self._history_runs = history_runs
         self._owner = service_identity()
 
     @property
@@ -137,7 +144,7 @@ class PeriodicTrainings:
             await self._schedules.update_one(unchanged, {"$set": {"next_fire_at": latest}})
 
     async def _fire(self, schedule: TrainingSchedule, trigger: Trigger) -> None:
-        skipped = await self._reason_to_skip(schedule)
+        skipped = {kind.name: await self._reason_to_skip(schedule, kind) for kind in self._kinds}
 
         async def store(session: AsyncClientSession) -> str | None:
             """What was done; None where another service was first."""
@@ -152,19 +159,14 @@ class PeriodicTrainings:
             )
             if result.modified_count == 0:
                 return None
-            run_id = None
-            if not skipped:
-                run = await self._runs.enqueue(
-                    system_name=schedule.system_name,
-                    algorithm_name=schedule.algorithm_name,
-                    model_name=self._kind,
-                    experiment_name="periodic",
-                    trials=self._trials,
-                    trigger=schedule.trigger,
-                    session=session,
-                )
-                run_id = run.id
-            outcome = f"skipped: {skipped}" if skipped else f"training {run_id} was queued"
+            run_id, outcomes = None, []
+            for kind in self._kinds:
+                if reason := skipped[kind.name]:
+                    outcomes.append(f"skipped: {reason}")
+                    continue
+                run_id = await self._enqueue(schedule, kind, session)
+                outcomes.append(f"training {run_id} was queued")
+            outcome = "; ".join(dict.fromkeys(outcomes))
             await self._schedules.update_one(
                 {"_id": schedule.id},
                 {"$set": {"last_outcome": outcome, "last_training_run_id": run_id}},
@@ -176,15 +178,30 @@ class PeriodicTrainings:
         if outcome:
             logger.info("%s, %s: %s", schedule.algorithm_name, schedule.trigger, outcome)
 
-    async def _reason_to_skip(self, schedule: TrainingSchedule) -> str:
+    async def _enqueue(
+        self, schedule: TrainingSchedule, kind: TrainableKind, session: AsyncClientSession
+    ) -> str:
+        run = await self._runs.enqueue(
+            system_name=schedule.system_name,
+            algorithm_name=schedule.algorithm_name,
+            model_name=kind.name,
+            experiment_name="periodic",
+            trials=self._trials or kind.default_trials,
+            trigger=schedule.trigger,
+            session=session,
+        )
+        return run.id
+
+    async def _reason_to_skip(self, schedule: TrainingSchedule, kind: TrainableKind) -> str:
         if await self._runs.has_unfinished(schedule.system_name, schedule.algorithm_name):
             return "a training of the algorithm is under way"
+        most = kind.most_runs
         times = await self._executions.finished_run_times(
-            schedule.system_name, schedule.algorithm_name, self._history_runs
+            schedule.system_name, schedule.algorithm_name, min(self._history_runs or most, most)
         )
         if not times:
             return "there is no finished run to learn from"
-        name = model_name(schedule.system_name, schedule.algorithm_name, self._kind)
+        name = model_name(schedule.system_name, schedule.algorithm_name, kind.name)
         latest = await self._registry.find_latest(name)
         if latest is not None and not _has_news(times, latest.training_data):
             return f"there is nothing that version {latest.version} does not know"

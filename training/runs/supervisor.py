@@ -1,39 +1,33 @@
 """Carries out queued trainings, one at a time, each in a child process.
 
 The stored run is the truth: this loop claims runs, passes on what the child reports, and finds
-runs whose service died. A dead run starts over; after three starts it has failed. The trained model
-is handed to the publisher.
+runs whose service died. A dead run starts over; after three starts it has failed. What is learned
+from, and by which child, the model's kind says. The trained model is handed to the publisher.
 """
 
 import asyncio
 import contextlib
-import json
 import logging
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged
-from common.errors import ServiceError
-from common.executions.repository import ExecutionRepository
+from common.errors import ModelKindNotFound, ServiceError
 from common.loops import BackOff, Loop, until_done
 from common.models.registry import ModelRegistry
-from common.models.versions import NewVersion, TrainingData, model_name
+from common.models.versions import ModelVersion, NewVersion, model_name
 from common.mongo.stored import UnreadableDocument
 from common.processes.children import child_environment, read_events, read_files, tail, write_request
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
 from common.settings.group import PROJECT_ROOT
 from common.settings.training import TrainingSettings
-from training.evidence.table import usable
-from training.history.from_documents import to_run_record
-from training.history.values import RunRecord, history_to_json
-from training.promotion.policy import select_held_out
+from training.kinds import Kinds, TrainableKind, TrainingFailed
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.publishing import Publisher, new_version
 from training.runs.repository import TrainingRunRepository
@@ -49,10 +43,6 @@ MISSED_HEARTBEATS = 5
 PUBLISHING_SILENCE_SECONDS = 600.0
 """After these, what a silent service has trained but not published counts as lost. Long: the model is
 on that service's disk, and the service may only be restarting."""
-
-
-class TrainingFailed(Exception):
-    """The child could not train; the message is for the person who asked."""
 
 
 @dataclass
@@ -94,15 +84,15 @@ class TrainingSupervisor:
     def __init__(
         self,
         runs: TrainingRunRepository,
-        executions: ExecutionRepository,
         registry: ModelRegistry,
+        kinds: Kinds[TrainableKind],
         publisher: Publisher,
         settings: TrainingSettings,
         data_dir: Path,
     ) -> None:
         self._runs = runs
-        self._executions = executions
         self._registry = registry
+        self._kinds = kinds
         self.publisher = publisher
         self._settings = settings
         self._folder = data_dir / "training"
@@ -232,28 +222,22 @@ class TrainingSupervisor:
         await until_done(f"The outcome of training {run.id}", store, back_off, (PyMongoError,))
 
     async def _train(self, run: TrainingRun, folder: Path) -> tuple[NewVersion, dict[str, bytes]]:
-        found = usable(await self._read_history(run))
-        if not found:
-            raise TrainingFailed("The history has gone since this training was asked for.")
-        held_out = await self._held_out(run, found)
-        history = [record for record in found if record.run_id not in held_out]
-        fields = {"history_runs": len(history), "history_jobs": sum(len(record.jobs) for record in history)}
-        lines = [f"learning from {len(history)} runs"]
-        if held_out:
-            lines.append(f"held out to compare with the present version: {len(held_out)} runs")
-        await self._report(run, fields, lines)
-        request = {
-            "history": history_to_json(history),
-            "trials": run.trials_total,
-            "max_concurrent": self._settings.training_concurrent_trials,
-            "seed": self._settings.training_seed,
-        }
-        await asyncio.to_thread(write_request, folder, request)
+        kind = self._kind(run)
+        material = await kind.collect(
+            run.system_name,
+            run.algorithm_name,
+            trials=run.trials_total,
+            champion=await self._champion(run),
+        )
+        learned_from = material.training_data
+        fields = {"history_runs": learned_from.runs, "history_jobs": learned_from.jobs}
+        await self._report(run, fields, list(material.log))
+        await asyncio.to_thread(write_request, folder, dict(material.request))
 
         progress = _Progress({}, [])
         with (folder / "stderr.log").open("wb") as stderr:
             process = await GuardedProcess.start(
-                *(sys.executable, "-m", "training.search.process", str(folder)),
+                *(sys.executable, "-m", kind.module, str(folder)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
                 env={**child_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
@@ -267,30 +251,31 @@ class TrainingSupervisor:
             raise TrainingFailed(progress.error or f"exit code {code}: {tail(folder / 'stderr.log')}")
 
         files = await asyncio.to_thread(read_files, folder / "artifact")
+        facts = kind.facts(files, progress.result)
         new = new_version(
             run,
             files,
-            schema_version=json.loads(files["model.json"])["schema_version"],
-            hyperparameters=progress.result.get("hyperparameters", {}),
-            validation=progress.result.get("validation", {}),
-            training_data=_training_data(history, [run for run in found if run.run_id in held_out]),
+            schema_version=facts.schema_version,
+            hyperparameters=facts.hyperparameters,
+            validation=facts.validation,
+            training_data=learned_from,
         )
         return new, files
 
-    async def _held_out(self, run: TrainingRun, history: Sequence[RunRecord]) -> list[str]:
-        """Runs to judge the new version on; none where it has nothing to be compared with."""
-        name = model_name(run.system_name, run.algorithm_name, run.model_name)
+    def _kind(self, run: TrainingRun) -> TrainableKind:
         try:
-            champion = await self._registry.find_champion(name)
-        except UnreadableDocument:  # whatever is trained now takes its place
-            return []
-        return select_held_out(history, champion.training_data.run_ids) if champion else []
+            return self._kinds.get(run.model_name)
+        except ModelKindNotFound as error:  # a newer version of the service has queued it
+            raise TrainingFailed(f"This service cannot train such models: {error}") from error
 
-    async def _read_history(self, run: TrainingRun) -> Sequence[RunRecord]:
-        found = await self._executions.finished_runs(
-            run.system_name, run.algorithm_name, self._settings.training_max_history_runs
-        )
-        return [to_run_record(execution, jobs) for execution, jobs in found]
+    async def _champion(self, run: TrainingRun) -> ModelVersion | None:
+        """The version that the trained one will be compared with."""
+        try:
+            return await self._registry.find_champion(
+                model_name(run.system_name, run.algorithm_name, run.model_name)
+            )
+        except UnreadableDocument:  # whatever is trained now takes its place
+            return None
 
     async def _follow(self, run: TrainingRun, process: GuardedProcess, progress: _Progress) -> int:
         """Pass on the child's events until it ends; a heartbeat at least every few seconds."""
@@ -332,17 +317,3 @@ class _Cancelled(Exception):
 
 class _Lost(Exception):
     """Another service holds the run now."""
-
-
-def _training_data(history: Sequence[RunRecord], held_out: Sequence[RunRecord]) -> TrainingData:
-    starts = [datetime.fromtimestamp(record.started_at, UTC) for record in history]
-    ends = [run.started_at + max(job.end_seconds for job in run.jobs) for run in (*history, *held_out)]
-    return TrainingData(
-        runs=len(history),
-        jobs=sum(len(record.jobs) for record in history),
-        first_run_at=min(starts),
-        last_run_at=max(starts),
-        last_job_end_time=datetime.fromtimestamp(max(ends), UTC),
-        run_ids=[record.run_id for record in history],
-        held_out_run_ids=[record.run_id for record in held_out],
-    )
