@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,16 +23,20 @@ from common.processes.guarded import free_port
 from common.settings.training import TrainingSettings
 from common.triggers import Cron, Every, Trigger
 from common.wire.events import UpdateInformation
-from prediction.kinds.registry import model_kinds
+from prediction.kinds.online_predictor import OnlinePredictor
 from tests.support.clocks import Clocks
 from tests.support.registered import publish
 from tests.support.samples import START_MS, application_start, execution, job_end
+from training.kinds import Kinds
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.repository import TrainingRunRepository
 from training.runs.schedules import PeriodicTrainings, TrainingSchedule
 
 HOURLY = Every.parse("1h")
 NIGHTLY = Cron.parse("0 3 * * *")
+
+KINDS = [("one", 7), ("other", 1)]
+"""Names, and how many trials each wants."""
 
 Open = Callable[..., PeriodicTrainings]
 
@@ -55,9 +60,7 @@ async def open_periodic(mongo: Client, database: str, executions: ExecutionRepos
             ModelRegistry(client, database),
             every_algorithm=every,
             by_algorithm=by_algorithm or {},
-            kinds=model_kinds(executions, TrainingSettings()),
-            trials=3,
-            **options,
+            **{"kinds": Kinds([OnlinePredictor(executions, TrainingSettings())]), "trials": 3, **options},
         )
 
     return open_
@@ -202,6 +205,27 @@ async def fire(periodic: PeriodicTrainings, mongo: Client, database: str) -> str
     assert schedule.next_fire_at > utc_now()
     assert (schedule.last_training_run_id is None) == schedule.last_outcome.startswith("skipped")
     return schedule.last_outcome
+
+
+async def test_every_kind_of_model_is_trained(
+    open_periodic: Open,
+    executions: ExecutionRepository,
+    runs: TrainingRunRepository,
+    mongo: Client,
+    database: str,
+) -> None:
+    """With as many trials as it wants where the settings do not say."""
+    every = [SimpleNamespace(name=name, default_trials=trials, most_runs=60) for name, trials in KINDS]
+    periodic = open_periodic(kinds=Kinds(every), trials=None)
+    await finished_run(executions)
+    await periodic.tick()
+    await make_due(mongo, database)
+    await periodic.tick()
+    queued = {run.model_name: run for run in await runs.newest()}
+    assert [(name, queued[name].trials_total) for name, _ in KINDS] == KINDS
+    schedule = await only(periodic)
+    assert schedule.last_outcome == "; ".join(f"training {queued[name].id} was queued" for name, _ in KINDS)
+    assert schedule.last_training_run_id == queued["other"].id
 
 
 @pytest.mark.parametrize("state", [TrainingState.QUEUED, TrainingState.RUNNING, TrainingState.PUBLISHING])
