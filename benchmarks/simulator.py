@@ -1,11 +1,11 @@
 """A recorded application as a simulator: jobs whose runtimes follow from the scale-out in effect.
 
 Calibrated on recorded runs without failures. Per job, the log runtime is linear in ln x within one
-regime, or two where a cliff explains the runs clearly better. The cliff is not sharp: near it some
-runs were slow and others fast at the same scale-out. A run's luck says where its own cliff is. What
-a run shows beyond the law is kept as one vector over all its jobs, and drawn as a whole, so that
-jobs deviate together as they did. Residuals are ranked within a regime: a run that crosses the
-cliff stays equally lucky.
+regime, or two where a change point explains the runs clearly better. The change point is not sharp: near it
+some runs were slow and others fast at the same scale-out. A run's random draw says where its own change point
+is. What a run shows beyond the law is kept as one vector over all its jobs, and drawn as a whole, so that
+jobs deviate together as they did. Residuals are ranked within a regime: a run that crosses the change point
+keeps its random draw.
 
 A job proceeds at the speed of the scale-out in effect; a rescaling takes effect after a delay,
 maybe in the middle of a job. An executor that dies stalls the run; another takes its place.
@@ -40,7 +40,7 @@ RUN_LIMIT_SECONDS = 6 * 3600.0
 
 @dataclass(frozen=True)
 class Regime:
-    """Jobs on one side of the cliff: exp(level - slope ln x + residual) seconds."""
+    """Jobs on one side of the change point: exp(level - slope ln x + residual) seconds."""
 
     level: Floats
     """(J,)"""
@@ -49,9 +49,9 @@ class Regime:
     residuals: Floats
     """Log, (R, J), runs in order of how slow they were."""
 
-    def seconds(self, scale_out: int, luck: float) -> Floats:
-        """Runtimes of all jobs at one scale-out, (J,); `luck` in [0, 1) picks the residuals."""
-        drawn = self.residuals[int(luck * len(self.residuals))]
+    def seconds(self, scale_out: int, residual_quantile: float) -> Floats:
+        """Runtimes of all jobs at one scale-out, (J,); `residual_quantile` in [0, 1) picks the residuals."""
+        drawn = self.residuals[int(residual_quantile * len(self.residuals))]
         return np.asarray(np.exp(self.level - self.slope * np.log(scale_out) + drawn))
 
 
@@ -61,21 +61,22 @@ class Application:
 
     name: str
     regimes: tuple[Regime, ...]
-    """One, or the slow one below the cliff and the fast one above."""
+    """One, or the slow one below the change point and the fast one above."""
     slow_share: Floats
-    """Share of runs that are below their own cliff, at each scale-out from 0 on; never rising."""
+    """Share of runs that are below their own change point, at each scale-out from 0 on; never rising."""
     stalls: Floats
     """Seconds that the death of an executor cost, one per recorded failure run."""
 
-    def seconds(self, scale_out: int, luck: float, cliff: float = 0.5) -> Floats:
+    def seconds(self, scale_out: int, residual_quantile: float, change_point: float = 0.5) -> Floats:
         """Runtimes of all jobs of one run, (J,).
 
         Args:
-            luck: In [0, 1), of what the run shows beyond the law; high is slow.
-            cliff: In [0, 1), how far this run's cliff is moved; high is towards fewer executors.
+            residual_quantile: In [0, 1), of what the run shows beyond the law; high is slow.
+            change_point: In [0, 1), how far this run's change point is moved; high is towards fewer
+                executors.
         """
-        slow = cliff < self.slow_share[min(scale_out, len(self.slow_share) - 1)]
-        return self.regimes[0 if slow else -1].seconds(scale_out, luck)
+        slow = change_point < self.slow_share[min(scale_out, len(self.slow_share) - 1)]
+        return self.regimes[0 if slow else -1].seconds(scale_out, residual_quantile)
 
 
 def calibrate_application(runs: Sequence[RunRecord]) -> Application:
@@ -95,12 +96,12 @@ def calibrate_application(runs: Sequence[RunRecord]) -> Application:
     x = np.log([float(run.jobs[0].start_scale_out) for run in normal])
     y = np.log([[max(job.runtime_seconds, 0.05) for job in run.jobs] for run in normal])
     total = np.log(np.exp(y).sum(axis=1))
-    cliff = _find_cliff(x, total)
-    if cliff is None:
+    change_point = _find_change_point(x, total)
+    if change_point is None:
         regimes: tuple[Regime, ...] = (_fit_regime(x, y),)
         slow_share = np.zeros(1)
     else:
-        slow = _slow_runs(x, total, x < np.log(cliff))
+        slow = _slow_runs(x, total, x < np.log(change_point))
         regimes = (_fit_regime(x[slow], y[slow]), _fit_regime(x[~slow], y[~slow]))
         slow_share = _never_rising(np.exp(x), slow)
     application = Application(normal[0].context.algorithm_name, regimes, slow_share, np.zeros(1))
@@ -108,8 +109,8 @@ def calibrate_application(runs: Sequence[RunRecord]) -> Application:
     return replace(application, stalls=_stalls(application, failed)) if failed else application
 
 
-def _find_cliff(x: Floats, total: Floats) -> int | None:
-    """The first scale-out beyond a cliff, if two regimes explain log runtimes clearly better than one.
+def _find_change_point(x: Floats, total: Floats) -> int | None:
+    """The first scale-out beyond a change point, if two regimes explain log runtimes clearly better than one.
 
     Absolute deviations, so that single failed runs count little; each regime needs three runs. The
     second law and the threshold have to pay for themselves as in Schwarz's criterion.
@@ -137,7 +138,7 @@ def _find_cliff(x: Floats, total: Floats) -> int | None:
 
 
 def _slow_runs(x: Floats, total: Floats, slow: Bools) -> Bools:
-    """Sort runs by the law that they are nearer to, starting from the sides of a sharp cliff."""
+    """Sort runs by the law that they are nearer to, starting from the sides of a sharp change point."""
     for _ in range(10):
         distance = []
         for side in (slow, ~slow):
@@ -223,7 +224,7 @@ class SimulatedRun:
         random = np.random.default_rng([seed, number])
         self._application, self._conditions, self._failing = application, conditions, failing
         self._number = number
-        self._luck, stall, self._cliff = random.random(3)
+        self._residual_quantile, stall, self._change_point = random.random(3)
         self._stall = float(np.sort(application.stalls)[int(stall * len(application.stalls))])
         self._answers = np.random.default_rng([seed, number, 1])
         self._clock = 0.0
@@ -251,7 +252,7 @@ class SimulatedRun:
 
     def job_seconds(self, scale_outs: Sequence[int]) -> Floats:
         """What each job takes with its lead where nothing dies and nothing is rescaled, (X, J)."""
-        took = [self._application.seconds(x, self._luck, self._cliff) for x in scale_outs]
+        took = [self._application.seconds(x, self._residual_quantile, self._change_point) for x in scale_outs]
         return np.asarray(np.array(took) + LEAD_SECONDS)
 
     def clock_seconds(self, work_seconds: float) -> float:
@@ -278,7 +279,9 @@ class SimulatedRun:
         """Finish one job; returns the scale-out at its end, and seconds that a rescaling was awaited."""
         left, awaited = 1.0, 0.0
         while left > 0 and self._clock < RUN_LIMIT_SECONDS:
-            speed = 1.0 / float(self._application.seconds(now, self._luck, self._cliff)[job_id])
+            speed = 1.0 / float(
+                self._application.seconds(now, self._residual_quantile, self._change_point)[job_id]
+            )
             until = min(self._next_kill, self._pending[0] if self._pending else np.inf)
             done = self._clock + left / speed
             if done <= until:

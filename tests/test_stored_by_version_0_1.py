@@ -133,7 +133,7 @@ def test_the_model_forecasts_whole_runs_as_it_did(model_files: dict[str, bytes])
 
 def test_the_model_knows_what_it_knew(model_files: dict[str, bytes]) -> None:
     model = TrainedModel.from_files(model_files)
-    assert list(model.calibration.cliff) == pytest.approx(FIGURES["change_point"], rel=1e-9)
+    assert list(model.calibration.change_point) == pytest.approx(FIGURES["change_point"], rel=1e-9)
     assert model.trust.share == FIGURES["similar_runs_share"]
     assert list(model.trust.log_error_stds) == FIGURES["log_error_stds"]
     assert model.network_serves is FIGURES["network_serves"]

@@ -2,7 +2,7 @@
 
 Three forecasts are at hand. The graph model, joined with similar runs, knows its application best: it
 is asked where its history has runs in this context. Similar runs alone need no training, but two runs;
-they follow cliffs, which smooth laws do not. The context model answers for contexts and machine types
+they follow change points, which smooth laws do not. The context model answers for contexts and machine types
 that no run was in, and for a single earlier run. They are asked in this order, and a later one is
 believed only where it was clearly less wrong about runs left out: with few runs, the smallest of
 several errors is small by luck.

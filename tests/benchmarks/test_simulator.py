@@ -84,7 +84,7 @@ def test_a_law_is_found_again() -> None:
     assert application.seconds(16, 0.5).sum() == pytest.approx(100.0, rel=0.05)
 
 
-def test_a_cliff_is_found_again() -> None:
+def test_a_change_point_is_found_again() -> None:
     x = [4, 6, 8, 10, 12, 15, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36]
     runs = [
         recorded(n, v, (400.0 if v < 24 else 80.0) * v**-0.3 * (1 + 0.05 * (n % 3))) for n, v in enumerate(x)

@@ -19,11 +19,11 @@ SECONDS = (40.0, 80.0, 40.0)
 """Of the jobs at one executor."""
 
 
-def run_at(scale_out: int, cliff: int = 0) -> RunRecord:
-    """A second before each job and after the last; below the cliff all takes four times as long."""
+def run_at(scale_out: int, change_point: int = 0) -> RunRecord:
+    """A second before each job and after the last; below the change point all takes four times as long."""
     clock, jobs = 0.0, []
     for job_id, work in enumerate(SECONDS):
-        seconds = work / scale_out * (4 if scale_out < cliff else 1)
+        seconds = work / scale_out * (4 if scale_out < change_point else 1)
         jobs.append(JobRecord(job_id, clock + 1.0, seconds, scale_out, scale_out, 0.0))
         clock += 1.0 + seconds
     return RunRecord(f"at-{scale_out}", CONTEXT, float(scale_out), tuple(jobs), clock + 1.0)
@@ -45,8 +45,8 @@ def test_curves_follow_what_is_left(method: Method, after_job_id: int) -> None:
         assert list(remaining) == sorted(remaining, reverse=True)
 
 
-def test_bell_follows_a_cliff_that_ernest_smooths_away() -> None:
-    runs = tuple(run_at(x, cliff=6) for x in (2, 3, 4, 5, 6, 7, 8, 9))
+def test_bell_follows_a_change_point_that_ernest_smooths_away() -> None:
+    runs = tuple(run_at(x, change_point=6) for x in (2, 3, 4, 5, 6, 7, 8, 9))
     at_six = {}
     for method in (Method.ERNEST, Method.BELL):
         found = forecast_with_curve(CurveRequest(method, runs, CONTEXT, -1, (6,)))

@@ -1,4 +1,4 @@
-"""Whole runs before they start: cliffs, contexts that are new, and next to no history."""
+"""Whole runs before they start: change points, contexts that are new, and next to no history."""
 
 from dataclasses import replace
 
@@ -101,7 +101,7 @@ def test_a_model_that_knows_no_such_context_is_no_history(trained: TrainedModel)
     assert "no run in this context" in found.reason
 
 
-def test_a_cliff_is_not_smoothed_away() -> None:
+def test_a_change_point_is_not_smoothed_away() -> None:
     """Below six executors the data does not fit into memory."""
     scale_outs = (2, 3, 4, 5, 6, 7, 8, 10, 12, 5, 6, 4, 7)
     history = [run_of(i, x, (200.0 if x >= 6 else 900.0) * x**-0.2) for i, x in enumerate(scale_outs)]

@@ -40,14 +40,14 @@ def test_curves_are_finite_and_never_negative(points: list[tuple[int, float]]) -
         assert (predicted >= 0).all()
 
 
-def test_bell_takes_the_parametric_curve_where_it_holds_and_the_kernel_at_a_cliff() -> None:
+def test_bell_takes_the_parametric_curve_where_it_holds_and_the_kernel_at_a_change_point() -> None:
     x = np.array([2, 4, 6, 8, 12, 16])
     assert fit_bell(x, 3 + 50 / x).predict([24]) == pytest.approx(3 + 50 / 24, rel=0.01)
     x = np.arange(14, 36, 2)
-    cliff = fit_bell(x, np.where(x >= 24, 20.0, 80.0))
-    assert isinstance(cliff, KernelCurve)
-    assert cliff.predict([15])[0] > 70
-    assert cliff.predict([33])[0] < 30
+    change_point = fit_bell(x, np.where(x >= 24, 20.0, 80.0))
+    assert isinstance(change_point, KernelCurve)
+    assert change_point.predict([15])[0] > 70
+    assert change_point.predict([33])[0] < 30
 
 
 def test_forecast_adds_up_jobs_and_the_time_between_them() -> None:

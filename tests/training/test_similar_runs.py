@@ -21,7 +21,7 @@ CONTEXT = RunContext("Recurring", data_size_mb=1000)
 Law = Callable[[float], float]
 
 
-def cliff(scale_out: float) -> float:
+def change_point(scale_out: float) -> float:
     return (200.0 if scale_out < 20 else 40.0) * scale_out**-0.3
 
 
@@ -74,19 +74,19 @@ def left(run: RunRecord, finished: int) -> float:
     return float(np.log(sum(job.runtime_seconds for job in run.jobs[finished:])))
 
 
-@pytest.mark.parametrize("law", [cliff, parallel, flat])
+@pytest.mark.parametrize("law", [change_point, parallel, flat])
 @pytest.mark.parametrize("finished", [0, 1, 5])
 @pytest.mark.parametrize("scale_out", [5, 16, 24, 30])
 def test_whatever_the_law_between_earlier_runs(law: Law, finished: int, scale_out: int) -> None:
     run = make_run(99, scale_out, law)
-    # Next to a cliff it is seen smoothed; elsewhere it has to be close.
-    tolerance = 0.6 if law is cliff and scale_out in (16, 24) else 0.25
+    # Next to a change point it is seen smoothed; elsewhere it has to be close.
+    tolerance = 0.6 if law is change_point and scale_out in (16, 24) else 0.25
     assert abs(ask(history(law), run, finished).log_mean[0] - left(run, finished)) < tolerance
 
 
-def test_both_sides_of_a_cliff() -> None:
-    run = make_run(99, 5, cliff)
-    below, above = (ask(history(cliff), run, 0, x).log_mean[0] for x in (15, 28))
+def test_both_sides_of_a_change_point() -> None:
+    run = make_run(99, 5, change_point)
+    below, above = (ask(history(change_point), run, 0, x).log_mean[0] for x in (15, 28))
     assert below - above > 1.0
 
 
@@ -177,14 +177,14 @@ def test_error_stds_cover_and_follow_the_cut() -> None:
     assert error_stds(np.zeros(5), np.arange(-1, 4), 5, 5) == (LOG_ERROR_FLOOR,) * 5
 
 
-def test_joined_with_the_network_a_cliff_is_seen() -> None:
+def test_joined_with_the_network_a_change_point_is_seen() -> None:
     torch.set_num_threads(1)
-    model = pretrain(history(cliff), Hyperparameters(), max_epochs=5)
+    model = pretrain(history(change_point), Hyperparameters(), max_epochs=5)
     evidence = model.evidence
     errors = []
     for part in (model, replace(model, validation={**model.validation, "similar_runs_share": 0.0})):
         for x in (5, 8, 11, 14, 17, 23, 26, 30, 34):
-            run = make_run(100 + x, x, cliff)
+            run = make_run(100 + x, x, change_point)
             rest = forecast_rest(
                 part,
                 part.network,

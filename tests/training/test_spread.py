@@ -93,7 +93,7 @@ def test_distance_from_all_runs_widens_both_sides() -> None:
     assert wider.each() == (Spread(*(float(side[0]) for side in wider)),)
 
 
-def test_what_happens_below_a_cliff_only_is_no_such_stall() -> None:
+def test_what_happens_below_a_change_point_only_is_no_such_stall() -> None:
     stalled = (np.arange(RUNS) % 6 == 0).astype(float)  # a third of the runs at the smaller one
     found = local_spread(left_out(stalled), 0, np.array([SMALL, LARGE]))
     assert found.avoidable_log_std[0] > 0.2

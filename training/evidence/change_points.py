@@ -1,17 +1,17 @@
-"""Cliffs: a scale-out from which on an application is faster by a jump, as when its cache begins to fit.
+"""Change points: scale-outs from which on an application is faster by a jump, as when its cache begins to fit.
 
-Smooth laws and Gaussian processes interpolate across a cliff, and so promise just below it what only
-holds above. A cliff that explains the history clearly better than a straight line is therefore
+Smooth laws and Gaussian processes interpolate across a change point, and so promise just below it what only
+holds above. A change point that explains the history clearly better than a straight line is therefore
 learned as a step of the log runtime, common to all jobs; laws and similar runs see runtimes without
-it. Where exactly the cliff is differs from run to run. A run in progress shows on which side of its own
-it is: one that is as slow as below the cliff will probably be fast with more executors, which its
+it. Where exactly the change point is differs from run to run. A run in progress shows on which side of its
+own it is: one that is as slow as below the change point will probably be fast with more executors, which its
 deviation alone would not tell.
 
 Sources: Muggeo, Estimating regression models with unknown break-points, Statistics in Medicine 2003;
 Kass and Raftery, Bayes Factors, JASA 1995; Hamilton, A New Approach to the Economic Analysis of
 Nonstationary Time Series, Econometrica 1989 (hidden regimes).
 
-Numpy only. Axes: R runs, J jobs, P pieces (a run at one scale-out), G places where a cliff may be.
+Numpy only. Axes: R runs, J jobs, P pieces (a run at one scale-out), G scale-outs at which a change point may be.
 """
 
 from collections.abc import Sequence
@@ -27,17 +27,17 @@ from training.statistics.arrays import Floats, Ints
 MIN_JUMP = 0.4
 """Log, a third of the runtime: less may be noise, and smooth curves follow it well enough."""
 
-EVIDENCE = float(np.log(10.0))
-"""Log likelihood that a cliff has to gain: a Bayes factor of ten counts as strong evidence."""
+STRONG_EVIDENCE = float(np.log(10.0))
+"""Log likelihood that a change point has to gain: a Bayes factor of ten counts as strong evidence."""
 
-MIN_RUNS = 3
+MIN_RUNS_PER_SIDE = 3
 """On either side."""
 
-DISTANCE = 1.0
-"""In ln x, that a cliff counts between runs on its two sides."""
+CHANGE_POINT_DISTANCE = 1.0
+"""In ln x, that a change point counts between runs on its two sides."""
 
-WIDTHS = (0.015, 0.04, 0.1)
-"""Choices for how much the cliff moves between runs, as the scale of a logistic distribution of ln x."""
+CHANGE_POINT_WIDTHS = (0.015, 0.04, 0.1)
+"""Choices for how much the change point moves between runs: scales of a logistic distribution of ln x."""
 
 LOGISTIC_VARIANCE = float(np.pi**2 / 3)
 """Of the logistic distribution with scale 1."""
@@ -58,60 +58,62 @@ USUAL_SIZE_EXPONENT = 0.8
 """Of the runtime over the data size, before the history has its say."""
 
 
-class Cliff(NamedTuple):
+class ChangePoint(NamedTuple):
     """Where runtimes jump, by how much, and what is usual on both sides. Logs throughout."""
 
-    place: float = 0.0
-    """ln x of the median run's cliff."""
+    log_scale_out: float = 0.0
+    """ln x of the median run's change point."""
     jump: float = 0.0
-    """Above it; not positive, 0 for no cliff."""
-    width: float = WIDTHS[0]
+    """Above it; not positive, 0 for no change point."""
+    width: float = CHANGE_POINT_WIDTHS[0]
     level: float = 0.0
-    """Of measured over usual seconds below the cliff, at ln x = 0."""
+    """Of measured over usual seconds below the change point, at ln x = 0."""
     slope: float = 0.0
-    """Of the same over ln x."""
-    spread: float = 0.2
-    """Mean absolute deviation of runs from that."""
+    """Exponent of that ratio over ln x."""
+    mean_deviation: float = 0.2
+    """Mean absolute deviation of runs from what is usual on their side."""
 
 
-NO_CLIFF = Cliff()
+NO_CHANGE_POINT = ChangePoint()
 
 
-class Side(NamedTuple):
-    """What is known of one run: where its own cliff may be."""
+class OwnChangePoint(NamedTuple):
+    """Posterior distribution of where one run's own change point is."""
 
-    cliff: Cliff
-    places: Floats
-    """ln x, ascending, (G,); the cliff lies at one of them."""
+    change_point: ChangePoint
+    log_scale_outs: Floats
+    """ln x, ascending, (G,); the change point lies at one of them."""
     weights: Floats
     """Their probabilities, (G,)."""
 
     def below(self, log_scale_out: Floats) -> Floats:
-        """Probability that the run is below its cliff at these scale-outs."""
-        if not self.cliff.jump:
+        """Probability that the run is below its change point at these scale-outs."""
+        if not self.change_point.jump:
             return np.zeros_like(log_scale_out)
         total = np.concatenate([np.cumsum(self.weights[::-1])[::-1], [0.0]])
-        found = total[np.searchsorted(self.places, log_scale_out, side="right")]
-        return np.asarray(np.clip(found, 0.0, 1.0))
+        at_or_beyond = total[np.searchsorted(self.log_scale_outs, log_scale_out, side="right")]
+        return np.asarray(np.clip(at_or_beyond, 0.0, 1.0))
 
     def shift(self, log_scale_out: Floats) -> Floats:
-        """Expected log runtime beyond that below the cliff."""
-        return np.asarray(self.cliff.jump * (1.0 - self.below(log_scale_out)))
+        """Expected log runtime beyond that below the change point."""
+        return np.asarray(self.change_point.jump * (1.0 - self.below(log_scale_out)))
 
     def distance(self, log_scale_out: Floats) -> Floats:
-        """A coordinate in which the two sides are apart, in ln x."""
-        return np.asarray(DISTANCE * (1.0 - self.below(log_scale_out)) * (self.cliff.jump < 0))
+        """Coordinate in which the two sides are apart, in ln x."""
+        return np.asarray(
+            CHANGE_POINT_DISTANCE * (1.0 - self.below(log_scale_out)) * (self.change_point.jump < 0)
+        )
 
     def std(self, log_scale_out: Floats) -> Floats:
-        """Of the same."""
+        """Standard deviation of that expected log runtime."""
         below = self.below(log_scale_out)
-        return np.asarray(np.abs(self.cliff.jump) * np.sqrt(below * (1.0 - below)))
+        return np.asarray(np.abs(self.change_point.jump) * np.sqrt(below * (1.0 - below)))
 
 
 class Pieces(NamedTuple):
     """What runs did at each scale-out that they had, (P,) each."""
 
-    place: Floats
+    log_scale_out: Floats
     """ln x"""
     ratio: Floats
     """Log of measured over usual seconds of the jobs there."""
@@ -120,8 +122,8 @@ class Pieces(NamedTuple):
     run: Ints
 
 
-def find_cliff(evidence: Evidence) -> Cliff:
-    """The cliff of a history, if it has one.
+def find_change_point(evidence: Evidence) -> ChangePoint:
+    """The change point of a history, if it has one.
 
     Two straight lines with a common slope and a step between them have to explain how long runs
     took, at the scale-outs they had, better than one line by what the search for the step costs.
@@ -129,24 +131,34 @@ def find_cliff(evidence: Evidence) -> Cliff:
     """
     pieces = pieces_of(evidence, usual_seconds(evidence))
     runs = len(np.unique(pieces.run))
-    if runs < 2 * MIN_RUNS:
-        return NO_CLIFF
-    straight, _ = _misfit(pieces, np.zeros((len(pieces.place), 0)), believed=0.0)  # as steep as it likes
-    best, lowest = NO_CLIFF, np.inf
-    places = np.unique(np.round(pieces.place, 6))
-    for threshold in 0.5 * (places[1:] + places[:-1]):
-        above = pieces.place >= threshold
-        if min(len(np.unique(pieces.run[above])), len(np.unique(pieces.run[~above]))) < MIN_RUNS:
+    if runs < 2 * MIN_RUNS_PER_SIDE:
+        return NO_CHANGE_POINT
+    straight, _ = _misfit(
+        pieces, np.zeros((len(pieces.log_scale_out), 0)), believed=0.0
+    )  # as steep as it likes
+    best, lowest = NO_CHANGE_POINT, np.inf
+    log_scale_outs = np.unique(np.round(pieces.log_scale_out, 6))
+    for threshold in 0.5 * (log_scale_outs[1:] + log_scale_outs[:-1]):
+        above = pieces.log_scale_out >= threshold
+        if min(len(np.unique(pieces.run[above])), len(np.unique(pieces.run[~above]))) < MIN_RUNS_PER_SIDE:
             continue
         misfit, (level, slope, jump) = _misfit(pieces, above.astype(np.float64)[:, None])
         if misfit < lowest:
-            spread = max(misfit / float(pieces.share.sum()), SMALL_ERROR)
-            lowest, best = misfit, Cliff(float(threshold), jump, WIDTHS[0], level, slope, spread)
+            mean_deviation = max(misfit / float(pieces.share.sum()), SMALL_ERROR)
+            lowest, best = (
+                misfit,
+                ChangePoint(float(threshold), jump, CHANGE_POINT_WIDTHS[0], level, slope, mean_deviation),
+            )
     # Log likelihood of Laplace errors is -n ln(misfit).
-    if best.jump > -MIN_JUMP or runs * np.log(straight / max(lowest, 1e-12)) < EVIDENCE:
-        return NO_CLIFF
+    if best.jump > -MIN_JUMP or runs * np.log(straight / max(lowest, 1e-12)) < STRONG_EVIDENCE:
+        return NO_CHANGE_POINT
     return _averaged(
-        [best._replace(place=float(p), width=w) for p in _around(best.place) for w in WIDTHS], pieces
+        [
+            best._replace(log_scale_out=float(p), width=w)
+            for p in _around(best.log_scale_out)
+            for w in CHANGE_POINT_WIDTHS
+        ],
+        pieces,
     )
 
 
@@ -160,73 +172,99 @@ def pieces_of(evidence: Evidence, usual: Floats) -> Pieces:
     """Cut runs into pieces of one scale-out; jobs during which it changed are left out."""
     steady = evidence.start_scale_out == evidence.end_scale_out
     log_x = np.where(steady, np.log(evidence.end_scale_out), np.nan)
-    found: list[tuple[float, float, float, int]] = []
-    for run, (place, measured) in enumerate(zip(log_x, _without_size(evidence), strict=True)):
-        known = np.isfinite(place) & np.isfinite(measured) & (usual > 0)
-        for value in np.unique(np.round(place[known], 6)):
-            here = known & (np.abs(place - value) < 1e-5)
+    rows: list[tuple[float, float, float, int]] = []
+    for run, (log_scale_out, measured) in enumerate(zip(log_x, _without_size(evidence), strict=True)):
+        comparable = np.isfinite(log_scale_out) & np.isfinite(measured) & (usual > 0)
+        for value in np.unique(np.round(log_scale_out[comparable], 6)):
+            here = comparable & (np.abs(log_scale_out - value) < 1e-5)
             seconds = float(usual[here].sum())
             ratio = float(np.log(np.exp(measured[here]).sum() / seconds))
-            found.append((float(value), ratio, seconds / float(usual.sum()), run))
-    table = np.array(found).reshape(-1, 4)
+            rows.append((float(value), ratio, seconds / float(usual.sum()), run))
+    table = np.array(rows).reshape(-1, 4)
     return Pieces(table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(np.int64))
 
 
-def sides(cliff: Cliff, evidence: Evidence, usual: Floats, until: int | None = None) -> list[Side]:
-    """What each run shows of its own cliff, by its jobs before position `until` (None: all of them)."""
-    places = _around(cliff.place) if cliff.jump else np.zeros(1)
-    steps = 1.0 / (1.0 + np.exp((places[:-1] + np.diff(places) / 2 - cliff.place) / cliff.width))
+def own_change_points(
+    change_point: ChangePoint, evidence: Evidence, usual: Floats, until: int | None = None
+) -> list[OwnChangePoint]:
+    """Narrow down each run's own change point by how long its jobs took.
+
+    Args:
+        evidence: Table of the runs, (R,).
+        usual: As `usual_seconds` has them, (J,).
+        until: Position of the first job that does not count; None: all count.
+    Returns:
+        One per run; all alike where the history has no change point.
+    """
+    log_scale_outs = _around(change_point.log_scale_out) if change_point.jump else np.zeros(1)
+    steps = 1.0 / (
+        1.0
+        + np.exp(
+            (log_scale_outs[:-1] + np.diff(log_scale_outs) / 2 - change_point.log_scale_out)
+            / change_point.width
+        )
+    )
     prior = -np.diff(np.concatenate([[1.0], steps, [0.0]]))
     runs = len(evidence.contexts)
-    if not cliff.jump:
-        return [Side(cliff, places, prior)] * runs
+    if not change_point.jump:
+        return [OwnChangePoint(change_point, log_scale_outs, prior)] * runs
     if until is not None:
         seen = np.where(np.arange(len(usual)) < until, evidence.log_job_runtime, np.nan)
     else:
         seen = evidence.log_job_runtime
     pieces = pieces_of(replace(evidence, log_job_runtime=seen), usual)
-    slow, fast = _densities(cliff, pieces)
-    is_below = pieces.place[:, None] < places  # (P, G)
+    slow, fast = _densities(change_point, pieces)
+    is_below = pieces.log_scale_out[:, None] < log_scale_outs  # (P, G)
     log_weight = np.where(is_below, np.log(slow)[:, None], np.log(fast)[:, None])
-    found = []
+    posteriors = []
     for run in range(runs):
         weight = np.log(np.maximum(prior, 1e-12)) + log_weight[pieces.run == run].sum(axis=0)
         weight = np.exp(weight - weight.max())
-        found.append(Side(cliff, places, weight / weight.sum()))
-    return found
+        posteriors.append(OwnChangePoint(change_point, log_scale_outs, weight / weight.sum()))
+    return posteriors
 
 
-def _densities(cliff: Cliff, pieces: Pieces) -> tuple[Floats, Floats]:
-    """Of each piece below and above the cliff, (P,) both."""
-    expected = cliff.level + cliff.slope * pieces.place
-    scale = cliff.spread * (1.0 + SHORT_PIECE / np.maximum(pieces.share, 1e-6))
+def _densities(change_point: ChangePoint, pieces: Pieces) -> tuple[Floats, Floats]:
+    """Likelihoods of each piece below and above the change point, (P,) both."""
+    expected = change_point.level + change_point.slope * pieces.log_scale_out
+    scale = change_point.mean_deviation * (1.0 + SHORT_PIECE / np.maximum(pieces.share, 1e-6))
 
     def density(shift: float) -> Floats:
         deviation = np.abs(pieces.ratio - expected - shift)
         return np.asarray(np.exp(-deviation / scale) / (2.0 * scale) + STRAY)
 
-    return density(0.0), density(cliff.jump)
+    return density(0.0), density(change_point.jump)
 
 
-def _averaged(choices: Sequence[Cliff], pieces: Pieces) -> Cliff:
-    """One cliff with the mean and variance of all choices by their likelihood: few runs leave it open."""
+def _averaged(choices: Sequence[ChangePoint], pieces: Pieces) -> ChangePoint:
+    """Mean and variance of all choices by their likelihood as one change point: few runs leave it open."""
     weights = np.array([_likelihood(choice, pieces) for choice in choices])
     weights = np.exp(weights - weights.max())
-    places, widths = np.array([choice.place for choice in choices]), np.array([c.width for c in choices])
-    place = float(np.average(places, weights=weights))
-    variance = np.average((places - place) ** 2 + LOGISTIC_VARIANCE * widths**2, weights=weights)
-    return choices[0]._replace(place=place, width=float(np.sqrt(variance / LOGISTIC_VARIANCE)))
+    log_scale_outs, widths = (
+        np.array([choice.log_scale_out for choice in choices]),
+        np.array([c.width for c in choices]),
+    )
+    log_scale_out = float(np.average(log_scale_outs, weights=weights))
+    variance = np.average(
+        (log_scale_outs - log_scale_out) ** 2 + LOGISTIC_VARIANCE * widths**2, weights=weights
+    )
+    return choices[0]._replace(
+        log_scale_out=log_scale_out, width=float(np.sqrt(variance / LOGISTIC_VARIANCE))
+    )
 
 
-def _likelihood(cliff: Cliff, pieces: Pieces) -> float:
-    slow, fast = _densities(cliff, pieces)
-    below = 1.0 / (1.0 + np.exp(np.clip((pieces.place - cliff.place) / cliff.width, -50, 50)))
+def _likelihood(change_point: ChangePoint, pieces: Pieces) -> float:
+    slow, fast = _densities(change_point, pieces)
+    below = 1.0 / (
+        1.0
+        + np.exp(np.clip((pieces.log_scale_out - change_point.log_scale_out) / change_point.width, -50, 50))
+    )
     return float((pieces.share * np.log(below * slow + (1.0 - below) * fast)).sum())
 
 
-def _around(place: float) -> Floats:
-    """Where the cliff of a run may be: between a half and twice the scale-out, in steps of 2%."""
-    return np.asarray(place + np.arange(-35, 36) * 0.02)
+def _around(log_scale_out: float) -> Floats:
+    """Where the change point of a run may be: between a half and twice the scale-out, in steps of 2%."""
+    return np.asarray(log_scale_out + np.arange(-35, 36) * 0.02)
 
 
 def _without_size(evidence: Evidence) -> Floats:
@@ -236,15 +274,15 @@ def _without_size(evidence: Evidence) -> Floats:
 
 def _misfit(pieces: Pieces, steps: Floats, believed: float = SLOPE_RUNS) -> tuple[float, tuple[float, ...]]:
     """Weighted absolute error of the best line with these steps; its level, slope and steps."""
-    middle = float(np.average(pieces.place, weights=pieces.share))
-    design = np.column_stack([np.ones_like(pieces.place), pieces.place - middle, steps])
+    middle = float(np.average(pieces.log_scale_out, weights=pieces.share))
+    design = np.column_stack([np.ones_like(pieces.log_scale_out), pieces.log_scale_out - middle, steps])
     usual = np.array([0.0, USUAL_SLOPE, *[0.0] * steps.shape[1]])
     belief = np.diag([1e-6, believed + 1e-6, *[1e-6] * steps.shape[1]])
-    robust = np.ones_like(pieces.place)
+    robust = np.ones_like(pieces.log_scale_out)
     for _ in range(12):
         scaled = (pieces.share * robust)[:, None] * design
-        found = np.linalg.solve(scaled.T @ design + belief, scaled.T @ pieces.ratio + belief @ usual)
-        error = np.abs(pieces.ratio - design @ found)
+        coefficients = np.linalg.solve(scaled.T @ design + belief, scaled.T @ pieces.ratio + belief @ usual)
+        error = np.abs(pieces.ratio - design @ coefficients)
         robust = SMALL_ERROR / np.maximum(error, SMALL_ERROR)
-    level, slope, *rest = map(float, found)
-    return float((pieces.share * error).sum()), (level - slope * middle, slope, *rest)
+    level, slope, *jumps = map(float, coefficients)
+    return float((pieces.share * error).sum()), (level - slope * middle, slope, *jumps)

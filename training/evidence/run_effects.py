@@ -50,17 +50,17 @@ class RunEffects(NamedTuple):
 
     def unknown(self, finished: float) -> Floats:
         """What nobody could know of the effects when this share of a run had finished, (R,)."""
-        known = finished * (1.0 + self.noise_ratio) / (finished + self.noise_ratio)
-        return np.asarray(self.effect * (1.0 - min(known, 1.0)))
+        share_known = finished * (1.0 + self.noise_ratio) / (finished + self.noise_ratio)
+        return np.asarray(self.effect * (1.0 - min(share_known, 1.0)))
 
 
 def estimate_run_effects(evidence: Evidence) -> RunEffects:
     """Estimate the effects of all runs; none where no run was rescaled."""
     pieces = pieces_of(evidence, usual_seconds(evidence))
     runs = len(evidence.contexts)
-    places = np.bincount(pieces.run, minlength=runs)
+    pieces_per_run = np.bincount(pieces.run, minlength=runs)
     moved = np.isfinite(evidence.end_scale_out) & (evidence.start_scale_out != evidence.end_scale_out)
-    rescaled = (places > 1) | moved.any(axis=1)
+    rescaled = (pieces_per_run > 1) | moved.any(axis=1)
     if not rescaled.any() or len(np.unique(pieces.run)) < 3:
         return RunEffects(np.zeros(runs), 1.0)
     same_run = (pieces.run[:, None] == pieces.run).astype(np.float64)
@@ -87,7 +87,7 @@ def estimate_run_effects(evidence: Evidence) -> RunEffects:
 
 def _curve_kernel(evidence: Evidence, pieces: Pieces) -> Floats:
     """Of the curve over ln x that runs in alike contexts share, (P, P)."""
-    place = pieces.place - pieces.place.mean()
-    local = matern(np.abs(place[:, None] - place) / WIDTH)
-    kernel = LEVEL + SLOPE * np.outer(place, place) + BUMP * local
+    log_scale_out = pieces.log_scale_out - pieces.log_scale_out.mean()
+    local = matern(np.abs(log_scale_out[:, None] - log_scale_out) / WIDTH)
+    kernel = LEVEL + SLOPE * np.outer(log_scale_out, log_scale_out) + BUMP * local
     return np.asarray(evidence.similarities[np.ix_(pieces.run, pieces.run)] * kernel)

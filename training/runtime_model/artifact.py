@@ -25,6 +25,16 @@ SCHEMA_VERSION = 1
 
 KIND = "onlinepredictor"
 
+STORED_CALIBRATION = {
+    "change_point_log_scale_out": "cliff_place",
+    "change_point_jump": "cliff_jump",
+    "change_point_width": "cliff_width",
+    "change_point_level": "cliff_level",
+    "change_point_slope": "cliff_slope",
+    "change_point_mean_deviation": "cliff_spread",
+}
+"""What fields of a calibration are called in `model.json`, where that differs: files do not change."""
+
 
 class ArtifactInvalid(ValueError):
     """Stored files are not a model of this kind and version, or are damaged."""
@@ -88,7 +98,9 @@ class TrainedModel:
     @cached_property
     def similar_runs(self) -> SimilarRuns:
         """The same history, seen as whole runs rather than jobs."""
-        return SimilarRuns(self.evidence, self.run_effects, self.prior.size_exponent, self.calibration.cliff)
+        return SimilarRuns(
+            self.evidence, self.run_effects, self.prior.size_exponent, self.calibration.change_point
+        )
 
     @cached_property
     def trust(self) -> Trust:
@@ -115,7 +127,10 @@ class TrainedModel:
             "kind": KIND,
             "config": _config(),
             "hyperparameters": asdict(self.hyperparameters),
-            "profile": {"structure": structure, "calibration": self.calibration._asdict()},
+            "profile": {
+                "structure": structure,
+                "calibration": _to_stored(self.calibration._asdict(), STORED_CALIBRATION),
+            },
             "validation": dict(self.validation),
         }
         return {
@@ -153,7 +168,7 @@ class TrainedModel:
             evidence = evidence_from_parts(description["profile"]["structure"], arrays)
             model = cls(
                 evidence,
-                Calibration(**description["profile"]["calibration"]),
+                Calibration(**_from_stored(description["profile"]["calibration"], STORED_CALIBRATION)),
                 Hyperparameters(**description["hyperparameters"]),
                 description["validation"],
                 weights,
@@ -170,6 +185,17 @@ class TrainedModel:
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
             raise ArtifactInvalid(f"the artifact's parts do not fit together: {error!r}") from error
         return model
+
+
+def _to_stored(values: Mapping[str, Any], stored_names: Mapping[str, str]) -> dict[str, Any]:
+    """Values by the names that files have for them."""
+    return {stored_names.get(name, name): value for name, value in values.items()}
+
+
+def _from_stored(values: Mapping[str, Any], stored_names: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a file by our names for them."""
+    names = {stored: name for name, stored in stored_names.items()}
+    return {names.get(stored, stored): value for stored, value in values.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

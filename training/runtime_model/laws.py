@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from training.evidence.change_points import (
-    NO_CLIFF,
+    NO_CHANGE_POINT,
     USUAL_SIZE_EXPONENT,
-    Cliff,
-    find_cliff,
-    sides,
+    ChangePoint,
+    find_change_point,
+    own_change_points,
     usual_seconds,
 )
 from training.evidence.graph import critical_path
@@ -87,23 +87,23 @@ class Calibration(NamedTuple):
     """Share of a run's deviation that its later jobs show too."""
     rescaling_out_seconds: float = RESCALING_OUT_SECONDS
     rescaling_in_seconds: float = RESCALING_IN_SECONDS
-    cliff_place: float = 0.0
-    """This and the following as in `training.evidence.change_points.Cliff`."""
-    cliff_jump: float = 0.0
-    cliff_width: float = NO_CLIFF.width
-    cliff_level: float = 0.0
-    cliff_slope: float = 0.0
-    cliff_spread: float = NO_CLIFF.spread
+    change_point_log_scale_out: float = 0.0
+    """This and the following as in `training.evidence.change_points.ChangePoint`."""
+    change_point_jump: float = 0.0
+    change_point_width: float = NO_CHANGE_POINT.width
+    change_point_level: float = 0.0
+    change_point_slope: float = 0.0
+    change_point_mean_deviation: float = NO_CHANGE_POINT.mean_deviation
 
     @property
-    def cliff(self) -> Cliff:
-        return Cliff(
-            self.cliff_place,
-            self.cliff_jump,
-            self.cliff_width,
-            self.cliff_level,
-            self.cliff_slope,
-            self.cliff_spread,
+    def change_point(self) -> ChangePoint:
+        return ChangePoint(
+            self.change_point_log_scale_out,
+            self.change_point_jump,
+            self.change_point_width,
+            self.change_point_level,
+            self.change_point_slope,
+            self.change_point_mean_deviation,
         )
 
 
@@ -149,7 +149,7 @@ class Prior:
     timing: Timing
     """Of the runs it was fitted on."""
     steps: Floats
-    """What a cliff adds to the log runtime of each recorded job, as far as the run shows it, (R, J)."""
+    """What change points add to the log runtimes of recorded jobs, as far as runs show it, (R, J)."""
 
     @cached_property
     def usual_seconds(self) -> Floats:
@@ -157,7 +157,7 @@ class Prior:
         return usual_seconds(self.evidence)
 
     def expect(self, scale_outs: Floats, context: RunContext) -> Expectation:
-        """Evaluate all nodes at some scale-outs (X,) for a run in this context, below its cliff if any."""
+        """Evaluate all nodes at some scale-outs (X,), for a run in this context below any change point."""
         graph = self.evidence.graph
         near = similarity(self.evidence.contexts, context) * self.keep
         shapes = log_shapes(
@@ -167,7 +167,7 @@ class Prior:
         )
         curves = shapes + self.offsets[:, :, None]
         law = np.einsum("nm,nmx->xn", self.weights, curves)
-        spread = np.einsum("nm,nmx->xn", self.weights, curves**2) - law**2
+        law_variance = np.einsum("nm,nmx->xn", self.weights, curves**2) - law**2
         law += self.size_exponent * (log_size(context) - self.mean_log_size)
 
         gap = np.log(scale_outs)[:, None, None] - self.log_scale_out
@@ -182,11 +182,13 @@ class Prior:
         closeness = closeness[:, :, graph.node_job]
         weight = closeness * self.observed
         deviation = np.einsum("xrn,rn->xn", weight, self.residual) / np.maximum(weight.sum(axis=1), 1e-12)
-        known = np.isfinite(self.evidence.metrics)
-        values = np.where(known, self.evidence.metrics, 0.0)
-        total = np.einsum("xrn,rnc->xnc", closeness, known.astype(np.float64))
+        recorded = np.isfinite(self.evidence.metrics)
+        values = np.where(recorded, self.evidence.metrics, 0.0)
+        total = np.einsum("xrn,rnc->xnc", closeness, recorded.astype(np.float64))
         metrics = np.einsum("xrn,rnc->xnc", closeness, values) / np.maximum(total, 1e-12)
-        return Expectation(law + similar_runs, np.sqrt(np.maximum(spread, 0) + beyond), deviation, metrics)
+        return Expectation(
+            law + similar_runs, np.sqrt(np.maximum(law_variance, 0) + beyond), deviation, metrics
+        )
 
 
 def _effective_scale_out(evidence: Evidence) -> tuple[Floats, Floats]:
@@ -196,13 +198,13 @@ def _effective_scale_out(evidence: Evidence) -> tuple[Floats, Floats]:
     return np.nan_to_num(0.5 * (start + end)), np.where(steady, 1.0, 0.25)
 
 
-def _steps(evidence: Evidence, cliff: Cliff) -> Floats:
+def _steps(evidence: Evidence, change_point: ChangePoint) -> Floats:
     """As in `Prior`."""
     log_x, _ = _effective_scale_out(evidence)
-    if not cliff.jump:
+    if not change_point.jump:
         return np.zeros_like(log_x)
-    found = sides(cliff, evidence, usual_seconds(evidence))
-    return np.stack([side.shift(row) for side, row in zip(found, log_x, strict=True)])
+    of_runs = own_change_points(change_point, evidence, usual_seconds(evidence))
+    return np.stack([own.shift(row) for own, row in zip(of_runs, log_x, strict=True)])
 
 
 def fit_prior(
@@ -213,7 +215,7 @@ def fit_prior(
     Law shapes are averaged by their marginal likelihood (noise integrated out), with an
     application-wide distribution of shapes as the nodes' prior: one point already gives a sane
     curve, five decide. Residuals to that law are then interpolated over ln x and contexts
-    (kriging), which follows cliffs that no smooth law shows.
+    (kriging), which follows change points that no smooth law shows.
     """
     graph = evidence.graph
     runs = len(evidence.contexts)
@@ -224,7 +226,7 @@ def fit_prior(
     observed = np.isfinite(evidence.log_runtime) * keep[:, None]
     age = np.arange(runs)[::-1, None]
     trust = trust[:, graph.node_job] * observed / (1.0 + age / 20.0)
-    steps = _steps(evidence, calibration.cliff)
+    steps = _steps(evidence, calibration.change_point)
     beyond = steps[:, graph.node_job] + run_effects.effect[:, None]
     y = np.where(observed > 0, evidence.log_runtime - beyond, 0.0)
     cores = np.array([float(max(context.executor_cores, 1)) for context in evidence.contexts])
@@ -309,8 +311,10 @@ def calibrate(evidence: Evidence, run_effects: RunEffects) -> Calibration:
         delays = (evidence.rescaling_ratio * np.exp(evidence.log_job_runtime))[moved]
         count = len(delays)
         out_in.append((count * float(np.median(delays)) + 3 * default) / (count + 3) if count else default)
-    cliff = {f"cliff_{name}": value for name, value in find_cliff(evidence)._asdict().items()}
-    first = Calibration(rescaling_out_seconds=out_in[0], rescaling_in_seconds=out_in[1], **cliff)
+    change_point = {
+        f"change_point_{name}": value for name, value in find_change_point(evidence)._asdict().items()
+    }
+    first = Calibration(rescaling_out_seconds=out_in[0], rescaling_in_seconds=out_in[1], **change_point)
     if len(evidence.contexts) < 3:
         return first
     best, lowest = first, np.inf
@@ -337,15 +341,15 @@ def _calibrate_factor(evidence: Evidence, run_effects: RunEffects, calibration: 
         actual = np.exp(evidence.log_job_runtime[run, ran])
         deviation = np.log(actual / expected[ran])
         for cut in range(1, len(ran)):
-            rest = float(np.log(actual[cut:].sum() / expected[ran][cut:].sum()))
-            pairs.append((deviation[:cut], actual[:cut], rest, 1.0 / len(ran)))
+            later_deviation = float(np.log(actual[cut:].sum() / expected[ran][cut:].sum()))
+            pairs.append((deviation[:cut], actual[:cut], later_deviation, 1.0 / len(ran)))
     if not pairs:
         return calibration
     best, lowest = calibration, np.inf
     deviations = np.concatenate([pair[0] for pair in pairs])
     seconds = np.concatenate([pair[1] for pair in pairs])
     job_noise = float(np.sqrt(np.average(np.clip(deviations, -2, 2) ** 2, weights=seconds)))
-    rests = np.array([pair[2] for pair in pairs])
+    later_deviations = np.array([pair[2] for pair in pairs])
     weight = np.array([pair[3] for pair in pairs])
     for factor_noise in (1.0, 0.3, 3.0):
         choice = calibration._replace(
@@ -353,7 +357,9 @@ def _calibrate_factor(evidence: Evidence, run_effects: RunEffects, calibration: 
         )
         factors = np.array([run_factor(deviation, actual, choice) for deviation, actual, _, _ in pairs])
         for slope in (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0):
-            loss = float((weight * np.minimum(np.abs(np.expm1(slope * factors - rests)), 3.0)).sum())
+            loss = float(
+                (weight * np.minimum(np.abs(np.expm1(slope * factors - later_deviations)), 3.0)).sum()
+            )
             loss += DRIFT_RUNS * abs(float(np.expm1((slope - 0.9) * 0.2)))
             if loss < lowest:
                 best, lowest = choice._replace(persistence=slope), loss

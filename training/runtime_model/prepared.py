@@ -67,7 +67,7 @@ class Prepared:
     def similar_runs(self) -> SimilarRuns:
         """The same history, seen as whole runs."""
         exponent = fit_prior(self.evidence, self.run_effects, self.calibration).size_exponent
-        return SimilarRuns(self.evidence, self.run_effects, exponent, self.calibration.cliff)
+        return SimilarRuns(self.evidence, self.run_effects, exponent, self.calibration.change_point)
 
     @cached_property
     def places(self) -> Floats:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.evidence.change_points import Side, sides
+from training.evidence.change_points import OwnChangePoint, own_change_points
 from training.evidence.graph import critical_path, hashed_context
 from training.evidence.similarity import log_size
 from training.evidence.table import Evidence, reduced
@@ -65,13 +65,17 @@ def encode(
     in_effect = np.where(known_job, effective, end)
     here = at(in_effect)
     here_nodes = here[:, node_job]
-    side = _sides(prior, run, row, cuts)
-    shift = _by_sample(Side.shift, side, in_effect)
+    of_samples = _own_change_points(prior, run, row, cuts)
+    shift = _by_sample(OwnChangePoint.shift, of_samples, in_effect)
     log_runtime = expected.log_runtime[here_nodes, nodes] + shift[:, node_job]
-    std = np.hypot(expected.std[here_nodes, nodes], _by_sample(Side.std, side, in_effect)[:, node_job])
-    known = known_job[:, node_job] & np.isfinite(run.log_runtime[row])
-    residual = np.where(known, np.nan_to_num(run.log_runtime[row]) - log_runtime, 0.0)
-    usual = jobs_at[at(effective), column] + _by_sample(Side.shift, side, np.tile(effective, (len(cuts), 1)))
+    std = np.hypot(
+        expected.std[here_nodes, nodes], _by_sample(OwnChangePoint.std, of_samples, in_effect)[:, node_job]
+    )
+    known_node = known_job[:, node_job] & np.isfinite(run.log_runtime[row])
+    residual = np.where(known_node, np.nan_to_num(run.log_runtime[row]) - log_runtime, 0.0)
+    usual = jobs_at[at(effective), column] + _by_sample(
+        OwnChangePoint.shift, of_samples, np.tile(effective, (len(cuts), 1))
+    )
     deviation = np.where(ran, np.nan_to_num(run.log_job_runtime[row]) - usual, 0.0)
     seconds = np.exp(np.nan_to_num(run.log_job_runtime[row], nan=-20.0))
     factor, last = np.zeros(len(cuts)), np.zeros(len(cuts))
@@ -97,7 +101,7 @@ def encode(
     delay = np.where(moved > 0, calibration.rescaling_out_seconds, calibration.rescaling_in_seconds)
     delay = np.where((moved != 0) & future, delay, 0.0)
     at_job = jobs_at[here, column] + shift
-    old_ratio = jobs_at[at(before), column] + _by_sample(Side.shift, side, before) - at_job
+    old_ratio = jobs_at[at(before), column] + _by_sample(OwnChangePoint.shift, of_samples, before) - at_job
     recorded = np.nan_to_num(run.rescaling_ratio[row])
     ratio = np.where(known_job, recorded, np.minimum(delay * np.exp(-at_job), 1.0) * (start != end))
     if old is not None:  # one request before the first remaining job; what is left of it is carried on
@@ -122,7 +126,7 @@ def encode(
             ratio[:, node_job],
             factor[:, None] * wide,
             last[:, None] * wide,
-            known.astype(np.float64),
+            known_node.astype(np.float64),
             seen / (seen + 5.0) * wide,
             known_job.mean(axis=1)[:, None] * wide,
             np.clip(residual, -1.5, 1.5) * (1.0 if adapt else 0.0),
@@ -154,18 +158,23 @@ def encode(
     )
 
 
-def _sides(prior: Prior, run: Evidence, row: int, cuts: Ints) -> list[Side]:
-    """What the run shows of its cliff at each sample's cut, (S,)."""
-    cliff, own = prior.calibration.cliff, reduced(run, [row])
-    by_cut = {int(cut): sides(cliff, own, prior.usual_seconds, int(cut) + 1)[0] for cut in np.unique(cuts)}
+def _own_change_points(prior: Prior, run: Evidence, row: int, cuts: Ints) -> list[OwnChangePoint]:
+    """What the run shows of its change point at each sample's cut, (S,)."""
+    change_point, own = prior.calibration.change_point, reduced(run, [row])
+    by_cut = {
+        int(cut): own_change_points(change_point, own, prior.usual_seconds, int(cut) + 1)[0]
+        for cut in np.unique(cuts)
+    }
     return [by_cut[int(cut)] for cut in cuts]
 
 
-def _by_sample(value: Callable[[Side, Floats], Floats], side: list[Side], scale_outs: Floats) -> Floats:
+def _by_sample(
+    value: Callable[[OwnChangePoint, Floats], Floats], of_samples: list[OwnChangePoint], scale_outs: Floats
+) -> Floats:
     """Of each sample's run at its scale-outs, (S, J)."""
-    if not side or not side[0].cliff.jump:
+    if not of_samples or not of_samples[0].change_point.jump:
         return np.zeros_like(scale_outs, dtype=np.float64)
-    return np.stack([value(each, row) for each, row in zip(side, np.log(scale_outs), strict=True)])
+    return np.stack([value(each, row) for each, row in zip(of_samples, np.log(scale_outs), strict=True)])
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:

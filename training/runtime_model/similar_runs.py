@@ -1,7 +1,7 @@
 """The rest of a run from similar earlier runs: a Gaussian process per cut on log remaining runtime.
 
 No law is assumed: what counts as similar is a scale-out schedule close in ln x, and a run that has
-deviated from expectation as this one has. That follows cliffs, and runs that drift as a whole, which
+deviated from expectation as this one has. That follows change points, and runs that drift as a whole, which
 sums of smooth curves per job miss; further from all runs it says little, and says so. The network
 and its laws see it the other way round; `training.runtime_model.joint_forecast` joins both.
 
@@ -25,7 +25,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.evidence.change_points import NO_CLIFF, USUAL_SIZE_EXPONENT, Cliff, Side, sides, usual_seconds
+from training.evidence.change_points import (
+    NO_CHANGE_POINT,
+    USUAL_SIZE_EXPONENT,
+    ChangePoint,
+    OwnChangePoint,
+    own_change_points,
+    usual_seconds,
+)
 from training.evidence.run_effects import RunEffects
 from training.evidence.similarity import log_size, similarity
 from training.evidence.table import Evidence
@@ -92,7 +99,7 @@ class SimilarRuns:
     """Of the same runs."""
     size_exponent: float = USUAL_SIZE_EXPONENT
     """Of the runtime over the data size, between contexts."""
-    cliff: Cliff = NO_CLIFF
+    change_point: ChangePoint = NO_CHANGE_POINT
 
     @cached_property
     def _ran(self) -> Bools:
@@ -108,25 +115,25 @@ class SimilarRuns:
         return usual_seconds(self.evidence)
 
     @cached_property
-    def _sides(self) -> list[Side]:
-        """What every run showed of its own cliff, (R,)."""
-        return sides(self.cliff, self.evidence, self._usual_seconds)
+    def _own_change_points(self) -> list[OwnChangePoint]:
+        """What every run showed of its own change point, (R,)."""
+        return own_change_points(self.change_point, self.evidence, self._usual_seconds)
 
-    def _own_side(self, run: Evidence, cut: int) -> Side:
+    def _own_change_point(self, run: Evidence, cut: int) -> OwnChangePoint:
         """The same of a run in progress."""
-        return sides(self.cliff, run, self._usual_seconds, cut + 1)[0]
+        return own_change_points(self.change_point, run, self._usual_seconds, cut + 1)[0]
 
     @cached_property
     def _steps(self) -> Floats:
-        """What a cliff adds to log runtimes, (R, J)."""
-        pairs = zip(self._sides, self._log_scale_out, strict=True)
-        return np.stack([side.shift(row) for side, row in pairs])
+        """What a change point adds to log runtimes, (R, J)."""
+        pairs = zip(self._own_change_points, self._log_scale_out, strict=True)
+        return np.stack([own.shift(row) for own, row in pairs])
 
     @cached_property
     def _beyond(self) -> Floats:
-        """On which side of their cliff runs were, as distance in ln x, (R, J)."""
-        pairs = zip(self._sides, self._log_scale_out, strict=True)
-        return np.stack([side.distance(row) for side, row in pairs])
+        """On which side of their change point runs were, as distance in ln x, (R, J)."""
+        pairs = zip(self._own_change_points, self._log_scale_out, strict=True)
+        return np.stack([own.distance(row) for own, row in pairs])
 
     @cached_property
     def _log_runtime(self) -> Floats:
@@ -167,7 +174,7 @@ class SimilarRuns:
         return fit_robustly(kernel, np.where(ran, target, mean), noise, mean)
 
     def _job_places(self, log_scale_out: Floats, beyond: Floats, job: int) -> Floats:
-        """Where runs lie at a job, from schedules (A, J): ln x, the first, side of a cliff, (A, 3)."""
+        """Where runs lie at a job, from schedules (A, J): ln x, the first, side of a change point, (A, 3)."""
         middle = float(self._log_scale_out[:, job].mean())
         now, first = log_scale_out[:, job] - middle, log_scale_out[:, 0] - middle
         return np.stack([now, INERTIA * first, beyond[:, job]], axis=-1)
@@ -179,9 +186,11 @@ class SimilarRuns:
         left_out = left_out + self.run_effects.effect[:, None]
         return np.clip(np.where(self._ran, left_out, 0.0), -DEVIATION_LIMIT, DEVIATION_LIMIT)
 
-    def _own_deviations(self, run: Evidence, side: Side, log_scale_out: Floats, cut: int) -> Floats:
+    def _own_deviations(
+        self, run: Evidence, own_change_point: OwnChangePoint, log_scale_out: Floats, cut: int
+    ) -> Floats:
         """The same of a run in progress, (1, J); 0 from the cut on."""
-        steps, beyond = side.shift(log_scale_out), side.distance(log_scale_out)[None]
+        steps, beyond = own_change_point.shift(log_scale_out), own_change_point.distance(log_scale_out)[None]
         deviations = np.zeros((1, self._ran.shape[1]))
         near = similarity(self.evidence.contexts, run.contexts[0])
         size = self.size_exponent * log_size(run.contexts[0])
@@ -197,7 +206,7 @@ class SimilarRuns:
         return np.clip(deviations, -DEVIATION_LIMIT, DEVIATION_LIMIT)
 
     def _places(self, log_scale_out: Floats, beyond: Floats, ahead: Bools) -> Floats:
-        """Where schedules lie: mean ln x of what follows, of the next, the first, a cliff's side, (A, 4)."""
+        """Kernel inputs of schedules: ln x of what follows (mean), of the next, the first; side, (A, 4)."""
         share = self._shares(ahead)
         middle = float(self._log_scale_out.mean())
         later, following = log_scale_out[:, ahead] @ share, log_scale_out[:, np.flatnonzero(ahead)[0]]
@@ -229,7 +238,7 @@ class SimilarRuns:
         return self.run_effects.unknown(finished)
 
     def _shift(self, steps: Floats, ahead: Bools) -> Floats:
-        """What a cliff adds to the log of everything ahead, from what it adds to jobs (A, J), (A,)."""
+        """What a change point adds to the log of everything ahead, from what it adds to jobs (A, J), (A,)."""
         share = self._shares(ahead)
         return np.asarray(np.log(np.exp(steps[:, ahead]) @ share))
 
@@ -254,7 +263,7 @@ class SimilarRuns:
         Of late, by seconds, and by jobs.
         """
         schedule = self._schedules(run, np.ones((1, self._ran.shape[1])), cut)[0]
-        return self._states(self._own_deviations(run, self._own_side(run, cut), schedule, cut), cut)
+        return self._states(self._own_deviations(run, self._own_change_point(run, cut), schedule, cut), cut)
 
     def rest(
         self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, state: Floats
@@ -276,12 +285,12 @@ class SimilarRuns:
         if fitted is None:
             return None
         process, places, states, used = fitted
-        side, schedule = self._own_side(run, cut), self._schedules(run, scale_outs, cut)
-        here = self._places(schedule, side.distance(schedule), ahead)
+        own_change_point, schedule = self._own_change_point(run, cut), self._schedules(run, scale_outs, cut)
+        here = self._places(schedule, own_change_point.distance(schedule), ahead)
         state = np.repeat(state, len(here), axis=0)
         kernel = near[used] * _rest_kernel(here, state, places, states)
         log_mean = process.mean + kernel @ process.alpha + self.size_exponent * log_size(context)
-        log_mean = log_mean + self._shift(side.shift(schedule), ahead)
+        log_mean = log_mean + self._shift(own_change_point.shift(schedule), ahead)
         own_variance = _rest_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[:, 0, 0]
         variance = own_variance - np.einsum("sr,rq,sq->s", kernel, process.inverse, kernel)
         log_std = np.sqrt(np.maximum(variance, 0.0) + NOISE)
@@ -297,9 +306,9 @@ class SimilarRuns:
         return np.asarray(schedule)
 
     def place(self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools) -> Floats:
-        """Where schedules (S, J) of a run lie: mean ln x of what is ahead, higher beyond a cliff, (S,)."""
+        """Mean ln x of what is ahead of a run by schedules (S, J), higher beyond a change point, (S,)."""
         log_x = np.log(scale_outs)
-        return self._place(log_x + self._own_side(run, cut).distance(log_x), ahead)
+        return self._place(log_x + self._own_change_point(run, cut).distance(log_x), ahead)
 
     def places_of(self, runs: Ints, ahead: Bools) -> Floats:
         """The same of earlier runs, (P,), each with its jobs ahead, (P, J); all jobs where none is.

@@ -1,4 +1,4 @@
-"""Cliffs are found where there is one, and a run shows on which side of its own it is."""
+"""Change points are found where there is one, and a run shows on which side of its own it is."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,12 @@ import torch
 from safetensors.torch import load, save
 
 from prediction.forecasts.forecast import Forecast, ForecastRequest, forecast_with
-from training.evidence.change_points import NO_CLIFF, find_cliff, sides, usual_seconds
+from training.evidence.change_points import (
+    NO_CHANGE_POINT,
+    find_change_point,
+    own_change_points,
+    usual_seconds,
+)
 from training.evidence.table import collect
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
@@ -27,13 +32,13 @@ def make_run(number: int, scale_out: int, seconds: float, jobs: int = JOBS) -> R
     return RunRecord(f"run-{number}", RunContext("KMeans"), float(number), records, float(starts[-1]))
 
 
-def with_cliff(tried: Sequence[int] = TRIED, at: int = 24) -> list[RunRecord]:
+def with_change_point(tried: Sequence[int] = TRIED, at: int = 24) -> list[RunRecord]:
     return [make_run(number, x, FAST if x >= at else SLOW) for number, x in enumerate(tried)]
 
 
 @pytest.fixture(scope="module")
 def model() -> TrainedModel:
-    return pretrain(with_cliff(), Hyperparameters(), max_epochs=1)
+    return pretrain(with_change_point(), Hyperparameters(), max_epochs=1)
 
 
 def forecast(model: TrainedModel, run: RunRecord, scale_out: int) -> Forecast:
@@ -41,10 +46,10 @@ def forecast(model: TrainedModel, run: RunRecord, scale_out: int) -> Forecast:
     return forecast_with(model, ForecastRequest({}, "", run, after, scale_out, (16, 21, 26, 33, 36), True))
 
 
-def test_a_cliff_is_found() -> None:
-    cliff = find_cliff(collect(with_cliff()))
-    assert 22.5 < np.exp(cliff.place) < 24.5
-    assert cliff.jump == pytest.approx(np.log(FAST / SLOW), abs=0.15)
+def test_a_change_point_is_found() -> None:
+    change_point = find_change_point(collect(with_change_point()))
+    assert 22.5 < np.exp(change_point.log_scale_out) < 24.5
+    assert change_point.jump == pytest.approx(np.log(FAST / SLOW), abs=0.15)
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.1])
@@ -57,23 +62,34 @@ def test_smooth_laws_have_none(power: float, noise: float) -> None:
             make_run(number, int(x), 300.0 * float(x) ** -power * float(np.exp(noise * random.normal())))
             for number, x in enumerate(tried)
         ]
-        assert find_cliff(collect(history)) == NO_CLIFF
+        assert find_change_point(collect(history)) == NO_CHANGE_POINT
 
 
 def test_failed_runs_above_do_not_hide_it() -> None:
     failed = [make_run(20 + i, x, 4 * FAST) for i, x in enumerate((26, 30, 34))]
-    assert 20 < np.exp(find_cliff(collect([*with_cliff((*TRIED, 29, 32, 35, 18, 12)), *failed])).place) < 26
+    assert (
+        20
+        < np.exp(
+            find_change_point(
+                collect([*with_change_point((*TRIED, 29, 32, 35, 18, 12)), *failed])
+            ).log_scale_out
+        )
+        < 26
+    )
 
 
-def test_two_runs_are_no_cliff() -> None:
-    assert find_cliff(collect(with_cliff((4, 30)))) == NO_CLIFF
+def test_two_runs_are_no_change_point() -> None:
+    assert find_change_point(collect(with_change_point((4, 30)))) == NO_CHANGE_POINT
 
 
-def test_a_run_shows_its_own_cliff() -> None:
-    history = collect(with_cliff((*TRIED, 26, 26, 25, 24, 23)))
-    cliff, usual = find_cliff(history), usual_seconds(history)
+def test_a_run_shows_its_own_change_point() -> None:
+    history = collect(with_change_point((*TRIED, 26, 26, 25, 24, 23)))
+    change_point, usual = find_change_point(history), usual_seconds(history)
     late = collect([make_run(30, 25, SLOW, jobs=2)], history.graph)
-    unknown, slow = sides(cliff, late, usual, until=0)[0], sides(cliff, late, usual)[0]
+    unknown, slow = (
+        own_change_points(change_point, late, usual, until=0)[0],
+        own_change_points(change_point, late, usual)[0],
+    )
     at = np.log(np.array([15.0, 25.0, 36.0]))
     assert unknown.below(at)[1] < 0.4
     assert slow.below(at)[1] > 0.9
@@ -89,7 +105,7 @@ def test_forecasts_keep_the_sides_apart(model: TrainedModel) -> None:
     assert max(seconds[33], seconds[36]) < 1.5 * JOBS * FAST
 
 
-def test_a_run_that_is_slow_above_the_usual_place_is_sent_further_up(model: TrainedModel) -> None:
+def test_a_run_that_is_slow_above_the_usual_change_point_is_sent_further_up(model: TrainedModel) -> None:
     found = forecast(model, make_run(30, 26, SLOW, jobs=2), 26)
     seconds = dict(zip(found.candidates, (row[0] for row in found.remaining_seconds), strict=True))
     assert seconds[26] > 1.4 * seconds[36]
@@ -97,10 +113,10 @@ def test_a_run_that_is_slow_above_the_usual_place_is_sent_further_up(model: Trai
     assert usual.remaining_seconds[2][0] < 0.5 * seconds[26]
 
 
-def test_a_cliff_survives_the_artifact(model: TrainedModel) -> None:
+def test_a_change_point_survives_the_artifact(model: TrainedModel) -> None:
     read = TrainedModel.from_files(model.to_files())
-    assert read.calibration.cliff == model.calibration.cliff
-    assert read.calibration.cliff != NO_CLIFF
+    assert read.calibration.change_point == model.calibration.change_point
+    assert read.calibration.change_point != NO_CHANGE_POINT
     assert read.left_out is not None
     assert model.left_out is not None
     np.testing.assert_allclose(read.left_out.error, model.left_out.error, rtol=1e-5)
