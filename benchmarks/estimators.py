@@ -1,4 +1,4 @@
-"""Who predicts the rest of recorded runs: the model, parts of it, and simple estimators.
+"""Who predicts remaining runtimes of recorded runs: the model, parts of it, and simple estimators.
 
 An estimator is fitted to earlier runs and asked about a later one, after some of its jobs, at the
 scale-outs that the run then really had.
@@ -19,7 +19,7 @@ from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.evaluation import scale_outs
 from training.runtime_model.fine_tuning import fine_tune
-from training.runtime_model.joint_forecast import forecast_rest
+from training.runtime_model.joint_forecast import forecast_remaining
 from training.runtime_model.loop import pretrain
 from training.statistics.arrays import Floats
 
@@ -38,7 +38,7 @@ class Estimate:
 class Estimator(Protocol):
     def fit(self, history: Sequence[RunRecord]) -> None: ...
 
-    def rest(self, run: RunRecord, finished: int) -> Estimate:
+    def remaining(self, run: RunRecord, finished: int) -> Estimate:
         """What is left of a run after some of its jobs; later ones only tell their scale-outs."""
         ...
 
@@ -63,7 +63,7 @@ class CurvePerJob:
         ]
         self._gaps = np.median([job_gaps(run)[: jobs + 1] for run in complete_runs(history)], axis=0)
 
-    def rest(self, run: RunRecord, finished: int) -> Estimate:
+    def remaining(self, run: RunRecord, finished: int) -> Estimate:
         x = _schedule(run, len(self._curves))
         jobs = range(finished, len(self._curves))
         seconds = sum(float(self._curves[job].predict([x[job]])[0]) for job in jobs)
@@ -86,7 +86,7 @@ class SimilarMedian:
         totals = np.array([run.runtime_seconds or run.jobs[-1].end_seconds for run in complete])
         self._left = totals[:, None] - np.array(ends)
 
-    def rest(self, run: RunRecord, finished: int) -> Estimate:
+    def remaining(self, run: RunRecord, finished: int) -> Estimate:
         jobs = self._schedules.shape[1]
         schedule = np.log(_schedule(run, jobs))
         finished = min(finished, jobs - 1)  # a run that goes on longer is taken to be in its last job
@@ -146,7 +146,7 @@ class Model:
             model = replace(model, left_out=None)
         return model
 
-    def rest(self, run: RunRecord, finished: int) -> Estimate:
+    def remaining(self, run: RunRecord, finished: int) -> Estimate:
         model = self._model
         assert model is not None
         ids = np.array(model.evidence.graph.job_ids)
@@ -158,9 +158,11 @@ class Model:
         known = collect([replace(run, jobs=run.jobs[:finished], runtime_seconds=None)], model.evidence.graph)
         network = fine_tune(model, known)[0] if self._adapts and self._network else model.network
         cut = int(np.searchsorted(ids, after, side="right")) - 1
-        rest = forecast_rest(model, network, known, cut, start[None], end[None], jobs, adapt=self._adapts)
-        spread = rest.spreads.each()[0]
-        return Estimate(float(rest.remaining_seconds[0, 0]), spread.log_std, spread.early_log_std)
+        remaining = forecast_remaining(
+            model, network, known, cut, start[None], end[None], jobs, adapt=self._adapts
+        )
+        spread = remaining.spreads.each()[0]
+        return Estimate(float(remaining.remaining_seconds[0, 0]), spread.log_std, spread.early_log_std)
 
 
 def baselines() -> dict[str, Estimator]:

@@ -9,8 +9,8 @@ once with the best one for every job and rescaling in no time, which is more tha
 the results of `runtime_targets.py`, also the fewest with which a policy's misses and overruns are to be had,
 and those that the bars ask for: what is between the two, knowledge of the future would save.
 
-Noise: the rest of recorded runs without failures, predicted from all other such runs, those that came
-later included. What is left is how much runs differ from each other. The last line even knows how much
+Noise: remaining runtimes of recorded runs without failures, predicted from all other such runs, those that
+came later included. What is left is how much runs differ from each other. The last line even knows how much
 slower or faster than usual the run as a whole will have been.
 """
 
@@ -148,16 +148,17 @@ def read_results(path: Path) -> tuple[int, dict[tuple[str, float], Mapping[str, 
 
 
 def hindsight_error(make: Callable[[], Estimator], runs: Sequence[RunRecord], *, factor: bool) -> float:
-    """Mean absolute relative error of the rest, each run from all others; `factor`: its own is known."""
+    """Mean absolute relative error of remaining runtimes, each run from all others; `factor`: its own is
+    known."""
     errors = []
     for index, run in enumerate(runs):
         estimator = make()
         estimator.fit([*runs[:index], *runs[index + 1 :]])
         total = run.runtime_seconds or run.jobs[-1].end_seconds
-        known = total / estimator.rest(run, 0).seconds if factor else 1.0
+        known = total / estimator.remaining(run, 0).seconds if factor else 1.0
         for finished in range(1, len(run.jobs)):
             left = total - run.jobs[finished - 1].end_seconds
-            errors.append(abs(known * estimator.rest(run, finished).seconds / left - 1.0))
+            errors.append(abs(known * estimator.remaining(run, finished).seconds / left - 1.0))
     return float(np.mean(errors))
 
 

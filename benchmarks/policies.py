@@ -204,7 +204,7 @@ def ours(candidates: Sequence[int], settings: PredictionSettings | None = None, 
 
 
 def ellis(candidates: Sequence[int]) -> Steered:
-    """Ernest's curve per job; rescales where the rest of the run would miss or undercut the target."""
+    """Ernest's curve per job; rescales where the remaining runtime would miss or undercut the target."""
     return Steered("ellis", CurveForecasts(candidates, Method.ERNEST_PER_JOB))
 
 

@@ -1,4 +1,4 @@
-"""How well the rest of recorded runs is predicted, by the model and by simple estimators.
+"""How well remaining runtimes of recorded runs are predicted, by the model and by simple estimators.
 
     python benchmarks/remaining_runtime.py --data DIR [--apps FILE ...] [--seeds 1] [--quick]
         --output DIR
@@ -92,7 +92,7 @@ def predict(
         estimator.fit(runs[:index])
         for finished in range(1, len(run.jobs), every):
             left = (run.runtime_seconds or run.jobs[-1].end_seconds) - run.jobs[finished - 1].end_seconds
-            found = estimator.rest(run, finished)
+            found = estimator.remaining(run, finished)
             sides = (np.nan if side is None else side for side in (found.log_std, found.early_log_std))
             known = (is_failure_run(run), run_number(run), finished / len(run.jobs))
             rows.append((found.seconds, left, *sides, *known))

@@ -49,9 +49,9 @@ class Point:
 
     trials: int
     score: float
-    """What the search minimises: errors of rest, jobs and metrics of held-out runs together."""
+    """What the search minimises: errors of remaining runtimes, jobs and metrics of held-out runs together."""
     validation: dict[str, float]
-    """Mean absolute relative error of the rest of held-out runs, by what may serve."""
+    """Mean absolute relative error of remaining runtimes of held-out runs, by what may serve."""
     later: dict[str, float]
     """The same of later runs."""
     serves: str

@@ -46,7 +46,7 @@ class CurveRequest:
 
 
 def forecast_with_curve(request: CurveRequest) -> Forecast:
-    """The rest of a run from one curve over the rests of earlier runs in the nearest contexts, or from many.
+    """Remaining runtimes from one curve over those of earlier runs in the nearest contexts, or from many.
 
     With one, what is left after each further job is the same share of it as in earlier runs.
     """
@@ -65,7 +65,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     jobs = np.flatnonzero((ids > after) & expected_jobs(evidence, request.context))
     if not len(jobs):
         return nothing(candidates, f"history knows no job after {after}")
-    left, scale_out = _rests(evidence, int(jobs[0]))
+    left, scale_out = _remaining_seconds(evidence, int(jobs[0]))
     shown = np.isfinite(scale_out) & (left[:, jobs[0]] > 0)
     if not shown.any():
         return nothing(candidates, f"no earlier run shows what is left after job {after}")
@@ -88,8 +88,8 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     )
 
 
-def _rests(evidence: Evidence, first: int) -> tuple[Floats, Floats]:
-    """Seconds from before each job to the end, (R, J), and what scale-out the rest had, (R,).
+def _remaining_seconds(evidence: Evidence, first: int) -> tuple[Floats, Floats]:
+    """Seconds from before each job to the end, (R, J), and the scale-out of what followed, (R,).
 
     The scale-out is that from job `first` on, a mean over the jobs' time; NaN without any.
     """

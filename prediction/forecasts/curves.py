@@ -97,11 +97,11 @@ def fit_bell(scale_outs: ArrayLike, runtimes: ArrayLike) -> Curve:
         return fit_ernest(x, y)
     ernest_error = kernel_error = 0.0
     for left_out in np.unique(x):
-        rest = x != left_out
-        held = y[~rest]
-        ernest_error += float(np.abs(fit_ernest(x[rest], y[rest]).predict(x[~rest]) - held).sum())
-        part = KernelCurve(tuple(map(float, x[rest])), tuple(map(float, y[rest])))
-        kernel_error += float(np.abs(part.predict(x[~rest]) - held).sum())
+        others = x != left_out
+        held = y[~others]
+        ernest_error += float(np.abs(fit_ernest(x[others], y[others]).predict(x[~others]) - held).sum())
+        part = KernelCurve(tuple(map(float, x[others])), tuple(map(float, y[others])))
+        kernel_error += float(np.abs(part.predict(x[~others]) - held).sum())
     return kernel if kernel_error < ernest_error else fit_ernest(x, y)
 
 

@@ -146,7 +146,7 @@ def preload(request: PreloadRequest) -> None:
 
 
 def forecast(request: ForecastRequest) -> Forecast:
-    """Predict the rest of a run for every candidate.
+    """Predict the remaining runtime of a run for every candidate.
 
     Raises:
         ArtifactInvalid: The files cannot be used.
@@ -160,7 +160,7 @@ def forecast(request: ForecastRequest) -> Forecast:
 def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
     """Predict with a model at hand; the model itself stays as it is."""
     from training.runtime_model.fine_tuning import fine_tune
-    from training.runtime_model.joint_forecast import forecast_rest
+    from training.runtime_model.joint_forecast import forecast_remaining
 
     graph, candidates = model.evidence.graph, request.candidates
     if not candidates:
@@ -186,12 +186,14 @@ def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
     cut = int(np.searchsorted(ids, request.after_job_id, side="right")) - 1
     old = np.full(shape, current) if request.after_job_id >= 0 else end
     start = start if request.after_job_id >= 0 else end
-    rest = forecast_rest(model, network, run, cut, start, end, jobs, adapt=request.fine_tune, old=old)
+    remaining = forecast_remaining(
+        model, network, run, cut, start, end, jobs, adapt=request.fine_tune, old=old
+    )
     return Forecast(
         job_ids=tuple(int(i) for i in ids[jobs]),
         candidates=candidates,
-        remaining_seconds=tuple(tuple(map(float, row)) for row in rest.remaining_seconds),
-        spreads=rest.spreads.each(),
+        remaining_seconds=tuple(tuple(map(float, row)) for row in remaining.remaining_seconds),
+        spreads=remaining.spreads.each(),
         fine_tune_seconds=tuned - started,
         predict_seconds=perf_counter() - tuned,
         epochs=steps,

@@ -227,16 +227,16 @@ def _by_similar_runs(
     run = collect([RunRecord("", context, 0.0)], evidence.graph)
     shape = (len(candidates), len(ahead))
     schedules = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
-    rest = similar.rest(run, -1, schedules, ahead, USUAL_STATE)
-    if rest is None:
+    remaining = similar.forecast_remaining(run, -1, schedules, ahead, USUAL_STATE)
+    if remaining is None:
         return None
     errors = np.full(len(runs), np.nan)
     left_out = similar.left_out(-1, ahead)
     if left_out is not None:
         errors[first + left_out.rows] = left_out.error
-    beyond = np.sqrt(np.maximum(rest.log_std**2 - rest.typical_std**2, 0.0))
+    beyond = np.sqrt(np.maximum(remaining.log_std**2 - remaining.typical_std**2, 0.0))
     std = _judged(errors, same)
-    return _Forecast(SIMILAR_RUNS, rest.log_mean, _spreads(std, beyond), std, len(known))
+    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _spreads(std, beyond), std, len(known))
 
 
 def _by_context(

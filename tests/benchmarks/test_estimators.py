@@ -33,12 +33,12 @@ MAKE = {
 def test_a_run_may_have_more_jobs_than_usual_or_fewer(make: Callable[[], Estimator]) -> None:
     estimator = make()
     estimator.fit(HISTORY)
-    left = [estimator.rest(run(99, 9, 8), finished).seconds for finished in range(10)]
+    left = [estimator.remaining(run(99, 9, 8), finished).seconds for finished in range(10)]
     # Five jobs are usual, of 11 s each; half of the runs had more.
     for finished in range(4):
         assert 11.0 * (5 - finished) * 0.7 < left[finished] < 11.0 * (7 - finished)
     assert all(0.0 <= seconds <= left[4] for seconds in left[5:])
-    assert 22.0 < estimator.rest(run(99, 2, 8), 2).seconds < 55.0
+    assert 22.0 < estimator.remaining(run(99, 2, 8), 2).seconds < 55.0
 
 
 def test_an_application_is_learned_from_runs_of_different_lengths() -> None:

@@ -1,4 +1,4 @@
-"""Curves of whole rests, and Ellis's rule."""
+"""Curves of remaining runtimes, and Ellis's rule."""
 
 import pytest
 

@@ -75,7 +75,7 @@ def test_similar_runs_do_not_blame_them_either() -> None:
     run = collect([RunRecord("", RunContext("Steered"), 0.0)], evidence.graph)
 
     def gain(effects: RunEffects) -> float:
-        found = SimilarRuns(evidence, effects).rest(run, -1, schedules, ahead, USUAL_STATE)
+        found = SimilarRuns(evidence, effects).forecast_remaining(run, -1, schedules, ahead, USUAL_STATE)
         assert found is not None
         return float(found.log_mean[0] - found.log_mean[1])
 

@@ -10,10 +10,15 @@ from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import Evidence, collect
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
-from training.runtime_model.joint_forecast import choose_share, forecast_rest, joint_errors, left_out_errors
+from training.runtime_model.joint_forecast import (
+    choose_share,
+    forecast_remaining,
+    joint_errors,
+    left_out_errors,
+)
 from training.runtime_model.loop import pretrain
 from training.runtime_model.prepared import prepare
-from training.runtime_model.similar_runs import USUAL_STATE, RestForecast, SimilarRuns
+from training.runtime_model.similar_runs import USUAL_STATE, LogRemainingRuntime, SimilarRuns
 from training.statistics.predictive_std import LOG_ERROR_FLOOR, error_stds
 
 JOBS = 8
@@ -59,13 +64,13 @@ def history(
 
 def ask(
     runs: Sequence[RunRecord], run: RunRecord, finished: int, scale_out: int | None = None
-) -> RestForecast:
+) -> LogRemainingRuntime:
     evidence = collect(runs)
     known = collect([replace(run, jobs=run.jobs[:finished])], evidence.graph)
     then = float(scale_out or run.jobs[0].end_scale_out)
     ahead = np.arange(JOBS) >= finished
     similar, cut = SimilarRuns(evidence, estimate_run_effects(evidence)), finished - 1
-    found = similar.rest(known, cut, np.full((1, JOBS), then), ahead, similar.state(known, cut))
+    found = similar.forecast_remaining(known, cut, np.full((1, JOBS), then), ahead, similar.state(known, cut))
     assert found is not None
     return found
 
@@ -129,7 +134,9 @@ def test_too_little_to_say() -> None:
     evidence = collect(history(parallel, (4,)))
     run = collect([make_run(99, 4, parallel)], evidence.graph)
     similar = SimilarRuns(evidence, estimate_run_effects(evidence))
-    assert similar.rest(run, -1, np.full((2, JOBS), 4.0), np.ones(JOBS, bool), USUAL_STATE) is None
+    assert (
+        similar.forecast_remaining(run, -1, np.full((2, JOBS), 4.0), np.ones(JOBS, bool), USUAL_STATE) is None
+    )
     assert similar.left_out(-1, np.ones(JOBS, bool)) is None
 
 
@@ -139,7 +146,9 @@ def test_what_follows_the_cut_does_not_matter() -> None:
     ahead, then = np.arange(JOBS) > 2, np.full((1, JOBS), 12.0)
     similar = SimilarRuns(evidence, estimate_run_effects(evidence))
     parts = [collect([part], evidence.graph) for part in (run, replace(run, jobs=run.jobs[:3]))]
-    whole, known = (similar.rest(part, 2, then, ahead, similar.state(part, 2)) for part in parts)
+    whole, known = (
+        similar.forecast_remaining(part, 2, then, ahead, similar.state(part, 2)) for part in parts
+    )
     assert whole is not None
     assert known is not None
     np.testing.assert_array_equal(whole.log_mean, known.log_mean)
@@ -185,7 +194,7 @@ def test_joined_with_the_network_a_change_point_is_seen() -> None:
     for part in (model, replace(model, validation={**model.validation, "similar_runs_share": 0.0})):
         for x in (5, 8, 11, 14, 17, 23, 26, 30, 34):
             run = make_run(100 + x, x, change_point)
-            rest = forecast_rest(
+            remaining = forecast_remaining(
                 part,
                 part.network,
                 _start(run, evidence),
@@ -193,7 +202,7 @@ def test_joined_with_the_network_a_change_point_is_seen() -> None:
                 *[np.full((1, JOBS), float(x))] * 2,
                 np.ones(JOBS, bool),
             )
-            errors.append(abs(float(np.log(rest.remaining_seconds[0, 0])) - left(run, 0)))
+            errors.append(abs(float(np.log(remaining.remaining_seconds[0, 0])) - left(run, 0)))
     assert np.mean(errors[:9]) <= np.mean(errors[9:]) + 0.02
     assert np.mean(errors[:9]) < 0.25
 

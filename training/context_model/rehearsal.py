@@ -2,7 +2,7 @@
 
 A context with single runs at some scale-outs is predicted worse than one in which everything was
 repeated, and single runs are now and then far off. So each earlier context is taken out, single runs
-of it at as many scale-outs as are known of the context in question are put back, and the rest is
+of it at as many scale-outs as are known of the context in question are put back, and all others are
 predicted, with the parameters as they are. Contexts with fewer scale-outs have them left out one by one.
 Parameters were fitted to these contexts too, so that small errors among several are no reason for
 narrower intervals; those of a single context are near what was believed of any.
@@ -53,13 +53,13 @@ class Rehearsed:
             kept: Scale-outs at which a single run is known.
             single_noise: Variance of single runs.
         """
-        rest = [row for row in range(len(self.error)) if row not in kept]
+        predicted = [row for row in range(len(self.error)) if row not in kept]
         deviations = [self.deviations[row][draw.integers(len(self.deviations[row]))] for row in kept]
         known = self._latent[kept][:, kept]
-        shared = self._latent[kept][:, rest]
+        shared = self._latent[kept][:, predicted]
         gain = np.linalg.solve(known + single_noise * np.eye(len(kept)), shared).T
-        variance = self.covariance[rest, rest] - (gain.T * shared).sum(axis=0)
-        gap = self.error[rest] - gain @ (self.error[kept] + deviations)
+        variance = self.covariance[predicted, predicted] - (gain.T * shared).sum(axis=0)
+        gap = self.error[predicted] - gain @ (self.error[kept] + deviations)
         return np.asarray(gap / np.sqrt(np.maximum(variance, 1e-12)))
 
     def one_by_one(self) -> Floats:

@@ -1,4 +1,4 @@
-"""Change points: scale-outs from which on an application is faster by a jump, as when its cache begins to fit.
+"""Change points: scale-outs from which on an application is faster by a jump, as when a cache begins to fit.
 
 Smooth laws and Gaussian processes interpolate across a change point, and so promise just below it what only
 holds above. A change point that explains the history clearly better than a straight line is therefore
@@ -11,7 +11,7 @@ Sources: Muggeo, Estimating regression models with unknown break-points, Statist
 Kass and Raftery, Bayes Factors, JASA 1995; Hamilton, A New Approach to the Economic Analysis of
 Nonstationary Time Series, Econometrica 1989 (hidden regimes).
 
-Numpy only. Axes: R runs, J jobs, P pieces (a run at one scale-out), G scale-outs at which a change point may be.
+Numpy only. Axes: R runs, J jobs, P pieces (a run at one scale-out), G places of a change point in ln x.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What a model is worth: its errors on recorded runs that it has not seen.
 
 A run is stopped at a few moments, and at each one everything happens as in serving: a copy is
-fine-tuned to the jobs finished by then, and the rest of the run is predicted. Scale-outs afterwards
+fine-tuned to the jobs finished by then, and its remaining runtime is predicted. Scale-outs afterwards
 are those the run really had: they are the question and not part of the answer. Nothing else of
 later jobs reaches the model, not even that they exist: it counts the jobs that its own history
 lets expect, and time spent in others is time that it missed.
@@ -17,7 +17,7 @@ from training.evidence.table import MIN_SECONDS, EmptyHistory, collect, expected
 from training.history.values import RunRecord
 from training.runtime_model.artifact import TrainedModel
 from training.runtime_model.fine_tuning import fine_tune
-from training.runtime_model.joint_forecast import forecast_rest
+from training.runtime_model.joint_forecast import forecast_remaining
 from training.statistics.arrays import Floats, Ints
 
 CUTS_PER_RUN = 6
@@ -185,6 +185,6 @@ def predict_remaining(model: TrainedModel, known: RunRecord, start: Floats, end:
     run = collect([known], model.evidence.graph)
     network, _ = fine_tune(model, run)
     cut = int(np.searchsorted(ids, after, side="right")) - 1
-    rest = forecast_rest(model, network, run, cut, start[None], end[None], jobs)
-    seconds = float(rest.remaining_seconds[0, 0])
+    remaining = forecast_remaining(model, network, run, cut, start[None], end[None], jobs)
+    seconds = float(remaining.remaining_seconds[0, 0])
     return seconds if np.isfinite(seconds) else float("inf")

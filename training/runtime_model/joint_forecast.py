@@ -1,4 +1,4 @@
-"""The rest of a run: the network's jobs, joined with what similar runs show of the whole.
+"""Remaining runtimes: the network's jobs, joined with what similar runs show of the whole.
 
 The network, with its laws, predicts jobs and adds them up; `training.runtime_model.similar_runs` predicts the
 sum. Errors of the two differ, so that their geometric mean is better than either; how much the
@@ -28,8 +28,8 @@ CAUTION_RUNS = 2.0
 """Runs for which similar runs count half of what left-out errors suggest."""
 
 
-class Rest(NamedTuple):
-    """Joint forecast of what is left of a run."""
+class RemainingRuntime(NamedTuple):
+    """Joint forecast of the remaining runtime of a run."""
 
     remaining_seconds: Floats
     """From each remaining job to the end of the run, (S, remaining jobs)."""
@@ -37,7 +37,7 @@ class Rest(NamedTuple):
     """How sure everything that is left is, per schedule."""
 
 
-def forecast_rest(
+def forecast_remaining(
     model: TrainedModel,
     network: RuntimeModel,
     run: Evidence,
@@ -48,8 +48,8 @@ def forecast_rest(
     *,
     adapt: bool = True,
     old: Floats | None = None,
-) -> Rest:
-    """Forecast the rest of a run under some schedules.
+) -> RemainingRuntime:
+    """Forecast the remaining runtime of a run under some schedules.
 
     Args:
         model: Its laws and similar runs are used, and its trust in them.
@@ -68,8 +68,8 @@ def forecast_rest(
     remaining = model.prior.timing.remaining(runtime, jobs)
     future = batch.future[:, torch.from_numpy(model.evidence.graph.node_job)]
     seconds = batch.log_runtime.exp() * future
-    spread = (batch.features[..., 1] * seconds).sum(dim=1) / seconds.sum(dim=1).clamp_min(1e-6)
-    beyond = (spread - spread.min()).double().numpy()
+    disagreement = (batch.features[..., 1] * seconds).sum(dim=1) / seconds.sum(dim=1).clamp_min(1e-6)
+    beyond = (disagreement - disagreement.min()).double().numpy()
 
     trust = model.trust
     if model.left_out is not None:
@@ -81,14 +81,14 @@ def forecast_rest(
     similar = None
     if trust.share > 0:
         state = model.similar_runs.state(run, cut) if adapt else USUAL_STATE
-        similar = model.similar_runs.rest(run, cut, end, jobs, state)
+        similar = model.similar_runs.forecast_remaining(run, cut, end, jobs, state)
     if similar is not None:
         share = trust.share * np.minimum(1.0, similar.typical_std / similar.log_std) ** 2
         joint = share * (similar.log_mean - np.log(np.maximum(remaining[:, 0], 1e-3)))
         remaining = remaining * np.exp(joint)[:, None]
         unlike = np.sqrt(np.maximum(similar.log_std**2 - similar.typical_std**2, 0.0))
         beyond = np.hypot((1.0 - share) * beyond, share * unlike)
-    return Rest(remaining, local.widened(beyond))
+    return RemainingRuntime(remaining, local.widened(beyond))
 
 
 def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Bools) -> Floats:

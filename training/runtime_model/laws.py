@@ -332,7 +332,7 @@ def calibrate(evidence: Evidence, run_effects: RunEffects) -> Calibration:
 
 
 def _calibrate_factor(evidence: Evidence, run_effects: RunEffects, calibration: Calibration) -> Calibration:
-    """Learn how far a run's deviation so far carries over to the rest of it."""
+    """Learn how far a run's deviation so far carries over to its later jobs."""
     pairs = []
     for run, context in enumerate(evidence.contexts):
         prior = fit_prior(evidence, run_effects, calibration, without=run)

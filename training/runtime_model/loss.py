@@ -12,7 +12,7 @@ from training.statistics.arrays import Floats, Ints
 
 
 def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tensor:
-    """Huber loss of log runtimes (jobs, nodes, rest of the run), squared error of metrics and context."""
+    """Huber loss of log runtimes (jobs, nodes, remaining runtime), squared error of metrics and context."""
 
     def mean(values: Tensor, weight: Tensor) -> Tensor:
         return (values * weight).sum() / weight.sum().clamp_min(1e-6)
@@ -27,9 +27,9 @@ def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tens
     job = mean(
         huber(prediction.job_runtime.log(), target_job), job_known * (0.2 / job_known.shape[1] + share)
     )
-    rest = (prediction.job_runtime * job_known).sum(dim=1).clamp_min(1e-3).log()
+    remaining = (prediction.job_runtime * job_known).sum(dim=1).clamp_min(1e-3).log()
     some = (job_known.sum(dim=1) > 0).float()
-    total = mean(huber(rest, seconds.sum(dim=1).clamp_min(1e-3).log()), some)
+    total = mean(huber(remaining, seconds.sum(dim=1).clamp_min(1e-3).log()), some)
     future = batch.future @ (network.member > 0).float()
     node_known = future * torch.isfinite(batch.target_node)
     node_weight = node_known * (
@@ -46,7 +46,7 @@ def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tens
 
 class Evaluation(NamedTuple):
     score: float
-    """What training minimises on held-out runs: errors of rest, jobs and metrics together."""
+    """What training minimises on held-out runs: errors of remaining runtimes, jobs and metrics together."""
     errors: Floats
     """Log of predicted over measured remaining runtime, per sample."""
     metrics_error: float

@@ -1,4 +1,4 @@
-"""The rest of a run from similar earlier runs: a Gaussian process per cut on log remaining runtime.
+"""Remaining runtimes from similar earlier runs: a Gaussian process on their logarithm per cut.
 
 No law is assumed: what counts as similar is a scale-out schedule close in ln x, and a run that has
 deviated from expectation as this one has. That follows change points, and runs that drift as a whole, which
@@ -70,15 +70,15 @@ SOON = 0.1
 """Share of a run in which a rescaling that was asked for takes effect."""
 
 
-class RestForecast(NamedTuple):
-    """Of the seconds from a cut to the end of the run, per schedule."""
+class LogRemainingRuntime(NamedTuple):
+    """Log-normal seconds from a cut to the end of a run, per schedule."""
 
     log_mean: Floats
-    """(S,)"""
+    """Mean of the log, (S,)."""
     log_std: Floats
-    """(S,), before calibration."""
+    """Standard deviation of the log, before calibration, (S,)."""
     typical_std: float
-    """The same where earlier runs are, at the median."""
+    """Median standard deviation of the log at the schedules of earlier runs, each left out."""
 
 
 class LeftOut(NamedTuple):
@@ -92,7 +92,7 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True)
 class SimilarRuns:
-    """The history of one application, ready to be asked about the rest of a run."""
+    """The history of one application, ready to be asked for the remaining runtime of a run."""
 
     evidence: Evidence
     run_effects: RunEffects
@@ -252,7 +252,9 @@ class SimilarRuns:
             return None
         places = self._places(self._log_scale_out, self._beyond, ahead)[used]
         states = self._states(self._deviations, cut)[used]
-        kernel = self.evidence.similarities[np.ix_(used, used)] * _rest_kernel(places, states, places, states)
+        kernel = self.evidence.similarities[np.ix_(used, used)] * _remaining_kernel(
+            places, states, places, states
+        )
         mean = _weighted_median(target[used], near[used])
         process = fit_robustly(kernel, target[used], np.full(int(used.sum()), NOISE), mean)
         return process, places, states, used
@@ -265,10 +267,10 @@ class SimilarRuns:
         schedule = self._schedules(run, np.ones((1, self._ran.shape[1])), cut)[0]
         return self._states(self._own_deviations(run, self._own_change_point(run, cut), schedule, cut), cut)
 
-    def rest(
+    def forecast_remaining(
         self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, state: Floats
-    ) -> RestForecast | None:
-        """Forecast what is left of a run under some schedules.
+    ) -> LogRemainingRuntime | None:
+        """Forecast the remaining runtime of a run under some schedules.
 
         Args:
             run: Table over the same graph with the run in its only row; jobs after the cut are ignored.
@@ -288,13 +290,15 @@ class SimilarRuns:
         own_change_point, schedule = self._own_change_point(run, cut), self._schedules(run, scale_outs, cut)
         here = self._places(schedule, own_change_point.distance(schedule), ahead)
         state = np.repeat(state, len(here), axis=0)
-        kernel = near[used] * _rest_kernel(here, state, places, states)
+        kernel = near[used] * _remaining_kernel(here, state, places, states)
         log_mean = process.mean + kernel @ process.alpha + self.size_exponent * log_size(context)
         log_mean = log_mean + self._shift(own_change_point.shift(schedule), ahead)
-        own_variance = _rest_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[:, 0, 0]
+        own_variance = _remaining_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[
+            :, 0, 0
+        ]
         variance = own_variance - np.einsum("sr,rq,sq->s", kernel, process.inverse, kernel)
         log_std = np.sqrt(np.maximum(variance, 0.0) + NOISE)
-        return RestForecast(log_mean, log_std, float(np.median(process.left_out_std)))
+        return LogRemainingRuntime(log_mean, log_std, float(np.median(process.left_out_std)))
 
     def _schedules(self, run: Evidence, scale_outs: Floats, cut: int) -> Floats:
         """Log scale-outs of a run in progress, (S, J): its own up to the cut."""
@@ -355,7 +359,7 @@ def _job_kernel(left: Floats, right: Floats) -> Floats:
     return np.asarray(2 * LEVEL + SLOPE * linear + BUMP * matern(distances(left, right) / WIDTH))
 
 
-def _rest_kernel(place: Floats, state: Floats, places: Floats, states: Floats) -> Floats:
+def _remaining_kernel(place: Floats, state: Floats, places: Floats, states: Floats) -> Floats:
     """Of places (..., A, F) and (..., B, F) with states (..., A, 3) and (..., B, 3), (..., A, B)."""
     near = matern(distances(place, places) / WIDTH)
     alike = matern(distances(state, states) / STATE_WIDTH)

@@ -1,4 +1,4 @@
-"""How sure forecasts of the rest of a run are: what runs left out were off by, near a cut and a scale-out.
+"""How sure forecasts of remaining runtimes are: what runs left out were off by, near a cut and a scale-out.
 
 Runs are late by more than they are early: an executor is lost, a node is slow, data has grown, and
 nothing of the like makes a run fast. The two sides are therefore measured apart. Where on the way a run
