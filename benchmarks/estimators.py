@@ -104,7 +104,7 @@ class Model:
     Args:
         retrain_runs: Pretrains again after so many runs.
         network, similar_runs, adapts: Turn parts off, for ablations.
-        local_spread: Whether intervals follow errors near a scale-out, or of the cut alone.
+        local_predictive_stds: Whether intervals follow errors near a scale-out, or of the cut alone.
     """
 
     def __init__(
@@ -117,12 +117,12 @@ class Model:
         network: bool = True,
         similar_runs: bool = True,
         adapts: bool = True,
-        local_spread: bool = True,
+        local_predictive_stds: bool = True,
     ) -> None:
         self._seed, self._retrain_runs, self._max_epochs = seed, retrain_runs, max_epochs
         self._trained = {} if trained is None else trained
         self._network, self._similar_runs, self._adapts = network, similar_runs, adapts
-        self._local_spread = local_spread
+        self._local_predictive_stds = local_predictive_stds
         self._model: TrainedModel | None = None
         self._fitted_on = 0
 
@@ -142,7 +142,7 @@ class Model:
             model = replace(model, weights=weights)
         if not self._similar_runs:
             model = replace(model, validation={**model.validation, "similar_runs_share": 0.0})
-        if not self._local_spread:
+        if not self._local_predictive_stds:
             model = replace(model, left_out=None)
         return model
 
@@ -161,8 +161,8 @@ class Model:
         remaining = forecast_remaining(
             model, network, known, cut, start[None], end[None], jobs, adapt=self._adapts
         )
-        spread = remaining.spreads.each()[0]
-        return Estimate(float(remaining.remaining_seconds[0, 0]), spread.log_std, spread.early_log_std)
+        std = remaining.predictive_stds.each()[0]
+        return Estimate(float(remaining.remaining_seconds[0, 0]), std.log_std, std.early_log_std)
 
 
 def baselines() -> dict[str, Estimator]:
@@ -184,7 +184,7 @@ def models(seed: int, max_epochs: int, retrain_runs: int, ablations: bool) -> di
         found["without graph network"] = model(network=False)
         found["without similar runs"] = model(similar_runs=False)
         found["without this run's jobs"] = model(adapts=False)
-        found["without scale-outs in intervals"] = model(local_spread=False)
+        found["without scale-outs in intervals"] = model(local_predictive_stds=False)
     return found
 
 

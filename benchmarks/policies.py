@@ -22,7 +22,7 @@ from prediction.policies.registry import Policies
 from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain
-from training.statistics.predictive_std import even_spread
+from training.statistics.predictive_std import symmetric_std
 
 
 class Steering(Protocol):
@@ -102,7 +102,7 @@ class ModelForecasts:
         found = forecast_with(self._model, request)
         if self._uncertain:
             return found
-        return replace(found, spreads=(even_spread(0.0),) * len(found.candidates))
+        return replace(found, predictive_stds=(symmetric_std(0.0),) * len(found.candidates))
 
 
 class CurveForecasts:

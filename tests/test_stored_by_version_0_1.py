@@ -120,7 +120,7 @@ def test_the_model_forecasts_what_it_did(model_files: dict[str, bytes], figures:
     tolerance = 1e-5 if figures["gate_opened"] else 1e-9
     for row, expected in zip(found.remaining_seconds, figures["remaining_seconds"], strict=True):
         assert row == pytest.approx(expected, rel=tolerance)
-    for stds, expected in zip(found.spreads, figures["stds"], strict=True):
+    for stds, expected in zip(found.predictive_stds, figures["stds"], strict=True):
         assert tuple(stds) == pytest.approx(expected, rel=tolerance)
 
 

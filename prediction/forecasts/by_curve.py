@@ -24,7 +24,7 @@ from training.evidence.similarity import similarity
 from training.evidence.table import Evidence, collect, expected_jobs, usable
 from training.history.values import RunContext, RunRecord
 from training.statistics.arrays import Floats
-from training.statistics.predictive_std import even_spread
+from training.statistics.predictive_std import symmetric_std
 
 WHOLE_RUN_CURVES = {Method.ERNEST: fit_ernest, Method.BELL: fit_bell}
 
@@ -84,7 +84,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         job_ids=tuple(map(int, ids[jobs])),
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, seconds * shares)) for seconds in whole),
-        spreads=(even_spread(std),) * len(candidates),
+        predictive_stds=(symmetric_std(std),) * len(candidates),
     )
 
 

@@ -19,7 +19,7 @@ from training.evidence.table import Evidence, collect, expected_jobs, usable
 from training.evidence.timing import timing
 from training.history.values import RunContext, RunRecord
 from training.statistics.arrays import Floats
-from training.statistics.predictive_std import even_spread
+from training.statistics.predictive_std import symmetric_std
 
 UNVALIDATED_LOG_STD = 0.3
 """Standard deviation of log remaining runtime that is claimed for fewer than three runs."""
@@ -140,7 +140,7 @@ def ernest_forecast(
         job_ids=tuple(int(i) for i in ids[jobs]),
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, row)) for row in remaining),
-        spreads=(even_spread(std),) * len(candidates),
+        predictive_stds=(symmetric_std(std),) * len(candidates),
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from common.executions.candidate import Candidate
 from training.evidence.table import collect, expected_jobs
 from training.history.values import RunRecord
-from training.statistics.predictive_std import Spread
+from training.statistics.predictive_std import PredictiveStd
 
 if TYPE_CHECKING:
     from training.runtime_model.artifact import TrainedModel
@@ -53,7 +53,7 @@ class Forecast:
     remaining_seconds: tuple[tuple[float, ...], ...]
     """[candidate][job]: from this job on, with the driver's time before it, to the end of the
     application. [c][0] is everything that is left after `after_job_id`."""
-    spreads: tuple[Spread, ...] = ()
+    predictive_stds: tuple[PredictiveStd, ...] = ()
     """How sure everything that is left is, per candidate: less where no earlier run was near it."""
     fine_tune_seconds: float = 0.0
     predict_seconds: float = 0.0
@@ -78,15 +78,18 @@ class Forecast:
             budget_seconds: What is left of the runtime target.
         """
         left = [row[0] for row in self.remaining_seconds]
-        return candidates_of(self.candidates, left, self.spreads, budget_seconds)
+        return candidates_of(self.candidates, left, self.predictive_stds, budget_seconds)
 
 
 def candidates_of(
-    scale_outs: Sequence[int], seconds: Sequence[float], spreads: Sequence[Spread], budget_seconds: float
+    scale_outs: Sequence[int],
+    seconds: Sequence[float],
+    predictive_stds: Sequence[PredictiveStd],
+    budget_seconds: float,
 ) -> tuple[Candidate, ...]:
     """Candidates from parallel lists: scale-outs, medians, and how sure these are."""
-    columns = zip(scale_outs, seconds, spreads, strict=True)
-    return tuple(Candidate(x, median, *spread).within(budget_seconds) for x, median, spread in columns)
+    columns = zip(scale_outs, seconds, predictive_stds, strict=True)
+    return tuple(Candidate(x, median, *std).within(budget_seconds) for x, median, std in columns)
 
 
 def nothing(candidates: tuple[int, ...], reason: str) -> Forecast:
@@ -193,7 +196,7 @@ def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
         job_ids=tuple(int(i) for i in ids[jobs]),
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, row)) for row in remaining.remaining_seconds),
-        spreads=remaining.spreads.each(),
+        predictive_stds=remaining.predictive_stds.each(),
         fine_tune_seconds=tuned - started,
         predict_seconds=perf_counter() - tuned,
         epochs=steps,

@@ -23,7 +23,7 @@ from training.evidence.table import MAX_RUNS, collect, expected_jobs
 from training.history.values import RunContext, RunRecord
 from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
 from training.statistics.arrays import Bools, Floats
-from training.statistics.predictive_std import Spread, even_spread, interval_std
+from training.statistics.predictive_std import PredictiveStd, interval_std, symmetric_std
 
 if TYPE_CHECKING:
     from training.runtime_model.artifact import TrainedModel
@@ -55,7 +55,7 @@ class WholeRunForecast:
     candidates: tuple[int, ...] = ()
     runtime_seconds: tuple[float, ...] = ()
     """Medians."""
-    spreads: tuple[Spread, ...] = ()
+    predictive_stds: tuple[PredictiveStd, ...] = ()
     """How sure they are."""
     source: str = ""
     """`model`, `similar-runs` or `context-model`."""
@@ -74,7 +74,7 @@ class WholeRunForecast:
         Args:
             target_seconds: For the whole application.
         """
-        return candidates_of(self.candidates, self.runtime_seconds, self.spreads, target_seconds)
+        return candidates_of(self.candidates, self.runtime_seconds, self.predictive_stds, target_seconds)
 
     @property
     def description(self) -> str:
@@ -109,7 +109,13 @@ def whole_run_of(found: Forecast, *, source: str, label: str, runs: int) -> Whol
         return WholeRunForecast(reason=found.reason or "no job is left")
     seconds = tuple(row[0] for row in found.remaining_seconds)
     return WholeRunForecast(
-        found.candidates, seconds, found.spreads, source=source, runs=runs, label=label, reason=found.remark
+        found.candidates,
+        seconds,
+        found.predictive_stds,
+        source=source,
+        runs=runs,
+        label=label,
+        reason=found.remark,
     )
 
 
@@ -117,7 +123,7 @@ class _Forecast(NamedTuple):
     source: str
     log_mean: Floats
     """(X,)"""
-    spreads: tuple[Spread, ...]
+    predictive_stds: tuple[PredictiveStd, ...]
     """(X,)"""
     left_out_std: float | None
     """None with too few runs to leave any out."""
@@ -174,7 +180,7 @@ def forecast_whole_run(
     return WholeRunForecast(
         scale_outs,
         tuple(map(float, np.exp(best.log_mean))),
-        best.spreads,
+        best.predictive_stds,
         source=best.source,
         runs=best.runs,
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
@@ -207,8 +213,8 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
         return None
     log_mean = np.log(np.maximum([row[0] for row in found.remaining_seconds], 1e-3))
     # Both sides together, as of the other forecasts that it is compared with.
-    std = min(0.5 * (spread.log_std + spread.early_log_std) for spread in found.spreads)
-    return _Forecast(MODEL, log_mean, found.spreads, std, len(known))
+    std = min(0.5 * (stds.log_std + stds.early_log_std) for stds in found.predictive_stds)
+    return _Forecast(MODEL, log_mean, found.predictive_stds, std, len(known))
 
 
 def _by_similar_runs(
@@ -236,7 +242,7 @@ def _by_similar_runs(
         errors[first + left_out.rows] = left_out.error
     beyond = np.sqrt(np.maximum(remaining.log_std**2 - remaining.typical_std**2, 0.0))
     std = _judged(errors, same)
-    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _spreads(std, beyond), std, len(known))
+    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _predictive_stds(std, beyond), std, len(known))
 
 
 def _by_context(
@@ -246,14 +252,14 @@ def _by_context(
     std = _judged(found.errors, same)
     typical = 0.0 if std is None else found.typical_std
     beyond = np.sqrt(np.maximum(found.log_std**2 - typical**2, 0.0))
-    return _Forecast(CONTEXT_MODEL, found.log_mean, _spreads(std, beyond), std, len(runs))
+    return _Forecast(CONTEXT_MODEL, found.log_mean, _predictive_stds(std, beyond), std, len(runs))
 
 
-def _spreads(left_out_std: float | None, beyond: Floats) -> tuple[Spread, ...]:
+def _predictive_stds(left_out_std: float | None, beyond: Floats) -> tuple[PredictiveStd, ...]:
     """From errors on runs left out, and what a candidate's distance from all runs adds to them, (X,)."""
     base = UNVALIDATED_LOG_STD if left_out_std is None else left_out_std
     log_stds = np.clip(np.hypot(base, beyond), LOG_STD_FLOOR, MAX_LOG_STD)
-    return tuple(map(even_spread, log_stds.tolist()))
+    return tuple(map(symmetric_std, log_stds.tolist()))
 
 
 def _judged(errors: Floats, same: Bools) -> float | None:

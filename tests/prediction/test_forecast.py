@@ -89,7 +89,7 @@ def test_one_value_per_candidate_and_remaining_job(files: dict[str, bytes]) -> N
     assert (np.diff(table[:, 1], axis=0) < 0).all()  # and with more executors
     assert (table > 0).all()
     assert result.reason == ""
-    assert len(result.spreads) == 6
+    assert len(result.predictive_stds) == 6
 
 
 def test_changing_the_scale_out_costs_time(files: dict[str, bytes]) -> None:
@@ -150,7 +150,7 @@ def test_jobs_after_the_last_known_one_have_no_forecast(files: dict[str, bytes])
     assert result.job_ids == ()
     assert result.remaining_seconds == ((),) * 6
     assert "11" in str(result.reason)
-    assert result.spreads == ()
+    assert result.predictive_stds == ()
 
 
 def test_jobs_that_history_does_not_know(files: dict[str, bytes]) -> None:
@@ -199,7 +199,7 @@ def test_a_model_of_one_run_is_sane() -> None:
     totals = [row[0] for row in result.remaining_seconds]
     assert totals == sorted(totals, reverse=True)
     assert totals[3] == pytest.approx(make_history((4,))[0].runtime_seconds, rel=0.05)
-    assert min(spread.log_std for spread in result.spreads) >= 0.25
+    assert min(std.log_std for std in result.predictive_stds) >= 0.25
 
 
 def test_damaged_artifact(files: dict[str, bytes]) -> None:

@@ -25,7 +25,7 @@ from tests.support.synthetic import CONTEXT, make_history, make_run
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain
-from training.statistics.predictive_std import even_spread
+from training.statistics.predictive_std import symmetric_std
 
 CANDIDATES = tuple(range(2, 13))
 
@@ -46,7 +46,7 @@ def seconds_at(found: WholeRunForecast, scale_out: int) -> float:
 
 
 def std_at(found: WholeRunForecast, scale_out: int) -> float:
-    return found.spreads[found.candidates.index(scale_out)].log_std
+    return found.predictive_stds[found.candidates.index(scale_out)].log_std
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_one_run_says_something_but_is_not_sure() -> None:
     assert (found.source, found.runs) == (CONTEXT_MODEL, 1)
     assert seconds_at(found, 4) == pytest.approx(100.0, rel=0.1)
     assert seconds_at(found, 8) < seconds_at(found, 4) < seconds_at(found, 2)
-    assert min(spread.log_std for spread in found.spreads) >= UNVALIDATED_LOG_STD
+    assert min(std.log_std for std in found.predictive_stds) >= UNVALIDATED_LOG_STD
     assert std_at(found, 12) > std_at(found, 4)
 
 
@@ -131,7 +131,7 @@ def test_an_unseen_machine_type_widens_the_interval() -> None:
     other = replace(CONTEXT, machine_name="c9.huge", executor_cores=8)
     found = forecast_whole_run(history, None, other, CANDIDATES)
     assert found.reason == "no earlier run on machine type 'c9.huge'"
-    assert min(s.log_std for s in found.spreads) > max(s.log_std for s in known.spreads)
+    assert min(s.log_std for s in found.predictive_stds) > max(s.log_std for s in known.predictive_stds)
 
 
 def test_a_scale_out_far_from_all_runs_is_less_sure() -> None:
@@ -170,9 +170,9 @@ def test_arguments_become_features_by_name() -> None:
 def whole_runs(values: list[tuple[float, float]]) -> WholeRunForecast:
     """Medians, and how sure they are, with one executor and more."""
     medians = tuple(median for median, _ in values)
-    spreads = tuple(even_spread(std) for _, std in values)
+    predictive_stds = tuple(symmetric_std(std) for _, std in values)
     scale_outs = tuple(range(1, len(values) + 1))
-    return WholeRunForecast(scale_outs, medians, spreads, source="s", runs=1)
+    return WholeRunForecast(scale_outs, medians, predictive_stds, source="s", runs=1)
 
 
 MEDIANS_AND_STDS = st.lists(st.tuples(st.floats(1.0, 1e5), st.floats(0.01, 1.5)), min_size=1, max_size=12)

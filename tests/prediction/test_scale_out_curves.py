@@ -62,7 +62,7 @@ def test_forecast_adds_up_jobs_and_the_time_between_them() -> None:
         run.runtime_seconds - run.jobs[5].end_seconds, rel=0.06
     )
     assert later.job_ids == tuple(range(6, 12))
-    assert 0.1 <= later.spreads[0].log_std < 0.3
+    assert 0.1 <= later.predictive_stds[0].log_std < 0.3
 
 
 def test_nothing_to_forecast_from() -> None:

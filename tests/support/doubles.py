@@ -18,7 +18,7 @@ from submission.local.runner import LOCAL
 from submission.manifest.build import Manifest
 from submission.runners import RecordState, Runner
 from submission.service import SubmissionService
-from training.statistics.predictive_std import even_spread
+from training.statistics.predictive_std import symmetric_std
 
 POLICIES = Policies(PredictionSettings())
 
@@ -109,9 +109,9 @@ class FixedChooser:
 
     def expect(self, runtimes: dict[int, float], target_seconds: float) -> None:
         """Forecasts by scale-out, chosen from as the service does."""
-        spreads = (even_spread(0.1),) * len(runtimes)
+        predictive_stds = (symmetric_std(0.1),) * len(runtimes)
         medians = tuple(runtimes.values())
-        found = WholeRunForecast(tuple(runtimes), medians, spreads, source="context-model", runs=5)
+        found = WholeRunForecast(tuple(runtimes), medians, predictive_stds, source="context-model", runs=5)
         self.answer = choose_first(ByRule("enel", Method.MODEL, ScaleOutRule(0.8)), found, target_seconds)
 
 

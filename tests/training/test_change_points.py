@@ -128,7 +128,7 @@ def test_models_of_before_are_read_and_left_out_errors_of_other_runs_are_not(mod
     slowness = torch.zeros_like(tensors["left_out.error"])
     older = {**files, "weights.safetensors": save({**tensors, "left_out.slowness": slowness})}
     read = TrainedModel.from_files(older)
-    assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).spreads
+    assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).predictive_stds
     for name, value in (("cut", JOBS), ("cut", -2), ("run", len(model.evidence.contexts)), ("run", -1)):
         damaged = {**tensors, f"left_out.{name}": torch.full_like(tensors[f"left_out.{name}"], value)}
         with pytest.raises(ArtifactInvalid, match="left-out errors"):

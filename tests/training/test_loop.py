@@ -10,10 +10,10 @@ from training.evidence.table import EmptyHistory, collect
 from training.history.values import RunRecord
 from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
 from training.runtime_model.fine_tuning import fine_tune
-from training.runtime_model.loop import LOG_ERROR_UNVALIDATED, PretrainingSession, pretrain
+from training.runtime_model.loop import UNVALIDATED_LOG_ERROR_STD, PretrainingSession, pretrain
 from training.runtime_model.loss import loss_of
 from training.runtime_model.prepared import prepare
-from training.statistics.predictive_std import LOG_ERROR_FLOOR
+from training.statistics.predictive_std import PREDICTIVE_STD_FLOOR
 
 SMALL = Hyperparameters(hidden_dim=16)
 
@@ -72,7 +72,7 @@ def test_validation_figures_come_from_held_out_runs(model: TrainedModel) -> None
     assert validation["method"] == "three_folds"
     assert validation["runs"] == 5
     assert 0 < validation["remaining_error"] < 0.1
-    assert model.log_error_std >= LOG_ERROR_FLOOR
+    assert model.log_error_std >= PREDICTIVE_STD_FLOOR
     assert len(prepare(make_history()).run_of) == validation["samples"]
 
 
@@ -80,7 +80,7 @@ def test_a_single_run_trains_and_says_that_nothing_was_validated() -> None:
     model = pretrain(make_history((4,)), SMALL)
     assert model.validation["method"] == "training_fit"
     assert model.validation["epochs"] == 0
-    assert model.log_error_std >= LOG_ERROR_UNVALIDATED
+    assert model.log_error_std >= UNVALIDATED_LOG_ERROR_STD
 
 
 @pytest.mark.parametrize(

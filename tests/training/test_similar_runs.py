@@ -19,7 +19,7 @@ from training.runtime_model.joint_forecast import (
 from training.runtime_model.loop import pretrain
 from training.runtime_model.prepared import prepare
 from training.runtime_model.similar_runs import USUAL_STATE, LogRemainingRuntime, SimilarRuns
-from training.statistics.predictive_std import LOG_ERROR_FLOOR, error_stds
+from training.statistics.predictive_std import PREDICTIVE_STD_FLOOR, error_stds
 
 JOBS = 8
 CONTEXT = RunContext("Recurring", data_size_mb=1000)
@@ -183,7 +183,7 @@ def test_error_stds_cover_and_follow_the_cut() -> None:
     stds = error_stds(scale * random.standard_normal(len(cut)), cut, 10, 60)
     assert stds[0] == pytest.approx(0.1, rel=0.3)
     assert stds[-1] == pytest.approx(0.4, rel=0.3)
-    assert error_stds(np.zeros(5), np.arange(-1, 4), 5, 5) == (LOG_ERROR_FLOOR,) * 5
+    assert error_stds(np.zeros(5), np.arange(-1, 4), 5, 5) == (PREDICTIVE_STD_FLOOR,) * 5
 
 
 def test_joined_with_the_network_a_change_point_is_seen() -> None:

@@ -35,6 +35,9 @@ STORED_CALIBRATION = {
 }
 """What fields of a calibration are called in `model.json`, where that differs: files do not change."""
 
+STORED_LEFT_OUT = {"error": "error", "cut": "cut", "log_scale_out": "place", "run": "run"}
+"""What columns of `LeftOutErrors` are called among the tensors, behind `left_out.`."""
+
 
 class ArtifactInvalid(ValueError):
     """Stored files are not a model of this kind and version, or are damaged."""
@@ -119,8 +122,8 @@ class TrainedModel:
         tensors |= {f"evidence.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
         if self.left_out is not None:
             tensors |= {
-                f"left_out.{name}": torch.from_numpy(np.array(getattr(self.left_out, name)))
-                for name in ("error", "cut", "place", "run")
+                f"left_out.{stored}": torch.from_numpy(np.array(getattr(self.left_out, name)))
+                for name, stored in STORED_LEFT_OUT.items()
             }
         description = {
             "schema_version": SCHEMA_VERSION,
@@ -203,7 +206,7 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftOutErrors | None:
-    """Of the runs of a history.
+    """Read left-out errors of the runs of a history; None where an earlier version stored none.
 
     Models made before 2026-11-25 divided the errors of unusual runs: they are a little surer of those.
 
@@ -212,9 +215,11 @@ def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftO
     """
     if not tensors:
         return None
-    error, place = (tensors[name].double().numpy() for name in ("error", "place"))
-    cut, run = (tensors[name].long().numpy() for name in ("cut", "run"))
-    columns = (error, place, cut, run)
+    error, log_scale_out = (
+        tensors[STORED_LEFT_OUT[name]].double().numpy() for name in ("error", "log_scale_out")
+    )
+    cut, run = (tensors[STORED_LEFT_OUT[name]].long().numpy() for name in ("cut", "run"))
+    columns = (error, log_scale_out, cut, run)
     if error.ndim != 1 or not len(error) or any(column.shape != error.shape for column in columns):
         raise ArtifactInvalid("the artifact's left-out errors are not a table")
     jobs, runs = len(evidence.graph.job_ids), len(evidence.contexts)
@@ -222,7 +227,7 @@ def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftO
         raise ArtifactInvalid("the artifact's left-out errors are not of its runs")
     if not all(np.isfinite(column).all() for column in columns):
         raise ArtifactInvalid("the artifact has figures that are not finite")
-    return LeftOutErrors(error, cut, place, run, jobs)
+    return LeftOutErrors(error, cut, log_scale_out, run, jobs)
 
 
 def _config() -> dict[str, Any]:

@@ -56,7 +56,7 @@ def fit_robustly(kernel: Floats, target: Floats, noise: Floats, mean: float) -> 
         inverse = np.asarray(np.linalg.inv(kernel + np.diag(noise / robust)), dtype=np.float64)
         process = GaussianProcess(mean, inverse @ (target - mean), inverse)
         residual = np.abs(process.left_out)
-        spread = max(1.4826 * float(np.median(residual[seen])), 0.03) if seen.any() else 1.0
-        weight = (TAIL_FREEDOM + 1) / (TAIL_FREEDOM + (residual / spread) ** 2)
+        residual_std = max(1.4826 * float(np.median(residual[seen])), 0.03) if seen.any() else 1.0
+        weight = (TAIL_FREEDOM + 1) / (TAIL_FREEDOM + (residual / residual_std) ** 2)
         robust = np.where(seen, np.clip(weight, 0.02, 1.0), 1.0)
     return process

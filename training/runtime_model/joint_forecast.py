@@ -19,7 +19,7 @@ from training.runtime_model.network import RuntimeModel
 from training.runtime_model.samples import encode
 from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
 from training.statistics.arrays import Bools, Floats, Ints
-from training.statistics.predictive_std import Spreads, local_spread
+from training.statistics.predictive_std import PredictiveStds, local_predictive_stds
 
 SHARES = (0.0, 0.25, 0.5, 0.75)
 """Choices for how far similar runs count in a joint forecast."""
@@ -33,7 +33,7 @@ class RemainingRuntime(NamedTuple):
 
     remaining_seconds: Floats
     """From each remaining job to the end of the run, (S, remaining jobs)."""
-    spreads: Spreads
+    predictive_stds: PredictiveStds
     """How sure everything that is left is, per schedule."""
 
 
@@ -73,11 +73,11 @@ def forecast_remaining(
 
     trust = model.trust
     if model.left_out is not None:
-        places = model.similar_runs.place(run, cut, end, jobs)
-        local = local_spread(model.left_out, cut, places)
+        log_scale_outs = model.similar_runs.mean_log_scale_out(run, cut, end, jobs)
+        local = local_predictive_stds(model.left_out, cut, log_scale_outs)
     else:
-        known = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
-        local = Spreads(known, known, known)
+        log_error_std = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
+        local = PredictiveStds(log_error_std, log_error_std, log_error_std)
     similar = None
     if trust.share > 0:
         state = model.similar_runs.state(run, cut) if adapt else USUAL_STATE
@@ -107,14 +107,14 @@ def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Boo
         if ahead[sample].any():
             asked.setdefault((int(cut), ahead[sample].tobytes()), []).append(sample)
     for (cut, _), samples in asked.items():
-        found = similar.left_out(cut, ahead[samples[0]])
-        if found is None:
+        left_out = similar.left_out(cut, ahead[samples[0]])
+        if left_out is None:
             continue
-        at = {int(run): index for index, run in enumerate(found.rows)}
+        at = {int(run): index for index, run in enumerate(left_out.rows)}
         for sample in samples:
             index = at.get(int(run_of[sample]))
             if index is not None:
-                errors[sample] = found.error[index]
+                errors[sample] = left_out.error[index]
     return errors
 
 

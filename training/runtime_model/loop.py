@@ -21,11 +21,10 @@ from training.runtime_model.loss import Evaluation, evaluate, loss_of
 from training.runtime_model.network import RuntimeModel
 from training.runtime_model.prepared import Prepared, prepare
 from training.statistics.arrays import Ints
-from training.statistics.predictive_std import LOG_ERROR_FLOOR, LeftOutErrors, error_stds
+from training.statistics.predictive_std import LeftOutErrors, error_stds
 
 __all__ = [
-    "LOG_ERROR_FLOOR",
-    "LOG_ERROR_UNVALIDATED",
+    "UNVALIDATED_LOG_ERROR_STD",
     "Prepared",
     "PretrainingSession",
     "evaluate",
@@ -49,7 +48,7 @@ AVERAGED = 0.97
 """What serves is a running average of the weights over about the last 33 steps, fewer at the beginning:
 single steps on few samples move validation scores up and down by a tenth."""
 
-LOG_ERROR_UNVALIDATED = 0.25
+UNVALIDATED_LOG_ERROR_STD = 0.25
 """Claimed where a single run leaves nothing to validate on."""
 
 GATES = (0.25, 0.5, 1.0)
@@ -232,7 +231,7 @@ class PretrainingSession:
         prepared = self.prepared
         error = joint_errors(share, prepared.law_errors, prepared.similar_errors)
         jobs = len(prepared.evidence.graph.job_ids)
-        return LeftOutErrors(error, prepared.cut_of, prepared.places, prepared.run_of, jobs)
+        return LeftOutErrors(error, prepared.cut_of, prepared.log_scale_outs, prepared.run_of, jobs)
 
     def _validation(self, serves: str | None, gate: float, best: Evaluation) -> dict[str, Any]:
         prepared, runs = self.prepared, len(self.prepared.evidence.contexts)
@@ -249,7 +248,7 @@ class PretrainingSession:
         jobs = len(prepared.evidence.graph.job_ids)
         stds = error_stds(joint_errors(share, law, similar), prepared.cut_of, jobs, runs)
         if not self._folds:
-            stds = tuple(max(std, LOG_ERROR_UNVALIDATED) for std in stds)
+            stds = tuple(max(std, UNVALIDATED_LOG_ERROR_STD) for std in stds)
         method = "leave_one_run_out" if runs <= 3 else "three_folds"
         return {
             "method": method if self._folds else "training_fit",

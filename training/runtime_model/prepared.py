@@ -70,9 +70,9 @@ class Prepared:
         return SimilarRuns(self.evidence, self.run_effects, exponent, self.calibration.change_point)
 
     @cached_property
-    def places(self) -> Floats:
-        """Mean ln x of what follows each sample's cut, (S,); see `SimilarRuns.place`."""
-        return self.similar_runs.places_of(self.run_of, self.expected)
+    def log_scale_outs(self) -> Floats:
+        """Mean ln x of what follows each sample's cut, (S,); see `SimilarRuns.next_log_scale_outs`."""
+        return self.similar_runs.next_log_scale_outs(self.run_of, self.expected)
 
     @cached_property
     def similar_errors(self) -> Floats:

@@ -165,16 +165,16 @@ class SimilarRuns:
         return [self._fit_job(job) for job in range(self._ran.shape[1])]
 
     def _fit_job(self, job: int) -> GaussianProcess:
-        places = self._job_places(self._log_scale_out, self._beyond, job)
+        inputs = self._job_inputs(self._log_scale_out, self._beyond, job)
         ran = self._ran[:, job]
         target = self._log_runtime[:, job]
         mean = float(np.median(target[ran])) if ran.any() else 0.0
         noise = np.where(ran, NOISE, UNOBSERVED)
-        kernel = self.evidence.similarities * _job_kernel(places, places)
+        kernel = self.evidence.similarities * _job_kernel(inputs, inputs)
         return fit_robustly(kernel, np.where(ran, target, mean), noise, mean)
 
-    def _job_places(self, log_scale_out: Floats, beyond: Floats, job: int) -> Floats:
-        """Where runs lie at a job, from schedules (A, J): ln x, the first, side of a change point, (A, 3)."""
+    def _job_inputs(self, log_scale_out: Floats, beyond: Floats, job: int) -> Floats:
+        """Kernel inputs at a job, from schedules (A, J): ln x, the first, side of a change point, (A, 3)."""
         middle = float(self._log_scale_out[:, job].mean())
         now, first = log_scale_out[:, job] - middle, log_scale_out[:, 0] - middle
         return np.stack([now, INERTIA * first, beyond[:, job]], axis=-1)
@@ -197,15 +197,15 @@ class SimilarRuns:
         for job in map(int, np.flatnonzero(np.isfinite(run.log_job_runtime[0]))):
             if job > cut or not self._ran[:, job].any():
                 continue
-            places = self._job_places(self._log_scale_out, self._beyond, job)
-            here = self._job_places(log_scale_out[None], beyond, job)
+            inputs = self._job_inputs(self._log_scale_out, self._beyond, job)
+            here = self._job_inputs(log_scale_out[None], beyond, job)
             process = self._jobs[job]
-            expected = process.mean + float((near * _job_kernel(here, places)[0]) @ process.alpha)
+            expected = process.mean + float((near * _job_kernel(here, inputs)[0]) @ process.alpha)
             expected += float(steps[job])
             deviations[0, job] = run.log_job_runtime[0, job] - size - expected
         return np.clip(deviations, -DEVIATION_LIMIT, DEVIATION_LIMIT)
 
-    def _places(self, log_scale_out: Floats, beyond: Floats, ahead: Bools) -> Floats:
+    def _inputs(self, log_scale_out: Floats, beyond: Floats, ahead: Bools) -> Floats:
         """Kernel inputs of schedules: ln x of what follows (mean), of the next, the first; side, (A, 4)."""
         share = self._shares(ahead)
         middle = float(self._log_scale_out.mean())
@@ -245,19 +245,19 @@ class SimilarRuns:
     def _fit(
         self, cut: int, ahead: Bools, near: Floats
     ) -> tuple[GaussianProcess, Floats, Floats, Bools] | None:
-        """The process of one cut: places and states of its runs; None with fewer than two runs."""
+        """The process of one cut, inputs and states of its runs; None with fewer than two runs."""
         target = self._targets(ahead) - self._unknown_effects(cut)
         used = np.isfinite(target)
         if used.sum() < 2:
             return None
-        places = self._places(self._log_scale_out, self._beyond, ahead)[used]
+        inputs = self._inputs(self._log_scale_out, self._beyond, ahead)[used]
         states = self._states(self._deviations, cut)[used]
         kernel = self.evidence.similarities[np.ix_(used, used)] * _remaining_kernel(
-            places, states, places, states
+            inputs, states, inputs, states
         )
         mean = _weighted_median(target[used], near[used])
         process = fit_robustly(kernel, target[used], np.full(int(used.sum()), NOISE), mean)
-        return process, places, states, used
+        return process, inputs, states, used
 
     def state(self, run: Evidence, cut: int) -> Floats:
         """How much slower than expected a run in progress has been up to a cut, in log, (1, 3).
@@ -286,11 +286,11 @@ class SimilarRuns:
         fitted = self._fit(cut, ahead, near)
         if fitted is None:
             return None
-        process, places, states, used = fitted
+        process, inputs, states, used = fitted
         own_change_point, schedule = self._own_change_point(run, cut), self._schedules(run, scale_outs, cut)
-        here = self._places(schedule, own_change_point.distance(schedule), ahead)
+        here = self._inputs(schedule, own_change_point.distance(schedule), ahead)
         state = np.repeat(state, len(here), axis=0)
-        kernel = near[used] * _remaining_kernel(here, state, places, states)
+        kernel = near[used] * _remaining_kernel(here, state, inputs, states)
         log_mean = process.mean + kernel @ process.alpha + self.size_exponent * log_size(context)
         log_mean = log_mean + self._shift(own_change_point.shift(schedule), ahead)
         own_variance = _remaining_kernel(here[:, None], state[:, None], here[:, None], state[:, None])[
@@ -302,37 +302,43 @@ class SimilarRuns:
 
     def _schedules(self, run: Evidence, scale_outs: Floats, cut: int) -> Floats:
         """Log scale-outs of a run in progress, (S, J): its own up to the cut."""
-        known = np.isfinite(run.log_job_runtime[0]) & (np.arange(scale_outs.shape[1]) <= cut)
-        own = 0.5 * np.log(np.where(known, run.start_scale_out[0] * run.end_scale_out[0], 1.0))
-        schedule = np.where(known, own, np.log(scale_outs))
-        if known.any():
-            schedule[:, 0] = own[np.flatnonzero(known)[0]]
+        ran = np.isfinite(run.log_job_runtime[0]) & (np.arange(scale_outs.shape[1]) <= cut)
+        own = 0.5 * np.log(np.where(ran, run.start_scale_out[0] * run.end_scale_out[0], 1.0))
+        schedule = np.where(ran, own, np.log(scale_outs))
+        if ran.any():
+            schedule[:, 0] = own[np.flatnonzero(ran)[0]]
         return np.asarray(schedule)
 
-    def place(self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools) -> Floats:
+    def mean_log_scale_out(self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools) -> Floats:
         """Mean ln x of what is ahead of a run by schedules (S, J), higher beyond a change point, (S,)."""
         log_x = np.log(scale_outs)
-        return self._place(log_x + self._own_change_point(run, cut).distance(log_x), ahead)
+        return self._weighted_log_scale_out(log_x + self._own_change_point(run, cut).distance(log_x), ahead)
 
-    def places_of(self, runs: Ints, ahead: Bools) -> Floats:
-        """The same of earlier runs, (P,), each with its jobs ahead, (P, J); all jobs where none is.
+    def next_log_scale_outs(self, runs: Ints, ahead: Bools) -> Floats:
+        """Mean ln x of the jobs ahead that come next, (P,), of earlier runs; of all jobs where none is ahead.
 
-        By the next of them: what a run was given later answers to how it went, so that scale-outs for
-        runs that are late would be blamed for their delay.
+        What a run was given later answers to how it went: scale-outs for runs that are late would be
+        blamed for their delay.
+
+        Args:
+            runs: Rows of the table, (P,).
+            ahead: Jobs ahead of each, (P, J).
         """
         along = self._log_scale_out + self._beyond
-        found = [
-            self._place(along[run : run + 1], self._next(jobs) if jobs.any() else np.ones_like(jobs))
+        log_scale_outs = [
+            self._weighted_log_scale_out(
+                along[run : run + 1], self._next(jobs) if jobs.any() else np.ones_like(jobs)
+            )
             for run, jobs in zip(runs, ahead, strict=True)
         ]
-        return np.concatenate(found)
+        return np.concatenate(log_scale_outs)
 
     def _next(self, ahead: Bools) -> Bools:
         """The first of the jobs ahead, until a rescaling that was asked for has taken effect, (J,)."""
         begun = np.cumsum(np.where(ahead, self._share, 0.0)) - np.where(ahead, self._share, 0.0)
         return np.asarray(ahead & (begun <= SOON * self._share.sum()))
 
-    def _place(self, along: Floats, ahead: Bools) -> Floats:
+    def _weighted_log_scale_out(self, along: Floats, ahead: Bools) -> Floats:
         share = self._shares(ahead)
         return np.asarray(along[:, ahead] @ share)
 
@@ -354,17 +360,17 @@ def _effective(start: Floats, end: Floats) -> Floats:
 
 
 def _job_kernel(left: Floats, right: Floats) -> Floats:
-    """Of places (A, F) and (B, F), (A, B)."""
+    """Covariances of a job's log runtimes between inputs (A, F) and (B, F), (A, B)."""
     linear = left[:, None, 0] * right[None, :, 0]
     return np.asarray(2 * LEVEL + SLOPE * linear + BUMP * matern(distances(left, right) / WIDTH))
 
 
-def _remaining_kernel(place: Floats, state: Floats, places: Floats, states: Floats) -> Floats:
-    """Of places (..., A, F) and (..., B, F) with states (..., A, 3) and (..., B, 3), (..., A, B)."""
-    near = matern(distances(place, places) / WIDTH)
-    alike = matern(distances(state, states) / STATE_WIDTH)
-    linear = place[..., :, None, 0] * places[..., None, :, 0]
-    drift = (state[..., :, None, :] * states[..., None, :, :]).sum(axis=-1)
+def _remaining_kernel(left: Floats, left_states: Floats, right: Floats, right_states: Floats) -> Floats:
+    """Covariances of log remaining runtimes, from inputs (..., A, F) and states (..., A, 3) to B others."""
+    near = matern(distances(left, right) / WIDTH)
+    alike = matern(distances(left_states, right_states) / STATE_WIDTH)
+    linear = left[..., :, None, 0] * right[..., None, :, 0]
+    drift = (left_states[..., :, None, :] * right_states[..., None, :, :]).sum(axis=-1)
     local = BUMP * near + STATE * alike + JOINT * near * alike
     return np.asarray(LEVEL + SLOPE * linear + DRIFT * drift + local)
 

@@ -24,14 +24,15 @@ import numpy as np
 from training.statistics.arrays import Floats, Ints
 
 LATE_SHARE, EARLY_SHARE = 0.95, 0.9
-"""Of left-out errors, up to which spreads are read. Late runs as far out as intervals of 90% end: what is
-further out decides whether targets are met, and less of it would promise too much. Hardly a run is early."""
+"""Shares of left-out errors up to which standard deviations are read. Late runs as far out as intervals of
+90% end: what is further out decides whether targets are met, and less of it would promise too much. Hardly a
+run is early."""
 
-LATE_END, EARLY_END = 1.645, 1.2816
+LATE_QUANTILE, EARLY_QUANTILE = 1.645, 1.2816
 """Where these shares end, in standard deviations of a normal distribution."""
 
-INTERVAL, INTERVAL_END = 0.9, 1.645
-"""The same of both sides together."""
+INTERVAL_PROBABILITY, INTERVAL_QUANTILE = 0.9, 1.645
+"""Share of errors on both sides together, and where it ends in standard deviations."""
 
 LATE_RUNS, EARLY_RUNS = 1.5, 0.5
 """Runs more than there are that are taken to have been far off, on the late and on the early side."""
@@ -43,12 +44,12 @@ OTHER_CUTS = 1e-3
 """What errors at all others count: where no cut is near, all of them speak."""
 
 NEIGHBOUR_WIDTH = 0.3
-"""In ln x, the same of scale-outs."""
+"""Width in ln x within which errors at other scale-outs say how large they usually are."""
 
 OTHER_RUNS = 4.0
 """Runs that the usual error at any scale-out counts for, beside those near a candidate's."""
 
-LARGEST = 3.0
+USUAL_ERROR_LIMIT = 3.0
 """Median errors, in standard deviations, that one counts for at most in what is usual: a single stall
 says nothing of other runs."""
 
@@ -59,10 +60,10 @@ what all others count."""
 STALL_FLOOR = 0.05
 """What a stall counts however far away its scale-out is: where no run is near, all of them speak."""
 
-LOG_ERROR_FLOOR = 0.03
+PREDICTIVE_STD_FLOOR = 0.03
 """Standard deviation of log remaining runtime below which no forecast claims to be."""
 
-MAX_LOG_ERROR_STD = 1.5
+MAX_PREDICTIVE_STD = 1.5
 
 STALL_STDS, STALL_LOG = 3.0, 0.2
 """A run that took longer than forecast by both, in usual errors and in log, has stalled: an executor
@@ -77,7 +78,7 @@ class LeftOutErrors:
     """Log of forecast over measured."""
     cut: Ints
     """Position of the last job that was known, -1 for none."""
-    place: Floats
+    log_scale_out: Floats
     """Mean ln x of what followed, weighted by usual seconds."""
     run: Ints
     jobs: int
@@ -93,17 +94,18 @@ class LeftOutErrors:
         usual = np.ones(len(self.error))
         for cut in np.unique(self.cut):
             here = self.cut == cut
-            usual[here] = self.usual(int(cut), self.place[here], self.run[here])
+            usual[here] = self.usual(int(cut), self.log_scale_out[here], self.run[here])
         return np.asarray(-self.error / usual)
 
-    def usual(self, cut: int, places: Floats, without: Ints | None = None) -> Floats:
-        """Root mean square of errors at a cut and near places (S,), (S,).
+    def usual(self, cut: int, log_scale_outs: Floats, without: Ints | None = None) -> Floats:
+        """Root mean square of errors at a cut and near scale-outs, (S,).
 
         Args:
+            log_scale_outs: Mean ln x of what follows, (S,).
             without: Run that is left out for each of them, (S,).
         """
         by_cut = self.by_cut(cut, NEIGHBOUR_CUTS)
-        near = by_cut * self.by_place(places)
+        near = by_cut * self.by_log_scale_out(log_scale_outs)
         everywhere = np.broadcast_to(by_cut, near.shape)
         if without is not None and self.runs > 1:
             others = self.run != without[:, None]
@@ -111,15 +113,17 @@ class LeftOutErrors:
         belief = OTHER_RUNS * by_cut.sum() / self.runs
         overall = everywhere @ self._squares / everywhere.sum(axis=1)
         mean = (near @ self._squares + belief * overall) / (near.sum(axis=1) + belief)
-        return np.asarray(np.maximum(np.sqrt(mean), LOG_ERROR_FLOOR))
+        return np.asarray(np.maximum(np.sqrt(mean), PREDICTIVE_STD_FLOOR))
 
     def by_cut(self, cut: int, width: float, floor: float = OTHER_CUTS) -> Floats:
         """How near samples are to a cut, (P,); the width is a share of all jobs."""
         return _near_cut(self.cut - cut, width, self.jobs) + floor
 
-    def by_place(self, places: Floats) -> Floats:
-        """How near samples are to places (S,), (S, P)."""
-        return np.asarray(np.exp(-0.5 * ((places[:, None] - self.place) / NEIGHBOUR_WIDTH) ** 2))
+    def by_log_scale_out(self, log_scale_outs: Floats) -> Floats:
+        """How near samples are to scale-outs, both as mean ln x of what follows: (S,), (S, P)."""
+        return np.asarray(
+            np.exp(-0.5 * ((log_scale_outs[:, None] - self.log_scale_out) / NEIGHBOUR_WIDTH) ** 2)
+        )
 
     @cached_property
     def typical(self) -> float:
@@ -128,19 +132,19 @@ class LeftOutErrors:
 
     @cached_property
     def _squares(self) -> Floats:
-        limit = LARGEST * max(self.typical, LOG_ERROR_FLOOR)
+        limit = USUAL_ERROR_LIMIT * max(self.typical, PREDICTIVE_STD_FLOOR)
         return np.asarray(np.minimum(np.abs(self.error), limit) ** 2)
 
 
-class Spread(NamedTuple):
-    """How far the log of a remaining runtime lies from the forecast: standard deviations of its two sides."""
+class PredictiveStd(NamedTuple):
+    """How far a log remaining runtime lies from its forecast: standard deviations of the two sides."""
 
     log_std: float
-    """Of runs that take longer."""
+    """Standard deviation of runs that take longer."""
     early_log_std: float
-    """Of runs that take less."""
+    """Standard deviation of runs that take less."""
     avoidable_log_std: float
-    """As the first, without stalls that befall runs at every scale-out alike."""
+    """Standard deviation of runs that take longer, without stalls that befall every scale-out alike."""
 
 
 class Trust(NamedTuple):
@@ -152,32 +156,32 @@ class Trust(NamedTuple):
     """Standard deviation of log measured over predicted, after each job (the first: before the run)."""
 
 
-def even_spread(log_std: float) -> Spread:
-    """The same to both sides, no stalls told apart."""
-    return Spread(log_std, log_std, log_std)
+def symmetric_std(log_std: float) -> PredictiveStd:
+    """Equal standard deviations to both sides, no stalls told apart."""
+    return PredictiveStd(log_std, log_std, log_std)
 
 
-class Spreads(NamedTuple):
-    """The same of several schedules, (S,) each."""
+class PredictiveStds(NamedTuple):
+    """Standard deviations of log remaining runtimes of several schedules, (S,) each."""
 
     log_std: Floats
     early_log_std: Floats
     avoidable_log_std: Floats
 
-    def widened(self, beyond: Floats) -> "Spreads":
-        """At schedules away from all runs.
+    def widened(self, beyond: Floats) -> "PredictiveStds":
+        """Standard deviations of schedules away from all runs.
 
         Args:
             beyond: Standard deviation that the distance adds, (S,).
         """
-        return Spreads(*(np.minimum(np.hypot(side, beyond), MAX_LOG_ERROR_STD) for side in self))
+        return PredictiveStds(*(np.minimum(np.hypot(side, beyond), MAX_PREDICTIVE_STD) for side in self))
 
-    def each(self) -> tuple[Spread, ...]:
-        return tuple(Spread(*sides) for sides in zip(*(side.tolist() for side in self), strict=True))
+    def each(self) -> tuple[PredictiveStd, ...]:
+        return tuple(PredictiveStd(*sides) for sides in zip(*(side.tolist() for side in self), strict=True))
 
 
-def local_spread(left_out: LeftOutErrors, cut: int, places: Floats) -> Spreads:
-    """Standard deviations whose 90% intervals cover left-out errors near a cut and places.
+def local_predictive_stds(left_out: LeftOutErrors, cut: int, log_scale_outs: Floats) -> PredictiveStds:
+    """Standard deviations whose 90% intervals cover left-out errors near a cut and scale-outs.
 
     As if some more runs had been far off: where few runs say how sure a forecast is, it is less sure.
 
@@ -186,10 +190,10 @@ def local_spread(left_out: LeftOutErrors, cut: int, places: Floats) -> Spreads:
 
     Args:
         cut: Position of the last finished job, -1 before the run.
-        places: Mean ln x of what follows, (S,).
+        log_scale_outs: Mean ln x of what follows, (S,).
     """
-    usual = left_out.usual(cut, places)
-    common = _common_stalls(left_out, cut, float(places.max()))
+    usual = left_out.usual(cut, log_scale_outs)
+    common = _common_stalls(left_out, cut, float(log_scale_outs.max()))
     level, early_level = (
         np.array([min(share * (1.0 + more / left_out.runs), 1.0)])
         for share, more in ((LATE_SHARE, LATE_RUNS), (EARLY_SHARE, EARLY_RUNS))
@@ -198,21 +202,23 @@ def local_spread(left_out: LeftOutErrors, cut: int, places: Floats) -> Spreads:
     ahead, avoidable = _quantiles(left_out.late, weights, (level, level * (1.0 - common)))
     (behind,) = _quantiles(-left_out.late, weights, (early_level,))
 
-    def std(times: Floats, end: float) -> Floats:
-        return np.asarray(np.maximum(usual * times / end, LOG_ERROR_FLOOR))
+    def std(times: Floats, quantile: float) -> Floats:
+        return np.asarray(np.maximum(usual * times / quantile, PREDICTIVE_STD_FLOOR))
 
-    return Spreads(std(ahead, LATE_END), std(behind, EARLY_END), std(avoidable, LATE_END))
+    return PredictiveStds(
+        std(ahead, LATE_QUANTILE), std(behind, EARLY_QUANTILE), std(avoidable, LATE_QUANTILE)
+    )
 
 
-def _common_stalls(left_out: LeftOutErrors, cut: int, largest: float) -> float:
-    """Share of runs that stall whatever they have: near the largest place, but no more than everywhere.
+def _common_stalls(left_out: LeftOutErrors, cut: int, largest_log_scale_out: float) -> float:
+    """Share of runs that stall whatever they have: near the largest scale-out, but no more than everywhere.
 
     More executors make no run stall. That there are more stalls at the largest scale-outs is because
     runs that are late are given those.
     """
     stalled = -left_out.error > max(STALL_STDS * left_out.typical, STALL_LOG)
     by_cut = left_out.by_cut(cut, NEIGHBOUR_CUTS)
-    near = by_cut * (left_out.by_place(np.array([largest]))[0] + STALL_FLOOR)
+    near = by_cut * (left_out.by_log_scale_out(np.array([largest_log_scale_out]))[0] + STALL_FLOOR)
     return min(float(np.average(stalled, weights=weights)) for weights in (near, by_cut))
 
 
@@ -222,7 +228,8 @@ def _near_cut(gap: Ints, width: float, jobs: int) -> Floats:
 
 
 def _quantiles(values: Floats, weights: Floats, levels: Sequence[Floats]) -> list[Floats]:
-    """Of values (P,) by weights (S, P), per levels (S,): below which these shares of them are, (S,)."""
+    """Weighted quantiles: values below which shares `levels` (S,) of values (P,) by weights (S, P) lie,
+    (S,)."""
     order = np.argsort(values)
     total = np.cumsum(weights[:, order], axis=1)
     passed = [(total < (level * total[:, -1])[:, None] - 1e-12).sum(axis=1) for level in levels]
@@ -231,13 +238,21 @@ def _quantiles(values: Floats, weights: Floats, levels: Sequence[Floats]) -> lis
 
 def interval_std(errors: Floats) -> float:
     """Standard deviation whose 90% interval holds nine in ten errors (N,), and one more, far off."""
-    level = min(INTERVAL * (1.0 + 1.0 / len(errors)), 1.0)
-    return float(np.quantile(np.abs(errors), level, method="higher")) / INTERVAL_END
+    level = min(INTERVAL_PROBABILITY * (1.0 + 1.0 / len(errors)), 1.0)
+    return float(np.quantile(np.abs(errors), level, method="higher")) / INTERVAL_QUANTILE
 
 
 def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:
-    """The same before and after each job: errors at nearby cuts count, too, and the more is a run."""
+    """Standard deviations of log error before the run and after each job but the last, (J,); nearby cuts
+    count, too.
+
+    Args:
+        errors: Log of forecast over measured, (N,).
+        cut_of: Position of the last job known to each, -1 for none, (N,).
+        jobs: How many a run has.
+        runs: How many runs there are; one more is taken to have been far off.
+    """
     weights = _near_cut(cut_of + 1 - np.arange(jobs)[:, None], NEIGHBOUR_CUTS, jobs) + OTHER_CUTS
-    level = np.full(jobs, min(INTERVAL * (1.0 + 1.0 / max(runs, 1)), 1.0))
-    (found,) = _quantiles(np.abs(errors), weights, (level,))
-    return tuple(np.maximum(found / INTERVAL_END, LOG_ERROR_FLOOR).tolist())
+    level = np.full(jobs, min(INTERVAL_PROBABILITY * (1.0 + 1.0 / max(runs, 1)), 1.0))
+    (quantiles,) = _quantiles(np.abs(errors), weights, (level,))
+    return tuple(np.maximum(quantiles / INTERVAL_QUANTILE, PREDICTIVE_STD_FLOOR).tolist())
