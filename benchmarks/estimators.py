@@ -155,11 +155,11 @@ class Model:
         if not jobs.any():
             return Estimate(model.prior.timing.tail, model.log_error_std, model.log_error_std)
         start, end = scale_outs(run, ids)
-        known = collect([replace(run, jobs=run.jobs[:finished], runtime_seconds=None)], model.evidence.graph)
-        network = fine_tune(model, known)[0] if self._adapts and self._network else model.network
+        so_far = collect([replace(run, jobs=run.jobs[:finished], runtime_seconds=None)], model.evidence.graph)
+        network = fine_tune(model, so_far)[0] if self._adapts and self._network else model.network
         cut = int(np.searchsorted(ids, after, side="right")) - 1
         remaining = forecast_remaining(
-            model, network, known, cut, start[None], end[None], jobs, adapt=self._adapts
+            model, network, so_far, cut, start[None], end[None], jobs, adapt=self._adapts
         )
         std = remaining.predictive_stds.each()[0]
         return Estimate(float(remaining.remaining_seconds[0, 0]), std.log_std, std.early_log_std)
@@ -179,13 +179,13 @@ def models(seed: int, max_epochs: int, retrain_runs: int, ablations: bool) -> di
 
     model = partial(Model, seed, retrain_runs=retrain_runs, max_epochs=max_epochs, trained=trained)
 
-    found: dict[str, Estimator] = {"ours": model()}
+    estimators: dict[str, Estimator] = {"ours": model()}
     if ablations:
-        found["without graph network"] = model(network=False)
-        found["without similar runs"] = model(similar_runs=False)
-        found["without this run's jobs"] = model(adapts=False)
-        found["without scale-outs in intervals"] = model(local_predictive_stds=False)
-    return found
+        estimators["without graph network"] = model(network=False)
+        estimators["without similar runs"] = model(similar_runs=False)
+        estimators["without this run's jobs"] = model(adapts=False)
+        estimators["without scale-outs in intervals"] = model(local_predictive_stds=False)
+    return estimators
 
 
 def _schedule(run: RunRecord, jobs: int) -> Floats:

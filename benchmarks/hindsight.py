@@ -1,4 +1,4 @@
-"""What runs could have had at best, had their luck been known: the least price of meeting targets.
+"""What runs could have had at best, had their random effects been known: the least price of meeting targets.
 
 Two kinds of choice. *Static* is what the oracle has: one scale-out for a run, played in the simulator.
 *Per job* is more than any policy can do: every job has the scale-out that is best for the run, and

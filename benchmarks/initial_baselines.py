@@ -94,7 +94,7 @@ class PlainGaussianProcess:
                 codes[:, i : i + 1] == np.arange(len(v)) for i, v in enumerate(encoding.values) if len(v)
             ]
             scale_out = np.log([[run.scale_out] for run in runs])
-            return np.concatenate([numeric / np.array(encoding.spread), *one_hot, scale_out], axis=1)
+            return np.concatenate([numeric / np.array(encoding.stds), *one_hot, scale_out], axis=1)
 
         rows, index = np.unique(features(task.known).round(9), axis=0, return_inverse=True)
         log_runtime = np.log(_runtimes(task))

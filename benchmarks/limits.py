@@ -3,11 +3,11 @@
     python benchmarks/limits.py --data DIR [--apps FILE ...] [--targets KMeans=14,MPC=9]
         [--results DIR/runtime_targets.json] --output DIR
 
-Price: of simulated runs, whose luck is known (`benchmarks.hindsight`), the fewest executor-hours with which
-no more than a share of them misses the target. Once with one scale-out for a run, as the oracle has it, and
-once with the best one for every job and rescaling in no time, which is more than any policy can do. With
-the results of `runtime_targets.py`, also the fewest with which a policy's misses and overruns are to be had,
-and those that the bars ask for: what is between the two, knowledge of the future would save.
+Price: of simulated runs, whose random effects are known (`benchmarks.hindsight`), the fewest executor-hours
+with which no more than a share of them misses the target. Once with one scale-out for a run, as the oracle
+has it, and once with the best one for every job and rescaling in no time, which is more than any policy can
+do. With the results of `runtime_targets.py`, also the fewest with which a policy's misses and overruns are to
+be had, and those that the bars ask for: what is between the two, knowledge of the future would save.
 
 Noise: remaining runtimes of recorded runs without failures, predicted from all other such runs, those that
 came later included. What is left is how much runs differ from each other. The last line even knows how much

@@ -6,7 +6,7 @@
         [--http [--retrain-runs 10] [--trials 1]] --output DIR
 
 Each sequence of runs starts with ten profiling runs over the scale-outs; 55 runs with a target
-follow, during fifteen of which executors are killed. Policies see the same luck: what a run draws
+follow, during fifteen of which executors are killed. Policies see the same random effects: what a run draws
 depends on seed and number only. Each learns from the runs it steered itself.
 
 With --http the service's decisions also come from a running service, over HTTP, which the benchmark

@@ -63,7 +63,7 @@ def completed(history: Sequence[RunRecord]) -> list[RunRecord]:
 
 def context_features(context: RunContext) -> Mapping[str, Feature]:
     """What may explain a runtime, by name; `--name value` among the arguments is a feature of that name."""
-    found: dict[str, Feature] = {
+    features: dict[str, Feature] = {
         "data_size_mb": context.data_size_mb,
         "data_characteristics": context.data_characteristics,
         "machine_name": context.machine_name,
@@ -76,12 +76,12 @@ def context_features(context: RunContext) -> Mapping[str, Feature]:
     for position, argument in enumerate(context.algorithm_args):
         option, equals, value = argument.partition("=")
         if argument.startswith("-") and not _is_number(argument):
-            found[f"argument {option}"] = value if equals else True
+            features[f"argument {option}"] = value if equals else True
             name = "" if equals else option
         else:
-            found[f"argument {name or position}"] = argument
+            features[f"argument {name or position}"] = argument
             name = ""
-    return found
+    return features
 
 
 def same_context(runs: Sequence[RunRecord], context: RunContext) -> np.ndarray:
@@ -103,9 +103,11 @@ def forecast_by_context(
         runs: At least one, as `completed` has them.
         candidates: Scale-outs, at least one.
     """
-    known = [EarlierRun(context_features(run.context), run_scale_out(run), run_seconds(run)) for run in runs]
+    earlier_runs = [
+        EarlierRun(context_features(run.context), run_scale_out(run), run_seconds(run)) for run in runs
+    ]
     features = context_features(context)
-    found = _predict(known, [Query(features, scale_out) for scale_out in candidates])
+    prediction = _predict(earlier_runs, [Query(features, scale_out) for scale_out in candidates])
     is_new = not same_context(runs, context).any()
     contexts = {run.context: number for number, run in enumerate(runs)}
     groups = [contexts[run.context] if is_new else number for number, run in enumerate(runs)]
@@ -115,20 +117,20 @@ def forecast_by_context(
     for fold in range(min(FOLDS, len(distinct)) if len(distinct) > 1 else 0):
         left_out = np.flatnonzero(fold_of == fold)
         part = _predict(
-            [known[row] for row in np.flatnonzero(fold_of != fold)],
-            [Query(known[row].context, known[row].scale_out) for row in left_out],
+            [earlier_runs[row] for row in np.flatnonzero(fold_of != fold)],
+            [Query(earlier_runs[row].context, earlier_runs[row].scale_out) for row in left_out],
         )
-        errors[left_out] = part.log_mean - np.log([known[row].runtime_seconds for row in left_out])
+        errors[left_out] = part.log_mean - np.log([earlier_runs[row].runtime_seconds for row in left_out])
         stds[left_out] = part.run_log_std
     measured = stds[np.isfinite(stds)]
-    typical = float(np.median(measured if len(measured) else found.run_log_std))
-    return ContextForecast(found.log_mean, found.run_log_std, errors, typical)
+    typical = float(np.median(measured if len(measured) else prediction.run_log_std))
+    return ContextForecast(prediction.log_mean, prediction.run_log_std, errors, typical)
 
 
-def _predict(known: Sequence[EarlierRun], queries: Sequence[Query]) -> RuntimePrediction:
-    found = fit_context_model(known, resources=RESOURCES, sizes=SIZES).predict(queries)
-    assert not isinstance(found, NoPrediction), "every run has a runtime and a scale-out"
-    return found
+def _predict(earlier_runs: Sequence[EarlierRun], queries: Sequence[Query]) -> RuntimePrediction:
+    prediction = fit_context_model(earlier_runs, resources=RESOURCES, sizes=SIZES).predict(queries)
+    assert not isinstance(prediction, NoPrediction), "every run has a runtime and a scale-out"
+    return prediction
 
 
 def _is_number(text: str) -> bool:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from prediction.forecasts.curves import (
-    LOG_STD_FLOOR,
-    UNVALIDATED_LOG_STD,
+    CURVE_LOG_STD_FLOOR,
+    UNVALIDATED_CURVE_LOG_STD,
     ernest_forecast,
     fit_bell,
     fit_ernest,
@@ -78,8 +78,8 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     for row in range(max(0, len(x) - LEFT_OUT_RUNS), len(x)) if len(x) >= 3 else ():
         others = np.arange(len(x)) != row
         errors.append(np.log(max(float(fit(x[others], y[others]).predict(x[row])[0]), 1e-3) / y[row]))
-    std = float(np.sqrt(np.mean(np.square(errors)))) if errors else UNVALIDATED_LOG_STD
-    std = float(np.clip(std, LOG_STD_FLOOR, 1.5))
+    std = float(np.sqrt(np.mean(np.square(errors)))) if errors else UNVALIDATED_CURVE_LOG_STD
+    std = float(np.clip(std, CURVE_LOG_STD_FLOOR, 1.5))
     return Forecast(
         job_ids=tuple(map(int, ids[jobs])),
         candidates=candidates,

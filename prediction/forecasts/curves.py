@@ -21,10 +21,10 @@ from training.history.values import RunContext, RunRecord
 from training.statistics.arrays import Floats
 from training.statistics.predictive_std import symmetric_std
 
-UNVALIDATED_LOG_STD = 0.3
+UNVALIDATED_CURVE_LOG_STD = 0.3
 """Standard deviation of log remaining runtime that is claimed for fewer than three runs."""
 
-LOG_STD_FLOOR = 0.1
+CURVE_LOG_STD_FLOOR = 0.1
 """Curves do not see a run's own deviation: they are never surer than this."""
 
 
@@ -161,7 +161,7 @@ def _left_out_std(evidence: Evidence) -> float:
     """Root mean square of log predicted over measured runtime of runs left out, one at a time."""
     runs = len(evidence.contexts)
     if runs < 3:
-        return UNVALIDATED_LOG_STD
+        return UNVALIDATED_CURVE_LOG_STD
     errors = []
     for run in range(runs):
         ran = np.flatnonzero(np.isfinite(evidence.log_job_runtime[run]))
@@ -171,7 +171,7 @@ def _left_out_std(evidence: Evidence) -> float:
         measured = np.exp(evidence.log_job_runtime[run, ran])[predicted > 0].sum()
         if measured > 0:
             errors.append(np.log(predicted.sum() / measured))
-    return float(np.clip(np.sqrt(np.mean(np.square(errors))) if errors else 0.3, LOG_STD_FLOOR, 1.5))
+    return float(np.clip(np.sqrt(np.mean(np.square(errors))) if errors else 0.3, CURVE_LOG_STD_FLOOR, 1.5))
 
 
 def _points(scale_outs: ArrayLike, runtimes: ArrayLike) -> tuple[Floats, Floats]:

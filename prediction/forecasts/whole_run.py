@@ -5,7 +5,7 @@ is asked where its history has runs in this context. Similar runs alone need no 
 they follow change points, which smooth laws do not. The context model answers for contexts and machine types
 that no run was in, and for a single earlier run. They are asked in this order, and a later one is
 believed only where it was clearly less wrong about runs left out: with few runs, the smallest of
-several errors is small by luck.
+several errors is small by chance.
 """
 
 import math
@@ -19,7 +19,7 @@ from common.executions.candidate import Candidate
 from prediction.forecasts.by_context import completed, forecast_by_context, same_context
 from prediction.forecasts.forecast import MODELS, Forecast, ForecastRequest, candidates_of, forecast_with
 from training.evidence.run_effects import estimate_run_effects
-from training.evidence.table import MAX_RUNS, collect, expected_jobs
+from training.evidence.table import MAX_HISTORY_RUNS, collect, expected_jobs
 from training.history.values import RunContext, RunRecord
 from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
 from training.statistics.arrays import Bools, Floats
@@ -34,18 +34,18 @@ MODEL, SIMILAR_RUNS, CONTEXT_MODEL = "model", "similar-runs", "context-model"
 _LABELS = {SIMILAR_RUNS: "similar runs", CONTEXT_MODEL: "the context model"}
 
 CLEARLY = 0.8
-"""Left-out errors below this share of another forecast's are no luck."""
+"""Left-out errors below this share of another forecast's are no chance."""
 
 MIN_LEFT_OUT = 3
 """Left-out runs from which on their errors say how sure a forecast is."""
 
-UNVALIDATED_LOG_STD = 0.4
+UNVALIDATED_WHOLE_RUN_LOG_STD = 0.4
 """Standard deviation of log runtime that is claimed before."""
 
 BELIEVED_LOG_STD, BELIEF_RUNS = 0.3, 2.0
 """What is believed of it before any error is seen, and how many errors that is worth."""
 
-LOG_STD_FLOOR, MAX_LOG_STD = 0.03, 1.5
+WHOLE_RUN_LOG_STD_FLOOR, MAX_WHOLE_RUN_LOG_STD = 0.03, 1.5
 
 
 @dataclass(frozen=True)
@@ -103,19 +103,19 @@ class WholeRunRequest:
     """Identifies the files' content."""
 
 
-def whole_run_of(found: Forecast, *, source: str, label: str, runs: int) -> WholeRunForecast:
+def whole_run_of(forecast: Forecast, *, source: str, label: str, runs: int) -> WholeRunForecast:
     """A forecast of everything that is left, made before the run: of the whole run."""
-    if not found.job_ids:
-        return WholeRunForecast(reason=found.reason or "no job is left")
-    seconds = tuple(row[0] for row in found.remaining_seconds)
+    if not forecast.job_ids:
+        return WholeRunForecast(reason=forecast.reason or "no job is left")
+    seconds = tuple(row[0] for row in forecast.remaining_seconds)
     return WholeRunForecast(
-        found.candidates,
+        forecast.candidates,
         seconds,
-        found.predictive_stds,
+        forecast.predictive_stds,
         source=source,
         runs=runs,
         label=label,
-        reason=found.remark,
+        reason=forecast.remark,
     )
 
 
@@ -140,8 +140,8 @@ def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
             model = MODELS.get(request.artifact_key, request.files)
         except ArtifactInvalid as error:
             unusable = f"the model cannot be used: {error}"
-    found = forecast_whole_run(request.history, model, request.context, request.candidates)
-    return replace(found, reason="; ".join(filter(None, (found.reason, unusable))))
+    forecast = forecast_whole_run(request.history, model, request.context, request.candidates)
+    return replace(forecast, reason="; ".join(filter(None, (forecast.reason, unusable))))
 
 
 def forecast_whole_run(
@@ -162,8 +162,8 @@ def forecast_whole_run(
     if not runs and model is None:
         return WholeRunForecast(reason=f"no finished run of {context.algorithm_name} is known")
     scale_outs = tuple(candidates)
-    found = _by_model(model, context, scale_outs) if model is not None else None
-    forecasts = [found] if found else []
+    by_model = _by_model(model, context, scale_outs) if model is not None else None
+    forecasts = [by_model] if by_model else []
     if runs:
         same = same_context(runs, context)
         similar = _by_similar_runs(runs, same, context, scale_outs)
@@ -193,39 +193,39 @@ def left_out_std(errors: Floats, believed: float = BELIEVED_LOG_STD) -> float | 
 
     As if one more had been far off; with few errors it stays near what was believed before.
     """
-    known = errors[np.isfinite(errors)]
-    number = len(known)
+    finite = errors[np.isfinite(errors)]
+    number = len(finite)
     if number < MIN_LEFT_OUT:
         return None
-    seen = interval_std(known)
+    seen = interval_std(finite)
     return math.sqrt((number * seen**2 + BELIEF_RUNS * believed**2) / (number + BELIEF_RUNS))
 
 
 def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int, ...]) -> _Forecast | None:
     """The graph model and what it knows of similar runs; None where its history lacks this context."""
-    known = model.evidence.contexts
-    if not same_context([RunRecord("", each, 0.0) for each in known], context).any():
+    contexts = model.evidence.contexts
+    if not same_context([RunRecord("", each, 0.0) for each in contexts], context).any():
         return None
     run = RunRecord("", context, 0.0)
     request = ForecastRequest({}, "", run, -1, 0, candidates, fine_tune=False)
-    found = forecast_with(model, request)
-    if not found.job_ids:
+    forecast = forecast_with(model, request)
+    if not forecast.job_ids:
         return None
-    log_mean = np.log(np.maximum([row[0] for row in found.remaining_seconds], 1e-3))
+    log_mean = np.log(np.maximum([row[0] for row in forecast.remaining_seconds], 1e-3))
     # Both sides together, as of the other forecasts that it is compared with.
-    std = min(0.5 * (stds.log_std + stds.early_log_std) for stds in found.predictive_stds)
-    return _Forecast(MODEL, log_mean, found.predictive_stds, std, len(known))
+    std = min(0.5 * (stds.log_std + stds.early_log_std) for stds in forecast.predictive_stds)
+    return _Forecast(MODEL, log_mean, forecast.predictive_stds, std, len(contexts))
 
 
 def _by_similar_runs(
     runs: Sequence[RunRecord], same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast | None:
     """What the runs show as a whole; None with fewer than two in this context."""
-    known = runs[-MAX_RUNS:]
-    first = len(runs) - len(known)
+    recent = runs[-MAX_HISTORY_RUNS:]
+    first = len(runs) - len(recent)
     if same[first:].sum() < 2:
         return None
-    evidence = collect(known)
+    evidence = collect(recent)
     ahead = expected_jobs(evidence, context)
     if not ahead.any():
         return None
@@ -242,23 +242,23 @@ def _by_similar_runs(
         errors[first + left_out.rows] = left_out.error
     beyond = np.sqrt(np.maximum(remaining.log_std**2 - remaining.typical_std**2, 0.0))
     std = _judged(errors, same)
-    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _predictive_stds(std, beyond), std, len(known))
+    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _predictive_stds(std, beyond), std, len(recent))
 
 
 def _by_context(
     runs: Sequence[RunRecord], same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast:
-    found = forecast_by_context(runs, context, candidates)
-    std = _judged(found.errors, same)
-    typical = 0.0 if std is None else found.typical_std
-    beyond = np.sqrt(np.maximum(found.log_std**2 - typical**2, 0.0))
-    return _Forecast(CONTEXT_MODEL, found.log_mean, _predictive_stds(std, beyond), std, len(runs))
+    forecast = forecast_by_context(runs, context, candidates)
+    std = _judged(forecast.errors, same)
+    typical = 0.0 if std is None else forecast.typical_std
+    beyond = np.sqrt(np.maximum(forecast.log_std**2 - typical**2, 0.0))
+    return _Forecast(CONTEXT_MODEL, forecast.log_mean, _predictive_stds(std, beyond), std, len(runs))
 
 
 def _predictive_stds(left_out_std: float | None, beyond: Floats) -> tuple[PredictiveStd, ...]:
     """From errors on runs left out, and what a candidate's distance from all runs adds to them, (X,)."""
-    base = UNVALIDATED_LOG_STD if left_out_std is None else left_out_std
-    log_stds = np.clip(np.hypot(base, beyond), LOG_STD_FLOOR, MAX_LOG_STD)
+    base = UNVALIDATED_WHOLE_RUN_LOG_STD if left_out_std is None else left_out_std
+    log_stds = np.clip(np.hypot(base, beyond), WHOLE_RUN_LOG_STD_FLOOR, MAX_WHOLE_RUN_LOG_STD)
     return tuple(map(symmetric_std, log_stds.tolist()))
 
 

@@ -15,7 +15,7 @@ from prediction.forecasts.whole_run import (
     CONTEXT_MODEL,
     MODEL,
     SIMILAR_RUNS,
-    UNVALIDATED_LOG_STD,
+    UNVALIDATED_WHOLE_RUN_LOG_STD,
     WholeRunForecast,
     forecast_whole_run,
 )
@@ -71,7 +71,7 @@ def test_one_run_says_something_but_is_not_sure() -> None:
     assert (found.source, found.runs) == (CONTEXT_MODEL, 1)
     assert seconds_at(found, 4) == pytest.approx(100.0, rel=0.1)
     assert seconds_at(found, 8) < seconds_at(found, 4) < seconds_at(found, 2)
-    assert min(std.log_std for std in found.predictive_stds) >= UNVALIDATED_LOG_STD
+    assert min(std.log_std for std in found.predictive_stds) >= UNVALIDATED_WHOLE_RUN_LOG_STD
     assert std_at(found, 12) > std_at(found, 4)
 
 

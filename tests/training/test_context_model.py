@@ -182,7 +182,7 @@ def test_many_runs_are_thinned() -> None:
 
 def test_gradient_is_that_of_the_loss() -> None:
     model = fitted([*history(repetitions=1)[:40], EarlierRun(context(9.0, 0.2, "b.xlarge"), 4, 90.0)])
-    points, residual, _ = model._known
+    points, residual, _ = model._known_points
     covariance: Covariance = model._covariance
     assert covariance.environment.any()
     tables, beliefs = covariance.tables(points, points), covariance.beliefs()

@@ -16,7 +16,7 @@ from training.runtime_model.evaluation import (
     ERROR_LIMIT,
     RunError,
     RunErrors,
-    moments,
+    choose_cuts,
     remaining_errors,
     scale_outs,
 )
@@ -228,7 +228,7 @@ def test_one_degenerate_moment_does_not_decide() -> None:
 def test_moments_are_spread_over_the_run(jobs: int, most: int, overlap: float) -> None:
     step = 2.0 - overlap
     records = tuple(JobRecord(i, i * step, 2.0, 2, 2, 0.0) for i in range(jobs))
-    finished, left = moments(RunRecord("run", CONTEXT, 0.0, records), most)
+    finished, left = choose_cuts(RunRecord("run", CONTEXT, 0.0, records), most)
     assert len(finished) == len(left) == min(most, jobs)
     assert finished[0] == 0
     assert (np.diff(finished) > 0).all()

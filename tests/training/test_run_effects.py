@@ -1,4 +1,4 @@
-"""Luck of steered runs is not taken for an effect of their scale-outs."""
+"""Random effects of steered runs are not taken for an effect of their scale-outs."""
 
 import numpy as np
 import pytest
@@ -9,15 +9,15 @@ from training.history.values import JobRecord, RunContext, RunRecord
 from training.runtime_model.laws import Calibration, fit_prior
 from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
 
-JOBS, SLOPE = 8, 0.4
+JOBS, EXPONENT = 8, 0.4
 SMALL, LARGE = 8, 32
-LUCK = (-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5)
+EFFECTS = (-0.3, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3, 0.5)
 
 
-def make_run(number: int, scale_outs: list[int], luck: float) -> RunRecord:
-    """Jobs that take 100 s x^-0.4, slower by the run's luck, and noisy by 2%."""
+def make_run(number: int, scale_outs: list[int], effect: float) -> RunRecord:
+    """Jobs that take 100 s x^-0.4, slower by the run's random effect, and noisy by 2%."""
     noise = 0.02 * np.random.default_rng(number).standard_normal(JOBS)
-    seconds = 100.0 * np.array(scale_outs, float) ** -SLOPE * np.exp(luck + noise)
+    seconds = 100.0 * np.array(scale_outs, float) ** -EXPONENT * np.exp(effect + noise)
     starts = np.concatenate([[0.0], np.cumsum(seconds)])
     jobs = tuple(JobRecord(i, starts[i], seconds[i], x, x, 0.0) for i, x in enumerate(scale_outs))
     return RunRecord(f"run-{number}", RunContext("Steered"), float(number), jobs, float(starts[-1]))
@@ -27,8 +27,8 @@ def steered(count: int = 24) -> list[RunRecord]:
     """Two runs that tried scale-outs; then slow runs were given many executors, and fast ones few."""
     history = [make_run(0, [SMALL] * JOBS, 0.0), make_run(1, [LARGE] * JOBS, 0.0)]
     for number in range(2, count):
-        luck = LUCK[number % len(LUCK)]
-        history.append(make_run(number, [16] + [LARGE if luck > 0 else SMALL] * (JOBS - 1), luck))
+        effect = EFFECTS[number % len(EFFECTS)]
+        history.append(make_run(number, [16] + [LARGE if effect > 0 else SMALL] * (JOBS - 1), effect))
     return history
 
 
@@ -44,16 +44,16 @@ def test_runs_that_nobody_steered_have_no_effects() -> None:
     assert not estimate_run_effects(collect(history)).effect.any()
 
 
-def test_effects_are_the_runs_luck() -> None:
+def test_effects_are_found_again() -> None:
     effects = estimate_run_effects(collect(steered())).effect
-    luck = np.array([0.0, 0.0, *(LUCK[number % len(LUCK)] for number in range(2, 24))])
-    relative, expected = effects - np.median(effects), luck - np.median(luck)
+    effect = np.array([0.0, 0.0, *(EFFECTS[number % len(EFFECTS)] for number in range(2, 24))])
+    relative, expected = effects - np.median(effects), effect - np.median(effect)
     np.testing.assert_allclose(relative, expected, atol=0.12)
 
 
 def test_executors_are_not_blamed_for_the_runs_that_got_them() -> None:
     evidence = collect(steered())
-    truth = SLOPE * np.log(LARGE / SMALL)
+    truth = EXPONENT * np.log(LARGE / SMALL)
     at = np.array([float(SMALL), float(LARGE)])
 
     def gain(effects: RunEffects) -> float:
@@ -70,7 +70,7 @@ def test_similar_runs_do_not_blame_them_either() -> None:
     evidence = collect(steered())
     ahead = np.ones(JOBS, bool)
     schedules = np.array([[16.0] + [float(x)] * (JOBS - 1) for x in (SMALL, LARGE)])
-    seconds = (schedules**-SLOPE).sum(axis=1)
+    seconds = (schedules**-EXPONENT).sum(axis=1)
     truth = float(np.log(seconds[0] / seconds[1]))
     run = collect([RunRecord("", RunContext("Steered"), 0.0)], evidence.graph)
 
@@ -87,9 +87,9 @@ def test_left_out_errors_are_those_of_measured_runs() -> None:
     evidence = collect(steered())
     found = SimilarRuns(evidence, estimate_run_effects(evidence)).left_out(-1, np.ones(JOBS, bool))
     assert found is not None
-    luck = np.array([0.0, 0.0, *(LUCK[number % len(LUCK)] for number in range(2, 24))])
-    assert np.corrcoef(found.error, luck)[0, 1] < -0.9  # slow runs take longer than forecast
-    assert np.std(found.error) > 0.8 * np.std(luck)
+    effect = np.array([0.0, 0.0, *(EFFECTS[number % len(EFFECTS)] for number in range(2, 24))])
+    assert np.corrcoef(found.error, effect)[0, 1] < -0.9  # slow runs take longer than forecast
+    assert np.std(found.error) > 0.8 * np.std(effect)
 
 
 def test_less_of_an_effect_is_unknown_the_further_a_run_is() -> None:

@@ -91,7 +91,7 @@ class Covariance:
     """The terms in use and the units they are in."""
 
     terms: tuple[str, ...]
-    spread: Floats
+    stds: Floats
     """Standard deviations of the numeric features, (F,)."""
     categories: int
     environment: Bools
@@ -108,7 +108,7 @@ class Covariance:
     def beliefs(self) -> tuple[Floats, Floats]:
         """Means and standard deviations of the parameters."""
         entries = [(2 * np.log(BELIEFS[name][0]), BELIEFS[name][1]) for name in self.names[:-1]]
-        lengths = [SCALE_OUT_LENGTH, *[NUMERIC_LENGTH] * len(self.spread)]
+        lengths = [SCALE_OUT_LENGTH, *[NUMERIC_LENGTH] * len(self.stds)]
         lengths += [CATEGORY_LENGTH] * self.categories
         entries += [(np.log(length), sure) for length, sure in lengths]
         mean, std = np.array(entries).T
@@ -122,12 +122,12 @@ class Covariance:
 
     def tables(self, a: Points, b: Points) -> Tables:
         shape = (len(a.context), len(b.context))
-        gaps = ((a.numeric[:, None] - b.numeric) / self.spread) ** 2
-        known = (a.categories[:, None] >= 0) & (a.categories[:, None] == b.categories)
-        distances = np.concatenate([gaps, ~known], axis=2)
+        gaps = ((a.numeric[:, None] - b.numeric) / self.stds) ** 2
+        same_category = (a.categories[:, None] >= 0) & (a.categories[:, None] == b.categories)
+        distances = np.concatenate([gaps, ~same_category], axis=2)
         return Tables(
             linear=a.numeric @ b.numeric.T,
-            category=known.sum(axis=2).astype(np.float64),
+            category=same_category.sum(axis=2).astype(np.float64),
             law=self.law_basis(a.log_scale_out) @ self.law_basis(b.log_scale_out).T,
             scale_out=(a.log_scale_out[:, None] - b.log_scale_out) ** 2,
             features=distances.reshape(shape[0] * shape[1], -1).T.copy(),
@@ -213,8 +213,8 @@ class Covariance:
 
         bounds = list(zip(mean - 4 * std, mean + 4 * std, strict=True))
         options = {"maxiter": iterations}
-        found = minimize(loss, mean, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        return np.asarray(found.x if np.isfinite(found.fun) else mean)
+        optimum = minimize(loss, mean, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        return np.asarray(optimum.x if np.isfinite(optimum.fun) else mean)
 
     def _loss(
         self,

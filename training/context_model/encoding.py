@@ -15,7 +15,10 @@ from training.statistics.arrays import Bools, Floats, Ints
 Feature = float | int | str | bool | None
 Context = Mapping[str, Feature]
 
-MIN_SPREAD = 0.2
+_STORED = {"stds": "spread"}
+"""What fields are called in JSON, where that differs."""
+
+MIN_STD = 0.2
 """Standard deviation that a feature is taken to have at least: ln 1.2, or a fifth of its largest value."""
 
 MAX_LOG = 60.0
@@ -46,7 +49,7 @@ class Encoding:
     center: tuple[float, ...]
     unit: tuple[float, ...]
     """What values are divided by, before the centre is taken off; 1 for logs."""
-    spread: tuple[float, ...]
+    stds: tuple[float, ...]
     """Standard deviation over the earlier contexts, (F,)."""
     categories: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
@@ -80,7 +83,7 @@ class Encoding:
             log = min(numbers) > 0
             unit = 1.0 if log else max(map(abs, numbers)) or 1.0
             values = np.array([_scaled(number, log, unit) for number in numbers])
-            numeric.append((name, log, float(values.mean()), unit, max(float(values.std()), MIN_SPREAD)))
+            numeric.append((name, log, float(values.mean()), unit, max(float(values.std()), MIN_STD)))
             if len(present) < len(contexts):
                 categories.append((_presence(name), ("False", "True")))
         kept = [entry[0] for entry in numeric]
@@ -89,7 +92,7 @@ class Encoding:
             logarithmic=tuple(entry[1] for entry in numeric),
             center=tuple(entry[2] for entry in numeric),
             unit=tuple(entry[3] for entry in numeric),
-            spread=tuple(entry[4] for entry in numeric),
+            stds=tuple(entry[4] for entry in numeric),
             categories=tuple(name for name, _ in categories),
             values=tuple(values for _, values in categories),
             resources=tuple(i for i, e in enumerate(numeric) if e[0] in resources and e[1]),
@@ -144,12 +147,16 @@ class Encoding:
         return np.concatenate([resources, np.array(determine, dtype=bool)])
 
     def to_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        """Values by the names that files have for them."""
+        return {_STORED.get(name, name): getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Encoding":
         """Read what `to_json` wrote, also after it has been JSON."""
-        tuples = {name: tuple(value) for name, value in values.items() if name != "share_resources"}
+        names = {stored: name for name, stored in _STORED.items()}
+        tuples = {
+            names.get(key, key): tuple(each) for key, each in values.items() if key != "share_resources"
+        }
         tuples["values"] = tuple(tuple(entry) for entry in values["values"])
         return cls(**tuples, share_resources=bool(values["share_resources"]))
 

@@ -35,7 +35,7 @@ from training.context_model.unseen_machines import (
 )
 from training.statistics.arrays import Floats
 
-SCHEMA_VERSION = 2
+CONTEXT_MODEL_SCHEMA_VERSION = 2
 
 TERMS = (
     "spot",
@@ -98,8 +98,8 @@ class ContextModel:
     def __post_init__(self) -> None:
         for key in _keys(self.numeric, self.categories):
             self._contexts.setdefault(key, len(self._contexts))
-        known = [self._contexts[key] for key in _keys(self.numeric, self.categories)]
-        for spot in zip(known, map(float, self.scale_outs), strict=True):
+        contexts = [self._contexts[key] for key in _keys(self.numeric, self.categories)]
+        for spot in zip(contexts, map(float, self.scale_outs), strict=True):
             self._spots.setdefault(spot, len(self._spots))
 
     def predict(self, queries: Sequence[Query]) -> RuntimePrediction | NoPrediction:
@@ -114,19 +114,19 @@ class ContextModel:
         if not len(self.log_runtime):
             return NoPrediction("no earlier run has a runtime and a scale-out")
         numeric, codes = self.encoding.encode([query.context for query in queries])
-        asked = Spots(numeric, codes.astype(np.float64), scale_outs)
-        points = self._points(*asked)
+        asked_spots = Spots(numeric, codes.astype(np.float64), scale_outs)
+        points = self._points(*asked_spots)
         mean, variance = self._posterior(points)
-        self._correct_unseen(asked, mean, variance)
-        known = (points.context[:, None] == self._known[0].context).sum(axis=1)
-        inflation = np.array(self.inflations)[np.minimum(known, len(self.inflations) - 1)]
+        self._correct_unseen(asked_spots, mean, variance)
+        known_scale_outs = (points.context[:, None] == self._known_points[0].context).sum(axis=1)
+        inflation = np.array(self.inflations)[np.minimum(known_scale_outs, len(self.inflations) - 1)]
         variance = np.maximum(variance, JITTER) * inflation**2
         return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
         """Settings (JSON-able) and arrays."""
         settings = {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": CONTEXT_MODEL_SCHEMA_VERSION,
             "encoding": self.encoding.to_json(),
             "assumptions": asdict(self.assumptions),
             "inflations": list(self.inflations),
@@ -140,7 +140,7 @@ class ContextModel:
         Raises:
             KeyError, TypeError, ValueError: These are not parts of such a model.
         """
-        if settings["schema_version"] != SCHEMA_VERSION:
+        if settings["schema_version"] != CONTEXT_MODEL_SCHEMA_VERSION:
             raise ValueError(f"unknown version of a context model: {settings['schema_version']}")
         assumptions = Assumptions(
             **{**settings["assumptions"], "terms": tuple(settings["assumptions"]["terms"])}
@@ -152,39 +152,43 @@ class ContextModel:
             inflations=tuple(map(float, settings["inflations"])),
             **values,
         )
-        known = len(model.log_runtime)
+        points = len(model.log_runtime)
         widths = (len(model.encoding.numeric), len(model.encoding.categories))
-        shapes = [(known, widths[0]), (known, widths[1]), (known,), (known,)]
+        shapes = [(points, widths[0]), (points, widths[1]), (points,), (points,)]
         actual = [model.numeric.shape, model.categories.shape, model.scale_outs.shape, model.counts.shape]
-        parameters = len(model._covariance.names) + sum(widths) if known else 0
+        parameters = len(model._covariance.names) + sum(widths) if points else 0
         if actual != shapes or model.parameters.shape != (parameters,):
             raise ValueError("the arrays of a context model do not fit each other")
         return model
 
     def _posterior(self, points: Points) -> tuple[Floats, Floats]:
         """Means and variances, (P,), of what runs take on average."""
-        known, level, factor, alpha = self._solved
-        cross = self._covariance.between(points, known, self.parameters)
+        known_points, level, factor, alpha = self._solved
+        cross = self._covariance.between(points, known_points, self.parameters)
         explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
         variance = self._covariance.variance(points, self.parameters) - explained
         return self._believed(points) + level + cross @ alpha, np.maximum(variance, JITTER)
 
-    def _correct_unseen(self, asked: Spots, mean: Floats, variance: Floats) -> None:
+    def _correct_unseen(self, asked_spots: Spots, mean: Floats, variance: Floats) -> None:
         """Add, in place, what is known of machines that no run was on."""
-        known, environment = (
+        known_spots, environment = (
             Spots(self.numeric, self.categories, self.scale_outs),
             self._covariance.environment,
         )
-        other = counterparts(asked, known, self.encoding.resources, environment)
+        other = counterparts(asked_spots, known_spots, self.encoding.resources, environment)
         if len(other.rows):
-            points = self._points(*(array[other.rows] for array in asked))
+            points = self._points(*(array[other.rows] for array in asked_spots))
             shift, lost = self._ordered(points, self._points(*other.moved), other.sign)
             mean[other.rows] += shift
             variance[other.rows] -= lost
-        only_machine = is_unseen(asked, known, environment) & is_within(asked, known, environment)
+        only_machine = is_unseen(asked_spots, known_spots, environment) & is_within(
+            asked_spots, known_spots, environment
+        )
         if only_machine.any():
-            part = Spots(*(array[only_machine] for array in asked))
-            gap = by_trees(known, self.log_runtime, self.counts, part, self.encoding) - mean[only_machine]
+            part = Spots(*(array[only_machine] for array in asked_spots))
+            gap = (
+                by_trees(known_spots, self.log_runtime, self.counts, part, self.encoding) - mean[only_machine]
+            )
             mean[only_machine] += TREES_SHARE * gap
             variance[only_machine] += TREES_SHARE * (1.0 - TREES_SHARE) * gap**2
 
@@ -198,9 +202,11 @@ class ContextModel:
         Returns:
             What is to be added to the means, and taken off the variances, (P,).
         """
-        known, _, factor, _ = self._solved
+        known_points, _, factor, _ = self._solved
         (mean, variance), (moved_mean, moved_variance) = self._posterior(points), self._posterior(moved)
-        cross, moved_cross = (self._covariance.between(p, known, self.parameters) for p in (points, moved))
+        cross, moved_cross = (
+            self._covariance.between(p, known_points, self.parameters) for p in (points, moved)
+        )
         shared = np.diag(self._covariance.between(points, moved, self.parameters)) - np.einsum(
             "pq,qp->p", cross, cho_solve((factor, True), moved_cross.T)
         )
@@ -232,7 +238,7 @@ class ContextModel:
         features = len(self.encoding.numeric) + len(self.encoding.categories)
         return Covariance(
             terms=tuple(t for t in self.assumptions.terms if features or t not in CONTEXT_TERMS),
-            spread=np.array(self.encoding.spread),
+            stds=np.array(self.encoding.stds),
             categories=len(self.encoding.categories),
             environment=self.encoding.environment(self.numeric, self.categories),
             carried=self.assumptions.carried,
@@ -240,7 +246,7 @@ class ContextModel:
         )
 
     @cached_property
-    def _known(self) -> tuple[Points, Floats, float]:
+    def _known_points(self) -> tuple[Points, Floats, float]:
         """Points, log runtimes beyond what is believed and the level, and that level."""
         points = self._points(self.numeric, self.categories, self.scale_outs)
         beyond = self.log_runtime - self._believed(points)
@@ -250,14 +256,14 @@ class ContextModel:
     @cached_property
     def _solved(self) -> tuple[Points, float, Floats, Floats]:
         """Points, level, factor of their covariance, and its inverse times what is beyond the level."""
-        points, residual, level = self._known
+        points, residual, level = self._known_points
         noise = np.exp(self.parameters[0]) / self.counts + JITTER
         covariance = self._covariance.between(points, points, self.parameters) + np.diag(noise)
         factor: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         return points, level, factor, np.asarray(cho_solve((factor, True), residual))
 
     def _fitted_parameters(self, repeats: Repeats) -> Floats:
-        points, residual, _ = self._known
+        points, residual, _ = self._known_points
         chosen = _thinned(points, MAX_FITTED)
         part = Points(*(array[chosen] for array in points))
         return self._covariance.fit(part, residual[chosen], self.counts[chosen], repeats)

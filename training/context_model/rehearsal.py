@@ -29,7 +29,7 @@ DRAWS = 2
 DOUBT = 4.0
 """Points' worth of belief that errors are as large as the model says, against what the data shows."""
 
-LARGEST = 4.0
+STANDARDIZED_ERROR_LIMIT = 4.0
 """Standard deviations that a single error counts at most."""
 
 
@@ -55,9 +55,9 @@ class Rehearsed:
         """
         predicted = [row for row in range(len(self.error)) if row not in kept]
         deviations = [self.deviations[row][draw.integers(len(self.deviations[row]))] for row in kept]
-        known = self._latent[kept][:, kept]
+        kept_covariance = self._latent[kept][:, kept]
         shared = self._latent[kept][:, predicted]
-        gain = np.linalg.solve(known + single_noise * np.eye(len(kept)), shared).T
+        gain = np.linalg.solve(kept_covariance + single_noise * np.eye(len(kept)), shared).T
         variance = self.covariance[predicted, predicted] - (gain.T * shared).sum(axis=0)
         gap = self.error[predicted] - gain @ (self.error[kept] + deviations)
         return np.asarray(gap / np.sqrt(np.maximum(variance, 1e-12)))
@@ -77,20 +77,20 @@ def inflations(contexts: Sequence[Rehearsed], single_noise: float) -> tuple[floa
     """By how much standard deviations are too small (below 1: too large), by the scale-outs known."""
     draw = np.random.default_rng(0)
     one_by_one = [context.one_by_one() for context in contexts]
-    found = []
-    for known in range(MAX_REHEARSED + 1):
+    by_known_scale_outs = []
+    for known_scale_outs in range(MAX_REHEARSED + 1):
         errors: list[Floats] = []
         for context, each in zip(contexts, one_by_one, strict=True):
             size = len(context.error)
-            if size > known and len(contexts) > 1:
-                for _ in range(DRAWS if known else 1):
-                    kept = sorted(map(int, draw.choice(size, known, replace=False)))
+            if size > known_scale_outs and len(contexts) > 1:
+                for _ in range(DRAWS if known_scale_outs else 1):
+                    kept = sorted(map(int, draw.choice(size, known_scale_outs, replace=False)))
                     errors.append(context.given_runs(kept, single_noise, draw))
             elif size > 1:
                 errors.append(each)
         measured = _inflation(np.concatenate([np.zeros(0), *errors]))
-        found.append(measured if len(contexts) == 1 else max(measured, 1.0))
-    return tuple(found)
+        by_known_scale_outs.append(measured if len(contexts) == 1 else max(measured, 1.0))
+    return tuple(by_known_scale_outs)
 
 
 def _inflation(errors: Floats) -> float:
@@ -98,7 +98,7 @@ def _inflation(errors: Floats) -> float:
 
     Few errors say little of the parameters either: that widens as Student's distribution does.
     """
-    sizes, number = np.minimum(np.abs(errors), LARGEST), len(errors)
+    sizes, number = np.minimum(np.abs(errors), STANDARDIZED_ERROR_LIMIT), len(errors)
     if not number:
         return math.sqrt(2.0)
     square = max(float((sizes**2).mean()), interval_std(sizes) ** 2)

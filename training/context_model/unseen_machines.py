@@ -58,27 +58,29 @@ class Counterparts(NamedTuple):
     """1 where the known machine is the larger one, -1 where it is the smaller one, (R,)."""
 
 
-def is_unseen(asked: Spots, known: Spots, environment: Bools) -> Bools:
+def is_unseen(asked_spots: Spots, known_spots: Spots, environment: Bools) -> Bools:
     """Which points are on machines that no run was on, (P,).
 
     Args:
         environment: Which features tell machines apart, (F + C,); without any of them, nothing is unseen.
     """
-    machines = np.unique(known.features[:, environment].round(9), axis=0)
-    is_known = (asked.features[:, None, environment].round(9) == machines).all(axis=2).any(axis=1)
+    machines = np.unique(known_spots.features[:, environment].round(9), axis=0)
+    is_known = (asked_spots.features[:, None, environment].round(9) == machines).all(axis=2).any(axis=1)
     return np.asarray(~is_known)
 
 
-def is_within(asked: Spots, known: Spots, environment: Bools) -> Bools:
+def is_within(asked_spots: Spots, known_spots: Spots, environment: Bools) -> Bools:
     """Which points have nothing new but the machine: known values, within the known ranges, (P,)."""
-    width = asked.numeric.shape[1]
+    width = asked_spots.numeric.shape[1]
     numbers = ~environment[:width]
-    values, seen = asked.numeric[:, numbers].round(9), known.numeric[:, numbers].round(9)
+    values, seen = asked_spots.numeric[:, numbers].round(9), known_spots.numeric[:, numbers].round(9)
     inside = ((values >= seen.min(axis=0)) & (values <= seen.max(axis=0))).all(axis=1)
-    return np.asarray(inside & (asked.categories[:, ~environment[width:]] >= 0).all(axis=1))
+    return np.asarray(inside & (asked_spots.categories[:, ~environment[width:]] >= 0).all(axis=1))
 
 
-def counterparts(asked: Spots, known: Spots, resources: Sequence[int], environment: Bools) -> Counterparts:
+def counterparts(
+    asked_spots: Spots, known_spots: Spots, resources: Sequence[int], environment: Bools
+) -> Counterparts:
     """Find known machines to compare unseen ones with.
 
     Args:
@@ -87,22 +89,24 @@ def counterparts(asked: Spots, known: Spots, resources: Sequence[int], environme
     """
     if not resources:
         none = np.zeros(0, dtype=np.int64)
-        return Counterparts(none, Spots(*(array[none] for array in asked)), np.zeros(0))
-    features, earlier = asked.features, known.features
+        return Counterparts(none, Spots(*(array[none] for array in asked_spots)), np.zeros(0))
+    features, earlier = asked_spots.features, known_spots.features
     first = np.unique(earlier[:, environment].round(9), axis=0, return_index=True)[1]
     more = earlier[first][:, list(resources)] - features[:, None, list(resources)]
     clear = np.abs(more).min(axis=2, initial=np.inf) >= CLEARLY_MORE
     clear &= (np.sign(more) == np.sign(more[:, :, :1])).all(axis=2)
-    clear &= is_unseen(asked, known, environment)[:, None]
+    clear &= is_unseen(asked_spots, known_spots, environment)[:, None]
     rows = np.flatnonzero(clear.any(axis=1))
     nearest = np.where(clear, np.abs(more).sum(axis=2), np.inf)[rows].argmin(axis=1)
     moved = np.where(environment, earlier[first[nearest]], features[rows])
-    width = asked.numeric.shape[1]
-    spots = Spots(moved[:, :width], moved[:, width:], asked.scale_outs[rows])
+    width = asked_spots.numeric.shape[1]
+    spots = Spots(moved[:, :width], moved[:, width:], asked_spots.scale_outs[rows])
     return Counterparts(rows, spots, np.sign(more[rows, nearest, 0]))
 
 
-def by_trees(known: Spots, log_runtime: Floats, counts: Floats, asked: Spots, encoding: Encoding) -> Floats:
+def by_trees(
+    known_spots: Spots, log_runtime: Floats, counts: Floats, asked_spots: Spots, encoding: Encoding
+) -> Floats:
     """Log runtimes as boosted trees have them, (P,).
 
     Resources are those of all executors together. Where machines differ in several at once, splits at
@@ -122,7 +126,7 @@ def by_trees(known: Spots, log_runtime: Floats, counts: Floats, asked: Spots, en
         trees = GradientBoostingRegressor(random_state=0).fit(seen, log_runtime, sample_weight=counts)
         return np.asarray(trees.predict(wanted))
 
-    seen, wanted = columns(known), columns(asked)
+    seen, wanted = columns(known_spots), columns(asked_spots)
     return (predict(seen, wanted) + predict(seen[:, ::-1], wanted[:, ::-1])) / 2
 
 

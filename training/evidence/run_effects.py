@@ -1,4 +1,4 @@
-"""What runs that were rescaled were slower or faster by as a whole: their luck, taken out of the history.
+"""Random effects of runs: what each was slower or faster by as a whole, taken out of steered histories.
 
 A run that is slow by itself is given more executors. Histories of steered runs therefore show slow
 runs at large scale-outs and fast ones at small scale-outs, and curves fitted to them say that executors
@@ -25,18 +25,18 @@ from training.evidence.table import Evidence
 from training.statistics.arrays import Floats
 from training.statistics.kernels import matern
 
-LEVEL, SLOPE, BUMP, WIDTH = 0.5, 1.0, 0.06, 0.4
+CURVE_LEVEL_VARIANCE, CURVE_SLOPE_VARIANCE, CURVE_LOCAL_VARIANCE, CURVE_WIDTH = 0.5, 1.0, 0.06, 0.4
 """Prior variances of the curve over ln x: of its level, its slope and what is local; width of the latter."""
 
-BETWEEN = (0.03, 0.06, 0.12, 0.25, 0.5)
-WITHIN = (0.03, 0.06, 0.12, 0.25, 0.5)
+STDS_BETWEEN_RUNS = (0.03, 0.06, 0.12, 0.25, 0.5)
+STDS_WITHIN_RUNS = (0.03, 0.06, 0.12, 0.25, 0.5)
 """Choices for the standard deviations of log runtimes: of whole runs, and of a whole run's worth of jobs
 within one. The likelihood decides: where runs do not go on as they began, there is little to subtract."""
 
-TAIL_FREEDOM = 4.0
+PIECE_TAIL_FREEDOM = 4.0
 """Degrees of freedom of Student's t: one stalled piece says little of its run."""
 
-MIN_SHARE = 0.02
+MIN_PIECE_SHARE = 0.02
 """Share of a run below which a piece is no less sure."""
 
 
@@ -55,7 +55,11 @@ class RunEffects(NamedTuple):
 
 
 def estimate_run_effects(evidence: Evidence) -> RunEffects:
-    """Estimate the effects of all runs; none where no run was rescaled."""
+    """Estimate the random effect of every run; zeros where no run was rescaled.
+
+    The standard deviations between and within runs are those of the highest likelihood; noise is
+    Student's t by reweighting.
+    """
     pieces = pieces_of(evidence, usual_seconds(evidence))
     runs = len(evidence.contexts)
     pieces_per_run = np.bincount(pieces.run, minlength=runs)
@@ -66,17 +70,17 @@ def estimate_run_effects(evidence: Evidence) -> RunEffects:
     same_run = (pieces.run[:, None] == pieces.run).astype(np.float64)
     curve = _curve_kernel(evidence, pieces)
     centred = pieces.ratio - np.median(pieces.ratio)
-    share = np.maximum(pieces.share, MIN_SHARE)
+    share = np.maximum(pieces.share, MIN_PIECE_SHARE)
     best, ratio = -np.inf, 1.0
     effect: Floats = np.zeros(runs)
-    for between, within in product(BETWEEN, WITHIN):
+    for between, within in product(STDS_BETWEEN_RUNS, STDS_WITHIN_RUNS):
         noise: Floats = within**2 / share
         for _ in range(3):
             covariance = curve + between**2 * same_run + np.diag(noise)
             inverse = np.linalg.inv(covariance)
             alpha = inverse @ centred
             surprise = alpha**2 / np.diagonal(inverse)  # left-out errors, squared, in their variances
-            trust = np.clip((TAIL_FREEDOM + 1) / (TAIL_FREEDOM + surprise), 0.02, 1.0)
+            trust = np.clip((PIECE_TAIL_FREEDOM + 1) / (PIECE_TAIL_FREEDOM + surprise), 0.02, 1.0)
             noise = np.asarray(within**2 / (share * trust))
         likelihood = -0.5 * float(centred @ alpha + np.linalg.slogdet(covariance)[1])
         if likelihood > best:
@@ -86,8 +90,12 @@ def estimate_run_effects(evidence: Evidence) -> RunEffects:
 
 
 def _curve_kernel(evidence: Evidence, pieces: Pieces) -> Floats:
-    """Of the curve over ln x that runs in alike contexts share, (P, P)."""
+    """Covariances of the curve over ln x that runs in alike contexts share, (P, P)."""
     log_scale_out = pieces.log_scale_out - pieces.log_scale_out.mean()
-    local = matern(np.abs(log_scale_out[:, None] - log_scale_out) / WIDTH)
-    kernel = LEVEL + SLOPE * np.outer(log_scale_out, log_scale_out) + BUMP * local
+    local = matern(np.abs(log_scale_out[:, None] - log_scale_out) / CURVE_WIDTH)
+    kernel = (
+        CURVE_LEVEL_VARIANCE
+        + CURVE_SLOPE_VARIANCE * np.outer(log_scale_out, log_scale_out)
+        + CURVE_LOCAL_VARIANCE * local
+    )
     return np.asarray(evidence.similarities[np.ix_(pieces.run, pieces.run)] * kernel)

@@ -20,7 +20,7 @@ from training.evidence.similarity import similarity
 from training.history.values import METRIC_NAMES, RunContext, RunRecord, StageMetrics
 from training.statistics.arrays import Bools, Floats
 
-MAX_RUNS = 60
+MAX_HISTORY_RUNS = 60
 """Most recent runs kept; older ones add cost and describe a cluster that no longer exists."""
 
 MIN_SECONDS = 0.01
@@ -70,9 +70,9 @@ class Evidence:
 
 
 def usable(history: Iterable[RunRecord]) -> list[RunRecord]:
-    """Runs with at least one job, oldest first, at most `MAX_RUNS`."""
+    """Runs with at least one job, oldest first, at most `MAX_HISTORY_RUNS`."""
     runs = sorted((run for run in history if run.jobs), key=lambda run: (run.started_at, run.run_id))
-    return runs[-MAX_RUNS:]
+    return runs[-MAX_HISTORY_RUNS:]
 
 
 def collect(history: Iterable[RunRecord], graph: Graph | None = None) -> Evidence:

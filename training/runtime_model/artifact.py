@@ -21,9 +21,9 @@ from training.runtime_model.network import EMBEDDING, FEATURES, RuntimeModel
 from training.runtime_model.similar_runs import SimilarRuns
 from training.statistics.predictive_std import LeftOutErrors, Trust
 
-SCHEMA_VERSION = 1
+RUNTIME_MODEL_SCHEMA_VERSION = 1
 
-KIND = "onlinepredictor"
+RUNTIME_MODEL_KIND = "onlinepredictor"
 
 STORED_CALIBRATION = {
     "change_point_log_scale_out": "cliff_place",
@@ -126,8 +126,8 @@ class TrainedModel:
                 for name, stored in STORED_LEFT_OUT.items()
             }
         description = {
-            "schema_version": SCHEMA_VERSION,
-            "kind": KIND,
+            "schema_version": RUNTIME_MODEL_SCHEMA_VERSION,
+            "kind": RUNTIME_MODEL_KIND,
             "config": _config(),
             "hyperparameters": asdict(self.hyperparameters),
             "profile": {
@@ -156,11 +156,13 @@ class TrainedModel:
             raise ArtifactInvalid(f"the artifact has no {error.args[0]}") from error
         except Exception as error:  # safetensors raises its own type and many of Python's
             raise ArtifactInvalid(f"the artifact cannot be read: {error}") from error
-        if not isinstance(description, dict) or description.get("kind") != KIND:
-            raise ArtifactInvalid(f"the artifact is not of kind {KIND}")
-        if description.get("schema_version") != SCHEMA_VERSION:
+        if not isinstance(description, dict) or description.get("kind") != RUNTIME_MODEL_KIND:
+            raise ArtifactInvalid(f"the artifact is not of kind {RUNTIME_MODEL_KIND}")
+        if description.get("schema_version") != RUNTIME_MODEL_SCHEMA_VERSION:
             version = description.get("schema_version")
-            raise ArtifactInvalid(f"schema version {version} is not supported, only {SCHEMA_VERSION}")
+            raise ArtifactInvalid(
+                f"schema version {version} is not supported, only {RUNTIME_MODEL_SCHEMA_VERSION}"
+            )
         if description.get("config") != _config():
             raise ArtifactInvalid("the artifact was made by a model with other inputs")
         try:

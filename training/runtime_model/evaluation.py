@@ -1,6 +1,6 @@
 """What a model is worth: its errors on recorded runs that it has not seen.
 
-A run is stopped at a few moments, and at each one everything happens as in serving: a copy is
+A run is cut a few times, and at each cut everything happens as in serving: a copy is
 fine-tuned to the jobs finished by then, and its remaining runtime is predicted. Scale-outs afterwards
 are those the run really had: they are the question and not part of the answer. Nothing else of
 later jobs reaches the model, not even that they exist: it counts the jobs that its own history
@@ -20,11 +20,11 @@ from training.runtime_model.fine_tuning import fine_tune
 from training.runtime_model.joint_forecast import forecast_remaining
 from training.statistics.arrays import Floats, Ints
 
-CUTS_PER_RUN = 6
-"""Moments per run; neighbouring ones say nearly the same, and each one costs a fine-tuning."""
+EVALUATED_CUTS_PER_RUN = 6
+"""Cuts per run; neighbouring ones say nearly the same, and each one costs a fine-tuning."""
 
 ERROR_LIMIT = 3.0
-"""Relative error at which a moment stops counting more: one degenerate moment must not decide."""
+"""Relative error at which a cut stops counting more: one degenerate cut must not decide."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +33,20 @@ class RunError:
 
     run_id: str
     after_job_ids: tuple[int, ...]
-    """Last finished job at each moment, -1 before the first."""
+    """Last finished job at each cut, -1 before the first."""
     predicted_seconds: tuple[float, ...]
     """To the end of the run, with the driver's time; infinite where the model failed to say."""
     measured_seconds: tuple[float, ...]
 
     @property
     def relative_errors(self) -> Floats:
-        """Absolute error over what was left, at most `ERROR_LIMIT`, per moment."""
+        """Absolute error over what was left, at most `ERROR_LIMIT`, per cut."""
         predicted, measured = np.array(self.predicted_seconds), np.array(self.measured_seconds)
         return np.asarray(np.minimum(np.abs(predicted - measured) / measured, ERROR_LIMIT))
 
     @property
     def log_errors(self) -> Floats:
-        """Log of predicted over measured, within the same limit on either side, per moment."""
+        """Log of predicted over measured, within the same limit on either side, per cut."""
         predicted = np.maximum(self.predicted_seconds, 1e-9)
         limit = float(np.log1p(ERROR_LIMIT))
         return np.asarray(np.clip(np.log(predicted / np.array(self.measured_seconds)), -limit, limit))
@@ -59,7 +59,7 @@ class RunError:
 
 @dataclass(frozen=True)
 class RunErrors:
-    """A model's errors on some runs; all moments count the same, at least one exists."""
+    """A model's errors on some runs; all cuts count the same, at least one exists."""
 
     runs: tuple[RunError, ...]
     skipped: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class RunErrors:
 
     @property
     def cuts(self) -> int:
-        """Moments at which something was predicted."""
+        """Cuts at which something was predicted."""
         return len(self._relative_errors)
 
     @property
@@ -81,7 +81,7 @@ class RunErrors:
 
     @property
     def median(self) -> float:
-        """Median of the same errors."""
+        """Median absolute relative error of the remaining runtime, 0 to `ERROR_LIMIT`."""
         return float(np.median(self._relative_errors))
 
     @property
@@ -91,37 +91,37 @@ class RunErrors:
 
 
 def remaining_errors(
-    model: TrainedModel, runs: Sequence[RunRecord], *, cuts_per_run: int = CUTS_PER_RUN
+    model: TrainedModel, runs: Sequence[RunRecord], *, cuts_per_run: int = EVALUATED_CUTS_PER_RUN
 ) -> RunErrors:
     """Compare what a model would have said during some runs with what then happened.
 
     A run without jobs is skipped; one with a single job is judged before that job. Where a run's end
     was not recorded, the end of its last job is, and the driver's time after it is left out on both
     sides. Contexts that the model's history does not have are judged like any other: serving
-    answers them too, from the nearest ones. The moments depend on the runs alone, so that errors
+    answers them too, from the nearest ones. The cuts depend on the runs alone, so that errors
     of several models on the same runs are pairs.
 
     Args:
         runs: Finished runs of the model's application.
-        cuts_per_run: Evenly spaced moments per run, at most; the cost grows with them.
+        cuts_per_run: Evenly spaced cuts per run, at most; the cost grows with them.
     Raises:
         EmptyHistory: In none of the runs is there anything to measure.
     """
     judged, skipped = [], []
     for run in runs:
         ordered = replace(run, jobs=tuple(sorted(run.jobs, key=lambda job: job.job_id)))
-        finished, measured = moments(ordered, cuts_per_run)
+        finished, measured = choose_cuts(ordered, cuts_per_run)
         if not len(finished):
             skipped.append(run.run_id)
             continue
         start, end = scale_outs(ordered, np.array(model.evidence.graph.job_ids))
-        known = [replace(ordered, jobs=ordered.jobs[:count], runtime_seconds=None) for count in finished]
+        parts = [replace(ordered, jobs=ordered.jobs[:count], runtime_seconds=None) for count in finished]
         tail = 0.0 if run.runtime_seconds is not None else model.prior.timing.tail
         judged.append(
             RunError(
                 run.run_id,
-                tuple(part.jobs[-1].job_id if part.jobs else -1 for part in known),
-                tuple(max(predict_remaining(model, part, start, end) - tail, 0.0) for part in known),
+                tuple(part.jobs[-1].job_id if part.jobs else -1 for part in parts),
+                tuple(max(predict_remaining(model, part, start, end) - tail, 0.0) for part in parts),
                 tuple(map(float, measured)),
             )
         )
@@ -130,14 +130,14 @@ def remaining_errors(
     return RunErrors(tuple(judged), tuple(skipped))
 
 
-def moments(run: RunRecord, count: int) -> tuple[Ints, Floats]:
-    """Choose when a run is stopped: before its first job or after one, while something is left.
+def choose_cuts(run: RunRecord, count: int) -> tuple[Ints, Floats]:
+    """Choose where a run is cut: before its first job or after one, while something is left.
 
     Args:
         run: Its jobs in order of their ids.
-        count: Moments at most.
+        count: Cuts at most.
     Returns:
-        Number of finished jobs, and seconds then left, per moment.
+        Number of finished jobs, and seconds then left, per cut.
     """
     if not run.jobs:
         return np.array([], dtype=np.int64), np.array([])
@@ -169,20 +169,20 @@ def scale_outs(run: RunRecord, job_ids: Ints) -> tuple[Floats, Floats]:
     return np.where((before >= 0) & (own[before] == job_ids), starts[before], left), left
 
 
-def predict_remaining(model: TrainedModel, known: RunRecord, start: Floats, end: Floats) -> float:
+def predict_remaining(model: TrainedModel, so_far: RunRecord, start: Floats, end: Floats) -> float:
     """Seconds that a model expects to be left of a run, as in serving.
 
     Args:
-        known: The run as it was at that moment: its finished jobs in order of their ids, maybe none.
+        so_far: The run as it was at that cut: its finished jobs in order of their ids, maybe none.
         start: Scale-out at the start of each job of the model's graph, (J,).
         end: At its end, (J,).
     """
     ids = np.array(model.evidence.graph.job_ids)
-    after = known.jobs[-1].job_id if known.jobs else -1
-    jobs = (ids > after) & expected_jobs(model.evidence, known.context)
+    after = so_far.jobs[-1].job_id if so_far.jobs else -1
+    jobs = (ids > after) & expected_jobs(model.evidence, so_far.context)
     if not jobs.any():
         return model.prior.timing.tail
-    run = collect([known], model.evidence.graph)
+    run = collect([so_far], model.evidence.graph)
     network, _ = fine_tune(model, run)
     cut = int(np.searchsorted(ids, after, side="right")) - 1
     remaining = forecast_remaining(model, network, run, cut, start[None], end[None], jobs)

@@ -13,7 +13,7 @@ import numpy as np
 
 from training.statistics.arrays import Floats
 
-TAIL_FREEDOM = 4.0
+RUN_TAIL_FREEDOM = 4.0
 """Degrees of freedom of Student's t."""
 
 UNOBSERVED = 1e6
@@ -57,6 +57,6 @@ def fit_robustly(kernel: Floats, target: Floats, noise: Floats, mean: float) -> 
         process = GaussianProcess(mean, inverse @ (target - mean), inverse)
         residual = np.abs(process.left_out)
         residual_std = max(1.4826 * float(np.median(residual[seen])), 0.03) if seen.any() else 1.0
-        weight = (TAIL_FREEDOM + 1) / (TAIL_FREEDOM + (residual / residual_std) ** 2)
+        weight = (RUN_TAIL_FREEDOM + 1) / (RUN_TAIL_FREEDOM + (residual / residual_std) ** 2)
         robust = np.where(seen, np.clip(weight, 0.02, 1.0), 1.0)
     return process

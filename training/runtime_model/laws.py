@@ -36,7 +36,7 @@ POWERS = ((0.25, 0.08), (0.5, 0.1), (0.75, 0.08), (1.5, 0.02), (-0.15, 0.015), (
 """Exponents p of x^-p with their prior weights; growing ones only win where the data insists."""
 
 SIGNAL_TO_NOISE = (0.1, 0.5, 2.0, 10.0)
-WIDTHS = (0.1, 0.25, 0.6)
+RESIDUAL_WIDTHS = (0.1, 0.25, 0.6)
 """Choices for what similar runs add: its variance over the noise, and its width in ln x."""
 
 DRIFT_RUNS = 4
@@ -319,7 +319,7 @@ def calibrate(evidence: Evidence, run_effects: RunEffects) -> Calibration:
         return first
     best, lowest = first, np.inf
     for ratio in SIGNAL_TO_NOISE:
-        for width in WIDTHS:
+        for width in RESIDUAL_WIDTHS:
             choice = first._replace(signal_to_noise=ratio, width=width)
             prior = fit_prior(evidence, run_effects, choice)
             diagonal = np.diagonal(prior.inverse, axis1=1, axis2=2).T

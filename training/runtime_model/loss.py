@@ -20,24 +20,24 @@ def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tens
     def huber(predicted: Tensor, target: Tensor) -> Tensor:
         return nn.functional.huber_loss(predicted, target, reduction="none", delta=0.3)
 
-    job_known = batch.future * torch.isfinite(batch.target_job)
+    job_measured = batch.future * torch.isfinite(batch.target_job)
     target_job = torch.nan_to_num(batch.target_job, nan=-20.0)
-    seconds = target_job.exp() * job_known
+    seconds = target_job.exp() * job_measured
     share = seconds / seconds.sum(dim=1, keepdim=True).clamp_min(1e-6)
     job = mean(
-        huber(prediction.job_runtime.log(), target_job), job_known * (0.2 / job_known.shape[1] + share)
+        huber(prediction.job_runtime.log(), target_job), job_measured * (0.2 / job_measured.shape[1] + share)
     )
-    remaining = (prediction.job_runtime * job_known).sum(dim=1).clamp_min(1e-3).log()
-    some = (job_known.sum(dim=1) > 0).float()
+    remaining = (prediction.job_runtime * job_measured).sum(dim=1).clamp_min(1e-3).log()
+    some = (job_measured.sum(dim=1) > 0).float()
     total = mean(huber(remaining, seconds.sum(dim=1).clamp_min(1e-3).log()), some)
     future = batch.future @ (network.member > 0).float()
-    node_known = future * torch.isfinite(batch.target_node)
-    node_weight = node_known * (
+    node_measured = future * torch.isfinite(batch.target_node)
+    node_weight = node_measured * (
         0.1 + torch.nan_to_num(batch.target_node, nan=-20.0).clamp_max(12).exp().sqrt()
     )
     node = mean(huber(prediction.node_log_runtime, torch.nan_to_num(batch.target_node)), node_weight)
-    metric_known = future.unsqueeze(-1) * torch.isfinite(batch.target_metrics)
-    metrics = mean((prediction.metrics - torch.nan_to_num(batch.target_metrics)) ** 2, metric_known)
+    metric_measured = future.unsqueeze(-1) * torch.isfinite(batch.target_metrics)
+    metrics = mean((prediction.metrics - torch.nan_to_num(batch.target_metrics)) ** 2, metric_measured)
     code = network.context.encode(batch.context)
     context = nn.functional.mse_loss(network.context.decode(code), batch.context)
     size = (prediction.correction**2).mean()
@@ -60,13 +60,13 @@ def evaluate(network: RuntimeModel, prepared: Prepared, samples: Ints) -> Evalua
     with torch.no_grad():
         prediction = network(batch)
     errors = prepared.errors(prediction.job_runtime, samples)
-    known = batch.future * torch.isfinite(batch.target_job)
+    measured = batch.future * torch.isfinite(batch.target_job)
     target = torch.nan_to_num(batch.target_job, nan=-20.0)
-    weight = known * (target.exp() + 0.1)
+    weight = measured * (target.exp() + 0.1)
     job = ((prediction.job_runtime.log() - target).abs() * weight).sum() / weight.sum().clamp_min(1e-6)
     future = (batch.future @ (network.member > 0).float()).unsqueeze(-1)
-    known = future * torch.isfinite(batch.target_metrics)
-    squares = (prediction.metrics - torch.nan_to_num(batch.target_metrics)) ** 2 * known
-    metrics = float((squares.sum() / known.sum().clamp_min(1.0)).sqrt())
+    measured = future * torch.isfinite(batch.target_metrics)
+    squares = (prediction.metrics - torch.nan_to_num(batch.target_metrics)) ** 2 * measured
+    metrics = float((squares.sum() / measured.sum().clamp_min(1.0)).sqrt())
     relative = float(np.abs(np.expm1(np.minimum(errors, 3.0))).mean())
     return Evaluation(relative + 0.25 * float(job) + 0.1 * metrics, errors, metrics)

@@ -24,7 +24,7 @@ from training.runtime_model.samples import concatenate, encode
 from training.runtime_model.similar_runs import SimilarRuns
 from training.statistics.arrays import Bools, Floats, Ints
 
-CUTS_PER_RUN = 12
+TRAINING_CUTS_PER_RUN = 12
 """Cut points kept per run, evenly spaced: neighbouring cuts are nearly the same sample."""
 
 
@@ -97,7 +97,7 @@ def prepare(history: Sequence[RunRecord]) -> Prepared:
         others = [other for other in range(len(evidence.contexts)) if single or other != run]
         ran = np.flatnonzero(np.isfinite(evidence.log_job_runtime[run]))
         cuts = np.concatenate([[-1], ran[:-1]])
-        cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, CUTS_PER_RUN).astype(int))]
+        cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, TRAINING_CUTS_PER_RUN).astype(int))]
         start, end = evidence.start_scale_out[run], evidence.end_scale_out[run]
         latest = np.maximum.accumulate(np.where(np.isfinite(end), np.arange(jobs), ran[0]))
         start = np.where(np.isfinite(start), start, end[latest])

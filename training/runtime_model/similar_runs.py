@@ -40,23 +40,25 @@ from training.runtime_model.gaussian_process import UNOBSERVED, GaussianProcess,
 from training.statistics.arrays import Bools, Floats, Ints
 from training.statistics.kernels import matern
 
-NOISE = 0.1
+ALIKE_RUNS_VARIANCE = 0.1
 """Variance of a log runtime between alike runs. Rather too much than too little: where runs repeat
 themselves more closely, the laws do well, and count more."""
 
-WIDTH = 0.4
-"""In ln x: 24 and 36 executors are 0.4 apart."""
+SCALE_OUT_WIDTH = 0.4
+"""Width of kernels in ln x: 24 and 36 executors are 0.4 apart."""
 
 INERTIA = 0.5
 """How far the first scale-out of a run still counts later, besides the present one: data was cached
 and partitioned with it, and requests are not always carried out."""
 
 STATE_WIDTH = 0.6
-"""In log deviation; a run twice as slow as expected is 0.7 away from one as expected."""
+"""Width of kernels in log deviation; a run twice as slow as expected is 0.7 away from one as expected."""
 
-LEVEL, SLOPE, BUMP, STATE, JOINT, DRIFT = 0.5, 1.0, 0.25, 0.25, 0.25, 0.17
-"""Prior variances: of the level, of the exponent of x, of what is local in ln x, of what is local in
-the deviations, of both together, and of the share of each deviation that lasts."""
+LEVEL_VARIANCE, EXPONENT_VARIANCE, DRIFT_VARIANCE = 0.5, 1.0, 0.17
+"""Prior variances of the level, of the exponent of x, and of the share of each deviation that lasts."""
+
+LOCAL_VARIANCE, STATE_VARIANCE, JOINT_VARIANCE = 0.25, 0.25, 0.25
+"""Prior variances of what is local in ln x, in the deviations, and in both together."""
 
 USUAL_STATE = np.zeros((1, 3))
 """A run as expected."""
@@ -169,7 +171,7 @@ class SimilarRuns:
         ran = self._ran[:, job]
         target = self._log_runtime[:, job]
         mean = float(np.median(target[ran])) if ran.any() else 0.0
-        noise = np.where(ran, NOISE, UNOBSERVED)
+        noise = np.where(ran, ALIKE_RUNS_VARIANCE, UNOBSERVED)
         kernel = self.evidence.similarities * _job_kernel(inputs, inputs)
         return fit_robustly(kernel, np.where(ran, target, mean), noise, mean)
 
@@ -256,7 +258,7 @@ class SimilarRuns:
             inputs, states, inputs, states
         )
         mean = _weighted_median(target[used], near[used])
-        process = fit_robustly(kernel, target[used], np.full(int(used.sum()), NOISE), mean)
+        process = fit_robustly(kernel, target[used], np.full(int(used.sum()), ALIKE_RUNS_VARIANCE), mean)
         return process, inputs, states, used
 
     def state(self, run: Evidence, cut: int) -> Floats:
@@ -297,7 +299,7 @@ class SimilarRuns:
             :, 0, 0
         ]
         variance = own_variance - np.einsum("sr,rq,sq->s", kernel, process.inverse, kernel)
-        log_std = np.sqrt(np.maximum(variance, 0.0) + NOISE)
+        log_std = np.sqrt(np.maximum(variance, 0.0) + ALIKE_RUNS_VARIANCE)
         return LogRemainingRuntime(log_mean, log_std, float(np.median(process.left_out_std)))
 
     def _schedules(self, run: Evidence, scale_outs: Floats, cut: int) -> Floats:
@@ -362,17 +364,21 @@ def _effective(start: Floats, end: Floats) -> Floats:
 def _job_kernel(left: Floats, right: Floats) -> Floats:
     """Covariances of a job's log runtimes between inputs (A, F) and (B, F), (A, B)."""
     linear = left[:, None, 0] * right[None, :, 0]
-    return np.asarray(2 * LEVEL + SLOPE * linear + BUMP * matern(distances(left, right) / WIDTH))
+    return np.asarray(
+        2 * LEVEL_VARIANCE
+        + EXPONENT_VARIANCE * linear
+        + LOCAL_VARIANCE * matern(distances(left, right) / SCALE_OUT_WIDTH)
+    )
 
 
 def _remaining_kernel(left: Floats, left_states: Floats, right: Floats, right_states: Floats) -> Floats:
     """Covariances of log remaining runtimes, from inputs (..., A, F) and states (..., A, 3) to B others."""
-    near = matern(distances(left, right) / WIDTH)
+    near = matern(distances(left, right) / SCALE_OUT_WIDTH)
     alike = matern(distances(left_states, right_states) / STATE_WIDTH)
     linear = left[..., :, None, 0] * right[..., None, :, 0]
     drift = (left_states[..., :, None, :] * right_states[..., None, :, :]).sum(axis=-1)
-    local = BUMP * near + STATE * alike + JOINT * near * alike
-    return np.asarray(LEVEL + SLOPE * linear + DRIFT * drift + local)
+    local = LOCAL_VARIANCE * near + STATE_VARIANCE * alike + JOINT_VARIANCE * near * alike
+    return np.asarray(LEVEL_VARIANCE + EXPONENT_VARIANCE * linear + DRIFT_VARIANCE * drift + local)
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
