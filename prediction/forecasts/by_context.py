@@ -36,15 +36,15 @@ class ContextForecast:
     log_mean: Floats
     """(X,)"""
     log_std: Floats
-    """As the model has it, (X,)."""
+    """Standard deviations of the model itself, (X,)."""
     errors: Floats
-    """Log of predicted over measured, per run; NaN where a run was not left out, (R,)."""
+    """Log errors, predicted over measured, per run; NaN where a run was not left out, (R,)."""
     typical_std: float
     """Median standard deviation about the runs left out; about all candidates where there are none."""
 
 
 def run_seconds(run: RunRecord) -> float:
-    """Of the whole application; to the end of its last job where its own end is unknown."""
+    """Seconds of the whole application; to the end of its last job where its own end is unknown."""
     return max((run.runtime_seconds or 0.0, *(job.end_seconds for job in run.jobs)))
 
 
@@ -62,7 +62,8 @@ def completed(history: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def context_features(context: RunContext) -> Mapping[str, Feature]:
-    """What may explain a runtime, by name; `--name value` among the arguments is a feature of that name."""
+    """Features that may explain a runtime, by name; `--name value` among the arguments is a feature of that
+    name."""
     features: dict[str, Feature] = {
         "data_size_mb": context.data_size_mb,
         "data_characteristics": context.data_characteristics,
@@ -85,7 +86,7 @@ def context_features(context: RunContext) -> Mapping[str, Feature]:
 
 
 def same_context(runs: Sequence[RunRecord], context: RunContext) -> np.ndarray:
-    """Which runs were in this context, or one that hardly differs, (R,)."""
+    """Whether runs were in this context, or one that hardly differs, (R,)."""
     if not runs:
         return np.zeros(0, dtype=bool)
     return np.asarray(similarity([run.context for run in runs], context) >= SAME_CONTEXT)

@@ -34,7 +34,7 @@ LEFT_OUT_RUNS = 20
 
 @dataclass(frozen=True)
 class CurveRequest:
-    """What a worker needs for a curve; picklable."""
+    """Request to a worker for a forecast by a curve; picklable."""
 
     method: Method
     """Any but the model."""

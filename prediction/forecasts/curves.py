@@ -29,8 +29,10 @@ CURVE_LOG_STD_FLOOR = 0.1
 
 
 class Curve(Protocol):
+    """Runtime over the scale-out, fitted to a few points."""
+
     def predict(self, scale_outs: ArrayLike) -> Floats:
-        """Seconds at each scale-out."""
+        """Seconds at each scale-out, (X,)."""
         ...
 
 
@@ -41,6 +43,7 @@ class ErnestCurve:
     coefficients: tuple[float, float, float, float]
 
     def predict(self, scale_outs: ArrayLike) -> Floats:
+        """Seconds at each scale-out, (X,)."""
         return np.asarray(_terms(_positive(scale_outs)) @ np.array(self.coefficients))
 
 
@@ -51,9 +54,10 @@ class KernelCurve:
     scale_outs: tuple[float, ...]
     runtimes: tuple[float, ...]
     width: float = 0.2
-    """Of the Gaussian kernel, in ln x."""
+    """Width of the Gaussian kernel, in ln x."""
 
     def predict(self, scale_outs: ArrayLike) -> Floats:
+        """Seconds at each scale-out, (X,)."""
         gap = np.log(_positive(scale_outs))[:, None] - np.log(np.array(self.scale_outs))
         distance = -0.5 * (gap / self.width) ** 2
         weight = np.exp(distance - distance.max(axis=1, keepdims=True))
@@ -112,7 +116,7 @@ def ernest_forecast(
     *,
     context: RunContext | None = None,
 ) -> Forecast:
-    """Add up the curves of the remaining jobs, with the medians of the time between them.
+    """Forecast by Ernest's curve per job: the remaining jobs added up, with median times between them.
 
     Args:
         history: Earlier runs; those in the contexts nearest to `context` are used.

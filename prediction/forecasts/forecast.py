@@ -29,7 +29,7 @@ CACHED_MODELS = 8
 
 @dataclass(frozen=True)
 class ForecastRequest:
-    """What a worker needs to forecast; picklable."""
+    """Request to a worker for a forecast; picklable."""
 
     files: Mapping[str, bytes]
     artifact_key: str
@@ -54,7 +54,7 @@ class Forecast:
     """[candidate][job]: from this job on, with the driver's time before it, to the end of the
     application. [c][0] is everything that is left after `after_job_id`."""
     predictive_stds: tuple[PredictiveStd, ...] = ()
-    """How sure everything that is left is, per candidate: less where no earlier run was near it."""
+    """Standard deviations of the log of everything that is left, per candidate; larger away from all runs."""
     fine_tune_seconds: float = 0.0
     predict_seconds: float = 0.0
     epochs: int = 0
@@ -68,11 +68,11 @@ class Forecast:
 
     @property
     def after_next_job_seconds(self) -> tuple[float, ...]:
-        """What is left once the next job has ended, per candidate; empty where that is the last one."""
+        """Remaining seconds once the next job has ended, per candidate; empty where that is the last one."""
         return tuple(row[1] for row in self.remaining_seconds) if len(self.job_ids) > 1 else ()
 
     def choices(self, budget_seconds: float) -> tuple[Candidate, ...]:
-        """What there is to choose from: per candidate everything that is left.
+        """Candidates to choose from: per candidate everything that is left.
 
         Args:
             budget_seconds: What is left of the runtime target.

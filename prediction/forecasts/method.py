@@ -1,10 +1,10 @@
-"""By what a run is forecast."""
+"""Methods that a run is forecast by."""
 
 from enum import StrEnum
 
 
 class Method(StrEnum):
-    """What a policy wants to have forecasts from."""
+    """Method that a policy wants forecasts by."""
 
     MODEL = "model"
     """The application's model; before a run, whatever knows such runs best."""
@@ -14,7 +14,7 @@ class Method(StrEnum):
 
     @property
     def label(self) -> str:
-        """In sentences for people."""
+        """Name of the method in sentences for people."""
         return _LABELS[self]
 
 

@@ -40,7 +40,7 @@ MIN_LEFT_OUT = 3
 """Left-out runs from which on their errors say how sure a forecast is."""
 
 UNVALIDATED_WHOLE_RUN_LOG_STD = 0.4
-"""Standard deviation of log runtime that is claimed before."""
+"""Standard deviation of log runtime that is claimed with fewer."""
 
 BELIEVED_LOG_STD, BELIEF_RUNS = 0.3, 2.0
 """What is believed of it before any error is seen, and how many errors that is worth."""
@@ -56,20 +56,20 @@ class WholeRunForecast:
     runtime_seconds: tuple[float, ...] = ()
     """Medians."""
     predictive_stds: tuple[PredictiveStd, ...] = ()
-    """How sure they are."""
+    """Standard deviations of the log runtimes, per candidate."""
     source: str = ""
     """`model`, `similar-runs` or `context-model`."""
     runs: int = 0
     """Earlier runs that it was learned from."""
     left_out_errors: tuple[tuple[str, float], ...] = ()
-    """What was compared: each source's standard deviation of log error on runs left out."""
+    """Sources that were compared, each with its standard deviation of log error on runs left out."""
     label: str = ""
-    """What it is by, in words, where the source does not say."""
+    """Origin of the forecast in words, where the source does not say."""
     reason: str = ""
     """In which contexts the runs were, or why there is no forecast."""
 
     def choices(self, target_seconds: float) -> tuple[Candidate, ...]:
-        """What there is to choose from.
+        """Candidates to choose from.
 
         Args:
             target_seconds: For the whole application.
@@ -78,7 +78,7 @@ class WholeRunForecast:
 
     @property
     def description(self) -> str:
-        """What it is by, in words: its label, how many runs, and how wrong it usually is."""
+        """Description of the forecast in words: its label, how many runs, and how wrong it usually is."""
         errors = ", ".join(
             f"{_LABELS.get(source, source)} {math.expm1(std):.0%}" for source, std in self.left_out_errors
         )
@@ -92,19 +92,19 @@ class WholeRunForecast:
 
 @dataclass(frozen=True)
 class WholeRunRequest:
-    """What a worker needs to forecast whole runs; picklable."""
+    """Request to a worker for whole runs; picklable."""
 
     history: tuple[RunRecord, ...]
     context: RunContext
     candidates: tuple[int, ...]
     files: Mapping[str, bytes] | None = None
-    """Of the model, if there is one."""
+    """Files of the model, if there is one."""
     artifact_key: str = ""
     """Identifies the files' content."""
 
 
 def whole_run_of(forecast: Forecast, *, source: str, label: str, runs: int) -> WholeRunForecast:
-    """A forecast of everything that is left, made before the run: of the whole run."""
+    """Whole-run forecast from one of everything that is left, made before the run."""
     if not forecast.job_ids:
         return WholeRunForecast(reason=forecast.reason or "no job is left")
     seconds = tuple(row[0] for row in forecast.remaining_seconds)
@@ -131,7 +131,7 @@ class _Forecast(NamedTuple):
 
 
 def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
-    """Forecast in a worker; a model that cannot be used is done without, and that is said."""
+    """Forecast whole runs in a worker; a model that cannot be used is done without, and `reason` says so."""
     from training.runtime_model.artifact import ArtifactInvalid
 
     model, unusable = None, ""
@@ -202,7 +202,7 @@ def left_out_std(errors: Floats, believed: float = BELIEVED_LOG_STD) -> float | 
 
 
 def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int, ...]) -> _Forecast | None:
-    """The graph model and what it knows of similar runs; None where its history lacks this context."""
+    """Forecast by the graph model joined with its similar runs; None where its history lacks this context."""
     contexts = model.evidence.contexts
     if not same_context([RunRecord("", each, 0.0) for each in contexts], context).any():
         return None
@@ -220,7 +220,7 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
 def _by_similar_runs(
     runs: Sequence[RunRecord], same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast | None:
-    """What the runs show as a whole; None with fewer than two in this context."""
+    """Forecast by similar runs as a whole; None with fewer than two in this context."""
     recent = runs[-MAX_HISTORY_RUNS:]
     first = len(runs) - len(recent)
     if same[first:].sum() < 2:
@@ -256,14 +256,15 @@ def _by_context(
 
 
 def _predictive_stds(left_out_std: float | None, beyond: Floats) -> tuple[PredictiveStd, ...]:
-    """From errors on runs left out, and what a candidate's distance from all runs adds to them, (X,)."""
+    """Standard deviations from errors on runs left out, and what a candidate's distance from all runs adds to
+    them, (X,)."""
     base = UNVALIDATED_WHOLE_RUN_LOG_STD if left_out_std is None else left_out_std
     log_stds = np.clip(np.hypot(base, beyond), WHOLE_RUN_LOG_STD_FLOOR, MAX_WHOLE_RUN_LOG_STD)
     return tuple(map(symmetric_std, log_stds.tolist()))
 
 
 def _judged(errors: Floats, same: Bools) -> float | None:
-    """By all runs, and where there are enough of them, rather by those in the same context."""
+    """Judge log errors (R,) by all runs; where there are enough in the same context, rather by those."""
     everywhere = left_out_std(errors)
     if everywhere is None:
         return None
@@ -272,7 +273,7 @@ def _judged(errors: Floats, same: Bools) -> float | None:
 
 
 def _remark(runs: Sequence[RunRecord], context: RunContext) -> str:
-    """What the reader should know of the runs behind a forecast."""
+    """Remark for people on the contexts of the runs behind a forecast."""
     if not runs:
         return ""
     here = int(same_context(runs, context).sum())

@@ -64,13 +64,13 @@ class Repeats(NamedTuple):
     """Runs of one context at one scale-out, about their median: what single runs vary by."""
 
     degrees: float = 0.0
-    """Of freedom: such runs less the number of their contexts and scale-outs."""
+    """Degrees of freedom: such runs less the number of their contexts and scale-outs."""
     squares: float = 0.0
     """Sum of squared deviations of log runtime."""
 
 
 class Tables(NamedTuple):
-    """What the covariance needs to know of pairs of points; parameters come later."""
+    """Tables over pairs of points that the covariance is made of; parameters come later."""
 
     linear: Floats
     """(P, Q)"""
@@ -102,7 +102,7 @@ class Covariance:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the parameters, but for the features' length scales, which follow."""
+        """Names of the parameters, but for the features' length scales, which follow."""
         return ("noise", *self.terms, "scale_out_length")
 
     def beliefs(self) -> tuple[Floats, Floats]:
@@ -121,6 +121,7 @@ class Covariance:
         return np.stack([log_scale_out - self.mean_log_scale_out, inverse - middle], axis=1)
 
     def tables(self, a: Points, b: Points) -> Tables:
+        """Tables of all pairs of two sets of points, (P,) and (Q,)."""
         shape = (len(a.context), len(b.context))
         gaps = ((a.numeric[:, None] - b.numeric) / self.stds) ** 2
         same_category = (a.categories[:, None] >= 0) & (a.categories[:, None] == b.categories)
@@ -178,7 +179,7 @@ class Covariance:
         return total
 
     def variance(self, points: Points, parameters: Floats) -> Floats:
-        """Of each point by itself, without the runs' noise, (P,)."""
+        """Variance of each point by itself, without the runs' noise, (P,)."""
         values = dict(zip(self.names, np.exp(parameters), strict=False))
         law = (self.law_basis(points.log_scale_out) ** 2).sum(axis=1)
         ones = np.ones_like(law)

@@ -26,38 +26,38 @@ MAX_LOG = 60.0
 
 
 class Points(NamedTuple):
-    """Where runtimes are known or wanted."""
+    """Points at which runtimes are known or wanted, encoded."""
 
     numeric: Floats
     """Logs of positive features, others by their largest value; centred, (P, F)."""
     categories: Ints
     """Codes, (P, C); a value that no earlier run had is -1 and equals nothing."""
     context: Ints
-    """Which context, (P,); -1 for one that no earlier run had."""
+    """Number of the context, (P,); -1 for one that no earlier run had."""
     log_scale_out: Floats
     """Effective: in executors of average resources, (P,)."""
     spot: Ints
-    """Which context and scale-out, (P,); -1 for one that no earlier run had."""
+    """Number of the context and scale-out, (P,); -1 for one that no earlier run had."""
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How contexts become numbers; JSON-able by `to_json`."""
+    """Encoding of contexts as numbers; JSON-able by `to_json`."""
 
     numeric: tuple[str, ...]
     logarithmic: tuple[bool, ...]
     center: tuple[float, ...]
     unit: tuple[float, ...]
-    """What values are divided by, before the centre is taken off; 1 for logs."""
+    """Divisors of values, before the centre is taken off; 1 for logs."""
     stds: tuple[float, ...]
     """Standard deviation over the earlier contexts, (F,)."""
     categories: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
-    """Of each category; the position is the code."""
+    """Values of each category; the position is the code."""
     resources: tuple[int, ...]
-    """Which numeric features are resources that every executor adds."""
+    """Indices of numeric features that are resources that every executor adds."""
     sizes: tuple[int, ...]
-    """Which numeric features are sizes of the data."""
+    """Indices of numeric features that are sizes of the data."""
     share_resources: bool = True
 
     @classmethod
@@ -135,7 +135,7 @@ class Encoding:
         return np.asarray(numeric[:, list(self.sizes)].mean(axis=1) if self.sizes else np.zeros(len(numeric)))
 
     def environment(self, numeric: Floats, categories: Floats) -> Bools:
-        """Which features tell machines apart: resources, and categories that determine them, (F + C,)."""
+        """Whether features tell machines apart: resources, and categories that determine them, (F + C,)."""
         resources = np.zeros(len(self.numeric), dtype=bool)
         resources[list(self.resources)] = True
         amounts = numeric[:, resources]

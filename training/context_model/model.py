@@ -59,10 +59,10 @@ MAX_KNOWN = 1000
 
 @dataclass(frozen=True)
 class Assumptions:
-    """What is believed before any run; not fitted."""
+    """Assumptions that hold before any run; not fitted."""
 
     terms: tuple[str, ...] = TERMS
-    """Of the covariance; fewer to see what each is worth."""
+    """Terms of the covariance; fewer to see what each is worth."""
     scale_out_exponent: float = -0.5
     size_exponent: float = 0.4
     share_resources: bool = True
@@ -78,7 +78,7 @@ class ContextModel:
     encoding: Encoding
     assumptions: Assumptions
     parameters: Floats
-    """Of the covariance: logs."""
+    """Parameters of the covariance, as logs."""
     numeric: Floats
     """Features of the known points, (P, F)."""
     categories: Floats
@@ -88,7 +88,7 @@ class ContextModel:
     log_runtime: Floats
     """Medians of the runs at each point, (P,)."""
     counts: Floats
-    """Of runs at each point, (P,)."""
+    """Number of runs at each point, (P,)."""
     inflations: tuple[float, ...] = (1.0,)
     """By how much standard deviations are too small, by the number of scale-outs known of a context;
     the last also holds for more."""
@@ -103,7 +103,7 @@ class ContextModel:
             self._spots.setdefault(spot, len(self._spots))
 
     def predict(self, queries: Sequence[Query]) -> RuntimePrediction | NoPrediction:
-        """Distributions of the runtimes.
+        """Predict log-normal runtimes of some runs; `NoPrediction` without any earlier run.
 
         Raises:
             ValueError: A scale-out is not positive.
@@ -193,7 +193,7 @@ class ContextModel:
             variance[only_machine] += TREES_SHARE * (1.0 - TREES_SHARE) * gap**2
 
     def _ordered(self, points: Points, moved: Points, sign: Floats) -> tuple[Floats, Floats]:
-        """What it changes to know that the smaller of two machines is not the faster one.
+        """Changes of predictions by knowing that the smaller of two machines is not the faster one.
 
         Args:
             points: On machines that no run was on, (P,).
@@ -352,7 +352,7 @@ def _positive(value: float) -> bool:
 
 
 def _keys(numeric: Floats, categories: Floats) -> list[bytes]:
-    """What tells contexts apart."""
+    """Keys that tell contexts apart: rounded features and codes as bytes."""
     rows = np.concatenate([np.round(numeric, 9) + 0.0, categories], axis=1)
     return [row.tobytes() for row in rows]
 

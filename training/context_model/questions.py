@@ -30,11 +30,11 @@ class RuntimePrediction:
     """Log-normal runtimes, one per query."""
 
     log_mean: Floats
-    """Of seconds: the exponential is the median."""
+    """Mean of the log of seconds: its exponential is the median."""
     log_std: Floats
-    """Of what runs take on average in this context at this scale-out."""
+    """Standard deviation of what runs take on average in this context at this scale-out."""
     run_log_std: Floats
-    """Of what one run takes; larger by the noise of single runs."""
+    """Standard deviation of what one run takes; larger by the noise of single runs."""
 
 
 @dataclass(frozen=True)

@@ -38,13 +38,13 @@ class Rehearsed:
     """One context given all others."""
 
     error: Floats
-    """Of log medians, (K,)."""
+    """Errors of log medians, (K,)."""
     covariance: Floats
-    """Of these errors, (K, K)."""
+    """Covariance of these errors, (K, K)."""
     noise: Floats
     """Variance of these medians about what runs take on average, (K,)."""
     deviations: Sequence[Floats]
-    """Of single runs from their median, per scale-out."""
+    """Log deviations of single runs from their median, per scale-out."""
 
     def given_runs(self, kept: Sequence[int], single_noise: float, draw: np.random.Generator) -> Floats:
         """Errors where nothing is kept, over their standard deviations.
@@ -63,7 +63,7 @@ class Rehearsed:
         return np.asarray(gap / np.sqrt(np.maximum(variance, 1e-12)))
 
     def one_by_one(self) -> Floats:
-        """The same with all others kept as they are, for each."""
+        """Standardized errors of each point with all others kept as they are, (K,)."""
         precision = np.linalg.inv(self.covariance)
         return np.asarray(precision @ self.error / np.sqrt(np.diag(precision)))
 
@@ -74,7 +74,7 @@ class Rehearsed:
 
 
 def inflations(contexts: Sequence[Rehearsed], single_noise: float) -> tuple[float, ...]:
-    """By how much standard deviations are too small (below 1: too large), by the scale-outs known."""
+    """Inflations: factors by which standard deviations are too small, by the number of known scale-outs."""
     draw = np.random.default_rng(0)
     one_by_one = [context.one_by_one() for context in contexts]
     by_known_scale_outs = []

@@ -48,18 +48,18 @@ class Spots(NamedTuple):
 
 
 class Counterparts(NamedTuple):
-    """The same runs on machines that are known."""
+    """Counterparts of unseen points: the same runs on machines that are known."""
 
     rows: NDArray[np.int64]
-    """Which of the points have one, (R,)."""
+    """Indices of the points that have one, (R,)."""
     moved: Spots
-    """They, with the features of the known machine of the nearest size, (R,)."""
+    """Those points with the features of the known machine of the nearest size, (R,)."""
     sign: Floats
     """1 where the known machine is the larger one, -1 where it is the smaller one, (R,)."""
 
 
 def is_unseen(asked_spots: Spots, known_spots: Spots, environment: Bools) -> Bools:
-    """Which points are on machines that no run was on, (P,).
+    """Whether points are on machines that no run was on, (P,).
 
     Args:
         environment: Which features tell machines apart, (F + C,); without any of them, nothing is unseen.
@@ -70,7 +70,7 @@ def is_unseen(asked_spots: Spots, known_spots: Spots, environment: Bools) -> Boo
 
 
 def is_within(asked_spots: Spots, known_spots: Spots, environment: Bools) -> Bools:
-    """Which points have nothing new but the machine: known values, within the known ranges, (P,)."""
+    """Whether points have nothing new but the machine: known values, within known ranges, (P,)."""
     width = asked_spots.numeric.shape[1]
     numbers = ~environment[:width]
     values, seen = asked_spots.numeric[:, numbers].round(9), known_spots.numeric[:, numbers].round(9)
@@ -131,7 +131,9 @@ def by_trees(
 
 
 def not_below(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
-    """Given that a normal quantity is not negative: what its mean gains, and its variance loses.
+    """Truncate a normal distribution at 0: what its mean gains, and its variance loses.
+
+    Source: Rasmussen and Williams, 2006, section 3.9, for the moments.
 
     Returns:
         Gain of the mean, and the share of the variance that is lost, in [0, 1).

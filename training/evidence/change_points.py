@@ -59,15 +59,15 @@ USUAL_SIZE_EXPONENT = 0.8
 
 
 class ChangePoint(NamedTuple):
-    """Where runtimes jump, by how much, and what is usual on both sides. Logs throughout."""
+    """Change point of an application: where runtimes jump, by how much, and the usual below. All are logs."""
 
     log_scale_out: float = 0.0
     """ln x of the median run's change point."""
     jump: float = 0.0
-    """Above it; not positive, 0 for no change point."""
+    """Log runtime that is added above it; not positive, 0 for no change point."""
     width: float = CHANGE_POINT_WIDTHS[0]
     level: float = 0.0
-    """Of measured over usual seconds below the change point, at ln x = 0."""
+    """Log of measured over usual seconds below the change point, at ln x = 0."""
     slope: float = 0.0
     """Exponent of that ratio over ln x."""
     mean_deviation: float = 0.2
@@ -111,14 +111,14 @@ class OwnChangePoint(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """What runs did at each scale-out that they had, (P,) each."""
+    """Pieces of runs, each at one scale-out; (P,) each."""
 
     log_scale_out: Floats
     """ln x"""
     ratio: Floats
-    """Log of measured over usual seconds of the jobs there."""
+    """Log of measured over usual seconds of its jobs."""
     share: Floats
-    """Of a usual run."""
+    """Share of a usual run's seconds."""
     run: Ints
 
 
@@ -263,7 +263,8 @@ def _likelihood(change_point: ChangePoint, pieces: Pieces) -> float:
 
 
 def _around(log_scale_out: float) -> Floats:
-    """Where the change point of a run may be: between a half and twice the scale-out, in steps of 2%."""
+    """Scale-outs (ln x) at which a run's change point may be: between a half and twice the scale-out, in
+    steps of 2%."""
     return np.asarray(log_scale_out + np.arange(-35, 36) * 0.02)
 
 

@@ -41,7 +41,7 @@ MIN_PIECE_SHARE = 0.02
 
 
 class RunEffects(NamedTuple):
-    """Log of how much slower than usual each run was as a whole, as far as it persisted."""
+    """Random effects of runs: log of how much slower than usual each was as a whole."""
 
     effect: Floats
     """(R,); 0 where no run of the history was rescaled."""
@@ -49,7 +49,11 @@ class RunEffects(NamedTuple):
     """Share of a run's usual seconds after which half of its effect is known."""
 
     def unknown(self, finished: float) -> Floats:
-        """What nobody could know of the effects when this share of a run had finished, (R,)."""
+        """Part of the effects that nobody could know when a share of a run had finished, (R,).
+
+        Args:
+            finished: Share of a run's usual seconds, 0 to 1.
+        """
         share_known = finished * (1.0 + self.noise_ratio) / (finished + self.noise_ratio)
         return np.asarray(self.effect * (1.0 - min(share_known, 1.0)))
 

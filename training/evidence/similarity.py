@@ -10,7 +10,7 @@ from training.statistics.arrays import Floats
 
 
 def similarity(contexts: Sequence[RunContext], target: RunContext) -> Floats:
-    """How much each run tells about a run in the target context, (R,), in (0, 1]."""
+    """Similarity of contexts to a target: how much a run there tells about one here, (R,), in (0, 1]."""
     return np.array([_similarity(context, target) for context in contexts])
 
 
@@ -26,4 +26,5 @@ def _similarity(context: RunContext, target: RunContext) -> float:
 
 
 def log_size(context: RunContext) -> float:
+    """Log of the data size in MB, 0 where that is unknown or below 1 MB."""
     return float(np.log(max(context.data_size_mb, 1)))

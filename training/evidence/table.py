@@ -65,7 +65,7 @@ class Evidence:
 
     @cached_property
     def similarities(self) -> Floats:
-        """Of every run's context to every other's, (R, R)."""
+        """Similarity of every run's context to every other's, (R, R)."""
         return np.stack([similarity(self.contexts, context) for context in self.contexts])
 
 

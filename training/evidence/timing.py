@@ -25,13 +25,24 @@ class Timing(NamedTuple):
     """Seconds after the last job."""
 
     def remaining(self, job_runtime: Floats, jobs: Bools) -> Floats:
-        """Seconds from each of these jobs to the end of the run: (..., J) to (..., len(jobs))."""
+        """Remaining seconds from before each chosen job to the end of the run.
+
+        Args:
+            job_runtime: Seconds, (..., J).
+            jobs: Which jobs are left, (J,).
+        Returns:
+            (..., number of jobs left).
+        """
         seconds = (self.lead + (1.0 - self.overlap) * job_runtime)[..., jobs]
         return np.asarray(seconds[..., ::-1].cumsum(axis=-1)[..., ::-1] + self.tail)
 
 
 def timing(evidence: Evidence, runs: Bools) -> Timing:
-    """Median lead, overlap and tail of these runs, (R,)."""
+    """Median lead, overlap and tail of some runs; 0 where none of them shows any.
+
+    Args:
+        runs: Which runs of the table count, (R,).
+    """
 
     def medians(table: Floats) -> Floats:
         columns = [column[np.isfinite(column)] for column in table[runs].T]

@@ -74,11 +74,11 @@ class TrainedModel:
     validation: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     left_out: LeftOutErrors | None = None
-    """What it was off by about runs left out; None with a single run, and of earlier versions."""
+    """Errors about runs left out; None with a single run, and of earlier versions."""
 
     @cached_property
     def run_effects(self) -> RunEffects:
-        """What rescaled runs of the history were slower by as a whole."""
+        """Random effects of the runs of the history."""
         return estimate_run_effects(self.evidence)
 
     @cached_property
@@ -100,14 +100,14 @@ class TrainedModel:
 
     @cached_property
     def similar_runs(self) -> SimilarRuns:
-        """The same history, seen as whole runs rather than jobs."""
+        """History as whole runs rather than jobs, for forecasts by similar runs."""
         return SimilarRuns(
             self.evidence, self.run_effects, self.prior.size_exponent, self.calibration.change_point
         )
 
     @cached_property
     def trust(self) -> Trust:
-        """How far similar runs count, and how sure forecasts are."""
+        """Weight of similar runs, and standard deviations by cut for models without left-out errors."""
         stds = self.validation.get("log_error_stds") or [self.log_error_std]
         return Trust(float(self.validation.get("similar_runs_share", 0.0)), tuple(map(float, stds)))
 

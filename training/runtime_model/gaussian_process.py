@@ -25,30 +25,36 @@ class GaussianProcess(NamedTuple):
 
     mean: float
     alpha: Floats
+    """Inverse covariance times targets, (R,)."""
     inverse: Floats
+    """Inverse covariance, noise included, (R, R)."""
 
     @property
     def left_out(self) -> Floats:
+        """Left-out residuals, target less prediction from all others, (R,)."""
         return np.asarray(self.alpha / np.diagonal(self.inverse, axis1=-2, axis2=-1))
 
     @property
     def left_out_std(self) -> Floats:
+        """Standard deviations of those predictions, noise included, (R,)."""
         return np.asarray(np.sqrt(1.0 / np.diagonal(self.inverse, axis1=-2, axis2=-1)))
 
 
 def distances(left: Floats, right: Floats) -> Floats:
-    """Euclidean, (..., A, F) and (..., B, F) to (..., A, B)."""
+    """Euclidean distances between rows, (..., A, F) and (..., B, F) to (..., A, B)."""
     gap = left[..., :, None, :] - right[..., None, :, :]
     return np.asarray(np.sqrt((gap**2).sum(axis=-1)))
 
 
 def fit_robustly(kernel: Floats, target: Floats, noise: Floats, mean: float) -> GaussianProcess:
-    """Fit with long-tailed noise: what left-out residuals show to be far off counts less.
+    """Fit a Gaussian process with long-tailed noise: what left-out residuals show to be far off counts less.
 
     Args:
-        kernel: (R, R)
-        target: (R,)
-        noise: Variance of each observation, (R,).
+        kernel: Prior covariances, (R, R).
+        target: Observations, (R,).
+        noise: Variance of each observation, (R,); `UNOBSERVED` for none.
+        mean: Prior mean of all observations.
+    Source: Lange et al., JASA 1989: iterated reweighting for Student's t.
     """
     robust = np.ones_like(target)
     seen = noise < UNOBSERVED

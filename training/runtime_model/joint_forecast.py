@@ -34,7 +34,7 @@ class RemainingRuntime(NamedTuple):
     remaining_seconds: Floats
     """From each remaining job to the end of the run, (S, remaining jobs)."""
     predictive_stds: PredictiveStds
-    """How sure everything that is left is, per schedule."""
+    """Standard deviations of the log of everything that is left, per schedule."""
 
 
 def forecast_remaining(
@@ -92,7 +92,7 @@ def forecast_remaining(
 
 
 def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Bools) -> Floats:
-    """Log of forecast over measured for every sample, from the runs other than its own; (P,).
+    """Left-out errors of similar runs: log of forecast over measured, from the runs other than its own, (P,).
 
     NaN where similar runs have nothing to say.
 
@@ -124,7 +124,15 @@ def joint_errors(share: float, errors: Floats, similar: Floats) -> Floats:
 
 
 def choose_share(errors: Floats, similar: Floats, runs: int) -> float:
-    """How far similar runs count, by the mean absolute relative error over left-out runs."""
+    """Choose how far similar runs count in the joint forecast, by mean absolute relative errors.
+
+    Args:
+        errors: Log errors of the laws about runs left out, (P,).
+        similar: Log errors of similar runs, NaN where they say nothing, (P,).
+        runs: How many runs there are; 0 is chosen for fewer than three.
+    Returns:
+        Share, 0 to less than 1: with few runs, similar runs count less than errors suggest.
+    """
     if runs < 3 or not np.isfinite(similar).any():
         return 0.0
 

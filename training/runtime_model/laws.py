@@ -108,14 +108,15 @@ class Calibration(NamedTuple):
 
 
 class Expectation(NamedTuple):
-    """What the history says of every node at given scale-outs."""
+    """Expected runtimes and metrics of every node at given scale-outs."""
 
     log_runtime: Floats
     """(X, N)"""
     std: Floats
-    """Of the log runtime, (X, N): disagreement of the laws and distance to earlier runs."""
+    """Standard deviation of the log runtime, (X, N): disagreement of the laws and distance to earlier
+    runs."""
     deviation: Floats
-    """What the most similar runs had beyond the law, log, (X, N)."""
+    """Log runtime of the most similar runs beyond the law, (X, N)."""
     metrics: Floats
     """log1p of the ratios in similar runs, (X, N, 5); 0 where none were recorded."""
 
@@ -129,7 +130,7 @@ class Prior:
     keep: Floats
     """1 for runs it was fitted on, (R,)."""
     log_scale_out: Floats
-    """In effect during each job, (R, J); 0 where it did not run."""
+    """Log scale-out in effect during each job, (R, J); 0 where it did not run."""
     weights: Floats
     """Posterior of the law shapes, (N, M)."""
     offsets: Floats
@@ -147,13 +148,13 @@ class Prior:
     size_exponent: float
     mean_log_size: float
     timing: Timing
-    """Of the runs it was fitted on."""
+    """Times between jobs in the runs it was fitted on."""
     steps: Floats
     """What change points add to the log runtimes of recorded jobs, as far as runs show it, (R, J)."""
 
     @cached_property
     def usual_seconds(self) -> Floats:
-        """As in `training.evidence.change_points`."""
+        """Median runtime of each job as if the data size were 1 MB, (J,)."""
         return usual_seconds(self.evidence)
 
     def expect(self, scale_outs: Floats, context: RunContext) -> Expectation:
@@ -199,7 +200,7 @@ def _effective_scale_out(evidence: Evidence) -> tuple[Floats, Floats]:
 
 
 def _steps(evidence: Evidence, change_point: ChangePoint) -> Floats:
-    """As in `Prior`."""
+    """Steps of `Prior`: log runtimes that change points add to recorded jobs, (R, J)."""
     log_x, _ = _effective_scale_out(evidence)
     if not change_point.jump:
         return np.zeros_like(log_x)

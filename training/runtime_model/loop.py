@@ -149,7 +149,7 @@ class PretrainingSession:
 
     @property
     def finished(self) -> bool:
-        """No use in further steps."""
+        """Whether further steps are of no use: all epochs are done, or validation has stopped improving."""
         waited = self.epochs - self.best_epochs
         return not self._folds or self.epochs >= self.max_epochs or waited >= PATIENCE_EPOCHS
 
@@ -168,14 +168,14 @@ class PretrainingSession:
         return result.score
 
     def _networks(self) -> list[RuntimeModel]:
-        """What the folds' networks are now; one that has learned nothing without folds."""
+        """Averaged networks of the folds as they are now; without folds one that has learned nothing."""
         if not self._folds:
             everything = np.arange(len(self.prepared.run_of))
             return [_Trainee(self.prepared, self.hyperparameters, everything, self.seed).average]
         return [deepcopy(trainee.average) for trainee, _ in self._folds]
 
     def _best_gate(self) -> tuple[float, Evaluation]:
-        """How far the correction of the best epoch should count, and what it is worth then."""
+        """Choose how far the correction of the best epoch counts; returns that and its evaluation."""
         if not self.best_epochs:
             return 1.0, self._best
         choices = {}
@@ -225,7 +225,7 @@ class PretrainingSession:
         )
 
     def _left_out_errors(self, share: float) -> LeftOutErrors | None:
-        """What the laws, joined with similar runs, were off by about each run without that run."""
+        """Left-out errors of the laws joined with similar runs, each run's from all others."""
         if not self._folds:
             return None
         prepared = self.prepared

@@ -40,11 +40,11 @@ class Batch(NamedTuple):
     log_runtime: Tensor
     """Law, similar runs and run factor, (S, N)."""
     deviation: Tensor
-    """Of the most similar runs from the law, (S, N)."""
+    """Log deviation of the most similar runs from the law, (S, N)."""
     metrics: Tensor
     """Measured where known, otherwise expected from history and this run, (S, N, 5)."""
     similar_metrics: Tensor
-    """Of the most similar runs, (S, N, 5)."""
+    """Metrics of the most similar runs, log1p of the ratios, (S, N, 5)."""
     metrics_known: Tensor
     """(S, N), 0 or 1."""
     old_ratio: Tensor
@@ -79,7 +79,7 @@ class Prediction(NamedTuple):
     metrics: Tensor
     """log1p of the ratios, (S, N, 5)."""
     correction: Tensor
-    """Log, (S, N)."""
+    """Log of the network's factor on the runtime, (S, N)."""
 
 
 class CriticalPath(MessagePassing):  # type: ignore[misc]

@@ -48,7 +48,14 @@ class Prepared:
     """From the runs other than this one, per run."""
 
     def errors(self, job_runtime: Tensor, samples: Ints) -> Floats:
-        """Log of predicted over measured remaining runtime, (S,)."""
+        """Log errors of remaining runtimes: predicted over measured.
+
+        Args:
+            job_runtime: Predicted seconds of each job of these samples, (S, J).
+            samples: Which they are, (S,).
+        Returns:
+            One per sample, (S,).
+        """
         jobs = self.expected[samples]
         lead = np.stack([self.timings[run].lead for run in self.run_of[samples]])
         share = 1.0 - np.stack([self.timings[run].overlap for run in self.run_of[samples]])
@@ -58,14 +65,14 @@ class Prepared:
 
     @cached_property
     def law_errors(self) -> Floats:
-        """The same of laws and run factors alone, each run's without that run, (S,)."""
+        """Log errors of laws and run factors alone, each run's from the runs other than it, (S,)."""
         graph = self.evidence.graph
         runtime = critical_path(graph, np.exp(self.batch.log_runtime.double().numpy()))
         return self.errors(torch.from_numpy(runtime), np.arange(len(self.run_of)))
 
     @cached_property
     def similar_runs(self) -> SimilarRuns:
-        """The same history, seen as whole runs."""
+        """History as whole runs rather than jobs, for forecasts by similar runs."""
         exponent = fit_prior(self.evidence, self.run_effects, self.calibration).size_exponent
         return SimilarRuns(self.evidence, self.run_effects, exponent, self.calibration.change_point)
 
@@ -76,7 +83,7 @@ class Prepared:
 
     @cached_property
     def similar_errors(self) -> Floats:
-        """The same of similar runs, NaN where they have nothing to say."""
+        """Log errors of similar runs, (S,); NaN where they have nothing to compare a run with."""
         return left_out_errors(self.similar_runs, self.run_of, self.cut_of, self.expected)
 
 

@@ -159,7 +159,7 @@ def encode(
 
 
 def _own_change_points(prior: Prior, run: Evidence, row: int, cuts: Ints) -> list[OwnChangePoint]:
-    """What the run shows of its change point at each sample's cut, (S,)."""
+    """Posteriors of the run's own change point at each sample's cut, (S,)."""
     change_point, own = prior.calibration.change_point, reduced(run, [row])
     by_cut = {
         int(cut): own_change_points(change_point, own, prior.usual_seconds, int(cut) + 1)[0]
@@ -171,7 +171,7 @@ def _own_change_points(prior: Prior, run: Evidence, row: int, cuts: Ints) -> lis
 def _by_sample(
     value: Callable[[OwnChangePoint, Floats], Floats], of_samples: list[OwnChangePoint], scale_outs: Floats
 ) -> Floats:
-    """Of each sample's run at its scale-outs, (S, J)."""
+    """Values of each sample's change point at its scale-outs, (S, J); 0 without one."""
     if not of_samples or not of_samples[0].change_point.jump:
         return np.zeros_like(scale_outs, dtype=np.float64)
     return np.stack([value(each, row) for each, row in zip(of_samples, np.log(scale_outs), strict=True)])

@@ -84,7 +84,7 @@ class LogRemainingRuntime(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """What a cut's forecasts would have been for each earlier run without that run."""
+    """Left-out errors of forecasts at one cut, one per earlier run."""
 
     rows: Ints
     """Runs for which there is one."""
@@ -98,9 +98,9 @@ class SimilarRuns:
 
     evidence: Evidence
     run_effects: RunEffects
-    """Of the same runs."""
+    """Random effects of these runs."""
     size_exponent: float = USUAL_SIZE_EXPONENT
-    """Of the runtime over the data size, between contexts."""
+    """Exponent of the runtime over the data size, between contexts."""
     change_point: ChangePoint = NO_CHANGE_POINT
 
     @cached_property
@@ -109,7 +109,7 @@ class SimilarRuns:
 
     @cached_property
     def _log_scale_out(self) -> Floats:
-        """In effect during each job; a run's mean for jobs it did not have, (R, J)."""
+        """Log scale-outs in effect during each job; a run's mean for jobs it did not have, (R, J)."""
         return _effective(self.evidence.start_scale_out, self.evidence.end_scale_out)
 
     @cached_property
@@ -118,28 +118,28 @@ class SimilarRuns:
 
     @cached_property
     def _own_change_points(self) -> list[OwnChangePoint]:
-        """What every run showed of its own change point, (R,)."""
+        """Posteriors of every run's own change point, (R,)."""
         return own_change_points(self.change_point, self.evidence, self._usual_seconds)
 
     def _own_change_point(self, run: Evidence, cut: int) -> OwnChangePoint:
-        """The same of a run in progress."""
+        """Posterior of the change point of a run in progress, by its jobs up to a cut."""
         return own_change_points(self.change_point, run, self._usual_seconds, cut + 1)[0]
 
     @cached_property
     def _steps(self) -> Floats:
-        """What a change point adds to log runtimes, (R, J)."""
+        """Steps that a change point adds to log runtimes, (R, J)."""
         pairs = zip(self._own_change_points, self._log_scale_out, strict=True)
         return np.stack([own.shift(row) for own, row in pairs])
 
     @cached_property
     def _beyond(self) -> Floats:
-        """On which side of their change point runs were, as distance in ln x, (R, J)."""
+        """Distances in ln x by which runs were beyond their change point, (R, J)."""
         pairs = zip(self._own_change_points, self._log_scale_out, strict=True)
         return np.stack([own.distance(row) for own, row in pairs])
 
     @cached_property
     def _log_runtime(self) -> Floats:
-        """Of jobs, as if the data size were 1 MB; 0 where not observed, (R, J)."""
+        """Log runtimes of jobs as if the data size were 1 MB; 0 where not observed, (R, J)."""
         sizes = np.array([log_size(context) for context in self.evidence.contexts])
         log_runtime = self.evidence.log_job_runtime - self.size_exponent * sizes[:, None]
         log_runtime = log_runtime - self._steps - self.run_effects.effect[:, None]
@@ -147,7 +147,7 @@ class SimilarRuns:
 
     @cached_property
     def _seconds(self) -> Floats:
-        """What each job took of the run's time, with the driver's time before it; NaN, (R, J)."""
+        """Seconds that each job added to its run, the driver's before it included; NaN without it, (R, J)."""
         table = self.evidence
         return np.asarray(table.lead + (1.0 - table.overlap) * np.exp(table.log_job_runtime))
 
@@ -158,12 +158,12 @@ class SimilarRuns:
         return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns]) + 1e-3
 
     def _shares(self, ahead: Bools) -> Floats:
-        """Of what is ahead, by usual seconds; they sum to 1."""
+        """Shares of the jobs ahead by usual seconds; they sum to 1."""
         return np.asarray(self._share[ahead] / self._share[ahead].sum())
 
     @cached_property
     def _jobs(self) -> list[GaussianProcess]:
-        """Every job's log runtime over its scale-out."""
+        """Gaussian processes of every job's log runtime over its scale-out."""
         return [self._fit_job(job) for job in range(self._ran.shape[1])]
 
     def _fit_job(self, job: int) -> GaussianProcess:
@@ -183,7 +183,7 @@ class SimilarRuns:
 
     @cached_property
     def _deviations(self) -> Floats:
-        """Log of measured over expected, each expected without the run itself, (R, J)."""
+        """Deviations of jobs: log of measured over what the other runs let expect, (R, J)."""
         left_out = np.stack([process.left_out for process in self._jobs], axis=1)
         left_out = left_out + self.run_effects.effect[:, None]
         return np.clip(np.where(self._ran, left_out, 0.0), -DEVIATION_LIMIT, DEVIATION_LIMIT)
@@ -191,7 +191,7 @@ class SimilarRuns:
     def _own_deviations(
         self, run: Evidence, own_change_point: OwnChangePoint, log_scale_out: Floats, cut: int
     ) -> Floats:
-        """The same of a run in progress, (1, J); 0 from the cut on."""
+        """Deviations of the jobs of a run in progress, (1, J); 0 from the cut on."""
         steps, beyond = own_change_point.shift(log_scale_out), own_change_point.distance(log_scale_out)[None]
         deviations = np.zeros((1, self._ran.shape[1]))
         near = similarity(self.evidence.contexts, run.contexts[0])
@@ -217,7 +217,7 @@ class SimilarRuns:
         return np.stack([later - middle, following - middle, first, side], axis=-1)
 
     def _states(self, deviations: Floats, cut: int) -> Floats:
-        """How a run has gone: of late, by seconds, and by jobs, (., 3)."""
+        """Mean deviations of runs up to a cut: of late, by seconds, and by jobs, (., 3)."""
         if cut < 0:
             return np.repeat(USUAL_STATE, len(deviations), axis=0)
         share, since = self._share[: cut + 1], max(cut + 1 - RECENT_JOBS, 0)
@@ -235,12 +235,12 @@ class SimilarRuns:
         return np.asarray(log_seconds - self.size_exponent * sizes)
 
     def _unknown_effects(self, cut: int) -> Floats:
-        """What runs that were rescaled turned out to be slower by, and nobody could know at the cut, (R,)."""
+        """Part of the runs' random effects that nobody could know at the cut, (R,)."""
         finished = float(self._share[: cut + 1].sum() / self._share.sum())
         return self.run_effects.unknown(finished)
 
     def _shift(self, steps: Floats, ahead: Bools) -> Floats:
-        """What a change point adds to the log of everything ahead, from what it adds to jobs (A, J), (A,)."""
+        """Step of the log of everything ahead, from the steps of jobs (A, J), (A,)."""
         share = self._shares(ahead)
         return np.asarray(np.log(np.exp(steps[:, ahead]) @ share))
 
@@ -262,7 +262,7 @@ class SimilarRuns:
         return process, inputs, states, used
 
     def state(self, run: Evidence, cut: int) -> Floats:
-        """How much slower than expected a run in progress has been up to a cut, in log, (1, 3).
+        """State of a run in progress: by how much slower than expected it was up to a cut, in log, (1, 3).
 
         Of late, by seconds, and by jobs.
         """

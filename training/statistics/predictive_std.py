@@ -72,7 +72,7 @@ was lost, a node was slow."""
 
 @dataclass(frozen=True)
 class LeftOutErrors:
-    """What forecasts of left-out runs were off by, and where; (P,) each."""
+    """Errors of forecasts about runs left out, and where each was made; (P,) each."""
 
     error: Floats
     """Log of forecast over measured."""
@@ -82,15 +82,16 @@ class LeftOutErrors:
     """Mean ln x of what followed, weighted by usual seconds."""
     run: Ints
     jobs: int
-    """Of a run."""
+    """Number of jobs of a run."""
 
     @cached_property
     def runs(self) -> int:
+        """Number of distinct runs."""
         return len(np.unique(self.run))
 
     @cached_property
     def late(self) -> Floats:
-        """Log of measured over forecast, over what is usual near it for all runs but its own, (P,)."""
+        """Lateness: log of measured over forecast, in usual errors of all runs but its own, (P,)."""
         usual = np.ones(len(self.error))
         for cut in np.unique(self.cut):
             here = self.cut == cut
@@ -116,11 +117,11 @@ class LeftOutErrors:
         return np.asarray(np.maximum(np.sqrt(mean), PREDICTIVE_STD_FLOOR))
 
     def by_cut(self, cut: int, width: float, floor: float = OTHER_CUTS) -> Floats:
-        """How near samples are to a cut, (P,); the width is a share of all jobs."""
+        """Weights of samples by how near they are to a cut, (P,); the width is a share of all jobs."""
         return _near_cut(self.cut - cut, width, self.jobs) + floor
 
     def by_log_scale_out(self, log_scale_outs: Floats) -> Floats:
-        """How near samples are to scale-outs, both as mean ln x of what follows: (S,), (S, P)."""
+        """Weights of samples by how near they are to scale-outs (S,), mean ln x of what follows; (S, P)."""
         return np.asarray(
             np.exp(-0.5 * ((log_scale_outs[:, None] - self.log_scale_out) / NEIGHBOUR_WIDTH) ** 2)
         )
@@ -137,7 +138,7 @@ class LeftOutErrors:
 
 
 class PredictiveStd(NamedTuple):
-    """How far a log remaining runtime lies from its forecast: standard deviations of the two sides."""
+    """Standard deviations of a log remaining runtime about its forecast, late and early side apart."""
 
     log_std: float
     """Standard deviation of runs that take longer."""
@@ -148,7 +149,7 @@ class PredictiveStd(NamedTuple):
 
 
 class Trust(NamedTuple):
-    """What left-out runs say of joint forecasts."""
+    """Trust in joint forecasts, by runs left out: weight of similar runs, and usual errors."""
 
     share: float
     """Weight of similar runs where earlier runs are near, 0 to 1."""
@@ -177,6 +178,7 @@ class PredictiveStds(NamedTuple):
         return PredictiveStds(*(np.minimum(np.hypot(side, beyond), MAX_PREDICTIVE_STD) for side in self))
 
     def each(self) -> tuple[PredictiveStd, ...]:
+        """Standard deviations schedule by schedule."""
         return tuple(PredictiveStd(*sides) for sides in zip(*(side.tolist() for side in self), strict=True))
 
 
