@@ -62,8 +62,7 @@ def completed(history: Sequence[RunRecord]) -> list[RunRecord]:
 
 
 def context_features(context: RunContext) -> Mapping[str, Feature]:
-    """Features that may explain a runtime, by name; `--name value` among the arguments is a feature of that
-    name."""
+    """Features that may explain a runtime, by name; an argument `--name value` is one of that name."""
     features: dict[str, Feature] = {
         "data_size_mb": context.data_size_mb,
         "data_characteristics": context.data_characteristics,

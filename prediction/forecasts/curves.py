@@ -38,7 +38,7 @@ class Curve(Protocol):
 
 @dataclass(frozen=True)
 class ErnestCurve:
-    """a + b/x + c ln x + d x with non-negative coefficients."""
+    """Ernest's curve a + b/x + c ln x + d x, seconds, with non-negative coefficients."""
 
     coefficients: tuple[float, float, float, float]
 
@@ -90,7 +90,7 @@ def fit_ernest(scale_outs: ArrayLike, runtimes: ArrayLike) -> ErnestCurve:
 
 
 def fit_bell(scale_outs: ArrayLike, runtimes: ArrayLike) -> Curve:
-    """Whichever of Ernest's curve and a kernel regression predicts left-out scale-outs better.
+    """Fit Ernest's curve and a kernel regression, and take whichever predicts left-out scale-outs better.
 
     Raises:
         ValueError: No points, or not as many runtimes as scale-outs.

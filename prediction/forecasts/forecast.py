@@ -87,13 +87,19 @@ def candidates_of(
     predictive_stds: Sequence[PredictiveStd],
     budget_seconds: float,
 ) -> tuple[Candidate, ...]:
-    """Candidates from parallel lists: scale-outs, medians, and how sure these are."""
+    """Candidates from parallel lists, one entry per candidate.
+
+    Args:
+        seconds: Medians of the remaining runtime.
+        predictive_stds: Standard deviations of its logarithm.
+        budget_seconds: What is left of the runtime target.
+    """
     columns = zip(scale_outs, seconds, predictive_stds, strict=True)
     return tuple(Candidate(x, median, *std).within(budget_seconds) for x, median, std in columns)
 
 
 def nothing(candidates: tuple[int, ...], reason: str) -> Forecast:
-    """The forecast that says why there is none."""
+    """Make the forecast that says why there is none."""
     empty: tuple[float, ...] = ()
     return Forecast((), candidates, (empty,) * len(candidates), reason=reason)
 
@@ -106,7 +112,7 @@ class LoadedModels:
         self._models: OrderedDict[str, TrainedModel] = OrderedDict()
 
     def get(self, key: str, files: Mapping[str, bytes]) -> TrainedModel:
-        """The model of these files.
+        """Look up the model of these files, or deserialise it.
 
         Raises:
             ArtifactInvalid: The files cannot be used.
@@ -161,7 +167,7 @@ def forecast(request: ForecastRequest) -> Forecast:
 
 
 def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
-    """Predict with a model at hand; the model itself stays as it is."""
+    """Predict the remaining runtime with a model at hand; the model itself stays as it is."""
     from training.runtime_model.fine_tuning import fine_tune
     from training.runtime_model.joint_forecast import forecast_remaining
 

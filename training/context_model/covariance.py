@@ -88,7 +88,7 @@ class Tables(NamedTuple):
 
 @dataclass(frozen=True)
 class Covariance:
-    """The terms in use and the units they are in."""
+    """Covariance of log runtimes between points: the terms in use, and the units they are in."""
 
     terms: tuple[str, ...]
     stds: Floats
@@ -106,7 +106,7 @@ class Covariance:
         return ("noise", *self.terms, "scale_out_length")
 
     def beliefs(self) -> tuple[Floats, Floats]:
-        """Means and standard deviations of the parameters."""
+        """Prior means and standard deviations of the log parameters."""
         entries = [(2 * np.log(BELIEFS[name][0]), BELIEFS[name][1]) for name in self.names[:-1]]
         lengths = [SCALE_OUT_LENGTH, *[NUMERIC_LENGTH] * len(self.stds)]
         lengths += [CATEGORY_LENGTH] * self.categories
@@ -115,7 +115,7 @@ class Covariance:
         return mean, std
 
     def law_basis(self, log_scale_out: Floats) -> Floats:
-        """ln x and 1/x, around the middle of the known scale-outs, (P, 2)."""
+        """Basis of the scale-out law: ln x and 1/x, around the middle of the known scale-outs, (P, 2)."""
         inverse = np.minimum(FEW * np.exp(-log_scale_out), STEEPEST)
         middle = np.minimum(FEW * np.exp(-self.mean_log_scale_out), STEEPEST)
         return np.stack([log_scale_out - self.mean_log_scale_out, inverse - middle], axis=1)
@@ -137,7 +137,7 @@ class Covariance:
         )
 
     def parts(self, tables: Tables, parameters: Floats) -> dict[str, Floats]:
-        """Every term's share of the covariance, each (P, Q)."""
+        """Shares of the covariance by term, each (P, Q)."""
         return self._parts(tables, parameters)[0]
 
     def _parts(self, tables: Tables, parameters: Floats) -> tuple[dict[str, Floats], Floats | float]:

@@ -101,7 +101,7 @@ class Encoding:
         )
 
     def encode(self, contexts: Sequence[Context]) -> tuple[Floats, Ints]:
-        """Numbers (P, F) and codes (P, C); a missing number counts as the average."""
+        """Encode contexts as numbers (P, F) and codes (P, C); a missing number counts as the average."""
         numeric = np.zeros((len(contexts), len(self.numeric)))
         codes = np.full((len(contexts), len(self.categories)), -1, dtype=np.int64)
         table = [{value: code for code, value in enumerate(values)} for values in self.values]

@@ -124,7 +124,7 @@ class ContextModel:
         return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
-        """Settings (JSON-able) and arrays."""
+        """Split the model into settings (JSON-able) and arrays."""
         settings = {
             "schema_version": CONTEXT_MODEL_SCHEMA_VERSION,
             "encoding": self.encoding.to_json(),
@@ -135,7 +135,7 @@ class ContextModel:
 
     @classmethod
     def from_parts(cls, settings: Mapping[str, Any], arrays: Mapping[str, Floats]) -> "ContextModel":
-        """Rebuild what `to_parts` split.
+        """Rebuild the model from what `to_parts` split it into.
 
         Raises:
             KeyError, TypeError, ValueError: These are not parts of such a model.
@@ -337,7 +337,7 @@ def fit_context_model(
 
 
 def law_free(terms: Sequence[str] = TERMS) -> tuple[str, ...]:
-    """The terms but for the scale-out law."""
+    """Terms of the covariance but for those of the scale-out law."""
     return tuple(term for term in terms if term not in LAW_TERMS)
 
 

@@ -39,4 +39,6 @@ class RuntimePrediction:
 
 @dataclass(frozen=True)
 class NoPrediction:
+    """Answer of a model that knows no runs."""
+
     reason: str

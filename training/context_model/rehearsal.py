@@ -35,7 +35,7 @@ STANDARDIZED_ERROR_LIMIT = 4.0
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """One context given all others."""
+    """Rehearsal of one context: errors about it given all others."""
 
     error: Floats
     """Errors of log medians, (K,)."""
@@ -47,7 +47,7 @@ class Rehearsed:
     """Log deviations of single runs from their median, per scale-out."""
 
     def given_runs(self, kept: Sequence[int], single_noise: float, draw: np.random.Generator) -> Floats:
-        """Errors where nothing is kept, over their standard deviations.
+        """Standardized errors of the points at which no run is kept, given single runs at the others.
 
         Args:
             kept: Scale-outs at which a single run is known.

@@ -43,7 +43,7 @@ class Spots(NamedTuple):
 
     @property
     def features(self) -> Floats:
-        """All but the scale-out, (P, F + C)."""
+        """Features but for the scale-out, (P, F + C)."""
         return np.concatenate([self.numeric, self.categories], axis=1)
 
 

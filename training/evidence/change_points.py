@@ -87,25 +87,25 @@ class OwnChangePoint(NamedTuple):
     """Their probabilities, (G,)."""
 
     def below(self, log_scale_out: Floats) -> Floats:
-        """Probability that the run is below its change point at these scale-outs."""
+        """Probability that the run is below its change point at ln x, of the same shape; 0 without one."""
         if not self.change_point.jump:
             return np.zeros_like(log_scale_out)
         total = np.concatenate([np.cumsum(self.weights[::-1])[::-1], [0.0]])
-        at_or_beyond = total[np.searchsorted(self.log_scale_outs, log_scale_out, side="right")]
-        return np.asarray(np.clip(at_or_beyond, 0.0, 1.0))
+        probability = total[np.searchsorted(self.log_scale_outs, log_scale_out, side="right")]
+        return np.asarray(np.clip(probability, 0.0, 1.0))
 
     def shift(self, log_scale_out: Floats) -> Floats:
-        """Expected log runtime beyond that below the change point."""
+        """Expected log runtime beyond that below the change point, at ln x; 0 to `jump`."""
         return np.asarray(self.change_point.jump * (1.0 - self.below(log_scale_out)))
 
     def distance(self, log_scale_out: Floats) -> Floats:
-        """Coordinate in which the two sides are apart, in ln x."""
+        """Coordinate in which the two sides of the change point are apart, in units of ln x."""
         return np.asarray(
             CHANGE_POINT_DISTANCE * (1.0 - self.below(log_scale_out)) * (self.change_point.jump < 0)
         )
 
     def std(self, log_scale_out: Floats) -> Floats:
-        """Standard deviation of that expected log runtime."""
+        """Standard deviation of the log runtime by not knowing the side of the change point, at ln x."""
         below = self.below(log_scale_out)
         return np.asarray(np.abs(self.change_point.jump) * np.sqrt(below * (1.0 - below)))
 
@@ -114,7 +114,7 @@ class Pieces(NamedTuple):
     """Pieces of runs, each at one scale-out; (P,) each."""
 
     log_scale_out: Floats
-    """ln x"""
+    """ln x of the piece."""
     ratio: Floats
     """Log of measured over usual seconds of its jobs."""
     share: Floats
@@ -128,6 +128,10 @@ def find_change_point(evidence: Evidence) -> ChangePoint:
     Two straight lines with a common slope and a step between them have to explain how long runs
     took, at the scale-outs they had, better than one line by what the search for the step costs.
     Errors count absolutely, so that single failed runs count little.
+
+    Returns:
+        `NO_CHANGE_POINT` with fewer than six runs, or where one line does as well.
+    Source: Muggeo, Statistics in Medicine 2003; Kass and Raftery, JASA 1995, for what counts as evidence.
     """
     pieces = pieces_of(evidence, usual_seconds(evidence))
     runs = len(np.unique(pieces.run))
@@ -169,7 +173,11 @@ def usual_seconds(evidence: Evidence) -> Floats:
 
 
 def pieces_of(evidence: Evidence, usual: Floats) -> Pieces:
-    """Cut runs into pieces of one scale-out; jobs during which it changed are left out."""
+    """Cut runs into pieces of one scale-out each; jobs during which it changed are left out.
+
+    Args:
+        usual: Usual seconds of each job, (J,); jobs with 0 are left out.
+    """
     steady = evidence.start_scale_out == evidence.end_scale_out
     log_x = np.where(steady, np.log(evidence.end_scale_out), np.nan)
     rows: list[tuple[float, float, float, int]] = []
@@ -195,6 +203,7 @@ def own_change_points(
         until: Position of the first job that does not count; None: all count.
     Returns:
         One per run; all alike where the history has no change point.
+    Source: Hamilton, Econometrica 1989 (hidden regimes).
     """
     log_scale_outs = _around(change_point.log_scale_out) if change_point.jump else np.zeros(1)
     steps = 1.0 / (

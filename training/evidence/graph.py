@@ -40,21 +40,22 @@ class Graph:
 
     @property
     def is_driver(self) -> Bools:
+        """Whether nodes are their job's driver node, (N,)."""
         return np.array([not name for name in self.names], dtype=bool)
 
     @property
     def drivers(self) -> Ints:
-        """Driver node of each job, (J,)."""
+        """Indices of each job's driver node, (J,)."""
         return np.flatnonzero(self.is_driver)
 
     @property
     def roots(self) -> Ints:
-        """Nodes without parents."""
+        """Indices of nodes without parents."""
         return np.setdiff1d(np.arange(len(self.names)), self.edges[1])
 
     @property
     def depth(self) -> int:
-        """Edges on the longest path."""
+        """Number of edges on the longest path."""
         level = [0] * len(self.names)
         for parent, child in self.edges.T[np.argsort(self.edges[1], kind="stable")]:
             level[child] = max(level[child], level[parent] + 1)
@@ -126,7 +127,13 @@ def build_graph(history: Sequence[RunRecord]) -> Graph:
 
 
 def critical_path(graph: Graph, runtime: Floats) -> Floats:
-    """Job runtimes from node runtimes: (..., N) seconds to (..., J) seconds."""
+    """Job runtimes from node runtimes, along the longest path through each job.
+
+    Args:
+        runtime: Seconds of each node by itself, (..., N).
+    Returns:
+        Seconds of each job, (..., J).
+    """
     finish = runtime.copy()
     parents, children = graph.edges
     for child in np.unique(children):
@@ -135,7 +142,8 @@ def critical_path(graph: Graph, runtime: Floats) -> Floats:
 
 
 def hashed_context(graph: Graph, context: RunContext) -> Floats:
-    """Character n-grams of node names and algorithm arguments, hashed; (N, CONTEXT_BUCKETS)."""
+    """Hashed character n-grams of node names and algorithm arguments, rows of length 1, (N,
+    CONTEXT_BUCKETS)."""
     about = " ".join((context.algorithm_name, *context.algorithm_args, context.data_characteristics))
     shared = _ngrams(about)
     by_name = {name: _ngrams(name or "driver") + 0.5 * shared for name in set(graph.names)}

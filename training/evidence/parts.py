@@ -12,7 +12,7 @@ from training.statistics.arrays import Floats
 
 
 def evidence_to_parts(evidence: Evidence) -> tuple[dict[str, Any], dict[str, Floats]]:
-    """Split into JSON values and arrays, for the artifact."""
+    """Split evidence into JSON values and arrays, for the artifact."""
     graph = evidence.graph
     structure = {
         "job_ids": list(graph.job_ids),
@@ -30,7 +30,7 @@ def evidence_to_parts(evidence: Evidence) -> tuple[dict[str, Any], dict[str, Flo
 
 
 def evidence_from_parts(structure: dict[str, Any], arrays: dict[str, Floats]) -> Evidence:
-    """Rebuild what `evidence_to_parts` split.
+    """Rebuild evidence from what `evidence_to_parts` split it into.
 
     Raises:
         KeyError, TypeError, ValueError: The parts do not fit together.

@@ -164,7 +164,7 @@ def expected_jobs(evidence: Evidence, context: RunContext) -> Bools:
 
 
 def reduced(evidence: Evidence, rows: Sequence[int]) -> Evidence:
-    """The table with these runs only."""
+    """Table of some runs only, by their rows."""
     index = np.array(rows, dtype=np.int64)
     arrays = {f.name: getattr(evidence, f.name)[index] for f in fields(evidence)[2:]}
     return replace(evidence, contexts=tuple(evidence.contexts[i] for i in rows), **arrays)

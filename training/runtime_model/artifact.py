@@ -45,7 +45,7 @@ class ArtifactInvalid(ValueError):
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """What the search varies; the rest of the design is fixed."""
+    """Hyperparameters that the search varies; everything else of the design is fixed."""
 
     learning_rate: float = 5e-3
     weight_decay: float = 1e-3
@@ -113,10 +113,11 @@ class TrainedModel:
 
     @property
     def log_error_std(self) -> float:
+        """Standard deviation of log measured over predicted remaining runtime, over all cuts."""
         return float(self.validation["log_error_std"])
 
     def to_files(self) -> dict[str, bytes]:
-        """Files of the artifact: weights and tables, and a description."""
+        """Write the files of the artifact, by name: weights and tables, and a description."""
         structure, arrays = evidence_to_parts(self.evidence)
         tensors = {f"network.{name}": value.contiguous() for name, value in self.weights.items()}
         tensors |= {f"evidence.{name}": torch.from_numpy(array.copy()) for name, array in arrays.items()}
@@ -143,7 +144,7 @@ class TrainedModel:
 
     @classmethod
     def from_files(cls, files: Mapping[str, bytes]) -> "TrainedModel":
-        """Read what `to_files` wrote; nothing is unpickled.
+        """Read a model from what `to_files` wrote; nothing is unpickled.
 
         Raises:
             ArtifactInvalid: A file is missing, damaged, of another kind or version, or its parts
@@ -242,7 +243,7 @@ def _config() -> dict[str, Any]:
 
 
 def make_network(evidence: Evidence, hyperparameters: Hyperparameters) -> RuntimeModel:
-    """A network of this shape; its weights come from torch's random state."""
+    """Make an untrained network for a history; its weights come from torch's random state."""
     return RuntimeModel(
         evidence.graph,
         hyperparameters.hidden_dim,

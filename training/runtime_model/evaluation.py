@@ -40,20 +40,20 @@ class RunError:
 
     @property
     def relative_errors(self) -> Floats:
-        """Absolute error over what was left, at most `ERROR_LIMIT`, per cut."""
+        """Absolute errors over measured remaining runtimes, at most `ERROR_LIMIT`, per cut."""
         predicted, measured = np.array(self.predicted_seconds), np.array(self.measured_seconds)
         return np.asarray(np.minimum(np.abs(predicted - measured) / measured, ERROR_LIMIT))
 
     @property
     def log_errors(self) -> Floats:
-        """Log of predicted over measured, within the same limit on either side, per cut."""
+        """Log of predicted over measured remaining runtimes, per cut, at most ln(1 + `ERROR_LIMIT`) off."""
         predicted = np.maximum(self.predicted_seconds, 1e-9)
         limit = float(np.log1p(ERROR_LIMIT))
         return np.asarray(np.clip(np.log(predicted / np.array(self.measured_seconds)), -limit, limit))
 
     @property
     def error(self) -> float:
-        """Mean of the relative errors."""
+        """Mean absolute relative error of the remaining runtime, 0 to `ERROR_LIMIT`."""
         return float(self.relative_errors.mean())
 
 
@@ -71,7 +71,7 @@ class RunErrors:
 
     @property
     def cuts(self) -> int:
-        """Cuts at which something was predicted."""
+        """Number of cuts at which something was predicted."""
         return len(self._relative_errors)
 
     @property
@@ -86,14 +86,15 @@ class RunErrors:
 
     @property
     def bias(self) -> float:
-        """Mean log of predicted over measured: above 0, runs are thought longer than they are."""
+        """Mean log of predicted over measured remaining runtime: above 0, runs are thought longer than they
+        are."""
         return float(np.concatenate([run.log_errors for run in self.runs]).mean())
 
 
 def remaining_errors(
     model: TrainedModel, runs: Sequence[RunRecord], *, cuts_per_run: int = EVALUATED_CUTS_PER_RUN
 ) -> RunErrors:
-    """Compare what a model would have said during some runs with what then happened.
+    """Compare remaining runtimes that a model would have predicted during some runs with measured ones.
 
     A run without jobs is skipped; one with a single job is judged before that job. Where a run's end
     was not recorded, the end of its last job is, and the driver's time after it is left out on both

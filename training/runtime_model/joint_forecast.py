@@ -92,14 +92,14 @@ def forecast_remaining(
 
 
 def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Bools) -> Floats:
-    """Left-out errors of similar runs: log of forecast over measured, from the runs other than its own, (P,).
-
-    NaN where similar runs have nothing to say.
+    """Left-out errors of similar runs: log of forecast over measured for every sample.
 
     Args:
-        run_of: (P,)
-        cut_of: (P,)
+        run_of: Run of each sample, (P,).
+        cut_of: Position of its last known job, -1 for none, (P,).
         ahead: Jobs that were to be expected, (P, J).
+    Returns:
+        From the runs other than a sample's own, (P,); NaN where they say nothing.
     """
     errors = np.full(len(run_of), np.nan)
     asked: dict[tuple[int, bytes], list[int]] = {}

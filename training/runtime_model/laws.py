@@ -47,7 +47,7 @@ NOISE_FLOOR = 0.05
 
 
 def log_shapes(scale_out: Floats, num_tasks: Floats, cores: Floats | float) -> Floats:
-    """Runtime over the runtime at one executor, log, for every law shape.
+    """Log of the runtime over that at one executor, for every law shape.
 
     Shapes are Amdahl's s + (1-s)g with g = 1/x or with g the number of task waves, and powers.
 
@@ -75,7 +75,7 @@ def _shape_weights() -> Floats:
 
 
 class Calibration(NamedTuple):
-    """Few numbers learned from the whole history rather than per node."""
+    """Calibration of an application: few numbers learned from its whole history rather than per node."""
 
     signal_to_noise: float = 0.5
     width: float = 0.25
@@ -97,6 +97,7 @@ class Calibration(NamedTuple):
 
     @property
     def change_point(self) -> ChangePoint:
+        """Change point of the application, put together from its fields here."""
         return ChangePoint(
             self.change_point_log_scale_out,
             self.change_point_jump,
@@ -211,12 +212,16 @@ def _steps(evidence: Evidence, change_point: ChangePoint) -> Floats:
 def fit_prior(
     evidence: Evidence, run_effects: RunEffects, calibration: Calibration, without: int | None = None
 ) -> Prior:
-    """Fit the laws of all nodes; `without` leaves one run out.
+    """Fit the scale-out laws of all nodes of an application.
 
     Law shapes are averaged by their marginal likelihood (noise integrated out), with an
     application-wide distribution of shapes as the nodes' prior: one point already gives a sane
     curve, five decide. Residuals to that law are then interpolated over ln x and contexts
     (kriging), which follows change points that no smooth law shows.
+
+    Args:
+        run_effects: Random effects of the runs, which are subtracted first.
+        without: Run that is left out; None for none.
     """
     graph = evidence.graph
     runs = len(evidence.contexts)
@@ -304,7 +309,7 @@ def run_factor(deviation: Floats, seconds: Floats, calibration: Calibration) -> 
 
 
 def calibrate(evidence: Evidence, run_effects: RunEffects) -> Calibration:
-    """Choose the application-wide numbers by leaving one run out at a time."""
+    """Choose the application-wide numbers of `Calibration`, by leaving one run out at a time."""
     out_in = []
     for scale, default in ((1, RESCALING_OUT_SECONDS), (-1, RESCALING_IN_SECONDS)):
         moved = np.sign(np.nan_to_num(evidence.end_scale_out - evidence.start_scale_out)) == scale
@@ -368,7 +373,7 @@ def _calibrate_factor(evidence: Evidence, run_effects: RunEffects, calibration: 
 
 
 def expected_job_runtime(prior: Prior, run: int, context: RunContext) -> Floats:
-    """Job runtimes at the scale-outs a recorded run had, (J,) seconds."""
+    """Expected seconds of each job at the scale-outs that a recorded run had, (J,)."""
     evidence = prior.evidence
     scale_out, at = np.unique(np.exp(prior.log_scale_out[run]), return_inverse=True)
     expected = prior.expect(scale_out, context).log_runtime

@@ -12,7 +12,11 @@ from training.statistics.arrays import Floats, Ints
 
 
 def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tensor:
-    """Huber loss of log runtimes (jobs, nodes, remaining runtime), squared error of metrics and context."""
+    """Huber loss of log runtimes (jobs, nodes, remaining runtime), squared error of metrics and context.
+
+    Returns:
+        Scalar.
+    """
 
     def mean(values: Tensor, weight: Tensor) -> Tensor:
         return (values * weight).sum() / weight.sum().clamp_min(1e-6)
@@ -45,8 +49,11 @@ def loss_of(network: RuntimeModel, batch: Batch, prediction: Prediction) -> Tens
 
 
 class Evaluation(NamedTuple):
+    """Errors of a network on samples of runs that it was not trained on."""
+
     score: float
-    """What training minimises on held-out runs: errors of remaining runtimes, jobs and metrics together."""
+    """Score that a search minimises on held-out runs, lower is better: errors of remaining runtimes, jobs and
+    metrics together."""
     errors: Floats
     """Log of predicted over measured remaining runtime, per sample."""
     metrics_error: float
@@ -54,7 +61,11 @@ class Evaluation(NamedTuple):
 
 
 def evaluate(network: RuntimeModel, prepared: Prepared, samples: Ints) -> Evaluation:
-    """Judge a network on samples of runs that it was not trained on."""
+    """Judge a network on samples of runs that it was not trained on.
+
+    Args:
+        samples: Indices of the samples, (S,).
+    """
     batch = prepared.batch.select(torch.from_numpy(samples))
     network.eval()
     with torch.no_grad():

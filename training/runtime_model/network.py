@@ -65,17 +65,19 @@ class Batch(NamedTuple):
     """(S, N, 5), NaN where unknown."""
 
     def select(self, samples: Tensor) -> "Batch":
-        """Only these samples."""
+        """Batch of some samples only, by their indices; contexts stay as they are."""
         return self._replace(
             **{name: getattr(self, name)[samples] for name in self._fields if name != "context"}
         )
 
 
 class Prediction(NamedTuple):
+    """Runtimes and metrics that the network predicts for samples."""
+
     job_runtime: Tensor
     """Seconds, including overhead, (S, J)."""
     node_log_runtime: Tensor
-    """(S, N)"""
+    """Log seconds of each node by itself, (S, N)."""
     metrics: Tensor
     """log1p of the ratios, (S, N, 5)."""
     correction: Tensor

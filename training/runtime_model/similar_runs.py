@@ -345,7 +345,11 @@ class SimilarRuns:
         return np.asarray(along[:, ahead] @ share)
 
     def left_out(self, cut: int, ahead: Bools) -> LeftOut | None:
-        """Errors at a cut for each earlier run that had all jobs ahead; None with fewer than three."""
+        """Left-out errors at a cut for each earlier run with all jobs ahead; None with fewer than three.
+
+        Args:
+            ahead: Jobs to be expected after the cut, (J,).
+        """
         fitted = self._fit(cut, ahead, np.ones(len(self.evidence.contexts)))
         if fitted is None or fitted[3].sum() < 3:
             return None

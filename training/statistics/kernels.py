@@ -9,6 +9,9 @@ from training.statistics.arrays import Floats
 
 
 def matern(distance: Floats) -> Floats:
-    """Matern kernel of smoothness 3/2 at distances in units of its width."""
+    """Matern kernel of smoothness 3/2 at distances in units of its width; 1 at 0, of the same shape.
+
+    Source: Rasmussen and Williams, 2006, equation 4.17.
+    """
     scaled = np.sqrt(3.0) * distance
     return np.asarray((1.0 + scaled) * np.exp(-scaled))

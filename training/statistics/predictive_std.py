@@ -128,7 +128,7 @@ class LeftOutErrors:
 
     @cached_property
     def typical(self) -> float:
-        """Standard deviation by the median error, which single runs do not move."""
+        """Standard deviation of all errors by their median size, which single runs do not move."""
         return float(np.median(np.abs(self.error))) / 0.6745
 
     @cached_property
@@ -193,6 +193,7 @@ def local_predictive_stds(left_out: LeftOutErrors, cut: int, log_scale_outs: Flo
     Args:
         cut: Position of the last finished job, -1 before the run.
         log_scale_outs: Mean ln x of what follows, (S,).
+    Source: Lei et al., arXiv:1604.04173, section 5.2 (errors over what is usual near them).
     """
     usual = left_out.usual(cut, log_scale_outs)
     common = _common_stalls(left_out, cut, float(log_scale_outs.max()))
@@ -239,14 +240,18 @@ def _quantiles(values: Floats, weights: Floats, levels: Sequence[Floats]) -> lis
 
 
 def interval_std(errors: Floats) -> float:
-    """Standard deviation whose 90% interval holds nine in ten errors (N,), and one more, far off."""
+    """Standard deviation whose 90% interval holds nine in ten errors (N,), and one more, far off.
+
+    Source: Angelopoulos and Bates, arXiv:2107.07511, section 1 (split conformal prediction).
+    """
     level = min(INTERVAL_PROBABILITY * (1.0 + 1.0 / len(errors)), 1.0)
     return float(np.quantile(np.abs(errors), level, method="higher")) / INTERVAL_QUANTILE
 
 
 def error_stds(errors: Floats, cut_of: Ints, jobs: int, runs: int) -> tuple[float, ...]:
-    """Standard deviations of log error before the run and after each job but the last, (J,); nearby cuts
-    count, too.
+    """Standard deviations of log errors by cut: before the run and after each job but the last, (J,).
+
+    Errors at nearby cuts count, too.
 
     Args:
         errors: Log of forecast over measured, (N,).
