@@ -28,9 +28,9 @@ from prediction.forecasts.forecast import ForecastRequest, forecast_with
 from prediction.forecasts.whole_run import WholeRunRequest, answer_whole_run
 from submission.idempotency import SubmissionLedger
 from submission.schedules import SubmissionSchedules
-from tests.conftest import service_in_process
-from tests.samples import job_end, specs
-from tests.training.synthetic import CONTEXT, first_jobs, make_run
+from tests.support.samples import job_end, specs
+from tests.support.services import service_in_process
+from tests.support.synthetic import CONTEXT, first_jobs, make_run
 from training.runs.documents import TrainingState
 from training.runs.repository import TrainingRunRepository
 from training.runs.schedules import PeriodicTrainings

@@ -23,7 +23,7 @@ from prediction.forecasts.forecast import (
     prepare_to_forecast,
 )
 from prediction.kinds.kind import Work
-from training.evidence.table import MAX_RUNS, usable
+from training.evidence.table import MAX_HISTORY_RUNS, usable
 from training.history.from_documents import to_run_record
 from training.history.values import RunRecord, history_to_json
 from training.kinds import Facts, Files, Material, TrainingFailed
@@ -54,7 +54,7 @@ class OnlinePredictor:
 
     name = ONLINE_PREDICTOR
     default_trials = SearchConfig().trials
-    most_runs = MAX_RUNS
+    most_runs = MAX_HISTORY_RUNS
     module = "training.search.process"
 
     def __init__(self, executions: ExecutionRepository, settings: TrainingSettings) -> None:

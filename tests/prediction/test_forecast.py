@@ -88,7 +88,7 @@ def test_one_value_per_candidate_and_remaining_job(files: dict[str, bytes]) -> N
     assert (np.diff(table, axis=1) < 0).all()  # less is left from later jobs on
     assert (np.diff(table[:, 1], axis=0) < 0).all()  # and with more executors
     assert (table > 0).all()
-    assert result.reason == ""
+    assert not result.reason
     assert len(result.predictive_stds) == 6
 
 
