@@ -21,7 +21,7 @@ from training.promotion.process import read_request
 from training.runtime_model.artifact import Hyperparameters
 from training.runtime_model.loop import pretrain
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 SMALL = Hyperparameters(hidden_dim=16)
 SECONDS = 120.0
 Files = dict[str, bytes]

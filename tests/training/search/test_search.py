@@ -19,7 +19,7 @@ from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.search.config import Choice, SearchConfig
 from training.search.process import read_request
 
-PROJECT = Path(__file__).parents[2]
+PROJECT = Path(__file__).parents[3]
 MARK = "ENEL_TEST_SEARCH"
 
 
