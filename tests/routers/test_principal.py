@@ -12,9 +12,9 @@ from common.auth import Credentials, Permission, Role
 from common.models.versions import AliasChange
 from common.settings.settings import Settings
 from routers.principal import get_credentials
-from tests.routers.conftest import Registered
 from tests.support.finished_runs import store_history
 from tests.support.samples import specs, unique_name
+from tests.support.served_model import Registered
 
 TOKENS = {role: f"a-token-for-{role.in_words}" for role in Role}
 REPORTS = {"/training/update_information", "/prediction/online_scale_out_prediction"}

@@ -12,9 +12,9 @@ from common.executions.repository import ExecutionRepository
 from common.models.versions import model_name
 from common.mongo.document import utc_now
 from common.mongo.types import Client
-from tests.routers.conftest import Registered
 from tests.support.finished_runs import store_finished_runs
 from tests.support.samples import execution, job_end, specs, unique_name
+from tests.support.served_model import Registered
 from training.runs.repository import TrainingRunRepository
 
 BAD = {"attempt_id": "first"}
