@@ -170,7 +170,7 @@ async def test_a_forecast_that_fails_gives_way_to_curves(
     await store_history(executions)
     monkeypatch.setattr("prediction.forecaster.answer_whole_run", len)  # which fails in the worker
     chosen = await chooser.choose(execution(max_runtime=14.0))
-    assert (chosen.source, len(chosen.options)) == ("ernest", 8)
+    assert (chosen.source, len(chosen.candidates)) == ("ernest", 8)
     assert "the forecast failed: TypeError" in chosen.reason
 
 

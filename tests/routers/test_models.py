@@ -49,6 +49,7 @@ async def test_models_are_listed_page_by_page(service: httpx.AsyncClient, model:
     assert (await service.get("/models", params={"algorithm_name": "none"})).json() == {
         "items": [],
         "next_cursor": None,
+        "unreadable": [],
     }
 
 
@@ -289,7 +290,7 @@ async def scheduling(mongo_uri: str, tmp_path: Path) -> AsyncIterator[httpx.Asyn
 async def test_schedules_are_listed(
     service: httpx.AsyncClient, scheduling: httpx.AsyncClient, mongo: Client
 ) -> None:
-    assert (await service.get("/training/schedules")).json() == {"items": []}
+    assert (await service.get("/training/schedules")).json() == {"items": [], "unreadable": []}
     executions = ExecutionRepository(mongo, scheduling.database)  # type: ignore[attr-defined]
     for algorithm_name in ("KMeans", "MPC"):
         await store_history(executions, algorithm_name)
