@@ -41,12 +41,12 @@ def run_of(
     return RunRecord(f"run-{number}", context, 1_700_000_000.0 + 1000 * number, records, took)
 
 
-def seconds_at(found: WholeRunForecast, scale_out: int) -> float:
-    return found.runtime_seconds[found.candidates.index(scale_out)]
+def seconds_at(forecast: WholeRunForecast, scale_out: int) -> float:
+    return forecast.runtime_seconds[forecast.candidates.index(scale_out)]
 
 
-def std_at(found: WholeRunForecast, scale_out: int) -> float:
-    return found.predictive_stds[found.candidates.index(scale_out)].log_std
+def std_at(forecast: WholeRunForecast, scale_out: int) -> float:
+    return forecast.predictive_stds[forecast.candidates.index(scale_out)].log_std
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +56,9 @@ def trained() -> TrainedModel:
 
 
 def test_without_a_run_and_a_model_there_is_no_prediction() -> None:
-    found = forecast_whole_run([], None, CONTEXT, CANDIDATES)
-    assert not found.candidates
-    assert found.reason == "no finished run of Clustering is known"
+    forecast = forecast_whole_run([], None, CONTEXT, CANDIDATES)
+    assert not forecast.candidates
+    assert forecast.reason == "no finished run of Clustering is known"
 
 
 def test_runs_that_show_nothing_are_no_history() -> None:
@@ -67,19 +67,19 @@ def test_runs_that_show_nothing_are_no_history() -> None:
 
 
 def test_one_run_says_something_but_is_not_sure() -> None:
-    found = forecast_whole_run([run_of(0, 4, 100.0)], None, CONTEXT, CANDIDATES)
-    assert (found.source, found.runs) == (CONTEXT_MODEL, 1)
-    assert seconds_at(found, 4) == pytest.approx(100.0, rel=0.1)
-    assert seconds_at(found, 8) < seconds_at(found, 4) < seconds_at(found, 2)
-    assert min(std.log_std for std in found.predictive_stds) >= UNVALIDATED_WHOLE_RUN_LOG_STD
-    assert std_at(found, 12) > std_at(found, 4)
+    forecast = forecast_whole_run([run_of(0, 4, 100.0)], None, CONTEXT, CANDIDATES)
+    assert (forecast.source, forecast.runs) == (CONTEXT_MODEL, 1)
+    assert seconds_at(forecast, 4) == pytest.approx(100.0, rel=0.1)
+    assert seconds_at(forecast, 8) < seconds_at(forecast, 4) < seconds_at(forecast, 2)
+    assert min(std.log_std for std in forecast.predictive_stds) >= UNVALIDATED_WHOLE_RUN_LOG_STD
+    assert std_at(forecast, 12) > std_at(forecast, 4)
 
 
 def test_the_model_answers_where_it_knows_the_context(trained: TrainedModel) -> None:
     history = make_history((2, 3, 4, 6, 8, 4))
-    found = forecast_whole_run(history, trained, CONTEXT, CANDIDATES)
-    assert {source for source, _ in found.left_out_errors} == {MODEL, SIMILAR_RUNS, CONTEXT_MODEL}
-    assert seconds_at(found, 4) == pytest.approx(history[2].runtime_seconds or 0, rel=0.15)
+    forecast = forecast_whole_run(history, trained, CONTEXT, CANDIDATES)
+    assert {source for source, _ in forecast.left_out_errors} == {MODEL, SIMILAR_RUNS, CONTEXT_MODEL}
+    assert seconds_at(forecast, 4) == pytest.approx(history[2].runtime_seconds or 0, rel=0.15)
     alone = forecast_whole_run([], trained, CONTEXT, CANDIDATES)
     assert (alone.source, alone.runs) == (MODEL, 6)
 
@@ -88,27 +88,28 @@ def test_the_model_is_not_asked_about_a_context_it_never_saw(trained: TrainedMod
     """Four times the data, of which runs without a model are known."""
     larger = replace(CONTEXT, data_size_mb=4 * CONTEXT.data_size_mb)
     history = make_history((2, 3, 4, 6, 8, 4))
-    found = forecast_whole_run(history, trained, larger, CANDIDATES)
-    assert found.source == CONTEXT_MODEL
-    assert found.reason == "no earlier run in this context"
-    assert seconds_at(found, 4) > 1.1 * (history[2].runtime_seconds or 0)
-    assert std_at(found, 4) > std_at(forecast_whole_run(history, None, CONTEXT, CANDIDATES), 4)
+    forecast = forecast_whole_run(history, trained, larger, CANDIDATES)
+    assert forecast.source == CONTEXT_MODEL
+    assert forecast.reason == "no earlier run in this context"
+    assert seconds_at(forecast, 4) > 1.1 * (history[2].runtime_seconds or 0)
+    assert std_at(forecast, 4) > std_at(forecast_whole_run(history, None, CONTEXT, CANDIDATES), 4)
 
 
 def test_a_model_that_knows_no_such_context_is_no_history(trained: TrainedModel) -> None:
-    found = forecast_whole_run([], trained, replace(CONTEXT, machine_name="other"), CANDIDATES)
-    assert not found.candidates
-    assert "no run in this context" in found.reason
+    forecast = forecast_whole_run([], trained, replace(CONTEXT, machine_name="other"), CANDIDATES)
+    assert not forecast.candidates
+    assert "no run in this context" in forecast.reason
 
 
 def test_a_change_point_is_not_smoothed_away() -> None:
     """Below six executors the data does not fit into memory."""
     scale_outs = (2, 3, 4, 5, 6, 7, 8, 10, 12, 5, 6, 4, 7)
     history = [run_of(i, x, (200.0 if x >= 6 else 900.0) * x**-0.2) for i, x in enumerate(scale_outs)]
-    found = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
-    assert seconds_at(found, 4) > 2.5 * seconds_at(found, 8)
+    forecast = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
+    assert seconds_at(forecast, 4) > 2.5 * seconds_at(forecast, 8)
     assert (
-        choose_first(ByRule("enel", Method.MODEL, ScaleOutRule(confidence=0.8)), found, 190.0).scale_out >= 6
+        choose_first(ByRule("enel", Method.MODEL, ScaleOutRule(confidence=0.8)), forecast, 190.0).scale_out
+        >= 6
     )
 
 
@@ -119,26 +120,26 @@ def test_other_contexts_carry_over_to_a_new_size() -> None:
         for i, size in enumerate((1000, 2000, 8000, 16000))
         for x in (2, 4, 8)
     ]
-    found = forecast_whole_run(history, None, replace(CONTEXT, data_size_mb=4000), CANDIDATES)
-    assert (found.source, found.runs) == (CONTEXT_MODEL, 12)
-    assert seconds_at(found, 4) == pytest.approx(100.0, rel=0.2)
-    assert std_at(found, 4) < 0.4
+    forecast = forecast_whole_run(history, None, replace(CONTEXT, data_size_mb=4000), CANDIDATES)
+    assert (forecast.source, forecast.runs) == (CONTEXT_MODEL, 12)
+    assert seconds_at(forecast, 4) == pytest.approx(100.0, rel=0.2)
+    assert std_at(forecast, 4) < 0.4
 
 
 def test_an_unseen_machine_type_widens_the_interval() -> None:
     history = [run_of(x, x, 400.0 / x) for x in (2, 3, 4, 6, 8, 12)]
-    known = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
+    usual = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
     other = replace(CONTEXT, machine_name="c9.huge", executor_cores=8)
-    found = forecast_whole_run(history, None, other, CANDIDATES)
-    assert found.reason == "no earlier run on machine type 'c9.huge'"
-    assert min(s.log_std for s in found.predictive_stds) > max(s.log_std for s in known.predictive_stds)
+    forecast = forecast_whole_run(history, None, other, CANDIDATES)
+    assert forecast.reason == "no earlier run on machine type 'c9.huge'"
+    assert min(s.log_std for s in forecast.predictive_stds) > max(s.log_std for s in usual.predictive_stds)
 
 
 def test_a_scale_out_far_from_all_runs_is_less_sure() -> None:
     history = [run_of(i, x, 400.0 / x) for i, x in enumerate((2, 3, 4, 3, 2, 4))]
-    found = forecast_whole_run(history, None, CONTEXT, (2, 3, 4, 100))
-    assert std_at(found, 100) > 1.2 * std_at(found, 3)
-    assert np.isfinite(found.runtime_seconds).all()
+    forecast = forecast_whole_run(history, None, CONTEXT, (2, 3, 4, 100))
+    assert std_at(forecast, 100) > 1.2 * std_at(forecast, 3)
+    assert np.isfinite(forecast.runtime_seconds).all()
 
 
 def test_forecasts_repeat_themselves() -> None:
@@ -188,16 +189,16 @@ def test_the_nearest_feasible_target_is_met_and_nothing_below(
     def answer(seconds: float) -> FirstChoice:
         return choose_first(policy, whole_runs(values), seconds)
 
-    found = answer(target)
-    nearest = found.nearest_feasible_target_seconds
+    choice = answer(target)
+    nearest = choice.nearest_feasible_target_seconds
     assert nearest is not None
-    assert found.fastest_runtime_seconds is not None
-    assert found.feasible == (found.fastest_runtime_seconds <= target)
-    assert found.feasible == any((each.probability or 0.0) >= 0.5 for each in found.candidates)
+    assert choice.fastest_runtime_seconds is not None
+    assert choice.feasible == (choice.fastest_runtime_seconds <= target)
+    assert choice.feasible == any((each.probability or 0.0) >= 0.5 for each in choice.candidates)
     assert "best chance" not in answer(nearest).reason
     assert answer(nearest).feasible
     assert "best chance" in answer(0.999 * nearest).reason
-    for each in found.candidates:
+    for each in choice.candidates:
         assert each.lower_seconds is not None
         assert each.upper_seconds is not None
         assert each.lower_seconds < each.remaining_seconds < each.upper_seconds

@@ -23,9 +23,9 @@ def several(scale: float, single: float = 0.0) -> tuple[float, ...]:
 
 
 def test_errors_as_large_as_believed_change_nothing() -> None:
-    found = several(1.0, single=(5 * NOISE) ** 0.5)
-    assert len(found) == MAX_REHEARSED + 1
-    assert found == pytest.approx([1.0] * len(found), abs=0.12)
+    factors = several(1.0, single=(5 * NOISE) ** 0.5)
+    assert len(factors) == MAX_REHEARSED + 1
+    assert factors == pytest.approx([1.0] * len(factors), abs=0.12)
 
 
 def test_larger_errors_widen_intervals_whatever_is_known() -> None:
@@ -33,9 +33,9 @@ def test_larger_errors_widen_intervals_whatever_is_known() -> None:
 
 
 def test_single_runs_that_are_far_off_widen_where_they_are_all_that_is_known() -> None:
-    known = several(1.0, single=5 * (5 * NOISE) ** 0.5)
-    assert known[1] > 1.3
-    assert known[0] == pytest.approx(1.0, abs=0.12)
+    factors = several(1.0, single=5 * (5 * NOISE) ** 0.5)
+    assert factors[1] > 1.3
+    assert factors[0] == pytest.approx(1.0, abs=0.12)
 
 
 def test_small_errors_narrow_only_the_intervals_of_a_single_context() -> None:

@@ -40,9 +40,9 @@ def fitted() -> ContextModel:
 
 def predicted(machine: str, cores: float, memory: float, size: float = 10.0) -> RuntimePrediction:
     context = {"machine": machine, "cores": cores, "memory": memory, "input_gb": size}
-    found = fitted().predict([Query(context, x) for x in SCALE_OUTS])
-    assert isinstance(found, RuntimePrediction)
-    return found
+    prediction = fitted().predict([Query(context, x) for x in SCALE_OUTS])
+    assert isinstance(prediction, RuntimePrediction)
+    return prediction
 
 
 def test_a_smaller_machine_is_not_faster() -> None:
@@ -61,13 +61,13 @@ def test_known_machines_are_left_to_the_process() -> None:
     asked = [run for run in flat_history() if run.scale_out == 8]
     numeric, codes = model.encoding.encode([run.context for run in asked])
     points = model._points(numeric, codes.astype(np.float64), np.full(len(asked), 8.0))
-    found = model.predict([Query(run.context, 8) for run in asked])
-    assert isinstance(found, RuntimePrediction)
-    assert found.log_mean == pytest.approx(model._posterior(points)[0], abs=1e-12)
+    prediction = model.predict([Query(run.context, 8) for run in asked])
+    assert isinstance(prediction, RuntimePrediction)
+    assert prediction.log_mean == pytest.approx(model._posterior(points)[0], abs=1e-12)
 
 
 def test_only_clearly_more_of_every_resource_counts() -> None:
-    known = spots((8, 64, 10, 0), (8, 32, 10, 1))
+    known_spots = spots((8, 64, 10, 0), (8, 32, 10, 1))
     half, less_memory, slightly_less, larger = (
         (4, 32, 10, -1),
         (8, 16, 10, -1),
@@ -75,27 +75,27 @@ def test_only_clearly_more_of_every_resource_counts() -> None:
         (32, 256, 10, -1),
     )
     asked = spots(half, less_memory, slightly_less, larger, (8, 64, 99, 0))
-    found = counterparts(asked, known, (0, 1), ENVIRONMENT)
-    assert found.rows.tolist() == [0, 3]
-    assert found.sign.tolist() == [1.0, -1.0]
-    assert found.moved.numeric[:, :2] == pytest.approx(np.log([[8, 64], [8, 64]]))
-    assert found.moved.categories.tolist() == [[0.0], [0.0]]
+    counterpart = counterparts(asked, known_spots, (0, 1), ENVIRONMENT)
+    assert counterpart.rows.tolist() == [0, 3]
+    assert counterpart.sign.tolist() == [1.0, -1.0]
+    assert counterpart.moved.numeric[:, :2] == pytest.approx(np.log([[8, 64], [8, 64]]))
+    assert counterpart.moved.categories.tolist() == [[0.0], [0.0]]
 
 
 def test_the_nearest_size_is_compared_with() -> None:
-    known = spots((16, 128, 10, 0), (8, 64, 10, 1), (1, 8, 10, 2))
-    found = counterparts(spots((4, 32, 10, -1)), known, (0, 1), ENVIRONMENT)
-    assert found.moved.categories.tolist() == [[1.0]]
-    assert not len(counterparts(spots((4, 32, 10, -1)), known, (), ENVIRONMENT).rows)
+    known_spots = spots((16, 128, 10, 0), (8, 64, 10, 1), (1, 8, 10, 2))
+    counterpart = counterparts(spots((4, 32, 10, -1)), known_spots, (0, 1), ENVIRONMENT)
+    assert counterpart.moved.categories.tolist() == [[1.0]]
+    assert not len(counterparts(spots((4, 32, 10, -1)), known_spots, (), ENVIRONMENT).rows)
 
 
 def test_trees_are_asked_where_the_machine_is_all_that_is_new() -> None:
-    known = spots((8, 64, 5, 0), (8, 64, 20, 0))
+    known_spots = spots((8, 64, 5, 0), (8, 64, 20, 0))
     asked = spots((4, 32, 10, -1), (4, 32, 40, -1), (8, 64, 10, 0))
-    assert is_unseen(asked, known, ENVIRONMENT).tolist() == [True, True, False]
-    assert is_within(asked, known, ENVIRONMENT).tolist() == [True, False, True]
+    assert is_unseen(asked, known_spots, ENVIRONMENT).tolist() == [True, True, False]
+    assert is_within(asked, known_spots, ENVIRONMENT).tolist() == [True, False, True]
     nowhere = np.zeros(4, dtype=bool)
-    assert not is_unseen(asked, known, nowhere).any()
+    assert not is_unseen(asked, known_spots, nowhere).any()
 
 
 @pytest.mark.parametrize("mean", [-3.0, -0.5, 0.0, 2.0, 9.0])

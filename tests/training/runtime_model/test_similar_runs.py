@@ -66,13 +66,15 @@ def ask(
     runs: Sequence[RunRecord], run: RunRecord, finished: int, scale_out: int | None = None
 ) -> LogRemainingRuntime:
     evidence = collect(runs)
-    known = collect([replace(run, jobs=run.jobs[:finished])], evidence.graph)
+    so_far = collect([replace(run, jobs=run.jobs[:finished])], evidence.graph)
     then = float(scale_out or run.jobs[0].end_scale_out)
     ahead = np.arange(JOBS) >= finished
     similar, cut = SimilarRuns(evidence, estimate_run_effects(evidence)), finished - 1
-    found = similar.forecast_remaining(known, cut, np.full((1, JOBS), then), ahead, similar.state(known, cut))
-    assert found is not None
-    return found
+    forecast = similar.forecast_remaining(
+        so_far, cut, np.full((1, JOBS), then), ahead, similar.state(so_far, cut)
+    )
+    assert forecast is not None
+    return forecast
 
 
 def left(run: RunRecord, finished: int) -> float:
@@ -146,25 +148,25 @@ def test_what_follows_the_cut_does_not_matter() -> None:
     ahead, then = np.arange(JOBS) > 2, np.full((1, JOBS), 12.0)
     similar = SimilarRuns(evidence, estimate_run_effects(evidence))
     parts = [collect([part], evidence.graph) for part in (run, replace(run, jobs=run.jobs[:3]))]
-    whole, known = (
+    whole, so_far = (
         similar.forecast_remaining(part, 2, then, ahead, similar.state(part, 2)) for part in parts
     )
     assert whole is not None
-    assert known is not None
-    np.testing.assert_array_equal(whole.log_mean, known.log_mean)
+    assert so_far is not None
+    np.testing.assert_array_equal(whole.log_mean, so_far.log_mean)
 
 
 def test_left_out_errors_are_those_of_a_history_without_the_run() -> None:
     runs = history(flat)
     prepared = prepare(runs)
-    found = left_out_errors(
+    errors = left_out_errors(
         SimilarRuns(prepared.evidence, prepared.run_effects),
         prepared.run_of,
         prepared.cut_of,
         prepared.expected,
     )
-    assert np.isfinite(found).all()
-    assert np.abs(found).max() < 0.2
+    assert np.isfinite(errors).all()
+    assert np.abs(errors).max() < 0.2
     assert prepared.similar_errors.shape == prepared.law_errors.shape
 
 

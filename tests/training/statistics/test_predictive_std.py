@@ -20,30 +20,30 @@ def left_out(stalled: Floats) -> LeftOutErrors:
 
 
 def test_without_stalls_there_is_one_std() -> None:
-    found = local_predictive_stds(left_out(np.zeros(RUNS)), 0, np.array([SMALL, LARGE]))
-    np.testing.assert_array_equal(found.log_std, found.avoidable_log_std)
-    assert found.log_std.max() < 0.1
+    stds = local_predictive_stds(left_out(np.zeros(RUNS)), 0, np.array([SMALL, LARGE]))
+    np.testing.assert_array_equal(stds.log_std, stds.avoidable_log_std)
+    assert stds.log_std.max() < 0.1
 
 
 def test_stalls_at_every_scale_out_are_told_apart() -> None:
     stalled = (np.arange(RUNS) % 6 < 2).astype(float)  # a third of the runs at either scale-out
-    found = local_predictive_stds(left_out(stalled), 0, np.array([SMALL, LARGE]))
-    assert found.log_std.min() > 0.2
-    assert found.avoidable_log_std.max() < 0.15
+    stds = local_predictive_stds(left_out(stalled), 0, np.array([SMALL, LARGE]))
+    assert stds.log_std.min() > 0.2
+    assert stds.avoidable_log_std.max() < 0.15
 
 
 def test_runs_that_are_late_get_the_most_executors_and_stall_no_more_for_that() -> None:
     """A sixth of all runs stall, all of them at the larger scale-out: no more than a sixth is set aside."""
     stalled = (np.arange(RUNS) % 6 == 1).astype(float)
-    found = local_predictive_stds(left_out(stalled), 0, np.array([SMALL, LARGE]))
-    assert found.avoidable_log_std.max() < 0.15
+    stds = local_predictive_stds(left_out(stalled), 0, np.array([SMALL, LARGE]))
+    assert stds.avoidable_log_std.max() < 0.15
 
 
 def test_late_and_early_runs_are_told_apart() -> None:
     late = (np.arange(RUNS) % 6 < 2).astype(float)
     log_scale_outs = np.array([SMALL, LARGE])
-    found = local_predictive_stds(left_out(late), 0, log_scale_outs)
-    assert found.log_std.min() > 3 * found.early_log_std.max()
+    stds = local_predictive_stds(left_out(late), 0, log_scale_outs)
+    assert stds.log_std.min() > 3 * stds.early_log_std.max()
     mirrored = local_predictive_stds(replace(left_out(late), error=-left_out(late).error), 0, log_scale_outs)
     assert mirrored.early_log_std.min() > 3 * mirrored.log_std.max()
 
@@ -51,19 +51,19 @@ def test_late_and_early_runs_are_told_apart() -> None:
 def test_intervals_of_either_side_hold_nine_in_ten_errors_together() -> None:
     random = np.random.default_rng(1)
     error = np.where(random.random(400) < 0.5, 0.1, -0.3) * np.abs(random.standard_normal(400))
-    known = LeftOutErrors(error, np.zeros(400, np.int64), np.full(400, SMALL), np.arange(400), jobs=10)
-    side = local_predictive_stds(known, 0, np.array([SMALL])).each()[0]
+    errors = LeftOutErrors(error, np.zeros(400, np.int64), np.full(400, SMALL), np.arange(400), jobs=10)
+    side = local_predictive_stds(errors, 0, np.array([SMALL])).each()[0]
     inside = (error < 1.645 * side.early_log_std) & (error > -1.645 * side.log_std)
     assert 0.86 < inside.mean() < 0.94
 
 
 def test_where_errors_are_larger_forecasts_are_less_sure() -> None:
-    known = left_out(np.zeros(RUNS))
-    larger = replace(known, error=known.error * np.where(known.log_scale_out == SMALL, 4.0, 1.0))
+    errors = left_out(np.zeros(RUNS))
+    larger = replace(errors, error=errors.error * np.where(errors.log_scale_out == SMALL, 4.0, 1.0))
     small, large = local_predictive_stds(larger, 0, np.array([SMALL, LARGE])).log_std
     assert small > 2 * large
     later = replace(
-        known, cut=np.arange(RUNS) % 10, error=known.error * np.where(np.arange(RUNS) % 10 > 4, 4.0, 1.0)
+        errors, cut=np.arange(RUNS) % 10, error=errors.error * np.where(np.arange(RUNS) % 10 > 4, 4.0, 1.0)
     )
     before, after = (local_predictive_stds(later, cut, np.array([SMALL])).log_std[0] for cut in (0, 9))
     assert after > 2 * before
@@ -80,30 +80,30 @@ def test_few_runs_make_forecasts_less_sure() -> None:
 
 def test_a_run_that_was_far_off_does_not_excuse_itself() -> None:
     """Its error counts against what is usual for all others."""
-    known = left_out((np.arange(RUNS) == 7).astype(float))
-    assert known.late[7] > 5
-    assert known.late.argmax() == 7
+    errors = left_out((np.arange(RUNS) == 7).astype(float))
+    assert errors.late[7] > 5
+    assert errors.late.argmax() == 7
 
 
 def test_distance_from_all_runs_widens_both_sides() -> None:
-    found = local_predictive_stds(left_out((np.arange(RUNS) % 6 < 2).astype(float)), 0, np.array([SMALL]))
-    wider = found.widened(np.array([0.1]))
-    for side, before in zip(wider, found, strict=True):
+    stds = local_predictive_stds(left_out((np.arange(RUNS) % 6 < 2).astype(float)), 0, np.array([SMALL]))
+    wider = stds.widened(np.array([0.1]))
+    for side, before in zip(wider, stds, strict=True):
         np.testing.assert_allclose(side, np.hypot(before, 0.1))
     assert wider.each() == (PredictiveStd(*(float(side[0]) for side in wider)),)
 
 
 def test_what_happens_below_a_change_point_only_is_no_such_stall() -> None:
     stalled = (np.arange(RUNS) % 6 == 0).astype(float)  # a third of the runs at the smaller one
-    found = local_predictive_stds(left_out(stalled), 0, np.array([SMALL, LARGE]))
-    assert found.avoidable_log_std[0] > 0.2
-    assert found.avoidable_log_std[0] > 0.9 * found.log_std[0]
-    assert found.log_std[1] < 0.6 * found.log_std[0]
+    stds = local_predictive_stds(left_out(stalled), 0, np.array([SMALL, LARGE]))
+    assert stds.avoidable_log_std[0] > 0.2
+    assert stds.avoidable_log_std[0] > 0.9 * stds.log_std[0]
+    assert stds.log_std[1] < 0.6 * stds.log_std[0]
 
 
 def test_errors_of_a_single_run_are_taken_as_they_are() -> None:
-    known = left_out(np.zeros(RUNS))
-    single = LeftOutErrors(known.error[:3], np.arange(3), known.log_scale_out[:3], np.full(3, 5), jobs=10)
+    errors = left_out(np.zeros(RUNS))
+    single = LeftOutErrors(errors.error[:3], np.arange(3), errors.log_scale_out[:3], np.full(3, 5), jobs=10)
     assert single.runs == 1
     assert np.isfinite(single.late).all()
     assert np.isfinite(local_predictive_stds(single, 1, np.array([SMALL, LARGE])).log_std).all()
