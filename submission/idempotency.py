@@ -12,16 +12,16 @@ from datetime import timedelta
 from typing import Any
 
 from pydantic import Field
-from pymongo import ASCENDING, AsyncMongoClient
+from pymongo import AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.errors import Conflict, ServiceError
 from common.executions.documents import ApplicationExecution, ScalingDecision
 from common.executions.repository import ExecutionRepository
+from common.mongo.collection import DocumentCollection, Index
 from common.mongo.document import Document, UtcTime, utc_now
-from common.mongo.set_up import create_collection, create_index
-from common.mongo.stored import Reader
-from common.mongo.transactions import DURABLE, in_transaction
+from common.mongo.set_up import create_collection
+from common.mongo.transactions import in_transaction
 from common.wire.specs import ApplicationSpecs
 
 Json = dict[str, Any]
@@ -61,6 +61,9 @@ def fingerprint(specs: ApplicationSpecs, *further: str | None) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+_OF_KEYS = [Index("expiry", ["expires_at"], {"expireAfterSeconds": 0})]
+
+
 class SubmissionLedger:
     """Keys and answers in MongoDB, beside the executions that they belong to."""
 
@@ -75,11 +78,10 @@ class SubmissionLedger:
         """`key_seconds` is how long a key is remembered."""
         self._client = client
         self._executions = executions
-        found = client.get_database(database, write_concern=DURABLE)
-        self._keys = found["submission_key"]
-        self._answers = found["submission_answer"]
-        self._read_key = Reader(SubmissionKey, self._keys)
-        self._read_answer = Reader(SubmissionAnswer, self._answers)
+        self._read_key = DocumentCollection(client, database, "submission_key", SubmissionKey, _OF_KEYS)
+        self._read_answer = DocumentCollection(client, database, "submission_answer", SubmissionAnswer)
+        self._keys = self._read_key.stored
+        self._answers = self._read_answer.stored
         self._lifetime = timedelta(seconds=key_seconds)
 
     async def create_indexes(self) -> None:
@@ -88,7 +90,7 @@ class SubmissionLedger:
         Two transactions that meet then conflict over a key, and never over who creates its collection.
         """
         await create_collection(self._answers.database, self._answers.name)
-        await create_index(self._keys, [("expires_at", ASCENDING)], expireAfterSeconds=0, name="expiry")
+        await self._read_key.create_indexes()
 
     async def find(
         self,

@@ -26,10 +26,9 @@ from common.clocks import Unchanged
 from common.errors import Conflict, InvalidRequest, ServiceError, Unavailable
 from common.executions.repository import ExecutionRepository
 from common.loops import BackOff
+from common.mongo.collection import DocumentCollection, Index
 from common.mongo.document import utc_now
-from common.mongo.set_up import create_index
-from common.mongo.stored import Readable, Reader
-from common.mongo.transactions import DURABLE
+from common.mongo.stored import Readable
 from common.processes.guarded import service_identity
 from common.triggers import latest_due
 from submission.idempotency import NameInUse
@@ -65,9 +64,10 @@ class SubmissionSchedules:
         executions: ExecutionRepository,
         submissions: SubmissionService,
     ) -> None:
-        found = client.get_database(database, write_concern=DURABLE)
-        self._schedules = found["submission_schedule"]
-        self._read = Reader(SubmissionSchedule, self._schedules)
+        self._read = DocumentCollection(
+            client, database, "submission_schedule", SubmissionSchedule, [Index("due", ["next_fire_at"])]
+        )
+        self._schedules = self._read.stored
         self._executions = executions
         self._submissions = submissions
         self._owner = service_identity()
@@ -75,7 +75,8 @@ class SubmissionSchedules:
         """By schedule."""
 
     async def create_indexes(self) -> None:
-        await create_index(self._schedules, [("next_fire_at", ASCENDING)], name="due")
+        """Raises StartError where an index that is there says something else."""
+        await self._read.create_indexes()
 
     # --- what people do -----------------------------------------------------------------------------
 

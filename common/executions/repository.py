@@ -6,7 +6,6 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.asynchronous.database import AsyncDatabase
 
 from common.errors import ApplicationExecutionNotFound
 from common.executions.documents import (
@@ -21,17 +20,37 @@ from common.executions.event_storage import EventStorage
 from common.executions.filter import ExecutionFilter
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY
-from common.mongo.counting import count_by_state
+from common.mongo.collection import NEWEST, DocumentCollection, Index
 from common.mongo.document import utc_now
-from common.mongo.set_up import create_index
 from common.mongo.stored import Readable, Reader
-from common.mongo.transactions import DURABLE, in_transaction
+from common.mongo.transactions import in_transaction
 from common.wire.events import ApplicationStarted, JobEnded
 
 Json = dict[str, Any]
 
 _FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
 _OTHER_STATES = [state.value for state in ApplicationState if not state.is_final]
+
+
+_OF_JOBS = [Index("one_job_once", ["application_execution_id", "application_id", "job_id"], {"unique": True})]
+
+_OF_APPLICATIONS = [
+    Index("history", ["global_specs.system_name", "global_specs.algorithm_name", "-created_at"]),
+    NEWEST,
+    Index("state", ["state"]),
+    Index(
+        "one_with_this_name",
+        ["held_name"],
+        {"unique": True, "partialFilterExpression": {"held_name": {"$type": "string"}}},
+    ),
+    Index(
+        "of_schedule",
+        ["schedule_name", "-created_at"],
+        {"partialFilterExpression": {"schedule_name": {"$type": "string"}}},
+    ),
+]
+
+_OF_DECISIONS = [Index("of_execution", ["application_execution_id", "decided_at"])]
 
 
 class ExecutionRepository(RunHistory):
@@ -42,51 +61,22 @@ class ExecutionRepository(RunHistory):
 
     def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
         self._client = client
-        self._database: AsyncDatabase[Json] = client.get_database(database, write_concern=DURABLE)
-        super().__init__(self._database["application_execution"], self._database["job_execution"])
-        self._decisions = self._database["scaling_decision"]
+        applications = DocumentCollection(
+            client, database, "application_execution", ApplicationExecution, _OF_APPLICATIONS
+        )
+        jobs = DocumentCollection(client, database, "job_execution", JobExecution, _OF_JOBS)
+        super().__init__(applications, jobs)
+        self._read_decision = DocumentCollection(
+            client, database, "scaling_decision", ScalingDecision, _OF_DECISIONS
+        )
+        self._decisions = self._read_decision.stored
         self._events = EventStorage(self._applications, self._jobs)
         self._read_summary = Reader(JobSummary, self._jobs)
-        self._read_decision = Reader(ScalingDecision, self._decisions)
 
     async def create_indexes(self) -> None:
-        await create_index(
-            self._jobs,
-            [("application_execution_id", ASCENDING), ("application_id", ASCENDING), ("job_id", ASCENDING)],
-            unique=True,
-            name="one_job_once",
-        )
-        await create_index(
-            self._applications,
-            [
-                ("global_specs.system_name", ASCENDING),
-                ("global_specs.algorithm_name", ASCENDING),
-                ("created_at", DESCENDING),
-            ],
-            name="history",
-        )
-        await create_index(
-            self._applications, [("created_at", DESCENDING), ("_id", DESCENDING)], name="newest"
-        )
-        await create_index(self._applications, [("state", ASCENDING)], name="state")
-        await create_index(
-            self._applications,
-            [("held_name", ASCENDING)],
-            unique=True,
-            name="one_with_this_name",
-            partialFilterExpression={"held_name": {"$type": "string"}},
-        )
-        await create_index(
-            self._applications,
-            [("schedule_name", ASCENDING), ("created_at", DESCENDING)],
-            name="of_schedule",
-            partialFilterExpression={"schedule_name": {"$type": "string"}},
-        )
-        await create_index(
-            self._decisions,
-            [("application_execution_id", ASCENDING), ("decided_at", ASCENDING)],
-            name="of_execution",
-        )
+        """Raises StartError where an index that is there says something else."""
+        for each in (self._read_job, self._read, self._read_decision):
+            await each.create_indexes()
 
     # --- application executions ---------------------------------------------------------------
 
@@ -94,16 +84,16 @@ class ExecutionRepository(RunHistory):
         self, execution: ApplicationExecution, session: AsyncClientSession | None = None
     ) -> None:
         """Raises DuplicateKeyError where another one that has not ended holds its name."""
-        await self._applications.insert_one(execution.to_mongo(), session=session)
+        await self._read.insert(execution, session)
 
     async def get(self, application_execution_id: str) -> ApplicationExecution:
         """Raises ApplicationExecutionNotFound or UnreadableDocument."""
-        document = await self._applications.find_one({"_id": application_execution_id})
-        if document is None:
+        execution = await self._read.find(application_execution_id)
+        if execution is None:
             raise ApplicationExecutionNotFound(
                 f"There is no application execution {application_execution_id[:100]!r}."
             )
-        return self._read.one(document)
+        return execution
 
     async def newest(
         self,
@@ -114,19 +104,11 @@ class ExecutionRepository(RunHistory):
     ) -> Readable[ApplicationExecution]:
         """Newest first, without manifests; `before` is the (created_at, id) of the last one already seen."""
         query = wanted.to_query() if wanted else {}
-        if before is not None:
-            created_at, last_id = before
-            query["$or"] = [
-                {"created_at": {"$lt": created_at}},
-                {"created_at": created_at, "_id": {"$lt": last_id}},
-            ]
-        order = [("created_at", DESCENDING), ("_id", DESCENDING)]
-        cursor = self._applications.find(query, {"manifests": 0}).sort(order)
-        return await self._read.page(cursor, limit)
+        return await self._read.newest(query, before=before, limit=limit, without="manifests")
 
     async def count_states(self) -> dict[str, int]:
         """How many there are in each state."""
-        return await count_by_state(self._applications)
+        return await self._read.count_states()
 
     async def find_named(
         self, name: str, session: AsyncClientSession | None = None

@@ -6,10 +6,10 @@ from typing import Any
 
 import pymongo
 from pymongo import ASCENDING, DESCENDING
-from pymongo.asynchronous.collection import AsyncCollection
 
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
-from common.mongo.stored import Reader, UnreadableDocument
+from common.mongo.collection import DocumentCollection
+from common.mongo.stored import UnreadableDocument
 
 Json = dict[str, Any]
 
@@ -23,11 +23,11 @@ _HISTORY_SECONDS = 60.0
 class RunHistory:
     """Queries over application executions and their jobs."""
 
-    def __init__(self, applications: AsyncCollection[Json], jobs: AsyncCollection[Json]) -> None:
-        self._applications = applications
-        self._jobs = jobs
-        self._read = Reader(ApplicationExecution, applications)
-        self._read_job = Reader(JobExecution, jobs)
+    def __init__(
+        self, applications: DocumentCollection[ApplicationExecution], jobs: DocumentCollection[JobExecution]
+    ) -> None:
+        self._read, self._applications = applications, applications.stored
+        self._read_job, self._jobs = jobs, jobs.stored
 
     async def finished_runs(
         self, system_name: str, algorithm_name: str, limit: int

@@ -25,10 +25,10 @@ from common.models.versions import (
     VersionState,
     version_id,
 )
+from common.mongo.collection import DocumentCollection, Index
 from common.mongo.document import utc_now
-from common.mongo.set_up import create_index
-from common.mongo.stored import Readable, Reader
-from common.mongo.transactions import DURABLE, in_transaction
+from common.mongo.stored import Readable
+from common.mongo.transactions import in_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -49,31 +49,33 @@ class ModelVersionNotFound(NotFound):
     title = "Unknown model version"
 
 
+_OF_MODELS = [Index("algorithm", ["algorithm_name", "_id"])]
+
+_OF_VERSIONS = [
+    Index("number", ["name", "-version"], {"unique": True}),
+    Index("artifact", ["artifact_key"], {"unique": True}),
+]
+
+
 class ModelRegistry:
     """Models, versions and aliases; safe with several services on one database."""
 
     def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
         self._client = client
-        collections = client.get_database(database, write_concern=DURABLE)
-        self._models = collections["model"]
-        self._versions = collections["model_version"]
-        self._read_model = Reader(RegisteredModel, self._models)
-        self._read_version = Reader(ModelVersion, self._versions)
+        self._read_model = DocumentCollection(client, database, "model", RegisteredModel, _OF_MODELS)
+        self._read_version = DocumentCollection(client, database, "model_version", ModelVersion, _OF_VERSIONS)
+        self._models = self._read_model.stored
+        self._versions = self._read_version.stored
 
     async def create_indexes(self) -> None:
-        await create_index(
-            self._versions, [("name", ASCENDING), ("version", DESCENDING)], unique=True, name="number"
-        )
-        await create_index(self._versions, [("artifact_key", ASCENDING)], unique=True, name="artifact")
-        await create_index(
-            self._models, [("algorithm_name", ASCENDING), ("_id", ASCENDING)], name="algorithm"
-        )
+        """Raises StartError where an index that is there says something else."""
+        await self._read_version.create_indexes()
+        await self._read_model.create_indexes()
 
     # --- reading --------------------------------------------------------------------------------
 
     async def find_model(self, name: str) -> RegisteredModel | None:
-        document = await self._models.find_one({"_id": name})
-        return self._read_model.one(document) if document else None
+        return await self._read_model.find(name)
 
     async def get_model(self, name: str) -> RegisteredModel:
         """Raises RegisteredModelNotFound."""

@@ -6,16 +6,14 @@ from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
+from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.errors import Conflict, TrainingRunNotFound
 from common.models.versions import new_artifact_id
-from common.mongo.counting import count_by_state
+from common.mongo.collection import NEWEST, DocumentCollection, Index
 from common.mongo.document import utc_now
-from common.mongo.set_up import create_index
-from common.mongo.stored import Readable, Reader, UnreadableDocument
-from common.mongo.transactions import DURABLE
+from common.mongo.stored import Readable, UnreadableDocument
 from training.runs.documents import UNFINISHED, TrainingResult, TrainingRun, TrainingState
 
 LOG_LINES = 200
@@ -27,22 +25,24 @@ _OWNED = [TrainingState.RUNNING.value, TrainingState.PUBLISHING.value]
 _ENDED = [state.value for state in TrainingState if state.is_final]
 
 
+_INDEXES = [
+    Index("queue", ["state", "created_at"]),
+    NEWEST,
+    Index("of_algorithm", ["system_name", "algorithm_name", "state"]),
+    Index("artifacts", ["artifact_ids"]),
+]
+
+
 class TrainingRunRepository:
     """Queue, progress and results of trainings; safe with several services on one database."""
 
     def __init__(self, client: AsyncMongoClient[dict[str, Any]], database: str) -> None:
-        self._runs = client.get_database(database, write_concern=DURABLE)["training_run"]
-        self._read = Reader(TrainingRun, self._runs)
+        self._read = DocumentCollection(client, database, "training_run", TrainingRun, _INDEXES)
+        self._runs = self._read.stored
 
     async def create_indexes(self) -> None:
-        await create_index(self._runs, [("state", ASCENDING), ("created_at", ASCENDING)], name="queue")
-        await create_index(self._runs, [("created_at", DESCENDING), ("_id", DESCENDING)], name="newest")
-        await create_index(
-            self._runs,
-            [("system_name", ASCENDING), ("algorithm_name", ASCENDING), ("state", ASCENDING)],
-            name="of_algorithm",
-        )
-        await create_index(self._runs, [("artifact_ids", ASCENDING)], name="artifacts")
+        """Raises StartError where an index that is there says something else."""
+        await self._read.create_indexes()
 
     async def enqueue(
         self,
@@ -67,15 +67,15 @@ class TrainingRunRepository:
             requested_by=requested_by,
             log=[_line("queued" if trigger == "request" else f"queued by schedule: {trigger}")],
         )
-        await self._runs.insert_one(run.to_mongo(), session=session)
+        await self._read.insert(run, session)
         return run
 
     async def get(self, run_id: str) -> TrainingRun:
         """Raises TrainingRunNotFound or UnreadableDocument."""
-        document = await self._runs.find_one({"_id": run_id})
-        if document is None:
+        run = await self._read.find(run_id)
+        if run is None:
             raise TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
-        return self._read.one(document)
+        return run
 
     async def newest(
         self,
@@ -91,18 +91,11 @@ class TrainingRunRepository:
             query["algorithm_name"] = algorithm_name
         if state is not None:
             query["state"] = state.value
-        if before is not None:
-            query["$or"] = [
-                {"created_at": {"$lt": before[0]}},
-                {"created_at": before[0], "_id": {"$lt": before[1]}},
-            ]
-        order = [("created_at", DESCENDING), ("_id", DESCENDING)]
-        cursor = self._runs.find(query, {"log": 0}).sort(order)
-        return await self._read.page(cursor, limit)
+        return await self._read.newest(query, before=before, limit=limit, without="log")
 
     async def count_states(self) -> dict[str, int]:
         """How many there are in each state."""
-        return await count_by_state(self._runs)
+        return await self._read.count_states()
 
     async def has_unfinished(
         self, system_name: str, algorithm_name: str, session: AsyncClientSession | None = None

@@ -17,9 +17,10 @@ from pymongo.errors import PyMongoError
 from common.executions.repository import ExecutionRepository
 from common.models.registry import ModelRegistry
 from common.models.versions import TrainingData, model_name
+from common.mongo.collection import DocumentCollection
 from common.mongo.document import Document, UtcTime, utc_now
-from common.mongo.stored import Readable, Reader
-from common.mongo.transactions import DURABLE, in_transaction
+from common.mongo.stored import Readable
+from common.mongo.transactions import in_transaction
 from common.processes.guarded import service_identity
 from common.triggers import Every, Trigger
 from training.kinds import Kinds, TrainableKind
@@ -77,8 +78,8 @@ class PeriodicTrainings:
                 learns from.
         """
         self._client = client
-        self._schedules = client.get_database(database, write_concern=DURABLE)["training_schedule"]
-        self._read = Reader(TrainingSchedule, self._schedules)
+        self._read = DocumentCollection(client, database, "training_schedule", TrainingSchedule)
+        self._schedules = self._read.stored
         self._runs = runs
         self._executions = executions
         self._registry = registry
