@@ -23,9 +23,11 @@ from common.models.registry import ModelRegistry
 from common.models.versions import read_version
 from common.mongo.document import utc_now
 from common.mongo.types import Client
+from common.settings.training import TrainingSettings
 from common.triggers import Every
 from prediction.forecasts.forecast import ForecastRequest, forecast_with
 from prediction.forecasts.whole_run import WholeRunRequest, answer_whole_run
+from prediction.kinds.registry import model_kinds
 from submission.idempotency import SubmissionLedger
 from submission.schedules import SubmissionSchedules
 from tests.support.samples import job_end, specs
@@ -286,7 +288,7 @@ async def test_schedules_are_read(
         registry,
         every_algorithm=Every.parse("24h"),
         by_algorithm={},
-        kind="onlinepredictor",
+        kinds=model_kinds(stored, TrainingSettings()),
         trials=2,
     )
     [schedule] = await periodic.schedules()
