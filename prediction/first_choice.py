@@ -1,7 +1,10 @@
 """The choice of a scale-out before a run: what it was made from is what is stored and what is shown."""
 
+from typing import Any
+
 from bson import ObjectId
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from common.executions.candidate import Candidate
 from common.executions.documents import ApplicationExecution, ScalingDecision
@@ -32,6 +35,8 @@ class FirstChoice(WireModel):
     """Id of the model version, `similar-runs`, `context-model`, or the name of a baseline."""
     runs: int = 0
     """Earlier runs that this was learned from."""
+    policy_memory: SkipJsonSchema[dict[str, Any]] = Field(default_factory=dict, exclude=True)
+    """What the policy wants to know again; stored, and shown with decisions only."""
 
     def moved(self, scale_out: int, reason: str) -> "FirstChoice":
         """The same forecast, another scale-out to start with."""
@@ -65,6 +70,7 @@ class FirstChoice(WireModel):
             fastest_runtime_seconds=self.fastest_runtime_seconds,
             nearest_feasible_target_seconds=self.nearest_feasible_target_seconds,
             runs=self.runs,
+            policy_memory=self.policy_memory,
         )
 
     @classmethod
@@ -80,6 +86,7 @@ class FirstChoice(WireModel):
             candidates=decision.candidates,
             source=decision.model_key,
             runs=decision.runs or 0,
+            policy_memory=decision.policy_memory,
         )
         found.predicted_runtime_seconds = found._runtime_at(found.scale_out)
         return found
@@ -118,6 +125,7 @@ def choose_first(policy: Policy, found: WholeRunForecast, target_seconds: float)
         candidates=candidates,
         source=found.source,
         runs=found.runs,
+        policy_memory=dict(choice.memory),
     )
 
 

@@ -271,16 +271,17 @@ class ExecutionRepository(RunHistory):
         return self._read_decision.maybe(document)
 
     async def find_latest_decision(self, application_execution_id: str) -> ScalingDecision | None:
-        """The one made last, before or during the run, without its candidates.
+        """The last one that can be read, without its candidates: of the run, or else the one before it.
 
-        None also where it cannot be read.
+        The one before the run may be of another service, whose clock is ahead.
         """
-        document = await self._decisions.find_one(
-            {"application_execution_id": application_execution_id},
-            {"candidates": 0},
-            sort=[("decided_at", DESCENDING)],
-        )
-        return self._read_decision.maybe(document)
+        of_run: Json = {"application_execution_id": application_execution_id}
+        for job_id in ({"$gte": 0}, -1):
+            found = self._decisions.find({**of_run, "job_id": job_id}, {"candidates": 0})
+            latest = await self._read_decision.page(found.sort("decided_at", DESCENDING), 1)
+            if latest:
+                return latest[0]
+        return None
 
     async def decisions(
         self,

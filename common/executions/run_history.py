@@ -48,7 +48,7 @@ class RunHistory:
         runs: list[tuple[ApplicationExecution, Sequence[JobExecution]]] = []
         wanted, seen = limit, 0
         while True:
-            part = await self._read.page(cursor.clone().skip(seen), wanted)
+            part = await self._read.page(cursor, wanted, skip=seen)
             runs += await self._with_jobs(part)
             seen += part.seen
             if len(part) < wanted or len(runs) >= limit:

@@ -59,29 +59,34 @@ class Readable(list[T]):
 
 
 class _Unreadable:
-    """What this process has met since it started and could not read, by collection."""
+    """What this process has met since it started and could not read, by collection and model.
+
+    One model may read of a document what another one stumbles over.
+    """
 
     def __init__(self) -> None:
-        self._ids: defaultdict[str, set[str]] = defaultdict(set)
+        self._ids: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 
-    def add(self, full_name: str, document_id: str, why: str) -> None:
+    def add(self, full_name: str, model: str, document_id: str, why: str) -> None:
         """Say so once."""
-        ids = self._ids[full_name]
+        ids = self._ids[full_name, model]
         if document_id not in ids and len(ids) < _MOST_REMEMBERED:
             ids.add(document_id)
             logger.warning("%s %s cannot be read and is left out: %s", full_name, document_id, why)
 
-    def discard(self, full_name: str, document_id: str) -> None:
-        """It was mended, or belongs to nobody any more."""
-        if ids := self._ids.get(full_name):
+    def discard(self, full_name: str, model: str, document_id: str) -> None:
+        """It was mended."""
+        if ids := self._ids.get((full_name, model)):
             ids.discard(document_id)
 
     def counts(self, database: str) -> dict[str, int]:
         """By collection of a database."""
         prefix = f"{database}."
-        return {
-            name.removeprefix(prefix): len(ids) for name, ids in self._ids.items() if name.startswith(prefix)
-        }
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for (full_name, _), ids in self._ids.items():
+            if full_name.startswith(prefix):
+                found[full_name.removeprefix(prefix)] |= ids
+        return {name: len(ids) for name, ids in found.items()}
 
 
 _unreadable = _Unreadable()
@@ -106,10 +111,10 @@ class Reader(Generic[T]):
             found = read(self._model, document)
         except ValidationError as error:
             failure = UnreadableDocument(self._collection.name, document_id, error)
-            _unreadable.add(self._collection.full_name, document_id, failure.why)
+            _unreadable.add(self._collection.full_name, self._model.__name__, document_id, failure.why)
             # The values in the driver's document stay here: they may be secret, or huge.
             raise failure from None
-        _unreadable.discard(self._collection.full_name, document_id)
+        _unreadable.discard(self._collection.full_name, self._model.__name__, document_id)
         return found
 
     def maybe(self, document: Json | None) -> T | None:
@@ -126,13 +131,18 @@ class Reader(Generic[T]):
             self._add(document, found)
         return found
 
-    async def page(self, cursor: AsyncCursor[Json], limit: int) -> Readable[T]:
-        """The first `limit` (0: all) that can be read, however many others lie between them."""
+    async def page(self, cursor: AsyncCursor[Json], limit: int, skip: int = 0) -> Readable[T]:
+        """The first `limit` (0: all) that can be read, however many others lie between them.
+
+        Args:
+            cursor: One that skips nothing itself: the last `skip` of a cursor counts alone.
+            skip: How many documents are passed over first, readable or not.
+        """
         found: Readable[T] = Readable()
         while True:
             wanted = limit - len(found)
             before = found.seen
-            async for document in cursor.clone().skip(before).limit(wanted):
+            async for document in cursor.clone().skip(skip + before).limit(wanted):
                 self._add(document, found)
             if limit == 0 or len(found) >= limit or found.seen - before < wanted:
                 return found

@@ -18,7 +18,7 @@ from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import BackOff, Loop
 from common.mongo.document import utc_now
-from submission.kubernetes.errors import ResourceVersionExpired
+from common.mongo.stored import UnreadableDocument
 from submission.kubernetes.logs import DriverLogs, namespace_of
 from submission.kubernetes.resources import Change, SparkApplications, execution_id_of_resource, version_of
 from submission.kubernetes.states import Observation, observe
@@ -99,17 +99,13 @@ class SparkApplicationWatcher:
         pickup_seconds = min(1.0, self._pickup_seconds / 4)
         return [*follow, Loop("pickup", self._look_for_unpicked, pickup_seconds, pickup_seconds)]
 
-    async def _follow(self, namespace: str) -> float | None:
-        """List, or go on with the watch; seconds until the next turn."""
-        version = self._versions.pop(namespace, None)
-        if version is None:
-            self._versions[namespace] = await self._relist(namespace)
-            return 0.0
-        try:
-            self._versions[namespace] = await self._watch(namespace, version)
-        except ResourceVersionExpired:
-            logger.info("%s: the watch cannot go on, listing again", namespace)
-            return None
+    async def _follow(self, namespace: str) -> float:
+        """One watch, after a list where none before it ended regularly; seconds until the next turn.
+
+        Lists alone are no success: with a watch that is always refused they must become rare.
+        """
+        version = self._versions.pop(namespace, None) or await self._relist(namespace)
+        self._versions[namespace] = await self._watch(namespace, version)
         return 0.0
 
     # --- list -------------------------------------------------------------------------------------
@@ -183,8 +179,8 @@ class SparkApplicationWatcher:
             return
         try:
             execution = await self._executions.get(execution_id)
-        except ApplicationExecutionNotFound:
-            return  # of another service with a MongoDB of its own
+        except (ApplicationExecutionNotFound, UnreadableDocument):
+            return  # of another service with a MongoDB of its own, or of another version
         if execution.state.is_final:
             if not observation.is_final and change.kind == "ADDED":
                 await self._end_if_killed(execution_id)
@@ -198,7 +194,7 @@ class SparkApplicationWatcher:
         """Delete what was created after its execution had been killed: the two met on their way."""
         try:
             execution = await self._executions.get(execution_id)
-        except ApplicationExecutionNotFound:
+        except (ApplicationExecutionNotFound, UnreadableDocument):
             return
         killed_here = execution.state is ApplicationState.KILLED and execution.stop_reason is not None
         if killed_here and execution.runner == RUNNER:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from common.executions.candidate import Candidate
+from common.executions.documents import ScalingDecision
 from common.settings.prediction import PredictionSettings
+from prediction.decisions import Progress, situation_of
+from prediction.first_choice import FirstChoice, choose_first
+from prediction.forecasts.forecast import Forecast
+from prediction.forecasts.whole_run import WholeRunForecast
 from prediction.policies.policy import Choice, Policy, Situation
 from prediction.policies.registry import POLICIES, Policies, PolicyNotFound
+from prediction.policies.static import Static
 from prediction.requests import RunRequest
+from tests.support.samples import execution
+from training.statistics.predictive_std import symmetric_std
 
 SETTINGS = (PredictionSettings(), PredictionSettings(infeasible_target="cheapest", max_rescalings=3))
 EVERY_POLICY = [
@@ -107,6 +116,25 @@ def test_who_does_not_rescale_stays(policy: Policy, candidates: list[Candidate],
     for candidate in candidates:
         situation = Situation(candidates, budget, candidate.scale_out)
         assert policy.next(situation).candidate == candidate
+
+
+class Remembering(Static):
+    """Keeps something in mind from before the run on."""
+
+    def first(self, situation: Situation) -> Choice:
+        return replace(super().first(situation), memory={"seen": [1, 2.5], "by": {"name": None}})
+
+
+def test_what_is_remembered_before_a_run_is_handed_back_during_it() -> None:
+    policy = Remembering("remembering", Policies(PredictionSettings()).get("enel"))
+    found = WholeRunForecast((2, 4), (90.0, 50.0), (symmetric_std(0.1),) * 2, source="similar-runs", runs=3)
+    choice = choose_first(policy, found, 60.0)
+    assert "policy_memory" not in choice.model_dump()
+    decision = ScalingDecision.from_mongo(choice.to_decision(run := execution()).to_mongo())
+    assert FirstChoice.of(decision) == choice
+    progress = Progress(run, latest_job_id=0, elapsed_seconds=5.0, current_scale_out=4, before=decision)
+    remaining = Forecast((1,), (2, 4), ((70.0,), (40.0,)), (symmetric_std(0.1),) * 2)
+    assert situation_of(remaining, progress).memory == {"seen": [1, 2.5], "by": {"name": None}}
 
 
 def test_an_empty_list_is_refused() -> None:

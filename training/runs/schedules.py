@@ -105,7 +105,7 @@ class PeriodicTrainings:
         try:
             triggers = await self._triggers()
             times = self._schedules.find({}, {"next_fire_at": 1})
-            known = {schedule["_id"]: schedule["next_fire_at"] async for schedule in times}
+            known = {schedule["_id"]: schedule.get("next_fire_at") async for schedule in times}
             for name in triggers.keys() - known.keys():
                 await self._add(name, *triggers[name])
             now = utc_now()
@@ -113,7 +113,7 @@ class PeriodicTrainings:
                 await self._bring_forward(name, triggers[name][2], known[name], now)
             due = {"_id": {"$in": list(triggers)}, "next_fire_at": {"$lte": now}}
             for schedule in await self._read.many(self._schedules.find(due)):
-                await self._fire(schedule, triggers[schedule.id][2])
+                await self._look_at(schedule, triggers[schedule.id][2])
         except PyMongoError as error:
             logger.warning("Periodic trainings wait for MongoDB: %s", type(error).__name__)
 
@@ -136,13 +136,21 @@ class PeriodicTrainings:
         document = schedule.model_dump(exclude={"id"})
         await self._schedules.update_one({"_id": name}, {"$setOnInsert": document}, upsert=True)
 
-    async def _bring_forward(
-        self, name: str, trigger: Trigger, next_fire_at: datetime, now: datetime
-    ) -> None:
+    async def _bring_forward(self, name: str, trigger: Trigger, next_fire_at: object, now: datetime) -> None:
         """What recurs at an interval is never due later than in one, unless the clock was set back."""
-        if isinstance(trigger, Every) and next_fire_at > (latest := trigger.next_after(now)):
+        if not isinstance(trigger, Every) or not isinstance(next_fire_at, datetime):
+            return  # what is no time is told where schedules are read
+        if next_fire_at > (latest := trigger.next_after(now)):
             unchanged = {"_id": name, "next_fire_at": next_fire_at}
             await self._schedules.update_one(unchanged, {"$set": {"next_fire_at": latest}})
+
+    async def _look_at(self, schedule: TrainingSchedule, trigger: Trigger) -> None:
+        try:
+            await self._fire(schedule, trigger)
+        except PyMongoError:
+            raise
+        except Exception:  # one schedule must not keep the others from firing
+            logger.exception("Periodic training %s could not be queued", schedule.id)
 
     async def _fire(self, schedule: TrainingSchedule, trigger: Trigger) -> None:
         skipped = {kind.name: await self._reason_to_skip(schedule, kind) for kind in self._kinds}

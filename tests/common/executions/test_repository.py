@@ -1,17 +1,20 @@
 """What is stored of events, on a real replica set."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from common.errors import ApplicationExecutionNotFound
-from common.executions.documents import ApplicationState
+from common.executions.documents import ApplicationState, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
 from common.wire.events import UpdateInformation
 from tests.support.samples import application_start, execution, job_end, stage
+
+START = datetime(2026, 8, 1, tzinfo=UTC)
 
 
 async def send(executions: ExecutionRepository, body: dict[str, Any]) -> None:
@@ -173,6 +176,55 @@ async def test_history_is_completed_runs_with_jobs_oldest_first(executions: Exec
     found = await executions.finished_runs("spark", "KMeans", 10)
     assert [(stored.id, len(jobs)) for stored, jobs in found] == [(wanted[0], 1)]
     assert not await executions.finished_runs("spark", "MPC", 10)
+
+
+async def test_history_reaches_past_many_runs_that_teach_nothing(
+    executions: ExecutionRepository, mongo: Client, database: str
+) -> None:
+    """More than are read at once, at the first and at every further time."""
+    teaching = []
+    for minute in range(70):
+        created = execution().model_copy(update={"created_at": START + timedelta(minutes=minute)})
+        await executions.insert(created)
+        if minute < 5 or minute in (20, 60):
+            await send(executions, job_end(created.id, 0))
+            teaching.append(created.id)
+    reported = {
+        "state": ApplicationState.COMPLETED.value,
+        "application_id": "spark-1",
+        "start_time": START,
+        "last_job_id": 0,
+    }
+    await mongo[database]["application_execution"].update_many({}, {"$set": reported})
+    for limit in (1, 2, 5, 7, 9):
+        found = [run.id for run, _ in await executions.finished_runs("spark", "KMeans", limit)]
+        assert found == teaching[-limit:]
+
+
+async def test_the_latest_decision_is_of_the_run_whatever_the_clock_said_before_it(
+    executions: ExecutionRepository, mongo: Client, database: str
+) -> None:
+    assert await executions.find_latest_decision("e") is None
+    for minute, job_id in ((60, -1), (1, 0), (2, 1)):
+        decision = ScalingDecision(
+            id=f"after-{job_id}",
+            application_execution_id="e",
+            job_id=job_id,
+            decided_at=START + timedelta(minutes=minute),
+            elapsed_seconds=0.0,
+            current_scale_out=2,
+            target_seconds=20.0,
+            reason="because",
+        )
+        await executions.insert_decision(decision)
+        latest = await executions.find_latest_decision("e")
+        assert latest is not None
+        assert latest.job_id == job_id
+    unreadable = {**decision.to_mongo(), "_id": "later", "elapsed_seconds": "long"}
+    await mongo[database]["scaling_decision"].insert_one(
+        {**unreadable, "decided_at": START + timedelta(minutes=3)}
+    )
+    assert await executions.find_latest_decision("e") == decision
 
 
 async def test_pages_are_newest_first_and_complete(executions: ExecutionRepository) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.models.versions import ModelVersion
+from common.mongo.document import Document
 from common.mongo.stored import Reader, UnreadableDocument, read, unreadable_counts
 from common.mongo.types import Client
 from submission.schedules import SubmissionSchedule
@@ -138,6 +139,10 @@ def test_no_switch_is_taken_to_be_off() -> None:
         read(SubmissionSchedule, {**schedule, "paused": ""})
 
 
+class Identified(Document):
+    id: str = Field(alias="_id")
+
+
 async def test_it_is_told_once_and_counted_until_it_is_mended(
     mongo: Client, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -146,6 +151,8 @@ async def test_it_is_told_once_and_counted_until_it_is_mended(
         for _ in range(3):
             with pytest.raises(UnreadableDocument, match=r"application_execution 'e': attempt_id"):
                 reader.one(application(attempt_id="first"))
+            # Another model may read of it what it needs.
+            assert Reader(Identified, mongo[database]["application_execution"]).one(application()).id == "e"
     [record] = caplog.records
     assert f"{database}.application_execution e" in record.getMessage()
     assert unreadable_counts(database) == {"application_execution": 1}

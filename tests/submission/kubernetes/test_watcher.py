@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from benchmarks.support.kubernetes_api import now
+from common.errors import ServiceError
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
@@ -106,6 +107,33 @@ async def test_the_watch_goes_on_after_410_and_after_errors(here: Cluster) -> No
     await here.operator.end(name)
     await here.until(execution_id, "COMPLETED")
     assert await here.states(execution_id) == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
+
+
+async def test_lists_become_rare_where_every_watch_is_refused(here: Cluster) -> None:
+    """As by a role that may list, and not watch."""
+    [follow, _] = here.runner(watches=False).loops()
+    assert follow.back_off is not None
+    here.api.fail(method="WATCH", status=403, times=3)
+    for _ in range(3):
+        with pytest.raises(ServiceError):
+            await follow.work()
+
+
+async def test_an_execution_that_cannot_be_read_does_not_keep_others_from_being_followed(
+    here: Cluster, mongo: Client, database: str
+) -> None:
+    bad, bad_name = await here.start(here.runner())
+    execution_id, name = await here.start(here.runner())
+    await here.operator.submit(name)
+    await here.until(execution_id, "SUBMITTED")
+    stored = mongo[database]["application_execution"]
+    await stored.update_one({"_id": bad}, {"$set": {"attempt_id": "first"}})
+    await here.operator.run(bad_name)  # seen by a watch
+    await here.operator.report(name, "RUNNING")
+    await here.until(execution_id, "RUNNING")
+    here.api.break_watches()  # and by a list
+    await here.operator.end(name)
+    await here.until(execution_id, "COMPLETED")
 
 
 async def test_watches_that_end_regularly_are_taken_up_where_they_ended(here: Cluster) -> None:

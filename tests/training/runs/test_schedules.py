@@ -129,6 +129,27 @@ async def test_an_algorithm_with_a_history_gets_a_schedule(
     assert not await runs.newest()
 
 
+@pytest.mark.parametrize("next_fire_at", [None, "tomorrow", {}])
+async def test_one_schedule_that_makes_no_sense_holds_up_no_other(
+    open_periodic: Open,
+    executions: ExecutionRepository,
+    runs: TrainingRunRepository,
+    mongo: Client,
+    database: str,
+    next_fire_at: object,
+) -> None:
+    for algorithm_name in ("KMeans", "MPC"):
+        await finished_run(executions, algorithm_name)
+    periodic = open_periodic()
+    await periodic.tick()
+    await make_due(mongo, database, algorithm_name="MPC")
+    stored = mongo[database]["training_schedule"]
+    odd = {"$set": {"next_fire_at": next_fire_at}} if next_fire_at != {} else {"$unset": {"next_fire_at": ""}}
+    await stored.update_one({"algorithm_name": "KMeans"}, odd)
+    await periodic.tick()
+    assert [run.algorithm_name for run in await runs.newest()] == ["MPC"]
+
+
 async def test_what_is_due_is_queued(
     open_periodic: Open,
     executions: ExecutionRepository,
