@@ -10,9 +10,8 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from app.factory import VERSION
-from app.server import serve
 from app.start import reasons
+from app.version import VERSION
 from common.errors import StartError
 from common.settings.server import ServerSettings
 from common.settings.settings import Settings
@@ -30,6 +29,9 @@ def main() -> int:
             level=settings.server.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )
         with _listening_socket(settings.server) as listening:
+            # Takes seconds: a setting that is wrong, or a port in use, is told before.
+            from app.server import serve
+
             asyncio.run(serve(settings, listening))
         return 0
     except asyncio.CancelledError:

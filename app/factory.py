@@ -7,11 +7,10 @@ from fastapi_offline import FastAPIOffline
 from app.http import metrics, problems
 from app.http.middleware import LimitBody, NormalizePath
 from app.lifespan import lifespan_for
+from app.version import VERSION
 from common.settings.settings import Settings
 from routers import health, models, prediction, submission, training
 from routers.principal import Admitted
-
-VERSION = "0.1.0"
 
 
 def create_app(settings: Settings) -> FastAPI:
