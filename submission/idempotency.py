@@ -105,15 +105,14 @@ class SubmissionLedger:
             IdempotencyKeyReused: By a request that said something else.
             NameInUse: The same for the name.
         """
-        if key is not None and (document := await self._keys.find_one({"_id": key}, session=session)):
-            known = self._read_key.one(document)
-            if known.expires_at > utc_now():  # MongoDB removes expired ones once a minute
-                if known.fingerprint != fingerprint:
-                    raise IdempotencyKeyReused(
-                        f"The key was sent before with another request, which became the application"
-                        f" execution {known.application_execution_id}."
-                    )
-                return known.application_execution_id
+        known = await self._read_key.find(key, session) if key is not None else None
+        if known is not None and known.expires_at > utc_now():  # MongoDB removes expired ones once a minute
+            if known.fingerprint != fingerprint:
+                raise IdempotencyKeyReused(
+                    f"The key was sent before with another request, which became the application"
+                    f" execution {known.application_execution_id}."
+                )
+            return known.application_execution_id
         if name is not None and (holder := await self._executions.find_named(name, session)):
             document = await self._answers.find_one({"_id": holder.id}, {"fingerprint": 1}, session=session)
             if document is not None and document.get("fingerprint") != fingerprint:

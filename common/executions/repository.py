@@ -86,9 +86,11 @@ class ExecutionRepository(RunHistory):
         """Raises DuplicateKeyError where another one that has not ended holds its name."""
         await self._read.insert(execution, session)
 
-    async def get(self, application_execution_id: str) -> ApplicationExecution:
+    async def get(
+        self, application_execution_id: str, session: AsyncClientSession | None = None
+    ) -> ApplicationExecution:
         """Raises ApplicationExecutionNotFound or UnreadableDocument."""
-        execution = await self._read.find(application_execution_id)
+        execution = await self._read.find(application_execution_id, session)
         if execution is None:
             raise ApplicationExecutionNotFound(
                 f"There is no application execution {application_execution_id[:100]!r}."
@@ -206,19 +208,12 @@ class ExecutionRepository(RunHistory):
         """
 
         async def store(session: AsyncClientSession) -> ApplicationExecution:
-            document = await self._applications.find_one({"_id": application_execution_id}, session=session)
-            if document is None:
-                raise ApplicationExecutionNotFound(
-                    f"There is no application execution {application_execution_id!r}."
-                )
-            execution = self._read.one(document)
+            execution = await self.get(application_execution_id, session)
             if isinstance(event, ApplicationStarted):
                 await self._events.store_start(execution, event, session)
             else:
                 await self._events.store_job(execution, event, session)
-            stored = await self._applications.find_one({"_id": application_execution_id}, session=session)
-            assert stored is not None, "read a moment ago in the same transaction"
-            return self._read.one(stored)
+            return await self.get(application_execution_id, session)
 
         return await in_transaction(self._client, store)
 

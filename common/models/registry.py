@@ -74,12 +74,14 @@ class ModelRegistry:
 
     # --- reading --------------------------------------------------------------------------------
 
-    async def find_model(self, name: str) -> RegisteredModel | None:
-        return await self._read_model.find(name)
+    async def find_model(
+        self, name: str, session: AsyncClientSession | None = None
+    ) -> RegisteredModel | None:
+        return await self._read_model.find(name, session)
 
-    async def get_model(self, name: str) -> RegisteredModel:
+    async def get_model(self, name: str, session: AsyncClientSession | None = None) -> RegisteredModel:
         """Raises RegisteredModelNotFound."""
-        model = await self.find_model(name)
+        model = await self.find_model(name, session)
         if model is None:
             raise RegisteredModelNotFound(f"There is no model {name[:300]!r}.")
         return model
@@ -196,7 +198,7 @@ class ModelRegistry:
         """
 
         async def store(session: AsyncClientSession) -> bool:
-            model = await self._get_model(name, session)
+            model = await self.get_model(name, session)
             if model.champion != promotion.champion_version:
                 return False
             if promotion.promoted and model.champion != version:
@@ -224,7 +226,7 @@ class ModelRegistry:
         """
 
         async def store(session: AsyncClientSession) -> None:
-            model = await self._get_model(name, session)
+            model = await self.get_model(name, session)
             await self._touch(name, session)
             await self._must_be_ready(name, version, session)
             if model.aliases.get(alias) is None or model.aliases[alias].version != version:
@@ -239,7 +241,7 @@ class ModelRegistry:
         """Raises RegisteredModelNotFound."""
 
         async def store(session: AsyncClientSession) -> None:
-            model = await self._get_model(name, session)
+            model = await self.get_model(name, session)
             if alias in model.aliases:
                 await self._point(model, alias, None, reason, session, by)
 
@@ -255,7 +257,7 @@ class ModelRegistry:
         """
 
         async def store(session: AsyncClientSession) -> None:
-            model = await self._get_model(name, session)
+            model = await self.get_model(name, session)
             named = sorted(alias for alias, of in model.aliases.items() if of.version == version)
             if named:
                 raise Conflict(f"Version {version} of {name!r} is the {named[0]}: name another one first.")
@@ -277,7 +279,7 @@ class ModelRegistry:
         """
 
         async def store(session: AsyncClientSession) -> bool:
-            model = await self._get_model(name, session)
+            model = await self.get_model(name, session)
             await self._touch(name, session)
             result = await self._versions.update_one(
                 {"_id": version_id(name, version), "state": {"$nin": [state, VersionState.DELETED]}},
@@ -310,12 +312,6 @@ class ModelRegistry:
             if await self._versions.find_one(key, {"_id": 1}, session=session):
                 return version
         return None
-
-    async def _get_model(self, name: str, session: AsyncClientSession) -> RegisteredModel:
-        document = await self._models.find_one({"_id": name}, session=session)
-        if document is None:
-            raise RegisteredModelNotFound(f"There is no model {name[:300]!r}.")
-        return self._read_model.one(document)
 
     async def _must_be_ready(self, name: str, version: int, session: AsyncClientSession) -> None:
         """Raises ModelVersionNotFound or Conflict."""
