@@ -1,9 +1,9 @@
 """The FastAPI application."""
 
 from fastapi import FastAPI
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
+from app.dashboard import site
 from app.http import metrics, problems
 from app.http.middleware import LimitBody, NormalizePath
 from app.lifespan import lifespan_for
@@ -29,5 +29,5 @@ def create_app(settings: Settings) -> FastAPI:
     for module in (submission, prediction, training, models):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody
-    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
+    site.install(app)
     return app

@@ -1,7 +1,7 @@
 """Every failure as `application/problem+json` (RFC 9457)."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -120,10 +120,17 @@ async def _render_unexpected(request: Request, error: Exception) -> JSONResponse
     return problem(500, "Internal error", "The service failed; its log says why.")
 
 
+HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]] = {
+    ServiceError: _render_service_error,
+    RequestValidationError: _render_request_validation,
+    ValidationError: _render_model_validation,
+    HTTPException: _render_http_exception,
+    PyMongoError: _render_mongo_error,
+    Exception: _render_unexpected,
+}
+"""By error; the closest class of an error decides."""
+
+
 def install(app: FastAPI) -> None:
-    app.add_exception_handler(ServiceError, _render_service_error)
-    app.add_exception_handler(RequestValidationError, _render_request_validation)
-    app.add_exception_handler(ValidationError, _render_model_validation)
-    app.add_exception_handler(HTTPException, _render_http_exception)
-    app.add_exception_handler(PyMongoError, _render_mongo_error)
-    app.add_exception_handler(Exception, _render_unexpected)
+    for error, handler in HANDLERS.items():
+        app.add_exception_handler(error, handler)

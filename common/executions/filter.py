@@ -12,6 +12,7 @@ _TEXTS = {
     "experiment_name": "global_specs.experiment_name",
     "solution_name": "global_specs.solution_name",
     "schedule_name": "schedule_name",
+    "submitted_by": "submitted_by",
     "name": "name",
 }
 
@@ -37,6 +38,7 @@ class ExecutionFilter:
     experiment_name: str | None = None
     solution_name: str | None = None
     schedule_name: str | None = None
+    submitted_by: str | None = None
     name: str | None = None
     states: Sequence[ApplicationState] = ()
     """One of them."""

@@ -278,6 +278,19 @@ class ExecutionRepository(RunHistory):
                 return latest[0]
         return None
 
+    async def latest_decisions(
+        self, application_execution_ids: Collection[str]
+    ) -> dict[str, ScalingDecision]:
+        """The last one of each run with its candidates; runs without one that can be read are left out."""
+        pipeline: list[Json] = [
+            {"$match": {"application_execution_id": {"$in": list(application_execution_ids)}}},
+            {"$sort": {"application_execution_id": 1, "decided_at": 1}},
+            {"$group": {"_id": "$application_execution_id", "latest": {"$last": "$$ROOT"}}},
+            {"$replaceRoot": {"newRoot": "$latest"}},
+        ]
+        found = await self._read_decision.many(await self._decisions.aggregate(pipeline))
+        return {decision.application_execution_id: decision for decision in found}
+
     async def decisions(
         self,
         application_execution_id: str,

@@ -1,0 +1,1 @@
+"""Pages for people: they ask the same services as the API, and never the database."""

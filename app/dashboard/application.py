@@ -1,0 +1,90 @@
+"""The page of one application: how it runs, why it has the executors it has, its stages and its log."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+
+from app.dashboard.plots import run_plot
+from app.dashboard.progress import progress_of
+from app.dashboard.rendering import render
+from common.executions.documents import ApplicationExecution, JobExecution, JobSummary, ScalingDecision
+from common.executions.repository import ExecutionRepository
+from common.wire.specs import INT64_MAX, SHORT_TEXT
+from routers.dependencies import ExecutionsDep, SubmissionsDep
+from routers.principal import PrincipalDep
+from routers.schemas.applications import DecisionView, JobView
+from submission.outcomes.outcomes import RunTimeline
+
+router = APIRouter(prefix="/applications/{execution_id}")
+
+ExecutionId = Annotated[str, Path(max_length=SHORT_TEXT)]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that the page says of a run, stages aside."""
+
+    execution: ApplicationExecution
+    jobs: list[JobSummary]
+    decisions: list[ScalingDecision]
+
+    @property
+    def timeline(self) -> RunTimeline:
+        return RunTimeline(self.execution, self.jobs)
+
+
+async def _run(execution_id: str, executions: ExecutionRepository) -> Run:
+    execution = await executions.get(execution_id)
+    jobs = await executions.job_summaries(execution.id, execution.application_id)
+    return Run(execution, jobs, await executions.decisions(execution.id))
+
+
+@router.get("")
+async def application(request: Request, execution_id: ExecutionId, executions: ExecutionsDep) -> Response:
+    """Live until it has ended."""
+    run = await _run(execution_id, executions)
+    timeline = run.timeline
+    return render(
+        request,
+        "application.html",
+        run=run.execution,
+        progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None),
+        jobs=[JobView.of(job) for job in run.jobs],
+        decisions=[DecisionView.of(each, run.decisions, timeline) for each in reversed(run.decisions)],
+    )
+
+
+@router.get("/plot")
+async def plot(execution_id: ExecutionId, executions: ExecutionsDep) -> JSONResponse:
+    """What the page draws, see `run_plot`."""
+    run = await _run(execution_id, executions)
+    return JSONResponse(run_plot(run.timeline, run.jobs, run.decisions))
+
+
+@router.get("/jobs/{job_id}")
+async def stages(
+    request: Request,
+    execution_id: ExecutionId,
+    job_id: Annotated[int, Path(ge=0, le=INT64_MAX)],
+    executions: ExecutionsDep,
+    application_id: Annotated[str | None, Query(max_length=SHORT_TEXT)] = None,
+) -> Response:
+    """The stages of one job, as a part of the page."""
+    found: list[JobExecution] = await executions.finished_jobs(
+        execution_id, application_id, after_job_id=job_id - 1, limit=1
+    )
+    job = found[0] if found and found[0].job_id == job_id else None
+    ran = [stage for stage in (job.stages.values() if job else ()) if stage is not None]
+    return render(request, "stages.html", stages=ran, skipped=len(job.stages) - len(ran) if job else 0)
+
+
+@router.post("/kill")
+async def kill(
+    request: Request, execution_id: ExecutionId, submissions: SubmissionsDep, principal: PrincipalDep
+) -> Response:
+    """End the application, then show its page again."""
+    await submissions.kill(execution_id, principal.name)
+    page = f"{request.scope.get('root_path', '')}/applications/{execution_id}"
+    return RedirectResponse(page, status_code=303)

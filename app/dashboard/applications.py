@@ -1,0 +1,72 @@
+"""The page with all applications: how each stands, filters in the address, live."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.dashboard.progress import Progress, progress_of
+from app.dashboard.rendering import render
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.filter import ExecutionFilter
+from common.wire.specs import SHORT_TEXT
+from routers.dependencies import ExecutionsDep
+from routers.pagination import decode_cursor, encode_cursor
+
+router = APIRouter()
+
+PAGE = 50
+
+_GROUPS = {
+    "running": [state for state in ApplicationState if not state.is_final],
+    "completed": [ApplicationState.COMPLETED],
+    "failed": [ApplicationState.FAILED, ApplicationState.SUBMISSION_FAILED],
+    "killed": [ApplicationState.KILLED],
+}
+"""Of states, as people ask for them."""
+
+_TEXTS = ("algorithm_name", "experiment_name", "solution_name", "schedule_name", "submitted_by", "name")
+_VERDICTS = {"met": True, "missed": False}
+
+Text = Annotated[str, Query(max_length=SHORT_TEXT)]
+
+
+@dataclass(frozen=True)
+class Row:
+    execution: ApplicationExecution
+    progress: Progress
+
+
+@router.get("/applications")
+async def applications(
+    request: Request,
+    executions: ExecutionsDep,
+    state: Text = "",
+    target: Text = "",
+    cursor: Text = "",
+) -> Response:
+    """Newest first; what is empty, or nobody's word, filters nothing."""
+    texts = {name: request.query_params.get(name, "").strip()[:SHORT_TEXT] for name in _TEXTS}
+    wanted = ExecutionFilter(
+        **{name: text or None for name, text in texts.items()},
+        states=_GROUPS.get(state, ()),
+        target_met=_VERDICTS.get(target),
+    )
+    found = await executions.newest(wanted, before=decode_cursor(cursor or None), limit=PAGE + 1)
+    page = found[:PAGE]
+    latest = await executions.latest_decisions([each.id for each in page if not each.state.is_final])
+    filters = {name: text for name, text in {**texts, "state": state, "target": target}.items() if text}
+    more = encode_cursor(page[-1].created_at, page[-1].id) if len(found) > PAGE else ""
+    return render(
+        request,
+        "applications.html",
+        rows=[Row(each, progress_of(each, latest.get(each.id))) for each in page],
+        filters=filters,
+        groups=list(_GROUPS),
+        is_first=not cursor,
+        here=urlencode({**filters, "cursor": cursor} if cursor else filters),
+        first=urlencode(filters),
+        more=urlencode({**filters, "cursor": more}) if more else "",
+        unreadable=found.unreadable,
+    )

@@ -1,0 +1,59 @@
+"""What the plots of the pages show, as columns of numbers; the browser draws them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from common.executions.documents import ApplicationState, JobSummary, ScalingDecision
+from submission.outcomes.outcomes import RunTimeline
+
+Points = list[list[float | None]]
+"""Columns of one length; the first is seconds since the application started, and never goes back."""
+
+
+def run_plot(
+    timeline: RunTimeline, jobs: Sequence[JobSummary], decisions: Sequence[ScalingDecision]
+) -> dict[str, Any]:
+    """A run as far as it has come.
+
+    Returns:
+        `target_seconds`; `runtime_seconds` of a run that completed, otherwise null; `executors`: seconds,
+        executors, which stay until the next; `jobs`: ends of jobs with their ids; `remaining`: seconds,
+        predicted remaining runtime with the chosen executors, its lower and upper end (90%), real
+        remaining runtime (null unless it completed).
+    """
+    execution = timeline.execution
+    runtime = execution.runtime_seconds
+    completed = execution.state is ApplicationState.COMPLETED and runtime is not None
+
+    def seconds(moment: datetime) -> float:
+        return round(max(0.0, (moment - timeline.started_at).total_seconds()), 3)
+
+    executors = [[seconds(moment), float(count)] for moment, count in timeline.seen]
+    if runtime is not None and executors:
+        executors.append([max(runtime, executors[-1][0]), executors[-1][1]])
+    return {
+        "target_seconds": execution.global_specs.max_runtime,
+        "runtime_seconds": runtime if completed else None,
+        "executors": _columns(executors, 2),
+        "jobs": _columns([[seconds(job.end_time), float(job.job_id)] for job in jobs], 2),
+        "remaining": _columns(_remaining(decisions, runtime if completed else None), 5),
+    }
+
+
+def _remaining(decisions: Sequence[ScalingDecision], runtime_seconds: float | None) -> Points:
+    rows: Points = []
+    for decision in decisions:
+        at = decision.elapsed_seconds
+        for candidate in decision.candidates:
+            if candidate.scale_out == decision.chosen_scale_out:
+                expected = candidate.within(decision.target_seconds - at)
+                real = None if runtime_seconds is None else max(0.0, runtime_seconds - at)
+                predicted = expected.remaining_seconds
+                rows.append([at, predicted, expected.lower_seconds, expected.upper_seconds, real])
+    return rows
+
+
+def _columns(rows: Sequence[Sequence[float | None]], width: int) -> Points:
+    ordered = sorted(rows, key=lambda row: row[0] or 0.0)
+    return [[row[column] for row in ordered] for column in range(width)]

@@ -1,0 +1,74 @@
+"""Templates, and how times, durations and numbers are written in them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from app.version import VERSION
+
+_templates = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
+    """A page, or a part of one."""
+    text = _templates.get_template(template).render(
+        root=request.scope.get("root_path", ""),
+        path=request.url.path,
+        service=f"{request.url.scheme}://{request.url.netloc}",
+        version=VERSION,
+        **context,
+    )
+    return HTMLResponse(text, headers={"Cache-Control": "no-store"})
+
+
+def moment(value: datetime | None) -> Markup:
+    """A time in UTC; the page's script turns it into local time and keeps UTC for whoever points at it."""
+    if value is None:
+        return Markup("<span class=none>–</span>")
+    at = value.astimezone(UTC)
+    written = f"{at:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), written, written)
+
+
+def duration(seconds: float | None) -> str:
+    """A duration with its units, two of them at most: `8.4 s`, `12 min 5 s`, `3 h 20 min`."""
+    if seconds is None:
+        return "–"
+    sign, rest = ("−" if seconds < 0 else ""), abs(seconds)
+    if round(rest, 1) < 60:
+        return f"{sign}{rest:.1f} s" if rest < 9.95 else f"{sign}{rest:.0f} s"
+    minutes, last_seconds = divmod(round(rest), 60)
+    if minutes < 60:
+        return f"{sign}{minutes} min {last_seconds} s" if last_seconds else f"{sign}{minutes} min"
+    hours, minutes = divmod(round(rest / 60), 60)
+    return f"{sign}{hours:,} h {minutes} min" if minutes else f"{sign}{hours:,} h"
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage without decimals; what is not certain is never written as 0 or 100."""
+    if share is None:
+        return "–"
+    if 0 < share < 0.005:
+        return "< 1%"
+    if 0.995 < share < 1:
+        return "> 99%"
+    return f"{share:.0%}"
+
+
+def number(value: float | None) -> str:
+    """A number with thousands separated and at most two decimals."""
+    return "–" if value is None else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+_templates.filters |= {"moment": moment, "duration": duration, "percent": percent, "number": number}

@@ -1,0 +1,119 @@
+// Plots of a run, by uPlot; colors are those of the page, light or dark.
+
+const plots = new WeakMap();
+
+function color(name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(--${name})`;
+  document.body.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+function faint(name) {
+  return color(name).replace("rgb(", "rgba(").replace(")", ", 0.18)");
+}
+
+function axis(label, size) {
+  const grid = { stroke: color("line"), width: 1 };
+  return { label, stroke: color("soft"), grid, ticks: grid, labelSize: 18, size, font: "12px system-ui", labelFont: "12px system-ui" };
+}
+
+function place(figure, options, data) {
+  plots.get(figure)?.destroy();
+  const width = figure.clientWidth - 20;
+  const plot = new uPlot({
+    width, height: 260, scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
+    cursor: { drag: { x: true, y: false } }, ...options,
+  }, data, figure);
+  plots.set(figure, plot);
+}
+
+// A line across the plot at a moment, such as the runtime target.
+function line(seconds, name) {
+  return (plot) => {
+    const x = plot.valToPos(seconds, "x", true);
+    if (x < plot.bbox.left || x > plot.bbox.left + plot.bbox.width) return;
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = color(name);
+    ctx.setLineDash([6, 5]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.restore();
+  };
+}
+
+function jobMarks(ends) {
+  return (plot) => {
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = faint("ink");
+    ctx.beginPath();
+    for (const at of ends) {
+      const x = plot.valToPos(at, "x", true);
+      ctx.moveTo(x, bbox.top + bbox.height);
+      ctx.lineTo(x, bbox.top + bbox.height - 10);
+    }
+    ctx.stroke();
+    ctx.restore();
+  };
+}
+
+const seconds = (_, value) => (value == null ? "–" : `${value.toFixed(1)} s`);
+
+function drawRun(figures, run) {
+  const stepped = uPlot.paths.stepped({ align: 1 });
+  const target = line(run.target_seconds, "bad");
+  for (const figure of figures) {
+    if (figure.dataset.plot === "executors") {
+      place(figure, {
+        axes: [axis("seconds since the start; dashed: the target", 44), axis("executors", 46)],
+        series: [{ label: "at", value: seconds }, { label: "executors", stroke: color("blue"), fill: faint("blue"), width: 2, paths: stepped }],
+        hooks: { draw: [jobMarks(run.jobs[0]), target] },
+      }, run.executors);
+    } else {
+      place(figure, {
+        axes: [axis("seconds since the start; dashed: the target", 44), axis("seconds left", 56)],
+        series: [
+          { label: "at", value: seconds },
+          { label: "predicted", stroke: color("accent"), width: 2, value: seconds },
+          { label: "from", stroke: faint("accent"), value: seconds },
+          { label: "to", stroke: faint("accent"), value: seconds },
+          { label: "real", stroke: color("ink"), dash: [4, 4], value: seconds },
+        ],
+        bands: [{ series: [3, 2], fill: faint("accent") }],
+        hooks: { draw: [target] },
+      }, run.remaining);
+    }
+  }
+}
+
+async function load(group) {
+  try {
+    const answer = await fetch(group.dataset.run);
+    if (answer.ok) drawRun(group.querySelectorAll("[data-plot]"), await answer.json());
+  } catch { /* the next round tries again */ }
+}
+
+const loaded = new WeakMap();
+
+export function drawRuns(within) {
+  for (const group of within.querySelectorAll("[data-run]")) {
+    const live = "live" in group.dataset;
+    if (loaded.get(group) === "final") continue;
+    loaded.set(group, live ? "live" : "final");
+    load(group);
+  }
+}
+
+function again() {
+  for (const group of document.querySelectorAll("[data-run]")) load(group);
+}
+
+let resized;
+window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(again, 200); });
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
