@@ -70,5 +70,6 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         periodic_trainings=training.periodic,
         submissions=submission.service,
         submission_schedules=submission.schedules,
+        executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,
     )

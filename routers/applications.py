@@ -1,5 +1,6 @@
 """What became of submitted applications: lists, jobs, and why they have the executors they have."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -8,6 +9,7 @@ from pydantic import StringConstraints
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
 from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
@@ -15,6 +17,7 @@ from routers.pagination import Unreadable, decode_cursor, encode_cursor
 from routers.schemas.applications import ApplicationDetails, ApplicationView, DecisionView, JobView
 from submission.outcomes.outcomes import RunTimeline
 from submission.outcomes.picture import draw_run
+from submission.outcomes.summary import RunSummary, summarize
 
 router = APIRouter(prefix="/applications")
 
@@ -83,6 +86,15 @@ async def list_applications(
         next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None,
         unreadable=found.unreadable,
     )
+
+
+@router.get("/summary")
+async def get_summary(
+    executions: ExecutionsDep, days: Annotated[float, Query(gt=0, le=366)] = 7.0
+) -> RunSummary:
+    """Targets met and executor-hours of the last days by algorithm, and what a static choice would have
+    cost: the first one, kept to the end, as the model saw it before the run."""
+    return await summarize(executions, utc_now() - timedelta(days=days))
 
 
 @router.get("/{application_execution_id}")

@@ -31,5 +31,7 @@ class ServiceState:
     periodic_trainings: PeriodicTrainings
     submissions: SubmissionService
     submission_schedules: SubmissionSchedules
+    executor_hour_price: float | None
+    """What one executor costs for an hour, in whatever currency; None: nobody said."""
     stopping: asyncio.Event
     """Set when the service is asked to stop: answers that have no end of their own come to one."""

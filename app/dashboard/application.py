@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.responses import JSONResponse
 
 from app.dashboard.plots import run_plot
 from app.dashboard.progress import progress_of
-from app.dashboard.rendering import render
+from app.dashboard.rendering import render, see_other
 from common.executions.documents import ApplicationExecution, JobExecution, JobSummary, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.wire.specs import INT64_MAX, SHORT_TEXT
@@ -86,5 +86,4 @@ async def kill(
 ) -> Response:
     """End the application, then show its page again."""
     await submissions.kill(execution_id, principal.name)
-    page = f"{request.scope.get('root_path', '')}/applications/{execution_id}"
-    return RedirectResponse(page, status_code=303)
+    return see_other(request, f"/applications/{execution_id}")

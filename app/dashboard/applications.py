@@ -1,6 +1,6 @@
 """The page with all applications: how each stands, filters in the address, live."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -48,11 +48,8 @@ async def applications(
 ) -> Response:
     """Newest first; what is empty, or nobody's word, filters nothing."""
     texts = {name: request.query_params.get(name, "").strip()[:SHORT_TEXT] for name in _TEXTS}
-    wanted = ExecutionFilter(
-        **{name: text or None for name, text in texts.items()},
-        states=_GROUPS.get(state, ()),
-        target_met=_VERDICTS.get(target),
-    )
+    by_text = ExecutionFilter(**{name: text or None for name, text in texts.items()})  # type: ignore[arg-type]
+    wanted = replace(by_text, states=_GROUPS.get(state, ()), target_met=_VERDICTS.get(target))
     found = await executions.newest(wanted, before=decode_cursor(cursor or None), limit=PAGE + 1)
     page = found[:PAGE]
     latest = await executions.latest_decisions([each.id for each in page if not each.state.is_final])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
@@ -30,6 +30,11 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
         **context,
     )
     return HTMLResponse(text, headers={"Cache-Control": "no-store"})
+
+
+def see_other(request: Request, page: str) -> RedirectResponse:
+    """Go on to a page after something was done: to load that one again does nothing twice."""
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{page}", status_code=303)
 
 
 def moment(value: datetime | None) -> Markup:
@@ -71,4 +76,17 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
-_templates.filters |= {"moment": moment, "duration": duration, "percent": percent, "number": number}
+def hours(value: float | None) -> str:
+    """Executor-hours; of small values two digits that count."""
+    if value is None:
+        return "–"
+    return f"{value:,.1f}" if value >= 9.95 else f"{value:.2g}"
+
+
+_templates.filters |= {
+    "hours": hours,
+    "moment": moment,
+    "duration": duration,
+    "percent": percent,
+    "number": number,
+}

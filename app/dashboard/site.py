@@ -8,7 +8,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.dashboard import application, applications, overview
+from app.dashboard import application, applications, models, overview, schedules, submit, trainings
 from app.dashboard.rendering import render
 from app.http.problems import HANDLERS
 from routers.principal import Admitted
@@ -26,7 +26,7 @@ def install(app: FastAPI) -> None:
     for error, handler in HANDLERS.items():
         pages.add_exception_handler(error, _as_page(handler))
     pages.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    for module in (overview, applications, application):
+    for module in (overview, applications, application, submit, schedules, trainings, models):
         pages.include_router(module.router, dependencies=[Admitted])
     app.mount(PREFIX, pages)
     app.add_api_route("/", lambda: RedirectResponse(f"{PREFIX}/"), include_in_schema=False)

@@ -60,6 +60,7 @@ class ExecutionRepository(RunHistory):
     """
 
     def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
+        self.database = database
         self._client = client
         applications = DocumentCollection(
             client, database, "application_execution", ApplicationExecution, _OF_APPLICATIONS
@@ -107,6 +108,13 @@ class ExecutionRepository(RunHistory):
         """Newest first, without manifests; `before` is the (created_at, id) of the last one already seen."""
         query = wanted.to_query() if wanted else {}
         return await self._read.newest(query, before=before, limit=limit, without="manifests")
+
+    async def algorithms(self) -> list[str]:
+        """Names of all that were ever submitted, in alphabetical order."""
+        found = await self._applications.distinct(
+            "global_specs.algorithm_name", {"global_specs.system_name": "spark"}
+        )
+        return sorted(str(name) for name in found)
 
     async def count_states(self) -> dict[str, int]:
         """How many there are in each state."""
@@ -251,6 +259,31 @@ class ExecutionRepository(RunHistory):
         found = await self._jobs.aggregate(pipeline)
         return await self._read_summary.many(found)
 
+    async def mean_scale_outs(self, application_execution_ids: Collection[str]) -> dict[str, float]:
+        """Executors of each run, on average over the time of its jobs; runs without any are left out."""
+        seconds: Json = {"$subtract": ["$end_time", "$start_time"]}  # in milliseconds, but only weights
+        between: Json = {"$avg": ["$start_scale_out", "$end_scale_out"]}
+        pipeline: list[Json] = [
+            {
+                "$match": {
+                    "application_execution_id": {"$in": list(application_execution_ids)},
+                    "start_time": {"$type": "date"},
+                    "end_time": {"$type": "date"},
+                }
+            },
+            {"$project": {"of": "$application_execution_id", "weight": seconds, "executors": between}},
+            {"$match": {"executors": {"$ne": None}, "weight": {"$gt": 0}}},
+            {
+                "$group": {
+                    "_id": "$of",
+                    "weight": {"$sum": "$weight"},
+                    "sum": {"$sum": {"$multiply": ["$weight", "$executors"]}},
+                }
+            },
+        ]
+        found = await self._jobs.aggregate(pipeline)
+        return {str(run["_id"]): run["sum"] / run["weight"] async for run in found}
+
     # --- decisions ------------------------------------------------------------------------------
 
     async def insert_decision(
@@ -264,6 +297,12 @@ class ExecutionRepository(RunHistory):
             {"application_execution_id": application_execution_id, "job_id": -1}
         )
         return self._read_decision.maybe(document)
+
+    async def first_decisions(self, application_execution_ids: Collection[str]) -> dict[str, ScalingDecision]:
+        """The choices before these runs, with their candidates; those that cannot be read are left out."""
+        query: Json = {"application_execution_id": {"$in": list(application_execution_ids)}, "job_id": -1}
+        found = await self._read_decision.many(self._decisions.find(query))
+        return {decision.application_execution_id: decision for decision in found}
 
     async def find_latest_decision(self, application_execution_id: str) -> ScalingDecision | None:
         """The last one that can be read, without its candidates: of the run, or else the one before it.

@@ -96,6 +96,9 @@ class SubmissionSettings(SettingsGroup):
     idempotency_key_seconds: Annotated[float, Field(ge=60, le=10 * 365 * 86_400)] = 86_400.0
     """Seconds for which an `Idempotency-Key` is remembered: the same request again is answered as before."""
 
+    executor_hour_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """Price of one executor for an hour, in any currency: pages then show money beside executor-hours."""
+
     local_spark_cores: Annotated[int, Field(ge=1, le=1024)] = 6
     """Cores that the local Spark worker offers; may exceed the machine's where tasks mostly wait."""
 

@@ -65,6 +65,10 @@ class Models:
         self._pool = pool
         self._kinds = kinds
 
+    async def check_store(self) -> None:
+        """Raises StoreUnavailable where the store with the versions' files does not answer."""
+        await self._store.check()
+
     async def find(self, system_name: str, algorithm_name: str, kind: str) -> ServedModel | None:
         """The version of an algorithm's model of a kind that serves, or None where none does.
 

@@ -47,6 +47,22 @@ function line(seconds, name) {
   };
 }
 
+function level(value, name) {
+  return (plot) => {
+    const y = plot.valToPos(value, "y", true);
+    if (y < plot.bbox.top) return;
+    const { ctx, bbox } = plot;
+    ctx.save();
+    ctx.strokeStyle = color(name);
+    ctx.setLineDash([6, 5]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.restore();
+  };
+}
+
 function jobMarks(ends) {
   return (plot) => {
     const { ctx, bbox } = plot;
@@ -71,7 +87,7 @@ function drawRun(figures, run) {
   for (const figure of figures) {
     if (figure.dataset.plot === "executors") {
       place(figure, {
-        axes: [axis("seconds since the start; dashed: the target", 44), axis("executors", 46)],
+        axes: [axis("seconds since the start; dashed: the target", 44), { ...axis("executors", 46), values: (_, splits) => splits.map((value) => (Number.isInteger(value) ? String(value) : "")) }],
         series: [{ label: "at", value: seconds }, { label: "executors", stroke: color("blue"), fill: faint("blue"), width: 2, paths: stepped }],
         hooks: { draw: [jobMarks(run.jobs[0]), target] },
       }, run.executors);
@@ -92,6 +108,22 @@ function drawRun(figures, run) {
   }
 }
 
+function drawWhatIf(figure) {
+  const { target, chosen, columns } = JSON.parse(figure.dataset.whatIf);
+  const whole = (plot, splits) => splits.map((value) => (Number.isInteger(value) ? String(value) : ""));
+  place(figure, {
+    axes: [{ ...axis("executors", 44), values: whole }, axis("seconds", 60)],
+    series: [
+      { label: "executors" },
+      { label: "runtime", stroke: color("accent"), width: 2, value: seconds, points: { show: true, size: 5 } },
+      { label: "from", stroke: faint("accent"), value: seconds },
+      { label: "to", stroke: faint("accent"), value: seconds },
+    ],
+    bands: [{ series: [3, 2], fill: faint("accent") }],
+    hooks: { draw: [line(chosen, "accent"), level(target, "bad")] },
+  }, columns);
+}
+
 async function load(group) {
   try {
     const answer = await fetch(group.dataset.run);
@@ -108,9 +140,13 @@ export function drawRuns(within) {
     loaded.set(group, live ? "live" : "final");
     load(group);
   }
+  for (const figure of within.querySelectorAll("[data-what-if]")) {
+    if (!plots.has(figure)) drawWhatIf(figure);
+  }
 }
 
 function again() {
+  for (const figure of document.querySelectorAll("[data-what-if]")) drawWhatIf(figure);
   for (const group of document.querySelectorAll("[data-run]")) load(group);
 }
 

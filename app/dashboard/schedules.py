@@ -1,0 +1,85 @@
+"""The pages with recurring submissions: when next, whether targets were met, pause and run."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.dashboard.applications import Row
+from app.dashboard.progress import progress_of
+from app.dashboard.rendering import render, see_other
+from common.errors import NotFound
+from common.executions.filter import ExecutionFilter
+from common.executions.repository import ExecutionRepository
+from common.wire.specs import SHORT_TEXT
+from routers.dependencies import ExecutionsDep, SubmissionSchedulesDep
+from routers.principal import PrincipalDep
+from submission.schedules import SubmissionSchedules
+
+router = APIRouter(prefix="/schedules")
+
+HISTORY = 20
+"""Latest applications of a schedule that its history shows."""
+
+ScheduleName = Annotated[str, Path(max_length=SHORT_TEXT)]
+
+_ACTIONS: Mapping[str, Callable[[SubmissionSchedules], Callable[[str], Awaitable[Any]]]] = {
+    "pause": lambda schedules: schedules.pause,
+    "resume": lambda schedules: schedules.resume,
+    "delete": lambda schedules: schedules.delete,
+}
+
+
+async def _history(name: str, executions: ExecutionRepository) -> list[Row]:
+    """Newest first."""
+    found = await executions.newest(ExecutionFilter(schedule_name=name), limit=HISTORY)
+    latest = await executions.latest_decisions([each.id for each in found if not each.state.is_final])
+    return [Row(each, progress_of(each, latest.get(each.id))) for each in found]
+
+
+@router.get("")
+async def schedules(request: Request, schedules: SubmissionSchedulesDep) -> Response:
+    """By name; each one's history comes later, by itself."""
+    found = await schedules.all()
+    return render(request, "schedules.html", schedules=found, unreadable=found.unreadable)
+
+
+@router.get("/{name}/history")
+async def history(request: Request, name: ScheduleName, executions: ExecutionsDep) -> Response:
+    """Targets met and missed lately, as a part of the page."""
+    return render(request, "history.html", rows=await _history(name, executions))
+
+
+@router.get("/{name}")
+async def schedule(
+    request: Request, name: ScheduleName, schedules: SubmissionSchedulesDep, executions: ExecutionsDep
+) -> Response:
+    """What it submits, and what came of it."""
+    found = await schedules.get(name)
+    submission = found.submission.model_dump(mode="json", exclude_unset=True)
+    rows = await _history(name, executions)
+    return render(request, "schedule.html", schedule=found, submission=submission, rows=rows)
+
+
+@router.post("/{name}/run")
+async def run(
+    request: Request, name: ScheduleName, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+) -> Response:
+    """Submit now, then show the application."""
+    submission = await schedules.run_now(name, by=principal.name)
+    return see_other(request, f"/applications/{submission.execution.id}")
+
+
+@router.post("/{name}/{action}")
+async def act(
+    request: Request,
+    name: ScheduleName,
+    action: str,
+    schedules: SubmissionSchedulesDep,
+    principal: PrincipalDep,
+) -> Response:
+    """Pause, resume or delete, then show all."""
+    if action not in _ACTIONS:
+        raise NotFound(f"A schedule can be run, {', '.join(_ACTIONS)}d.")
+    await _ACTIONS[action](schedules)(name)
+    return see_other(request, "/schedules")

@@ -1,0 +1,88 @@
+"""The pages with trainings: start one, follow its trials and log, see what came of it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Path, Request, Response
+
+from app.dashboard.rendering import render, see_other
+from common.wire.specs import SHORT_TEXT, Name
+from routers.dependencies import ExecutionsDep, ModelsDep, PretrainingDep
+from routers.pagination import decode_cursor, encode_cursor
+from routers.principal import PrincipalDep
+
+router = APIRouter(prefix="/trainings")
+
+PAGE = 30
+
+_KIND = "onlinepredictor"
+
+TrainingId = Annotated[str, Path(max_length=SHORT_TEXT)]
+
+
+@router.get("")
+async def trainings(
+    request: Request,
+    pretraining: PretrainingDep,
+    executions: ExecutionsDep,
+    algorithm_name: str = "",
+    cursor: str = "",
+) -> Response:
+    """Newest first."""
+    found = await pretraining.runs.newest(
+        algorithm_name=algorithm_name[:SHORT_TEXT] or None,
+        before=decode_cursor(cursor or None),
+        limit=PAGE + 1,
+    )
+    page = found[:PAGE]
+    more = encode_cursor(page[-1].created_at, page[-1].id) if len(found) > PAGE else ""
+    return render(
+        request,
+        "trainings.html",
+        runs=page,
+        algorithms=await executions.algorithms(),
+        algorithm_name=algorithm_name,
+        cursor=cursor,
+        more=more,
+        unreadable=found.unreadable,
+    )
+
+
+@router.post("")
+async def start(
+    request: Request,
+    pretraining: PretrainingDep,
+    principal: PrincipalDep,
+    algorithm_name: Annotated[Name, Form()],
+    trials: Annotated[int | None, Form(ge=1, le=10_000)] = None,
+) -> Response:
+    """Queue a training, then show it."""
+    run = await pretraining.start(
+        system_name="spark",
+        algorithm_name=algorithm_name,
+        model_name=_KIND,
+        experiment_name="default",
+        trials=trials,
+        requested_by=principal.name,
+    )
+    return see_other(request, f"/trainings/{run.id}")
+
+
+@router.get("/{training_id}")
+async def training(
+    request: Request, training_id: TrainingId, pretraining: PretrainingDep, models: ModelsDep
+) -> Response:
+    """Live until it has ended; then its version beside the champion."""
+    run = await pretraining.runs.get(training_id)
+    champion = None
+    if run.result is not None and run.result.model:
+        champion = await models.registry.find_champion(run.result.model)
+    return render(request, "training.html", run=run, champion=champion)
+
+
+@router.post("/{training_id}/cancel")
+async def cancel(
+    request: Request, training_id: TrainingId, pretraining: PretrainingDep, principal: PrincipalDep
+) -> Response:
+    """Stop it, then show it again."""
+    await pretraining.cancel(training_id)
+    return see_other(request, f"/trainings/{training_id}")
