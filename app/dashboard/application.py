@@ -48,7 +48,7 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
     timeline = run.timeline
     return render(
         request,
-        "application.html",
+        "applications/one.html",
         run=run.execution,
         progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None),
         jobs=[JobView.of(job) for job in run.jobs],
@@ -77,7 +77,9 @@ async def stages(
     )
     job = found[0] if found and found[0].job_id == job_id else None
     ran = [stage for stage in (job.stages.values() if job else ()) if stage is not None]
-    return render(request, "stages.html", stages=ran, skipped=len(job.stages) - len(ran) if job else 0)
+    return render(
+        request, "applications/stages.html", stages=ran, skipped=len(job.stages) - len(ran) if job else 0
+    )
 
 
 @router.post("/kill")

@@ -57,7 +57,7 @@ async def applications(
     more = encode_cursor(page[-1].created_at, page[-1].id) if len(found) > PAGE else ""
     return render(
         request,
-        "applications.html",
+        "applications/list.html",
         rows=[Row(each, progress_of(each, latest.get(each.id))) for each in page],
         filters=filters,
         groups=list(_GROUPS),

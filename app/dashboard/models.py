@@ -26,7 +26,7 @@ async def models(request: Request, models: ModelsDep, cursor: str = "") -> Respo
     champions = {each.name: await models.registry.find_champion(each.name) for each in page}
     return render(
         request,
-        "models.html",
+        "models/list.html",
         models=page,
         champions=champions,
         more=page[-1].name if len(found) > PAGE else "",
@@ -40,7 +40,11 @@ async def model(request: Request, name: ModelName, models: ModelsDep) -> Respons
     found = await models.registry.get_model(name)
     versions = await models.registry.versions(name, limit=PAGE)
     return render(
-        request, "model.html", model=found, versions=versions, changes=list(reversed(found.alias_changes))
+        request,
+        "models/one.html",
+        model=found,
+        versions=versions,
+        changes=list(reversed(found.alias_changes)),
     )
 
 

@@ -24,14 +24,14 @@ _RUNNING_SHOWN = 10
 @router.get("/")
 async def overview(request: Request) -> Response:
     """Its parts come later, each by itself: none waits for a slow one."""
-    return render(request, "overview.html", days=_DAYS)
+    return render(request, "overview/page.html", days=_DAYS)
 
 
 @router.get("/overview/week")
 async def week(request: Request, executions: ExecutionsDep, state: StateDep) -> Response:
     """Targets met against executor-hours by algorithm, as a part of the page."""
     summary = await summarize(executions, utc_now() - timedelta(days=_DAYS))
-    return render(request, "week.html", summary=summary, price=state.executor_hour_price)
+    return render(request, "overview/week.html", summary=summary, price=state.executor_hour_price)
 
 
 @router.get("/overview/running")
@@ -41,10 +41,10 @@ async def running(request: Request, executions: ExecutionsDep) -> Response:
     found = await executions.newest(ExecutionFilter(states=active), limit=_RUNNING_SHOWN + 1)
     latest = await executions.latest_decisions([each.id for each in found])
     rows = [Row(each, progress_of(each, latest.get(each.id))) for each in found[:_RUNNING_SHOWN]]
-    return render(request, "running.html", rows=rows, more=len(found) > _RUNNING_SHOWN)
+    return render(request, "overview/running.html", rows=rows, more=len(found) > _RUNNING_SHOWN)
 
 
 @router.get("/overview/attention")
 async def needs_attention(request: Request, state: StateDep) -> Response:
     """What somebody should look at, as a part of the page."""
-    return render(request, "attention.html", notes=await attention(state))
+    return render(request, "overview/attention.html", notes=await attention(state))

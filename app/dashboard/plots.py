@@ -6,6 +6,10 @@ from typing import Any
 
 from common.executions.documents import ApplicationState, JobSummary, ScalingDecision
 from submission.outcomes.outcomes import RunTimeline
+from training.runs.documents import TrainingRun
+
+CURVES = 40
+"""Trials, the latest, whose curves are drawn: more cannot be told apart."""
 
 Points = list[list[float | None]]
 """Columns of one length; the first is seconds since the application started, and never goes back."""
@@ -38,6 +42,27 @@ def run_plot(
         "executors": _columns(executors, 2),
         "jobs": _columns([[seconds(job.end_time), float(job.job_id)] for job in jobs], 2),
         "remaining": _columns(_remaining(decisions, runtime if completed else None), 5),
+    }
+
+
+def training_plot(run: TrainingRun) -> dict[str, Any]:
+    """A training's trials so far.
+
+    Returns:
+        `trials`: number of the trial, its error, best error so far; `curves`: epochs, then a column for
+        each trial with its error at the best epoch so far, null where it has none.
+    """
+    best: float | None = None
+    rows: list[list[float | None]] = []
+    for number, trial in enumerate(run.trials, start=1):
+        if trial.loss is not None and trial.state != "ERROR":
+            best = trial.loss if best is None else min(best, trial.loss)
+        rows.append([float(number), trial.loss, best])
+    curves = [dict(trial.curve) for trial in run.trials[-CURVES:]]
+    epochs = sorted({epoch for curve in curves for epoch in curve})
+    return {
+        "trials": _columns(rows, 3),
+        "curves": [epochs, *([curve.get(epoch) for epoch in epochs] for curve in curves)],
     }
 
 

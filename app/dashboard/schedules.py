@@ -41,13 +41,13 @@ async def _history(name: str, executions: ExecutionRepository) -> list[Row]:
 async def schedules(request: Request, schedules: SubmissionSchedulesDep) -> Response:
     """By name; each one's history comes later, by itself."""
     found = await schedules.all()
-    return render(request, "schedules.html", schedules=found, unreadable=found.unreadable)
+    return render(request, "schedules/list.html", schedules=found, unreadable=found.unreadable)
 
 
 @router.get("/{name}/history")
 async def history(request: Request, name: ScheduleName, executions: ExecutionsDep) -> Response:
     """Targets met and missed lately, as a part of the page."""
-    return render(request, "history.html", rows=await _history(name, executions))
+    return render(request, "schedules/history.html", rows=await _history(name, executions))
 
 
 @router.get("/{name}")
@@ -58,7 +58,7 @@ async def schedule(
     found = await schedules.get(name)
     submission = found.submission.model_dump(mode="json", exclude_unset=True)
     rows = await _history(name, executions)
-    return render(request, "schedule.html", schedule=found, submission=submission, rows=rows)
+    return render(request, "schedules/one.html", schedule=found, submission=submission, rows=rows)
 
 
 @router.post("/{name}/run")

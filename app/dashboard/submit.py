@@ -61,7 +61,7 @@ def _form(request: Request, executions: list[str], typed: Mapping[str, str], **m
     empty = dict.fromkeys((*FIELDS, OTHERS, *_SCHEDULE), "")
     return render(
         request,
-        "submit.html",
+        "submit/form.html",
         typed={**empty, "time_zone": "UTC", **typed},
         algorithms=executions,
         policies=list(POLICIES),
@@ -84,7 +84,7 @@ async def what_if(request: Request, submissions: SubmissionsDep, state: StateDep
     typed = await _typed(request)
     found = await _what_if(typed, submissions)
     body = "" if found.errors else json.dumps(body_of(typed), indent=2)
-    return render(request, "what_if.html", what_if=found, body=body, price=state.executor_hour_price)
+    return render(request, "submit/what_if.html", what_if=found, body=body, price=state.executor_hour_price)
 
 
 @router.post("")

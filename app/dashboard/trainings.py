@@ -3,7 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi.responses import JSONResponse
 
+from app.dashboard.plots import training_plot
 from app.dashboard.rendering import render, see_other
 from common.wire.specs import SHORT_TEXT, Name
 from routers.dependencies import ExecutionsDep, ModelsDep, PretrainingDep
@@ -37,7 +39,7 @@ async def trainings(
     more = encode_cursor(page[-1].created_at, page[-1].id) if len(found) > PAGE else ""
     return render(
         request,
-        "trainings.html",
+        "trainings/list.html",
         runs=page,
         algorithms=await executions.algorithms(),
         algorithm_name=algorithm_name,
@@ -76,7 +78,13 @@ async def training(
     champion = None
     if run.result is not None and run.result.model:
         champion = await models.registry.find_champion(run.result.model)
-    return render(request, "training.html", run=run, champion=champion)
+    return render(request, "trainings/one.html", run=run, champion=champion)
+
+
+@router.get("/{training_id}/plot")
+async def plot(training_id: TrainingId, pretraining: PretrainingDep) -> JSONResponse:
+    """What the page draws, see `training_plot`."""
+    return JSONResponse(training_plot(await pretraining.runs.get(training_id)))
 
 
 @router.post("/{training_id}/cancel")

@@ -107,7 +107,7 @@ class ExecutionRepository(RunHistory):
     ) -> Readable[ApplicationExecution]:
         """Newest first, without manifests; `before` is the (created_at, id) of the last one already seen."""
         query = wanted.to_query() if wanted else {}
-        return await self._read.newest(query, before=before, limit=limit, without="manifests")
+        return await self._read.newest(query, before=before, limit=limit, without=["manifests"])
 
     async def algorithms(self) -> list[str]:
         """Names of all that were ever submitted, in alphabetical order."""

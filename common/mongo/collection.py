@@ -65,7 +65,7 @@ class DocumentCollection(Reader[T]):
         await self.stored.insert_one(document.to_mongo(), session=session)
 
     async def newest(
-        self, query: Json, *, before: tuple[datetime, str] | None, limit: int, without: str
+        self, query: Json, *, before: tuple[datetime, str] | None, limit: int, without: Sequence[str]
     ) -> Readable[T]:
         """A page by time of creation, the latest first.
 
@@ -73,7 +73,7 @@ class DocumentCollection(Reader[T]):
             query: Which ones.
             before: Time of creation and id of the last one already seen; None: from the latest on.
             limit: How many at most; 0: all.
-            without: A field that is too large for a list.
+            without: Fields that are too large for a list.
         """
         if before is not None:
             created_at, last_id = before
@@ -81,7 +81,7 @@ class DocumentCollection(Reader[T]):
             as_old = {"created_at": created_at, "_id": {"$lt": last_id}}
             query = {"$and": [query, {"$or": [older, as_old]}]}
         order = [("created_at", DESCENDING), ("_id", DESCENDING)]
-        return await self.page(self.stored.find(query, {without: 0}).sort(order), limit)
+        return await self.page(self.stored.find(query, dict.fromkeys(without, 0)).sort(order), limit)
 
     async def count_states(self) -> dict[str, int]:
         """State to number of documents; those without one are `NEW`."""

@@ -39,6 +39,18 @@ class TrainingResult(BaseModel):
     validation: dict[str, Any] = Field(default_factory=dict)
 
 
+class TrialOutcome(BaseModel):
+    """One trial of a search."""
+
+    state: str
+    """`TERMINATED`, `PRUNED` by the scheduler, or `ERROR`."""
+    loss: float | None = None
+    """Mean relative error of the remaining runtime on held-out runs, at the best epoch."""
+    curve: list[tuple[int, float]] = Field(default_factory=list)
+    """Epochs, and the loss at the best one so far."""
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+
+
 class TrainingRun(Document):
     """One pretraining: its request, progress and outcome."""
 
@@ -70,6 +82,8 @@ class TrainingRun(Document):
     trials_done: int = 0
     best_loss: float | None = None
     """Mean relative error of the remaining runtime on held-out runs, of the best trial so far."""
+    trials: list[TrialOutcome] = Field(default_factory=list)
+    """In the order in which they ended."""
     log: list[str] = Field(default_factory=list)
     result: TrainingResult | None = None
 

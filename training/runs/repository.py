@@ -85,13 +85,13 @@ class TrainingRunRepository:
         before: tuple[datetime, str] | None = None,
         limit: int = 50,
     ) -> Readable[TrainingRun]:
-        """Newest first, without logs; `before` is the (created_at, id) of the last one already seen."""
+        """Newest first, without logs and trials; `before`: (created_at, id) of the last one already seen."""
         query: dict[str, Any] = {}
         if algorithm_name is not None:
             query["algorithm_name"] = algorithm_name
         if state is not None:
             query["state"] = state.value
-        return await self._read.newest(query, before=before, limit=limit, without="log")
+        return await self._read.newest(query, before=before, limit=limit, without=["log", "trials"])
 
     async def count_states(self) -> dict[str, int]:
         """How many there are in each state."""
@@ -126,6 +126,7 @@ class TrainingRunRepository:
                     "artifact_id": artifact_id,
                     "trials_done": 0,
                     "best_loss": None,
+                    "trials": [],
                     "detail": "",
                 },
                 "$inc": {"attempts": 1},
@@ -152,7 +153,7 @@ class TrainingRunRepository:
         document = await self._runs.find_one_and_update(
             {"_id": run_id, "owner": owner, "state": {"$in": _OWNED}},
             update,
-            projection={"log": 0},
+            projection={"log": 0, "trials": 0},
             return_document=ReturnDocument.AFTER,
         )
         return self._read.one(document) if document else None

@@ -11,7 +11,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from common.processes.guarded import GuardedProcess, owner_is_dead, service_iden
 from common.settings.group import PROJECT_ROOT
 from common.settings.training import TrainingSettings
 from training.kinds import Kinds, TrainableKind, TrainingFailed
-from training.runs.documents import TrainingRun, TrainingState
+from training.runs.documents import TrainingRun, TrainingState, TrialOutcome
 from training.runs.publishing import Publisher, new_version
 from training.runs.repository import TrainingRunRepository
 
@@ -45,6 +45,10 @@ PUBLISHING_SILENCE_SECONDS = 600.0
 on that service's disk, and the service may only be restarting."""
 
 
+TRIALS_KEPT = 1000
+"""A stored document may hold 16 MB; the outcome of a trial takes about one kilobyte."""
+
+
 @dataclass
 class _Progress:
     """What the child has reported since the last heartbeat."""
@@ -53,6 +57,7 @@ class _Progress:
     lines: list[str]
     result: dict[str, Any] | None = None
     error: str | None = None
+    _trials: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, event: dict[str, Any]) -> None:
         match event.get("event"):
@@ -62,6 +67,8 @@ class _Progress:
                 self.fields |= {"trials_done": event["done"], "trials_total": event["total"]}
                 if event.get("best_loss") is not None:
                     self.fields["best_loss"] = event["best_loss"]
+                self._trials.append(TrialOutcome.model_validate(event).model_dump())
+                self.fields["trials"] = self._trials[:TRIALS_KEPT]
                 loss = event.get("loss")
                 shown = "no loss" if loss is None else f"loss {loss:.4f}"
                 self.lines.append(

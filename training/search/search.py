@@ -64,6 +64,8 @@ class TrialReport:
     loss: float | None
     best_loss: float | None
     hyperparameters: dict[str, Any]
+    curve: tuple[tuple[int, float], ...] = ()
+    """Epochs, and the loss at the best one so far."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,12 @@ class _Progress(tune.Callback):  # type: ignore[misc]
         self._total, self._report = total, report
         self._done = 0
         self._best: float | None = None
+        self._curves: dict[str, list[tuple[int, float]]] = {}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        self._curves.setdefault(trial.trial_id, []).append((result["epochs"], result["loss"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._ended(trial, "TERMINATED" if trial.last_result.get("complete") else "PRUNED")
@@ -148,7 +156,16 @@ class _Progress(tune.Callback):  # type: ignore[misc]
         if loss is not None and state != "ERROR":
             self._best = loss if self._best is None else min(self._best, loss)
         self._report(
-            TrialReport(trial.trial_id, state, self._done, self._total, loss, self._best, dict(trial.config))
+            TrialReport(
+                trial.trial_id,
+                state,
+                self._done,
+                self._total,
+                loss,
+                self._best,
+                dict(trial.config),
+                tuple(self._curves.pop(trial.trial_id, ())),
+            )
         )
 
 

@@ -81,7 +81,34 @@ function jobMarks(ends) {
 
 const seconds = (_, value) => (value == null ? "–" : `${value.toFixed(1)} s`);
 
+function share(_, value) { return value == null ? "–" : `${(100 * value).toFixed(1)}%`; }
+
+function drawTraining(figures, training) {
+  const shares = (plot, splits) => splits.map((value) => `${Math.round(100 * value)}%`);
+  const y = { ...axis("error", 54), values: shares };
+  for (const figure of figures) {
+    if (figure.dataset.plot === "trials") {
+      place(figure, {
+        scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.1 || 1] } },
+        axes: [axis("trial", 44), y],
+        series: [
+          { label: "trial" },
+          { label: "error", stroke: color("blue"), width: 0, value: share, points: { show: true, size: 6 } },
+          { label: "best so far", stroke: color("accent"), width: 2, value: share, paths: uPlot.paths.stepped({ align: 1 }) },
+        ],
+      }, training.trials);
+    } else {
+      place(figure, {
+        scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.1 || 1] } },
+        axes: [axis("epochs", 44), y], legend: { show: false },
+        series: [{}, ...training.curves.slice(1).map(() => ({ stroke: color("blue"), width: 1, spanGaps: true, points: { show: training.curves[0].length < 3 } }))],
+      }, training.curves);
+    }
+  }
+}
+
 function drawRun(figures, run) {
+  if (run.trials) return drawTraining(figures, run);
   const stepped = uPlot.paths.stepped({ align: 1 });
   const target = line(run.target_seconds, "bad");
   for (const figure of figures) {

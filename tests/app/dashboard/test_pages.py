@@ -1,0 +1,175 @@
+"""The pages over HTTP, on a real MongoDB: what they say, and what their forms do."""
+
+import re
+from html import unescape
+
+import httpx
+import pytest
+
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.types import Client
+from tests.support.finished_runs import store_history
+from tests.support.samples import application_start, execution, job_end, unique_name
+
+
+@pytest.fixture
+async def stored(service: httpx.AsyncClient, mongo: Client) -> ExecutionRepository:
+    """The service's own documents."""
+    return ExecutionRepository(mongo, service.database)  # type: ignore[attr-defined]
+
+
+async def page(service: httpx.AsyncClient, path: str, status: int = 200) -> str:
+    answer = await service.get(f"/ui{path}")
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+    return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+async def test_the_address_alone_opens_the_pages(service: httpx.AsyncClient) -> None:
+    answer = await service.get("/", follow_redirects=True)
+    assert answer.status_code == 200
+    assert "<h1>Overview</h1>" in answer.text
+    for part in re.findall(r'(?:href|src)="(/ui/[^"]+)"', answer.text):
+        assert (await service.get(part)).status_code == 200, part
+
+
+@pytest.mark.parametrize("path", ["/applications", "/schedules", "/trainings", "/models"])
+async def test_an_empty_page_says_what_would_fill_it(service: httpx.AsyncClient, path: str) -> None:
+    text = await page(service, path)
+    assert any(word in text for word in ("Submit", "curl", "train one", "submit some"))
+
+
+async def test_what_is_not_there_is_said_as_a_page(service: httpx.AsyncClient) -> None:
+    assert "There is no application execution 'none'" in await page(service, "/applications/none", 404)
+    await page(service, "/models/none", 404)
+    await page(service, "/nothing", 404)
+    await page(service, "/schedules/none", 404)
+    await page(service, "/trainings/none", 404)
+    await page(service, "/applications?cursor=odd", 422)
+
+
+async def test_a_list_shows_how_each_stands_and_keeps_to_its_filters(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    algorithm = unique_name("Listed")
+    late = execution(algorithm_name=algorithm, max_runtime=10.0)
+    late.name, late.submitted_by = "nightly <b>", "ada"
+    await stored.insert(late)
+    await service.post("/training/update_information", json=application_start(late.id))
+    await service.post("/training/update_information", json=job_end(late.id, 0, runtime_seconds=20.0))
+    [job] = await stored.finished_jobs(late.id)
+    await stored.record_state(late.id, ApplicationState.COMPLETED, fields={"end_time": job.end_time})
+    waiting = execution(algorithm_name=algorithm)
+    await stored.insert(waiting)
+    listed = await page(service, f"/applications?algorithm_name={algorithm}")
+    assert "missed , 22 s" in listed
+    assert "nightly <b>" in listed
+    here = f"/applications?algorithm_name={algorithm}"
+    for query, ids in {
+        "": {late.id, waiting.id},
+        "&target=missed": {late.id},
+        "&target=met": set(),
+        "&state=running": {waiting.id},
+        "&submitted_by=ada": {late.id},
+        "&submitted_by=eve": set(),
+    }.items():
+        answer = await service.get(f"/ui{here}{query}")
+        assert set(re.findall(r'id="run-([^"]+)"', answer.text)) == ids, query
+    assert "<b>" not in (await service.get(f"/ui{here}")).text.split("<tbody>")[1]
+
+
+async def test_one_application(service: httpx.AsyncClient, stored: ExecutionRepository) -> None:
+    algorithm = unique_name("Shown")
+    await store_history(stored, algorithm)
+    [first] = await stored.newest(limit=1)
+    text = await page(service, f"/applications/{first.id}")
+    assert "Completed" in text
+    assert "met , 9.0 s" in text
+    plot = (await service.get(f"/ui/applications/{first.id}/plot")).json()
+    assert plot["runtime_seconds"] == pytest.approx(9.0, abs=0.1)
+    assert len(plot["executors"][0]) == len(plot["executors"][1]) > 6
+    assert plot["executors"][0] == sorted(plot["executors"][0])
+    assert set(plot["executors"][1]) == {6.0}
+    assert plot["jobs"][1] == [0, 1, 2, 3, 4, 5]
+    stages = await page(service, f"/applications/{first.id}/jobs/2")
+    assert "collectAsMap at kmeans.py:30" in stages
+    assert "1 skipped" in stages
+    again = await service.get(f"/ui/submit?from={first.id}")
+    assert f'value="{algorithm}"' in again.text
+
+
+async def test_what_if_says_what_would_happen_or_be_refused(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    algorithm = unique_name("Asked")
+    await store_history(stored, algorithm)
+    form = {
+        "algorithm_name": algorithm,
+        "main_application_file": "local:///opt/program.py",
+        "data_size_MB": "100",
+        "min_scale_out": "1",
+        "max_scale_out": "6",
+        "max_runtime": "20",
+        "experiment_name": "tests",
+    }
+    answer = await service.post("/ui/submit/what-if", data=form)
+    assert answer.status_code == 200
+    assert "Would start with" in answer.text
+    assert answer.text.count("<tr") == 7  # a head, and six candidates
+    assert "curl -X POST http://service/submission/submit" in unescape(answer.text)
+    refused = await service.post("/ui/submit/what-if", data={**form, "max_runtime": "-3"})
+    assert "This would be refused" in refused.text
+    assert "max_runtime" in refused.text
+    before = await stored.count_states()
+    kept = await service.post("/ui/submit", data={**form, "max_scale_out": "0"})
+    assert kept.status_code == 422
+    assert f'value="{algorithm}"' in kept.text
+    assert await stored.count_states() == before
+
+
+async def test_the_week_counts_targets_and_executor_hours(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    algorithm = unique_name("Counted")
+    await store_history(stored, algorithm)
+    summary = (await service.get("/submission/applications/summary")).json()
+    [mine] = [each for each in summary["algorithms"] if each["algorithm_name"] == algorithm]
+    assert (mine["completed"], mine["targets_met"], mine["failed"], mine["compared"]) == (4, 4, 0, 0)
+    # Each run: (2 s + 6 jobs of 6 / n s with 0.2 s between them) with n executors.
+    expected = sum(n * (2 + 6 * 6 / n + 5 * 0.2) for n in (2, 3, 4, 6)) / 3600
+    assert mine["executor_hours"] == pytest.approx(expected, rel=0.01)
+    assert algorithm in await page(service, "/overview/week")
+
+
+async def test_schedules_are_paused_run_and_deleted(service: httpx.AsyncClient) -> None:
+    form = {
+        "algorithm_name": "KMeans",
+        "data_size_MB": "1",
+        "min_scale_out": "1",
+        "max_scale_out": "2",
+        "max_runtime": "60",
+        "experiment_name": "tests",
+        "cron": "0 3 1 1 *",
+    }
+    nameless = await service.post("/ui/submit", data=form)
+    assert nameless.status_code == 422
+    assert "needs a name" in nameless.text
+    name = unique_name("yearly")
+    created = await service.post("/ui/submit", data={**form, "schedule_name": name})
+    assert created.status_code == 303, created.text
+    assert created.headers["location"] == f"/ui/schedules/{name}"
+    assert name in await page(service, "/schedules")
+    assert (await service.post(f"/ui/schedules/{name}/pause")).status_code == 303
+    assert "Paused" in await page(service, f"/schedules/{name}")
+    assert (await service.post(f"/ui/schedules/{name}/resume")).status_code == 303
+    assert "Paused" not in await page(service, f"/schedules/{name}")
+    assert (await service.post(f"/ui/schedules/{name}/burn")).status_code == 404
+    assert (await service.post(f"/ui/schedules/{name}/delete")).status_code == 303
+    await page(service, f"/schedules/{name}", 404)
+
+
+async def test_a_training_without_history_is_refused_in_words(service: httpx.AsyncClient) -> None:
+    answer = await service.post("/ui/trainings", data={"algorithm_name": unique_name("Unknown")})
+    assert answer.status_code == 412
+    assert "no finished run" in unescape(answer.text)

@@ -1,0 +1,63 @@
+"""From what was typed to the body of a request, and back from an earlier run."""
+
+import json
+
+import pytest
+
+from app.dashboard.submission_form import DEFAULTS, FIELDS, FormError, body_of, request_of, typed_for
+from common.executions.documents import ApplicationExecution
+from tests.support.samples import specs
+
+
+def test_the_form_as_it_opens_is_a_valid_request() -> None:
+    request = request_of(DEFAULTS)
+    assert request.global_specs.algorithm_args == ["--iterations", 10, "--partitions", 12]
+    assert request.global_specs.max_runtime == 60.0
+
+
+def test_everything_else_lies_beneath_the_fields() -> None:
+    others = {"global_specs": {"machine_name": "m5.large", "algorithm_name": "other"}, "optional_specs": {}}
+    body = body_of(
+        {"algorithm_name": "KMeans", "others": json.dumps(others), "main_application_file": "a.py"}
+    )
+    assert body["global_specs"] == {"machine_name": "m5.large", "algorithm_name": "KMeans"}
+    assert body["spark_template_values"] == {"main_application_file": "a.py"}
+
+
+def test_another_run_like_an_earlier_one() -> None:
+    sent = specs(algorithm_args=["--input", "a folder", "--iterations", 4], data_characteristics="sparse")
+    sent["spark_template_values"] = {"image": "registry/spark:1", "release_name": "nightly"}
+    earlier = ApplicationExecution(id="one", name="nightly", **sent)
+    typed = typed_for(earlier)
+    assert typed["algorithm_args"] == "--input 'a folder' --iterations 4"
+    assert typed["name"] == ""
+    again = request_of(typed)
+    assert again.global_specs.model_dump() == earlier.global_specs.model_dump()
+    assert again.worker_specs == earlier.worker_specs
+    assert again.spark_template_values == {"image": "registry/spark:1"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "field"),
+    [
+        ({"others": "{"}, "others"),
+        ({"others": "[1]"}, "others"),
+        ({"others": '{"global_specs": 3}', "algorithm_name": "KMeans"}, "others"),
+        ({"algorithm_args": "'open"}, "algorithm_args"),
+        ({"max_runtime": "soon"}, "max_runtime"),
+        ({"max_runtime": ""}, "max_runtime"),
+        ({"executor_memory": "much"}, "executor_memory"),
+        ({"solution_name": "magic"}, "solution_name"),
+        ({"min_scale_out": "7"}, "global_specs"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(typed: dict[str, str], field: str) -> None:
+    with pytest.raises(FormError) as failure:
+        request_of({**DEFAULTS, **typed})
+    assert field in failure.value.errors
+
+
+def test_words_stay_words() -> None:
+    body = body_of({"algorithm_args": "007 1e3 1.50 -4 0.5 nan"})
+    assert body["global_specs"]["algorithm_args"] == ["007", "1e3", "1.50", -4, 0.5, "nan"]
+    assert set(DEFAULTS) <= set(FIELDS)

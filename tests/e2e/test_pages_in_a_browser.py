@@ -1,0 +1,136 @@
+"""People at the pages: a real Chromium, the real service, a real local Spark."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+from pymongo import AsyncMongoClient
+
+from app.client.process import ServiceProcess
+from common.executions.repository import ExecutionRepository
+from tests.support.browser import NARROW, assert_usable, opened_page
+from tests.support.finished_runs import store_finished_runs
+from tests.support.samples import unique_name
+from tests.support.services import started_service
+
+pytestmark = [pytest.mark.service, pytest.mark.spark, pytest.mark.timeout(420)]
+
+HISTORY = "KMeans"
+
+
+@pytest_asyncio.fixture(scope="module")
+async def running(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
+    """A service with some finished runs."""
+    database = unique_name("pages")
+    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(mongo_uri, tz_aware=True)
+    executions = ExecutionRepository(client, database)
+    await executions.create_indexes()
+    await store_finished_runs(executions, HISTORY, [2, 3, 4, 6])
+    async with started_service(
+        tmp_path_factory.mktemp("pages"),
+        MONGODB_ENDPOINT=mongo_uri,
+        MONGODB_DATABASE=database,
+        TRAINING_TRIALS="2",
+        TRAINING_HEARTBEAT_SECONDS="0.5",
+    ) as service:
+        yield service
+    await client.drop_database(database)
+    await client.close()
+
+
+async def test_submit_run_and_finish(running: ServiceProcess) -> None:
+    async with opened_page(running.url) as page:
+        await page.goto("/")
+        await page.get_by_role("link", name="Submit", exact=True).click()
+        await expect(page.locator("#what-if")).to_contain_text("Would start with")
+        await assert_usable(page)
+
+        # What will be refused is said while one types.
+        await page.get_by_label("Runtime target").fill("-1")
+        await expect(page.locator("#what-if")).to_contain_text("This would be refused")
+        await page.get_by_label("Runtime target").fill("300")
+        await expect(page.locator("#what-if figure canvas")).to_be_visible()
+        await page.get_by_label("Arguments").fill("--iterations 3 --partitions 4")
+        await page.get_by_label("Executors, at most").fill("2")
+        await page.get_by_text("More", exact=True).click()
+        await page.get_by_label("Name", exact=True).fill("by-hand")
+        await page.get_by_role("button", name="Submit").click()
+
+        # It goes to the run, which is followed until it ends without another click.
+        await expect(page).to_have_url(re.compile(r"/ui/applications/[0-9a-f]{24}$"))
+        await expect(page.get_by_role("heading", name="by-hand")).to_contain_text("Running", timeout=120_000)
+        await expect(page.get_by_role("heading", name="by-hand")).to_contain_text(
+            "Completed", timeout=120_000
+        )
+        await expect(page.locator(".facts")).to_contain_text("met")
+        await expect(page.locator("figure[data-plot=executors] canvas")).to_be_visible()
+        await expect(page.locator(".log pre")).to_contain_text("final cost")
+        await page.locator("#stages-0 summary").click()
+        await expect(page.locator("#stages-0")).to_contain_text("Tasks")
+        await page.get_by_label("Search").fill("final cost")
+        await expect(page.locator(".log [role=status]")).to_have_text(re.compile(r"^[12] lines?$"))
+        await assert_usable(page)
+        await page.goto("/ui/applications?state=completed")
+        await expect(page.get_by_role("link", name="by-hand")).to_be_visible()
+
+
+async def test_kill(running: ServiceProcess) -> None:
+    async with opened_page(running.url) as page:
+        await page.goto("/ui/submit")
+        await page.get_by_label("Arguments").fill("--iterations 500 --partitions 4")
+        await page.get_by_role("button", name="Submit").click()
+        await page.get_by_role("button", name="Kill").click()
+        await expect(page.get_by_role("heading", name="KMeans")).to_contain_text("Killed", timeout=90_000)
+
+
+async def test_train_promote_and_roll_back(running: ServiceProcess) -> None:
+    async with opened_page(running.url) as page:
+        for version in (1, 2):
+            await page.goto("/ui/trainings")
+            await page.get_by_label("Algorithm").fill(HISTORY)
+            await page.get_by_role("button", name="Train").click()
+            await expect(page.get_by_role("heading", name=f"Training of {HISTORY}")).to_contain_text(
+                "Succeeded", timeout=180_000
+            )
+            await expect(page.locator("figure[data-plot=trials] canvas")).to_be_visible()
+            await assert_usable(page)
+            await page.get_by_role("link", name=re.compile(rf"onlinepredictor {version}$")).click()
+        served = page.locator("tr.chosen th")
+        before = await served.inner_text()
+        await page.locator("tr:not(.chosen)").get_by_role("button").click()
+        await expect(served).not_to_have_text(before)
+        await expect(page.locator(".states li").first).to_contain_text("on request")
+        await assert_usable(page)
+
+
+async def test_a_schedule_is_made_and_paused(running: ServiceProcess) -> None:
+    async with opened_page(running.url) as page:
+        await page.goto("/ui/submit")
+        await page.get_by_label("Cron").fill("0 3 1 1 *")
+        await page.get_by_label("Name of the schedule").fill("yearly")
+        await page.get_by_role("button", name="Submit").click()
+        await expect(page.get_by_role("heading", name="yearly")).to_be_visible()
+        await page.get_by_role("link", name="Schedules").click()
+        await page.get_by_role("button", name="Pause yearly").click()
+        await expect(page.get_by_role("row", name="yearly")).to_contain_text("Paused")
+        await assert_usable(page)
+
+
+PAGES = ("/", "/applications", "/submit", "/schedules", "/trainings", "/models", "/nothing")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_every_page_is_usable_on_a_phone(running: ServiceProcess, scheme: str) -> None:
+    async with opened_page(running.url, color_scheme=scheme, viewport=NARROW) as page:
+        for path in PAGES:
+            await page.goto(f"/ui{path}")
+            await settled(page)
+            await assert_usable(page)
+
+
+async def settled(page: Page) -> None:
+    """What comes later has come."""
+    await expect(page.locator("main")).not_to_contain_text("…", timeout=20_000)

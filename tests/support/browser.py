@@ -1,0 +1,56 @@
+"""A real Chromium with a page of the service, and what must be true of every page."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, async_playwright
+
+from tests.support.chromium import ARGUMENTS, ChromiumMissing, chromium
+
+WIDE = {"width": 1280, "height": 900}
+NARROW = {"width": 390, "height": 800}
+
+
+@asynccontextmanager
+async def opened_page(url: str, **context: Any) -> AsyncIterator[Page]:
+    """A page whose errors fail the test, also those that nobody asks for; skips without a browser.
+
+    Args:
+        context: Of Playwright, such as `color_scheme`.
+    """
+    try:
+        found = chromium()
+    except ChromiumMissing as reason:
+        pytest.skip(f"no browser: {reason}")
+    troubles: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=found.executable, env=found.environment, args=list(ARGUMENTS)
+        )
+        # A locale of its own: under LANG=C Chromium names one that Intl does not know.
+        settings = {"base_url": url, "viewport": WIDE, "locale": "en-GB", **context}
+        page = await (await browser.new_context(**settings)).new_page()
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.set_default_timeout(60_000)
+        try:
+            yield page
+        finally:
+            await browser.close()
+    assert not troubles
+
+
+async def assert_usable(page: Page) -> None:
+    """Axe finds nothing serious, and nothing is wider than the window."""
+    results = await Axe().run(page)
+    serious = [
+        f"{violation['id']}: {node['html'][:200]}"
+        for violation in results.response["violations"]
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+    assert not serious, page.url
+    assert not await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), page.url
