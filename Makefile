@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JAR := listener/build/enel-listener.jar
 HADOOP := $(VENV)/hdfs/complete
+CHROMIUM := $(VENV)/chromium/complete
 JAVA_SOURCES := $(shell find listener/src -name '*.java')
 # A bar that redraws itself fills logs; a line for each package shows enough.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off
@@ -16,7 +17,7 @@ help:  ## Show this list
 
 install: $(VENV)/.installed $(JAR)  ## Install what the service needs, and build the Spark plugin
 
-install-dev: $(VENV)/.installed-dev $(JAR) $(HADOOP)
+install-dev: $(VENV)/.installed-dev $(JAR) $(HADOOP) $(CHROMIUM)
 
 run: install  ## Start the service on its embedded defaults
 	$(BIN)/python main.py
@@ -60,9 +61,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	$(PIP_INSTALL) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
-# Where no Hadoop can be had it says so, and tests that need one are skipped.
+# Where no Hadoop, or no Chromium, can be had it says so, and tests that need one are skipped.
 $(HADOOP): benchmarks/support/hdfs_jars.py $(VENV)/.installed
 	@$(BIN)/python benchmarks/support/hdfs_jars.py
+
+$(CHROMIUM): tests/support/chromium.py $(VENV)/.installed-dev
+	@$(BIN)/python tests/support/chromium.py
 
 $(JAR): $(JAVA_SOURCES) listener/build.py $(VENV)/.installed
 	$(BIN)/python listener/build.py
