@@ -5,6 +5,7 @@ of reach.
 """
 
 import json
+import math
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -122,7 +123,7 @@ def _number(word: str) -> int | float | str:
             value = kind(word)
         except ValueError:
             continue
-        return value if str(value) == word else word
+        return value if str(value) == word and math.isfinite(value) else word
     return word
 
 

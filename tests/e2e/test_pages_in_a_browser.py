@@ -32,7 +32,7 @@ async def running(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> A
         tmp_path_factory.mktemp("pages"),
         MONGODB_ENDPOINT=mongo_uri,
         MONGODB_DATABASE=database,
-        TRAINING_TRIALS="2",
+        TRAINING_TRIALS="1",
         TRAINING_HEARTBEAT_SECONDS="0.5",
     ) as service:
         yield service

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, async_playwright, expect
 
 from tests.support.chromium import ARGUMENTS, ChromiumMissing, chromium
+
+PATIENCE_MS = 60_000
+"""Milliseconds for what has to come, on a machine that stands still now and then."""
 
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 390, "height": 800}
@@ -35,7 +38,8 @@ async def opened_page(url: str, **context: Any) -> AsyncIterator[Page]:
         page = await (await browser.new_context(**settings)).new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("dialog", lambda dialog: dialog.accept())
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
         try:
             yield page
         finally:
