@@ -1,5 +1,7 @@
 # Two commands do everything: `make demo` and `make test`. Both install first, into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Test files that run at once; each worker starts a MongoDB and an HDFS of its own, and needs about 3 GB.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 JAR := listener/build/enel-listener.jar
@@ -26,7 +28,7 @@ demo: install  ## Run applications, learn, and meet a target: the whole loop
 	$(BIN)/python examples/demo.py
 
 test: install-dev  ## Run all tests, against a real MongoDB and a real Spark
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: install-dev  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

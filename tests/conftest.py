@@ -19,6 +19,15 @@ from tests.support.samples import unique_name
 from tests.support.services import service_in_process
 
 
+_SLOW = ("service", "spark", "hdfs")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that start processes come first: two workers then end at about the same time."""
+    slow = {item.path for item in items if any(item.get_closest_marker(name) for name in _SLOW)}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _no_settings_from_outside() -> None:
     """A developer's own environment decides nothing here."""
