@@ -31,7 +31,7 @@ class Progress:
     def asked_scale_out(self) -> int:
         """What was asked for last during the run, or else what the run has."""
         before = self.before
-        if before is None or before.job_id < 0 or not before.chosen_scale_out:
+        if before is None or before.job_id < 0 or not before.chosen_scale_out or self.execution.shadow:
             return self.current_scale_out
         return before.chosen_scale_out
 
@@ -66,7 +66,7 @@ def to_decision(
     Args:
         total_seconds: From the request's arrival until now.
     """
-    reason = choice.reason
+    reason, shadow = choice.reason, progress.execution.shadow
     if found.remark:
         reason = f"{reason} (by Ernest's curves; {found.remark})"
     return ScalingDecision(
@@ -79,7 +79,8 @@ def to_decision(
         model_key=found.source,
         candidates=list(situation.candidates),
         chosen_scale_out=choice.scale_out,
-        rescalings=situation.rescalings + (choice.scale_out != situation.asked_scale_out),
+        rescalings=0 if shadow else situation.rescalings + (choice.scale_out != situation.asked_scale_out),
+        shadow=shadow,
         policy_memory=dict(choice.memory),
         meets_target=choice.meets_target,
         reason=reason,
@@ -91,8 +92,16 @@ def to_decision(
 
 
 def to_recommendation(decision: ScalingDecision, found: Forecast) -> Recommendation:
-    """What the driver is told: the chosen scale-out, and the runtime left from each job on."""
+    """What the driver is told: the chosen scale-out, and the runtime left from each job on.
+
+    In shadow mode nothing but the reason: the driver leaves the scale-out alone.
+    """
     chosen = decision.chosen_scale_out
+    if decision.shadow:
+        return Recommendation(
+            reason=f"shadow mode: {chosen} executors would be asked for: {decision.reason}",
+            decision_id=decision.id,
+        )
     assert chosen is not None, "every decision of a policy chooses"
     remaining = found.remaining_seconds[found.candidates.index(chosen)]
     return Recommendation(

@@ -66,6 +66,7 @@ class FirstChoice(WireModel):
             chosen_scale_out=self.scale_out,
             meets_target=None if runtime_seconds is None else runtime_seconds <= self.target_seconds,
             reason=self.reason,
+            shadow=execution.shadow,
             feasible=self.feasible,
             fastest_runtime_seconds=self.fastest_runtime_seconds,
             nearest_feasible_target_seconds=self.nearest_feasible_target_seconds,

@@ -36,6 +36,7 @@ async def submit(
     """
     options = SubmitOptions(
         policy=request.initial_scale_out_policy,
+        shadow=request.shadow,
         name=request.name,
         idempotency_key=None if idempotency_key is None else f"key/{idempotency_key}",
         require_feasible=require_feasible,

@@ -1,7 +1,7 @@
 """From a request to the manifest: bounds, first scale-out and rendering; nothing is stored or started."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -40,6 +40,23 @@ class Plan:
     max_scale_out: int
     """What the platform can hold of the requested maximum."""
     warnings: list[str]
+    shadow: bool = False
+    """Whether the choice is recorded only."""
+    requested_scale_out: int | None = None
+    """What an application in shadow mode starts with."""
+
+    @property
+    def scale_out(self) -> int:
+        """Executors that the application starts with."""
+        return self.requested_scale_out or self.initial.scale_out
+
+    @property
+    def reason(self) -> str:
+        """Why it starts with them."""
+        if not self.shadow:
+            return self.initial.reason
+        chosen = self.initial
+        return f"As requested, in shadow mode; it would start with {chosen.scale_out}: {chosen.reason}"
 
 
 class Planner:
@@ -47,6 +64,7 @@ class Planner:
 
     Args:
         max_executors: How many executors of a size it holds; None: no limit is known.
+        shadow_algorithms: Decisions about these are recorded only.
     """
 
     def __init__(
@@ -55,11 +73,13 @@ class Planner:
         max_executors: Callable[[WorkerSpecs], int | None],
         chooser: Chooser,
         manifest_options: ManifestOptions,
+        shadow_algorithms: Collection[str] = (),
     ) -> None:
         self._platform = platform
         self._max_executors = max_executors
         self._chooser = chooser
         self._manifest_options = manifest_options
+        self._shadow_algorithms = frozenset(shadow_algorithms)
 
     async def plan(
         self,
@@ -67,6 +87,8 @@ class Planner:
         execution_id: str,
         policy: InitialScaleOutPolicy,
         name: str | None = None,
+        *,
+        shadow: bool = False,
     ) -> Plan:
         """What would be submitted.
 
@@ -74,12 +96,15 @@ class Planner:
             specs: With a requested scale-out within the bounds (`with_scale_out`).
             policy: `requested` starts with `worker_specs.scale_out`; what is expected is told all the same.
             name: What the resource is called after, where `release_name` does not say so.
+            shadow: Start as requested, whatever is chosen.
         Raises:
             InvalidRequest: The request cannot be carried out.
         """
         bounded, warnings = self._within_the_platform(specs)
         initial = await self._initial(bounded, policy)
-        return self._render(specs, bounded, execution_id, initial, warnings, name)
+        shadow = shadow or specs.global_specs.algorithm_name in self._shadow_algorithms
+        start = _within_bounds(_requested(bounded), bounded).scale_out if shadow else None
+        return self._render(specs, bounded, execution_id, initial, warnings, name, start)
 
     def check(self, specs: ApplicationSpecs, execution_id: str) -> Manifest:
         """What `plan` would refuse is refused, without a forecast."""
@@ -125,6 +150,7 @@ class Planner:
         initial: FirstChoice,
         warnings: list[str],
         name: str | None = None,
+        shadow_start: int | None = None,
     ) -> Plan:
         if name is not None and not specs.spark_template_values.get("release_name"):
             values = {**specs.spark_template_values, "release_name": name}
@@ -133,12 +159,19 @@ class Planner:
         manifest = build_manifest(
             specs,
             execution_id,
-            initial.scale_out,
+            shadow_start or initial.scale_out,
             self._manifest_options,
             max_scale_out=max_scale_out,
             rescales=self._chooser.rescales(specs),
         )
-        return Plan(initial, manifest, max_scale_out, warnings)
+        return Plan(
+            initial,
+            manifest,
+            max_scale_out,
+            warnings,
+            shadow=shadow_start is not None,
+            requested_scale_out=shadow_start,
+        )
 
 
 def with_scale_out(specs: ApplicationSpecs) -> ApplicationSpecs:

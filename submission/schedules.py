@@ -267,6 +267,7 @@ class SubmissionSchedules:
         request = schedule.submission
         options = SubmitOptions(
             policy=request.initial_scale_out_policy,
+            shadow=request.shadow,
             idempotency_key=key,
             schedule_name=schedule.id,
             scheduled_for=due_at,

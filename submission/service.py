@@ -8,7 +8,7 @@ handed to the runner later: at the next start, by `reconcile`, or when it is sub
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,7 @@ class SubmitOptions:
 
     Args:
         policy: `requested` starts with `worker_specs.scale_out`, whatever history says.
+        shadow: Decisions about it are recorded, and change nothing.
         name: Of two requests with the same name only the first creates an application, as long as that
             one has not ended.
         idempotency_key: The same, as long as the key is remembered.
@@ -63,6 +64,7 @@ class SubmitOptions:
     """
 
     policy: InitialScaleOutPolicy = "predicted"
+    shadow: bool = False
     name: str | None = None
     idempotency_key: str | None = None
     require_feasible: bool = False
@@ -93,11 +95,14 @@ class SubmissionService:
         runner: Runner,
         chooser: Chooser,
         manifest_options: ManifestOptions,
+        shadow_algorithms: Collection[str] = (),
     ) -> None:
         self._executions = executions
         self._ledger = ledger
         self._runner = runner
-        self._planner = Planner(runner.platform, runner.max_executors, chooser, manifest_options)
+        self._planner = Planner(
+            runner.platform, runner.max_executors, chooser, manifest_options, shadow_algorithms
+        )
         self._taken: dict[str, float] = {}
         """What this process has handed over, though it may still be stored as NEW, and since when: seconds
         of the monotonic clock."""
@@ -135,7 +140,7 @@ class SubmissionService:
         if stored != execution.id:
             del self._taken[execution.id]
             return await self._replay(stored)
-        logger.info("%s: stored, starts with %d executors", execution.id, plan.initial.scale_out)
+        logger.info("%s: stored, starts with %d executors", execution.id, plan.scale_out)
         response = await self._hand_over(execution, plan, key)
         if key is not None or options.name is not None:
             await self._keep_answer(execution.id, response)
@@ -253,7 +258,9 @@ class SubmissionService:
         self, specs: ApplicationSpecs, options: SubmitOptions
     ) -> tuple[ApplicationExecution, Plan]:
         execution_id = str(ObjectId())
-        plan = await self._planner.plan(specs, execution_id, options.policy, options.name)
+        plan = await self._planner.plan(
+            specs, execution_id, options.policy, options.name, shadow=options.shadow
+        )
         fields = specs.model_dump(include=set(ApplicationSpecs.model_fields))
         execution = ApplicationExecution(
             **fields,
@@ -265,8 +272,9 @@ class SubmissionService:
             submitted_by=options.submitted_by,
             runner=self._runner.name,
             manifests=[plan.manifest],
-            initial_scale_out=plan.initial.scale_out,
-            initial_scale_out_reason=plan.initial.reason,
+            initial_scale_out=plan.scale_out,
+            initial_scale_out_reason=plan.reason,
+            shadow=plan.shadow,
             max_scale_out_in_effect=plan.max_scale_out,
         )
         return execution, plan
@@ -338,7 +346,9 @@ class SubmissionService:
 
 
 def _fingerprint(specs: ApplicationSpecs, options: SubmitOptions) -> str:
-    return fingerprint(specs, options.policy, options.name)
+    # Said only where it is so: what earlier versions stored stays the same request.
+    shadow = ["shadow"] if options.shadow else []
+    return fingerprint(specs, options.policy, options.name, *shadow)
 
 
 def _with_warnings(response: Mapping[str, Any], plan: Plan) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from common.settings.settings import Settings
 from tests.support.samples import unique_name
 from tests.support.services import service_in_process
 
-
 _SLOW = ("service", "spark", "hdfs")
 
 

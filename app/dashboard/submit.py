@@ -46,7 +46,9 @@ async def _typed(request: Request) -> dict[str, str]:
 async def _what_if(typed: Mapping[str, str], submissions: SubmissionService) -> WhatIf:
     try:
         request = request_of(typed)
-        options = SubmitOptions(policy=request.initial_scale_out_policy, name=request.name)
+        options = SubmitOptions(
+            policy=request.initial_scale_out_policy, name=request.name, shadow=request.shadow
+        )
         planned = await submissions.dry_run(request, options)
     except FormError as error:
         return WhatIf(errors=error.errors)
@@ -115,6 +117,7 @@ async def submit(
         key = typed.get(_KEY, "")[:SHORT_TEXT]
         options = SubmitOptions(
             policy=wanted.initial_scale_out_policy,
+            shadow=wanted.shadow,
             name=wanted.name,
             idempotency_key=f"page/{key}" if key else None,
             submitted_by=principal.name,

@@ -42,7 +42,9 @@ async def open_submission(
         storage.mongo, database, executions, key_seconds=settings.submission.idempotency_key_seconds
     )
     runner = start_runner(storage.data_dir, storage.mongo, executions)
-    service = SubmissionService(executions, ledger, runner, chooser, options)
+    service = SubmissionService(
+        executions, ledger, runner, chooser, options, settings.prediction.shadow_algorithms
+    )
     schedules = SubmissionSchedules(storage.mongo, database, executions, service)
     try:
         await create_indexes(ledger, schedules)

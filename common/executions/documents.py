@@ -79,6 +79,8 @@ class ApplicationExecution(Document, ApplicationSpecs):
     initial_scale_out: int | None = None
     """Executors that the application was submitted with."""
     initial_scale_out_reason: str = ""
+    shadow: bool = False
+    """Whether decisions about it are recorded only, and change nothing."""
     max_scale_out_in_effect: int | None = None
     """Where the platform holds fewer executors than `max_scale_out`."""
 
@@ -204,6 +206,8 @@ class ScalingDecision(Document):
     chosen_scale_out: int | None = None
     rescalings: int = 0
     """How many were asked for in this run, this one included."""
+    shadow: bool = False
+    """Whether it is what would have been done: the run was left alone."""
     policy_memory: dict[str, Any] = Field(default_factory=dict)
     """What the policy wants to know again when it chooses next; it is handed to no other."""
     meets_target: bool | None = None

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
@@ -13,6 +13,18 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 Timeout = Annotated[float, Field(ge=0.001, le=86_400)]
 """Seconds, a day at most: what is longer is no limit, and some clocks cannot count that far."""
+
+
+def _separated_by_commas(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+Names = Annotated[
+    tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_separated_by_commas)
+]
+"""Separated by commas."""
 
 
 class SettingsGroup(BaseSettings):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from common.settings.group import SettingsGroup, Timeout
+from common.settings.group import Names, SettingsGroup, Timeout
 
 
 class PredictionSettings(SettingsGroup):
@@ -61,6 +61,10 @@ class PredictionSettings(SettingsGroup):
     """Share of the time that may be given up for saving half of the executors, and again for half of what is
     left: a smaller scale-out that is no slower than that counts as the fastest, where none is sure enough,
     and where only the fastest is. 0: always the fastest, whatever it costs."""
+
+    shadow_algorithms: Names = ()
+    """Algorithms whose applications are left alone, separated by commas: what would have been done is
+    recorded, and shown."""
 
     static_margin: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Share of the runtime target that the scale-out of a run with `static_margin` is chosen for."""

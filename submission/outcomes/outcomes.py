@@ -29,6 +29,8 @@ _CLOCKS_DIFFER = timedelta(minutes=1)
 class Fulfilment(StrEnum):
     UNCHANGED = "unchanged"
     """The choice was what the run had already."""
+    SHADOW = "shadow"
+    """It is what would have been done: the run was left alone."""
     PENDING = "pending"
     """The run goes on, and has not reported so many executors yet."""
     CARRIED_OUT = "carried_out"
@@ -113,12 +115,13 @@ def outcome_of(
         carried_out_scale_out=last,
         predicted_remaining_seconds=_predicted(decision, chosen),
     )
-    if outcome.status is Fulfilment.UNCHANGED:
+    if outcome.status in (Fulfilment.UNCHANGED, Fulfilment.SHADOW):
         outcome.carried_out_at = None
     elif outcome.status is not Fulfilment.PENDING:
         outcome.carried_out = outcome.status is Fulfilment.CARRIED_OUT
     stayed = last if last is not None else decision.current_scale_out
-    actual = stayed if outcome.carried_out is False else chosen
+    left_alone = outcome.carried_out is False or decision.shadow
+    actual = stayed if left_alone else chosen
     outcome.predicted_with_actual_scale_out_seconds = _predicted(decision, actual)
     runtime = execution.runtime_seconds
     if execution.state is ApplicationState.COMPLETED and runtime is not None:
@@ -129,6 +132,8 @@ def outcome_of(
 def _fulfilment(
     decision: ScalingDecision, execution: ApplicationExecution, seen: bool, replaced: bool
 ) -> Fulfilment:
+    if decision.shadow:
+        return Fulfilment.SHADOW
     if decision.job_id >= 0 and decision.chosen_scale_out == decision.current_scale_out:
         return Fulfilment.UNCHANGED
     if seen:

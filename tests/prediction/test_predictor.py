@@ -103,6 +103,25 @@ async def report_first_job(
     return await predictor.recommend(PredictionRequest.model_validate(job_end(run.id, 0)))
 
 
+async def test_in_shadow_mode_a_decision_is_recorded_and_the_run_left_alone(
+    predictor: Predictor, executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore
+) -> None:
+    await store_history(executions)
+    await train(executions, registry, store)
+    run = execution(max_runtime=14.0)
+    run.shadow = True
+    await executions.insert(run)
+    await executions.apply_event(run.id, UpdateInformation.model_validate(application_start(run.id)).event())
+    for job_id in range(2):
+        answer = await predictor.recommend(PredictionRequest.model_validate(job_end(run.id, job_id)))
+        assert (answer.best_predicted_scale_out_per_job, answer.best_predicted_runtime_per_job) == ([], [])
+        assert answer.reason.startswith("shadow mode: ")
+    decisions = await executions.decisions(run.id)
+    assert [decision.shadow for decision in decisions] == [True, True]
+    assert all(decision.chosen_scale_out and decision.chosen_scale_out > 2 for decision in decisions)
+    assert answer.decision_id == decisions[-1].id
+
+
 async def test_without_history_the_requested_scale_out_is_the_first(chooser: InitialScaleOutChooser) -> None:
     chosen = await chooser.choose(execution())
     assert chosen.scale_out == 2

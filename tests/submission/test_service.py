@@ -10,6 +10,7 @@ from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
+from submission.idempotency import IdempotencyKeyReused
 from submission.service import SubmissionService, SubmitOptions, TargetInfeasible
 from tests.support.doubles import FixedChooser, NotingRunner
 from tests.support.manifests import request_specs
@@ -43,6 +44,26 @@ async def test_requested_scale_out_is_kept_on_request(
     assert submission.decision is not None
     assert submission.decision.chosen_scale_out == 2
     assert (submission.decision.feasible, submission.decision.meets_target) == (True, False)
+
+
+async def test_in_shadow_mode_it_starts_as_requested_and_the_choice_is_recorded(
+    submissions: SubmissionService, runner: NotingRunner
+) -> None:
+    submission = await submissions.submit(request_specs(), SubmitOptions(shadow=True))
+    run, decision = submission.execution, submission.decision
+    assert (run.shadow, run.initial_scale_out) == (True, 2)
+    assert run.initial_scale_out_reason.endswith("it would start with 4: Four are enough.")
+    assert run.manifests[0]["spec"]["executor"]["instances"] == 2
+    assert decision is not None
+    assert (decision.shadow, decision.chosen_scale_out) == (True, 4)
+
+
+async def test_shadow_mode_is_another_request(submissions: SubmissionService) -> None:
+    await submissions.submit(request_specs(), SubmitOptions(idempotency_key="one"))
+    again = await submissions.submit(request_specs(), SubmitOptions(idempotency_key="one"))
+    assert again.replayed
+    with pytest.raises(IdempotencyKeyReused):
+        await submissions.submit(request_specs(), SubmitOptions(idempotency_key="one", shadow=True))
 
 
 async def test_left_out_scale_out_is_the_smallest(submissions: SubmissionService) -> None:
