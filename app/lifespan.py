@@ -12,7 +12,7 @@ from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
 from app.wiring.storage import open_storage
-from app.wiring.submission import open_submission
+from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
 from common.auth import Credentials
 from common.loops import running
@@ -47,6 +47,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
     submission = await stack.enter_async_context(
         open_submission(settings, storage, start_runner, prediction.chooser, options)
     )
+    accuracy = await open_accuracy(settings.training, storage, training.pretraining)
     loops = every_loop(
         training.supervisor,
         training.publisher,
@@ -55,6 +56,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.service,
         submission.schedules,
         submission.runner,
+        accuracy,
         heartbeat_seconds=settings.training.training_heartbeat_seconds,
     )
     await stack.enter_async_context(running(loops))
@@ -68,6 +70,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         worker_counts=prediction.pool.counts,
         pretraining=training.pretraining,
         periodic_trainings=training.periodic,
+        accuracy=accuracy,
         submissions=submission.service,
         submission_schedules=submission.schedules,
         executor_hour_price=settings.submission.executor_hour_price,

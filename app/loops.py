@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from common.loops import Loop
+from submission.accuracy.watch import AccuracyWatch
 from submission.runners import Runner
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
@@ -20,6 +21,8 @@ _SCHEDULE_SECONDS = 2.0
 
 _RECONCILE_SECONDS = 30.0
 
+_ACCURACY_SECONDS = 15.0
+
 
 def every_loop(
     supervisor: TrainingSupervisor,
@@ -29,6 +32,7 @@ def every_loop(
     submissions: SubmissionService,
     submission_schedules: SubmissionSchedules,
     runner: Runner,
+    accuracy: AccuracyWatch,
     *,
     heartbeat_seconds: float,
 ) -> list[Loop]:
@@ -43,6 +47,7 @@ def every_loop(
     | garbage | deletes what belongs to no version | an hour |
     | recurring submissions | submits what is due | 2 s |
     | abandoned submissions | hands over what was only stored | 30 s |
+    | accuracy of forecasts | measures runs that have ended | 15 s |
     | of the runner | follows applications where the platform does not report | its own |
 
     Args:
@@ -54,6 +59,7 @@ def every_loop(
         Loop("garbage", collect_garbage, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
         Loop("recurring submissions", submission_schedules.tick, _SCHEDULE_SECONDS, _SCHEDULE_SECONDS),
         Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),
+        Loop("accuracy of forecasts", accuracy.tick, _ACCURACY_SECONDS, _ACCURACY_SECONDS),
         *runner.loops(),
     ]
     if periodic_trainings.configured:

@@ -10,6 +10,7 @@ from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import PoolCounts
+from submission.accuracy.watch import AccuracyWatch
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
@@ -29,6 +30,7 @@ class ServiceState:
     worker_counts: PoolCounts
     pretraining: Pretraining
     periodic_trainings: PeriodicTrainings
+    accuracy: AccuracyWatch
     submissions: SubmissionService
     submission_schedules: SubmissionSchedules
     executor_hour_price: float | None

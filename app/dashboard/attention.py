@@ -109,9 +109,17 @@ async def _unreadable(state: ServiceState) -> list[Note]:
     ]
 
 
+async def _drift(state: ServiceState) -> list[Note]:
+    return [
+        Note(f"{version.id} has drifted: {why}.", f"/models/{version.name}")
+        for version, why in await state.accuracy.drifts()
+    ]
+
+
 _QUESTIONS: dict[str, Callable[[ServiceState], Awaitable[list[Note]]]] = {
     "The model store": _model_store,
     "Trainings": _trainings,
+    "Drift": _drift,
     "Schedules": _schedules,
     "Applications": _applications,
     "Unreadable documents": _unreadable,

@@ -7,8 +7,9 @@ from fastapi import APIRouter, Form, Path, Request, Response
 from app.dashboard.rendering import render, see_other
 from common.models.versions import CHAMPION
 from common.wire.specs import SHORT_TEXT
-from routers.dependencies import ModelsDep
+from routers.dependencies import ModelsDep, StateDep
 from routers.principal import PrincipalDep
+from submission.accuracy.drift import drift_of
 
 router = APIRouter(prefix="/models")
 
@@ -35,15 +36,19 @@ async def models(request: Request, models: ModelsDep, cursor: str = "") -> Respo
 
 
 @router.get("/{name}")
-async def model(request: Request, name: ModelName, models: ModelsDep) -> Response:
+async def model(request: Request, name: ModelName, models: ModelsDep, state: StateDep) -> Response:
     """Its versions, newest first, and what served when."""
     found = await models.registry.get_model(name)
     versions = await models.registry.versions(name, limit=PAGE)
+    observed = await state.accuracy.accuracies.observed([each.id for each in versions])
+    band = state.accuracy.band
     return render(
         request,
         "models/one.html",
         model=found,
         versions=versions,
+        observed=observed,
+        drifts={each.id: drift_of(each, observed.get(each.id), band) for each in versions},
         changes=list(reversed(found.alias_changes)),
     )
 

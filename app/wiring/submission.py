@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from app.wiring.platform import StartRunner
 from app.wiring.storage import Storage, create_indexes
 from common.settings.settings import Settings
+from common.settings.training import TrainingSettings
 from prediction.initial import InitialScaleOutChooser
+from submission.accuracy.drift import Band
+from submission.accuracy.repository import AccuracyRepository
+from submission.accuracy.watch import AccuracyWatch
 from submission.idempotency import SubmissionLedger
 from submission.manifest.options import ManifestOptions
 from submission.runners import Runner
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
+from training.runs.pretraining import Pretraining
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,22 @@ class Submission:
     runner: Runner
     service: SubmissionService
     schedules: SubmissionSchedules
+
+
+async def open_accuracy(
+    settings: TrainingSettings, storage: Storage, pretraining: Pretraining
+) -> AccuracyWatch:
+    """What measures how right forecasts were."""
+    accuracies = AccuracyRepository(storage.mongo, storage.database)
+    await create_indexes(accuracies)
+    return AccuracyWatch(
+        storage.executions,
+        storage.registry,
+        accuracies,
+        pretraining,
+        Band(settings.drift_error_ratio, settings.drift_runs),
+        train_on_drift=settings.train_on_drift,
+    )
 
 
 @asynccontextmanager

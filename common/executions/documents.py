@@ -79,6 +79,8 @@ class ApplicationExecution(Document, ApplicationSpecs):
     initial_scale_out: int | None = None
     """Executors that the application was submitted with."""
     initial_scale_out_reason: str = ""
+    accuracy_measured: bool = False
+    """Whether it was looked at how right forecasts of it were, see `submission.accuracy`."""
     shadow: bool = False
     """Whether decisions about it are recorded only, and change nothing."""
     max_scale_out_in_effect: int | None = None

@@ -43,6 +43,7 @@ _OF_APPLICATIONS = [
         ["held_name"],
         {"unique": True, "partialFilterExpression": {"held_name": {"$type": "string"}}},
     ),
+    Index("unmeasured", ["state"], {"partialFilterExpression": {"accuracy_measured": False}}),
     Index(
         "of_schedule",
         ["schedule_name", "-created_at"],
@@ -196,6 +197,20 @@ class ExecutionRepository(RunHistory):
             update["$set"]["resource_version"] = version
         result = await self._applications.update_one(query, update)
         return result.modified_count == 1
+
+    async def unmeasured(self, ended_before: datetime, limit: int) -> Readable[ApplicationExecution]:
+        """Completed ones of which it was not looked yet how right forecasts were, without manifests."""
+        query = {
+            "accuracy_measured": False,
+            "state": ApplicationState.COMPLETED.value,
+            "end_time": {"$lt": ended_before},
+        }
+        return await self._read.page(self._applications.find(query, {"manifests": 0}), limit)
+
+    async def record_measured(self, application_execution_id: str) -> None:
+        """`unmeasured` leaves it out from now on."""
+        measured = {"$set": {"accuracy_measured": True}}
+        await self._applications.update_one({"_id": application_execution_id}, measured)
 
     async def note(self, application_execution_id: str, fields: Mapping[str, Any]) -> None:
         """Set fields of an execution that has not ended."""

@@ -13,6 +13,16 @@ from common.triggers import Cron, Every
 class TrainingSettings(SettingsGroup):
     """Pretraining."""
 
+    drift_error_ratio: Annotated[float, Field(ge=1, le=100)] = 2.0
+    """A model has drifted when forecasts of its last runs are wrong by this many times what was measured when
+    it was promoted."""
+
+    drift_runs: Annotated[int, Field(ge=1, le=20)] = 5
+    """Finished runs that it takes to say so."""
+
+    train_on_drift: bool = False
+    """Whether a model that has drifted is trained anew, once for each version."""
+
     training_trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Hyperparameter trials of one training, unless the request says otherwise; unset: those of
     training/search/config.py (40)."""

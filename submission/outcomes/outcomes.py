@@ -52,6 +52,8 @@ class Outcome(BaseModel):
     """The first start or end of a job or stage with that many executors, by the driver's clock."""
     carried_out_scale_out: int | None = None
     """Executors that were reported last before another decision replaced this one."""
+    actual_scale_out: int | None = None
+    """Executors that the run had from then on, until another decision."""
     predicted_remaining_seconds: float | None = None
     """With the scale-out that was chosen."""
     predicted_with_actual_scale_out_seconds: float | None = None
@@ -122,6 +124,7 @@ def outcome_of(
     stayed = last if last is not None else decision.current_scale_out
     left_alone = outcome.carried_out is False or decision.shadow
     actual = stayed if left_alone else chosen
+    outcome.actual_scale_out = actual
     outcome.predicted_with_actual_scale_out_seconds = _predicted(decision, actual)
     runtime = execution.runtime_seconds
     if execution.state is ApplicationState.COMPLETED and runtime is not None:

@@ -46,11 +46,13 @@ class Pretraining:
         experiment_name: str,
         trials: int | None = None,
         requested_by: str | None = None,
+        trigger: str = "request",
     ) -> TrainingRun:
         """Queue a training.
 
         Args:
             requested_by: Who asked for it, for the record.
+            trigger: Or what did.
         Raises:
             ModelKindNotFound: There is no such kind of model.
             NoHistory: No finished run of the algorithm is known.
@@ -65,6 +67,7 @@ class Pretraining:
             experiment_name=experiment_name,
             trials=trials or self._trials or kind.default_trials,
             requested_by=requested_by,
+            trigger=trigger,
         )
         self._supervisor.wake()
         return run

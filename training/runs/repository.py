@@ -108,6 +108,11 @@ class TrainingRunRepository:
         }
         return await self._runs.find_one(query, {"_id": 1}, session=session) is not None
 
+    async def was_triggered(self, algorithm_name: str, trigger: str) -> bool:
+        """Whether there ever was a training for this reason."""
+        query = {"algorithm_name": algorithm_name, "trigger": trigger}
+        return await self._runs.find_one(query, {"_id": 1}) is not None
+
     async def claim(self, owner: str) -> TrainingRun | None:
         """Take the oldest queued run, if there is one; no other service can take it too.
 

@@ -1,0 +1,74 @@
+"""Forecasts of a run against what came."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from common.executions.documents import ApplicationExecution, ApplicationState, JobSummary, ScalingDecision
+from submission.accuracy.documents import RunAccuracy
+from submission.outcomes.outcomes import RunTimeline, outcome_of
+
+ERROR_LIMIT = 3.0
+"""As in `training.runtime_model.evaluation`: one forecast that is far off says no more than that it is."""
+
+LEAST_SECONDS = 1.0
+"""Of a remaining runtime: a second before the end relative errors mean nothing."""
+
+
+@dataclass(frozen=True)
+class _Forecast:
+    error: float
+    covered: bool | None
+    """None: it came without an interval."""
+
+
+def measure(
+    execution: ApplicationExecution, jobs: Sequence[JobSummary], decisions: Sequence[ScalingDecision]
+) -> list[RunAccuracy]:
+    """By model key; empty for a run that did not complete, and where nothing can be compared. Pure.
+
+    Args:
+        decisions: All of the run, with their candidates.
+    """
+    if execution.state is not ApplicationState.COMPLETED or execution.end_time is None:
+        return []
+    timeline = RunTimeline(execution, jobs)
+    found: dict[str, list[_Forecast]] = {}
+    for decision in decisions:
+        forecast = _compared(decision, decisions, timeline)
+        if forecast is not None and decision.model_key is not None:
+            found.setdefault(decision.model_key, []).append(forecast)
+    return [
+        RunAccuracy(
+            id=f"{execution.id} {key}",
+            application_execution_id=execution.id,
+            algorithm_name=execution.global_specs.algorithm_name,
+            model_key=key,
+            ended_at=execution.end_time,
+            forecasts=len(forecasts),
+            error=sum(each.error for each in forecasts) / len(forecasts),
+            with_interval=_count(each.covered is not None for each in forecasts),
+            covered=_count(each.covered is True for each in forecasts),
+        )
+        for key, forecasts in found.items()
+    ]
+
+
+def _compared(
+    decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
+) -> _Forecast | None:
+    """None where the run had executors that nothing was said of, or was about to end."""
+    outcome = outcome_of(decision, decisions, timeline)
+    real = outcome.real_remaining_seconds
+    if real is None or real < LEAST_SECONDS:
+        return None
+    for candidate in decision.candidates:
+        if candidate.scale_out == outcome.actual_scale_out:
+            expected = candidate.within(decision.target_seconds - decision.elapsed_seconds)
+            error = min(abs(expected.remaining_seconds - real) / real, ERROR_LIMIT)
+            lower, upper = expected.lower_seconds, expected.upper_seconds
+            return _Forecast(error, None if lower is None or upper is None else lower <= real <= upper)
+    return None
+
+
+def _count(values: Iterable[bool]) -> int:
+    return sum(values)

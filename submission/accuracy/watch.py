@@ -1,0 +1,94 @@
+"""Measures runs that have ended, and watches the models that serve; a drift may lead to a training."""
+
+import logging
+from datetime import timedelta
+
+from common.executions.repository import ExecutionRepository
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion
+from common.mongo.document import utc_now
+from submission.accuracy.documents import ObservedAccuracy
+from submission.accuracy.drift import Band, drift_of
+from submission.accuracy.measure import measure
+from submission.accuracy.repository import AccuracyRepository
+from training.runs.pretraining import Pretraining
+
+logger = logging.getLogger(__name__)
+
+_GRACE = timedelta(seconds=30)
+"""After the end of a run: the reports of its last jobs may still be under way."""
+
+_RUNS_AT_ONCE = 50
+
+
+class AccuracyWatch:
+    """Looks at what has ended; `tick` is to be called from time to time, by any number of services."""
+
+    def __init__(
+        self,
+        executions: ExecutionRepository,
+        registry: ModelRegistry,
+        accuracies: AccuracyRepository,
+        pretraining: Pretraining,
+        band: Band,
+        *,
+        train_on_drift: bool = False,
+    ) -> None:
+        self.accuracies = accuracies
+        self.band = band
+        self._executions = executions
+        self._registry = registry
+        self._pretraining = pretraining
+        self._train_on_drift = train_on_drift
+
+    async def tick(self) -> None:
+        """Measure what has ended since the last time; measuring it twice changes nothing."""
+        algorithms: set[str] = set()
+        for execution in await self._executions.unmeasured(utc_now() - _GRACE, _RUNS_AT_ONCE):
+            jobs = await self._executions.job_summaries(execution.id, execution.application_id)
+            decisions = await self._executions.decisions(execution.id)
+            for found in measure(execution, jobs, decisions):
+                await self.accuracies.store(found)
+                algorithms.add(found.algorithm_name)
+            await self._executions.record_measured(execution.id)
+        for algorithm_name in sorted(algorithms):
+            await self._look_at(algorithm_name)
+
+    async def drifts(self, algorithm_name: str | None = None) -> list[tuple[ModelVersion, str]]:
+        """Champions that have left their band, and why."""
+        found = []
+        for model in await self._registry.models(algorithm_name=algorithm_name, limit=0):
+            champion = await self._registry.find_champion(model.name)
+            if champion is not None and (why := await self.drift(champion)):
+                found.append((champion, why))
+        return found
+
+    async def observed(self, version: ModelVersion) -> ObservedAccuracy | None:
+        """How right a version's forecasts were lately; None before the first run that it had a part in."""
+        return (await self.accuracies.observed([version.id])).get(version.id)
+
+    async def drift(self, version: ModelVersion) -> str | None:
+        """Why a version has left its band; None: it has not."""
+        return drift_of(version, await self.observed(version), self.band)
+
+    async def _look_at(self, algorithm_name: str) -> None:
+        for champion, why in await self.drifts(algorithm_name):
+            logger.warning("%s has drifted: %s", champion.id, why)
+            if self._train_on_drift:
+                await self._train(champion)
+
+    async def _train(self, champion: ModelVersion) -> None:
+        """Once for each version: what comes of it is for the promotion gate to say."""
+        trigger = f"drift of version {champion.version}"
+        runs = self._pretraining.runs
+        if await runs.has_unfinished(champion.system_name, champion.algorithm_name):
+            return
+        if await runs.was_triggered(champion.algorithm_name, trigger):
+            return
+        await self._pretraining.start(
+            system_name=champion.system_name,
+            algorithm_name=champion.algorithm_name,
+            model_name=champion.kind,
+            experiment_name=champion.experiment_name,
+            trigger=trigger,
+        )
