@@ -47,6 +47,12 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(cluster.group, name="cluster")
 
 
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        console.print_text(VERSION)
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
     context: typer.Context,
@@ -56,11 +62,10 @@ def _root(
     profile: Annotated[
         str | None, typer.Option(help="Which part of ~/.config/enel/config.toml to use.")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
 ) -> None:
-    if version:
-        console.print_text(VERSION)
-        raise typer.Exit
     context.obj = Session(url, profile)
 
 

@@ -26,8 +26,8 @@ def submission_view(answer: Submission, is_dry_run: bool) -> RenderableType:
     )
     lines: list[RenderableType] = [head]
     lines += [Text(f"Note: {warning}") for warning in verdict.get("warnings") or ()]
-    if is_dry_run and answer["prediction"]:
-        lines.append(candidates_view(answer["prediction"]))
+    if is_dry_run and (prediction := answer["prediction"]) and prediction.get("candidates"):
+        lines.append(candidates_view(prediction))
     if not is_dry_run:
         lines.append(Text(f"Follow it: enel applications show {entry['_id']}"))
     return Group(*lines)
