@@ -199,8 +199,10 @@ class Token(TypedDict):
     id: str
     name: str
     role: str
-    created_at: NotRequired[str]
-    expires_at: NotRequired[str | None]
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    last_used_at: str | None
 
 
 class NewToken(Token):

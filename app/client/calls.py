@@ -284,8 +284,8 @@ def me() -> Call[Json]:
     return Call("GET", "/access/me")
 
 
-def tokens(*, limit: int | None = None, cursor: str | None = None) -> Call[Page[Token]]:
-    """Without their texts."""
+def tokens(*, limit: int = PAGE, cursor: str | None = None) -> Call[Page[Token]]:
+    """Newest first, revoked ones too, without their texts."""
     return Call("GET", "/access/tokens", _given(limit=limit, cursor=cursor))
 
 

@@ -17,6 +17,7 @@ from app.client.answers import (
     Job,
     Model,
     ModelVersion,
+    Token,
     Training,
 )
 from app.client.calls import Call
@@ -98,6 +99,7 @@ class Client:
     iterate_trainings = Iterated(calls.trainings, Training)
     iterate_models = Iterated(calls.models, Model)
     iterate_versions = Iterated(calls.versions, ModelVersion)
+    iterate_tokens = Iterated(calls.tokens, Token)
 
     def send(self, call: Call[T]) -> T:
         """One call, repeated where that is safe and worth it."""
@@ -220,6 +222,7 @@ class AsyncClient:
     iterate_trainings = AsyncIterated(calls.trainings, Training)
     iterate_models = AsyncIterated(calls.models, Model)
     iterate_versions = AsyncIterated(calls.versions, ModelVersion)
+    iterate_tokens = AsyncIterated(calls.tokens, Token)
 
     async def send(self, call: Call[T]) -> T:
         """One call, repeated where that is safe and worth it."""

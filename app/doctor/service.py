@@ -9,6 +9,7 @@ from app.doctor.finding import Finding, ok, skipped, wrong
 
 _SERVICE, _TOKEN = "Service", "Token"
 _SECONDS = 5.0
+_SET = "Set ENEL_TOKEN, or one in a profile (docs/cli.md)."
 
 
 async def check_service(url: str, token: str) -> list[Finding]:
@@ -34,9 +35,7 @@ async def _token(client: AsyncClient, is_given: bool) -> Finding:
         if problem.status == httpx.codes.NOT_FOUND:
             return skipped(_TOKEN, "this service does not say who asks")
         if problem.status == httpx.codes.UNAUTHORIZED and not is_given:
-            return wrong(
-                _TOKEN, "the service wants a token, and none is set", "Set ENEL_TOKEN, or a profile's."
-            )
+            return wrong(_TOKEN, "the service wants a token, and none is set", _SET)
         if problem.status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             return wrong(
                 _TOKEN,
@@ -44,5 +43,7 @@ async def _token(client: AsyncClient, is_given: bool) -> Finding:
                 "Set ENEL_TOKEN to one that is valid; an admin makes one with `enel tokens create`.",
             )
         return wrong(_TOKEN, f"the service cannot say: {problem}", "Look at the service's log.")
+    if who.get("permissions") == [] and not is_given:
+        return wrong(_TOKEN, "the service wants a token, and none is set", _SET)
     role = f", {who['role']}" if who.get("role") else ""
     return ok(_TOKEN, f"asks as {who.get('name', 'somebody')}{role}")

@@ -31,7 +31,7 @@ def create(
 def list_tokens(context: typer.Context, as_json: AsJson = False) -> None:
     """List tokens, without their texts."""
     with session(context).client() as client:
-        console.show(client.tokens()["items"], tokens_view, as_json=as_json)
+        console.show(list(client.iterate_tokens()), tokens_view, as_json=as_json)
 
 
 @group.command()

@@ -13,14 +13,16 @@ from app.client.answers import NewToken, Token
 def tokens_view(tokens: Sequence[Token]) -> RenderableType:
     if not tokens:
         return Text("No tokens. `enel tokens create NAME --role submitter` makes one.")
-    columns = ("Id", "Name", "Role", "Created", "Expires")
+    columns = ("Id", "Name", "Role", "Created", "Expires", "Revoked", "Last used")
     rows = (
         (
             each["id"],
             each["name"],
             each["role"],
-            moment(each.get("created_at")),
-            moment(each.get("expires_at")),
+            moment(each["created_at"]),
+            moment(each["expires_at"]),
+            moment(each["revoked_at"]),
+            moment(each["last_used_at"]),
         )
         for each in tokens
     )
@@ -33,7 +35,7 @@ def new_token_view(created: NewToken) -> RenderableType:
             ("Id", created["id"]),
             ("Name", created["name"]),
             ("Role", created["role"]),
-            ("Expires", moment(created.get("expires_at"))),
+            ("Expires", moment(created["expires_at"])),
             ("Token", created["token"]),
         )
     )

@@ -51,6 +51,8 @@ async def test_a_token_that_is_wrong() -> None:
     assert "enel tokens create" in wrong.mend
     missing = (await found({**READY, "/access/me": refusal}, token=""))["Token"]
     assert (missing.verdict, missing.detail) == (Verdict.WRONG, "the service wants a token, and none is set")
+    nobody = 200, {"name": "127.0.0.1", "role": None, "permissions": []}
+    assert (await found({**READY, "/access/me": nobody}, token=""))["Token"] == missing
 
 
 async def test_a_service_that_is_not_ready() -> None:
