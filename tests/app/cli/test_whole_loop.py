@@ -14,7 +14,7 @@ from app.client.process import running_service
 from common.settings.group import PROJECT_ROOT
 from tests.support.samples import specs
 
-pytestmark = [pytest.mark.service, pytest.mark.spark]
+pytestmark = [pytest.mark.service, pytest.mark.spark, pytest.mark.timeout(600)]
 
 JAR = PROJECT_ROOT / "listener" / "build" / "enel-listener.jar"
 
@@ -39,18 +39,21 @@ def test_submit_and_wait(tmp_path: Path) -> None:
     with running_service(tmp_path / "service") as service:
         log = service.log.read_text()
         assert f"enel --url {service.url} submit" in log
-        done = enel(service.url, "submit", str(file), "--wait", "--require-target", "--json")
-        assert done.returncode == 0, done.stderr
-        application = json.loads(done.stdout)
-        assert (application["state"], application["target_met"]) == ("COMPLETED", True)
+        submit = ("submit", str(file), "--target", "0.5", "--idempotency-key", "once", "--wait")
+        missed = enel(service.url, *submit, "--require-target")
+        assert missed.returncode == 4, missed.stderr
+        assert "more than its target of 0.5 s" in missed.stderr
+        assert "Hint: The target was missed" in missed.stdout
+
+        again = enel(service.url, *submit, "--json")  # the same application, and no word of its target
+        assert again.returncode == 0, again.stderr
+        application = json.loads(again.stdout)
+        assert (application["state"], application["target_met"]) == ("COMPLETED", False)
 
         followed = enel(service.url, "applications", "logs", application["_id"], "--follow")
         assert "final cost" in followed.stdout
         shown = enel(service.url, "applications", "show", application["_id"])
+        assert application["_id"] in shown.stdout
         assert re.search(r"^Jobs$", shown.stdout, re.MULTILINE)
-
-        missed = enel(service.url, "submit", str(file), "--target", "0.5", "--wait", "--require-target")
-        assert missed.returncode == 4
-        assert "more than its target of 0.5 s" in missed.stderr
-        assert "Hint: The target was missed" in missed.stdout
+        assert len(json.loads(enel(service.url, "applications", "list", "--json").stdout)) == 1
     shutil.rmtree(tmp_path / "service")

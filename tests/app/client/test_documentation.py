@@ -19,6 +19,7 @@ def examples() -> list[str]:
 
 @pytest.mark.service
 @pytest.mark.spark
+@pytest.mark.timeout(600)
 async def test_every_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(examples()) == 5
     async with started_service(tmp_path / "service") as service:
