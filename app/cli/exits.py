@@ -45,6 +45,8 @@ def of_problem(problem: ProblemError) -> CliError:
     if problem.status in _TRY_LATER:
         after = f" in {problem.retry_after_seconds} s" if problem.retry_after_seconds else ""
         return CliError(message, f"Try again{after}; `enel doctor` says what is away.", ExitCode.UNREACHABLE)
+    if problem.status < httpx.codes.BAD_REQUEST:
+        return CliError(message, "Name an Enel Service: --url, ENEL_URL, or --profile.", ExitCode.UNREACHABLE)
     advice = {
         401: "Set ENEL_TOKEN, or a profile with a token (docs/cli.md).",
         403: "Use a token with a role that may; `enel tokens create` makes one.",

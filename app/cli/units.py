@@ -29,7 +29,10 @@ def band(lower_seconds: float | None, upper_seconds: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0%}"
+    """In percent; below ten with a decimal, as errors of good models are."""
+    if value is None:
+        return "–"
+    return f"{value:.1%}" if 0 < value < 0.1 else f"{value:.0%}"
 
 
 def executor_hours(executor_seconds: float) -> str:

@@ -27,6 +27,7 @@ from app.client.answers import (
     Token,
     Training,
 )
+from app.client.problems import ProblemError
 
 T = TypeVar("T")
 
@@ -54,6 +55,8 @@ class Call(Generic[T]):
     """Other than the client's."""
     changes_nothing: bool = False
     """Whatever the method suggests, as with a dry run."""
+    is_text: bool = False
+    """Whether the answer is text rather than JSON."""
 
     @property
     def is_safe_to_repeat(self) -> bool:
@@ -61,9 +64,14 @@ class Call(Generic[T]):
         return self.changes_nothing or self.method in _REPEATABLE or IDEMPOTENCY_KEY in self.headers
 
     def read(self, response: httpx.Response) -> T:
-        """The answer's JSON, or its text where it is none."""
-        is_json = response.headers.get("content-type", "").startswith("application/json")
-        return cast(T, response.json() if is_json else response.text)
+        """The answer. Raises ProblemError where it is none of an Enel Service."""
+        if self.is_text:
+            return cast(T, response.text)
+        media_type = response.headers.get("content-type", "")
+        if not media_type.startswith("application/json"):
+            title = "Something else than an Enel Service answers"
+            raise ProblemError(response.status_code, title, media_type or "without a content type")
+        return cast(T, response.json())
 
 
 def _path(*parts: str | int) -> str:
@@ -131,7 +139,7 @@ def decisions(execution_id: str, *, limit: int = PAGE, cursor: str | None = None
 def log(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
     """The last lines that the driver wrote."""
     params = {"tail_lines": tail_lines}
-    return Call("GET", _path("submission", "applications", execution_id, "logs"), params)
+    return Call("GET", _path("submission", "applications", execution_id, "logs"), params, is_text=True)
 
 
 def log_events(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
@@ -142,7 +150,7 @@ def log_events(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
 
 def picture(execution_id: str) -> Call[str]:
     """Executors over time, and predicted against real remaining runtime, as SVG."""
-    return Call("GET", _path("submission", "applications", execution_id, "picture.svg"))
+    return Call("GET", _path("submission", "applications", execution_id, "picture.svg"), is_text=True)
 
 
 def kill(execution_id: str, *, requested_by: str | None = None) -> Call[Application]:

@@ -12,9 +12,11 @@ from app.doctor.machine import check_disk, check_folder, check_java, check_plugi
 from app.doctor.service import check_service
 from app.doctor.storage import check_hdfs, check_mongodb
 from app.start import reasons
+from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from common.errors import StartError
 from common.settings.settings import Settings
+from submission.manifest.platform import Platform
 
 
 def examine(
@@ -51,5 +53,16 @@ async def _examine(settings: Settings, url: str, token: str, least_free_bytes: i
         *kubernetes,
         *(() if in_images else (java,)),
         check_plugin(jar, in_images),
+        *_check_manifests(settings, platform),
         *service,
     ]
+
+
+def _check_manifests(settings: Settings, platform: Platform) -> list[Finding]:
+    """What the settings say of every manifest: template, examples, the token's Secret."""
+    try:
+        manifest_options(settings, platform)
+    except StartError as error:
+        if not str(error).startswith("LISTENER_JAR"):  # the plugin has a line of its own
+            return [wrong("Manifests", str(error), "Mend the setting that is named (docs/manifests.md).")]
+    return []

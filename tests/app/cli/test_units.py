@@ -25,7 +25,7 @@ def test_durations(seconds: float | None, text: str) -> None:
 def test_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     assert band(8, 12) == "8.0 s to 12 s"
     assert band(None, 12) == "–"
-    assert share(0.974) == "97%"
+    assert [share(value) for value in (0.974, 0.0048, 0, None)] == ["97%", "0.5%", "0%", "–"]
     assert executor_hours(5400) == "1.5"
     assert (executors(1), executors(2), executors(None)) == ("1 executor", "2 executors", "–")
     assert moment(None) == "–"

@@ -53,6 +53,13 @@ async def test_names_are_parts_of_a_path_and_nothing_more() -> None:
     assert asked[1].url.params.get_list("state") == ["RUNNING", "PENDING"]
 
 
+async def test_what_answers_may_be_something_else() -> None:
+    page = httpx.Response(200, text="<html>", headers={"content-type": "text/html"})
+    async with answering(page) as client:
+        with pytest.raises(ProblemError, match="200 Something else than an Enel Service answers: text/html"):
+            await client.applications()
+
+
 def test_events_end_with_an_empty_line() -> None:
     events = ServerEvents()
     lines = ["event: log", "data: a: b", "", ": keep-alive", "", "data:", "data:  c", ""]

@@ -171,6 +171,11 @@ def test_a_folder_that_is_none(examined: Examined, tmp_path: Path) -> None:
     is_wrong(examined(DATA_DIR=str(tmp_path / "file" / "data"))["DATA_DIR"], "is no folder")
 
 
+def test_a_template_that_is_none(examined: Examined, tmp_path: Path) -> None:
+    found = examined(SPARK_APPLICATION_TEMPLATE=str(tmp_path / "none.yaml"))
+    is_wrong(found["Manifests"], "SPARK_APPLICATION_TEMPLATE", "cannot be read")
+
+
 def test_a_setting_that_is_wrong_is_all_that_is_said(examined: Examined) -> None:
     found = examined(PORT="http")
     assert found.keys() == {"Settings"}
