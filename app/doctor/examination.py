@@ -15,6 +15,7 @@ from app.start import reasons
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from common.errors import StartError
+from common.settings.server import ServerSettings
 from common.settings.settings import Settings
 from submission.manifest.platform import Platform
 
@@ -22,7 +23,11 @@ from submission.manifest.platform import Platform
 def examine(
     url: str, token: str, least_free_bytes: int, make_settings: Callable[[], Settings] = Settings
 ) -> list[Finding]:
-    """What was found, in the order in which to mend it; nothing of a setting's value is repeated."""
+    """What was found, in the order in which to mend it; nothing of a setting's value is repeated.
+
+    Args:
+        url: Of a service that may be running; empty: where one with these settings listens.
+    """
     try:
         settings = make_settings()
         chosen_platform(settings)
@@ -42,7 +47,7 @@ async def _examine(settings: Settings, url: str, token: str, least_free_bytes: i
         check_hdfs(settings.hdfs),
         check_kubernetes(settings.kubernetes),
         check_java(),
-        check_service(url, token),
+        check_service(url or _address(settings.server), token),
     )
     data_dir = settings.server.data_dir
     return [
@@ -56,6 +61,11 @@ async def _examine(settings: Settings, url: str, token: str, least_free_bytes: i
         *_check_manifests(settings, platform),
         *service,
     ]
+
+
+def _address(server: ServerSettings) -> str:
+    host = "127.0.0.1" if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104 - nothing is bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
 def _check_manifests(settings: Settings, platform: Platform) -> list[Finding]:

@@ -14,6 +14,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from app.client.client import AsyncClient
 from common.auth import Credentials
 from common.errors import ServiceError
 from common.executions.candidate import Candidate
@@ -86,6 +87,30 @@ async def test_submit_answers_as_the_contract_says(
         assert entry["global_specs"][name] == value
     assert body["template_code"] == stored.manifests
     assert body["k8s_api_response"] == {"kind": "SparkApplication"}
+
+
+class LosesTheFirstAnswer(httpx.AsyncBaseTransport):
+    """What was asked is carried out; its first answer never arrives."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+        self.sent = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent += 1
+        response = await self._transport.handle_async_request(request)
+        if self.sent == 1:
+            raise httpx.ReadError("broken off", request=request)
+        return response
+
+
+async def test_a_lost_answer_makes_no_second_application(client: httpx.AsyncClient) -> None:
+    transport = LosesTheFirstAnswer(client._transport)
+    async with AsyncClient("http://service", transport=transport) as python:
+        answer = await python.submit(specs(experiment_name="lost"))
+        found = [each["_id"] async for each in python.iterate_applications(experiment_name="lost")]
+    assert transport.sent == 3
+    assert found == [answer["id"]]
 
 
 async def test_policy_and_unknown_fields(client: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from app.cli import console
 from app.cli.exits import ExitCode
+from app.cli.profiles import LOOPBACK
 from app.cli.session import AsJson, session
 from app.cli.views.findings import findings_view
 
@@ -26,8 +27,9 @@ def doctor(
     from app.doctor.examination import examine
 
     where = session(context).connection()
+    url = "" if where.url == LOOPBACK else where.url  # by default the settings say where it listens
     with console.progress().status("Looking at everything that the settings name"):
-        findings = [asdict(each) for each in examine(where.url, where.token, int(least_free_gb * 1e9))]
+        findings = [asdict(each) for each in examine(url, where.token, int(least_free_gb * 1e9))]
     console.show(findings, findings_view, as_json=as_json)
     if any(each["verdict"] == "wrong" for each in findings):
         raise typer.Exit(ExitCode.UNSOUND)

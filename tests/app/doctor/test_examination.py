@@ -171,6 +171,12 @@ def test_a_folder_that_is_none(examined: Examined, tmp_path: Path) -> None:
     is_wrong(examined(DATA_DIR=str(tmp_path / "file" / "data"))["DATA_DIR"], "is no folder")
 
 
+def test_the_service_is_looked_for_where_it_listens(examined: Examined) -> None:
+    port = free_port()
+    found = examined(url="", PORT=str(port), HOST="0.0.0.0")
+    assert found["Service"].detail.startswith(f"none answers at http://127.0.0.1:{port}")
+
+
 def test_a_template_that_is_none(examined: Examined, tmp_path: Path) -> None:
     found = examined(SPARK_APPLICATION_TEMPLATE=str(tmp_path / "none.yaml"))
     is_wrong(found["Manifests"], "SPARK_APPLICATION_TEMPLATE", "cannot be read")
