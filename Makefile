@@ -8,6 +8,10 @@ JAR := listener/build/enel-listener.jar
 HADOOP := $(VENV)/hdfs/complete
 CHROMIUM := $(VENV)/chromium/complete
 JAVA_SOURCES := $(shell find listener/src -name '*.java')
+# PyPI's torch may bring CUDA along: over 5 GB instead of 2. Where it does, let torch come from PyTorch's index:
+#   make install TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
+TORCH := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # A bar that redraws itself fills logs; a line for each package shows enough.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off
 
@@ -56,11 +60,14 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python requirements.txt constraints.txt
 	@echo "Installing into $(VENV): a few minutes, mostly torch, Spark and Ray"
-	$(PIP_INSTALL) -r requirements.txt -c constraints.txt
+	@test -n "$(TORCH_INDEX)" || echo "If pip fetches CUDA (5 GB in all instead of 2), start over with" \
+		"TORCH_INDEX=https://download.pytorch.org/whl/cpu"
+	$(PIP_INSTALL) $(TORCH) -r requirements.txt -c constraints.txt
+	$(PIP_INSTALL) --no-deps --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(PIP_INSTALL) -r requirements-dev.txt -c constraints.txt
+	$(PIP_INSTALL) $(TORCH) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 
 # Where no Hadoop, or no Chromium, can be had it says so, and tests that need one are skipped.

@@ -21,6 +21,8 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Runs recurring Spark applications so that they meet their runtime targets.",
         lifespan=lifespan_for(settings),
         responses=problems.RESPONSES,
+        # Clients are generated from these: a function's name, which no path or method changes.
+        generate_unique_id_function=lambda route: route.name,
     )
     problems.install(app)
     metrics.install(app, settings.mongo.mongodb_database)

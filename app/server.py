@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 import socket
+import sys
 from collections.abc import Callable, Generator
 
 import uvicorn
@@ -12,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from app.factory import create_app
 from app.start import reasons
 from common.errors import StartError
+from common.settings.group import bundled
 from common.settings.settings import Settings
 
 
@@ -54,8 +56,21 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         _on_signals(stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{host}:{port}"
-        print(f"Enel Service listens on {url} (API: {url}/docs)", flush=True)  # noqa: T201 - for whoever started it
+        sys.stdout.write(_what_next(url))
+        sys.stdout.flush()
         await server.serve(sockets=[listening])
+
+
+def _what_next(url: str) -> str:
+    """For whoever started it."""
+    example = bundled("examples/submissions/kmeans.json")
+    return (
+        f"Enel Service listens on {url} (API: {url}/docs)\n"
+        f"  submit:  enel --url {url} submit {example}\n"
+        f"  or:      curl -s {url}/submission/submit -H 'content-type: application/json' -d @{example}\n"
+        f"  look:    enel --url {url} applications list\n"
+        "  check:   enel doctor\n"
+    )
 
 
 def _on_signals(stop: Callable[[], object]) -> None:

@@ -3,14 +3,30 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from typing import Protocol
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _LONGEST_SECONDS = 366 * 86_400
+
+_MACROS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
+_WRITE_CRON = (
+    "write minute, hour, day of month, month and day of week, such as 30 2 * * 1-5, or one of "
+    + ", ".join(_MACROS)
+)
 
 
 class Trigger(Protocol):
@@ -52,20 +68,26 @@ class Cron:
 
     @classmethod
     def parse(cls, expression: str, time_zone: str = "UTC") -> "Cron":
-        """Raises ValueError for what is no expression, never comes, or for an unknown time zone."""
-        if len(expression.split()) != 5:
-            raise ValueError(f"{expression[:100]!r} is no cron expression: five fields are needed")
+        """From five fields, or a macro such as `@daily`.
+
+        Raises:
+            ValueError: It is no expression, never comes, or the time zone is unknown; says what to write.
+        """
+        shown = repr(expression[:100])
+        fields = _MACROS.get(expression.strip().lower(), expression).split()
+        if len(fields) != 5:
+            raise ValueError(f"{shown} is no cron expression: {_WRITE_CRON}")
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{time_zone[:100]!r} is not a time zone") from error
+            raise ValueError(f"{time_zone[:100]!r} is not a time zone: {_write_zone(time_zone)}") from error
         try:
-            next(CronSim(expression, datetime(2024, 1, 1, tzinfo=zone)))
+            next(CronSim(" ".join(fields), datetime(2024, 1, 1, tzinfo=zone)))
         except (CronSimError, StopIteration, ValueError) as error:
             raise ValueError(
-                f"{expression[:100]!r} is no cron expression, or one that never comes"
+                f"{shown} is no cron expression, or one that never comes: {_WRITE_CRON}"
             ) from error
-        return cls(" ".join(expression.split()), time_zone)
+        return cls(" ".join(fields), time_zone)
 
     def next_after(self, moment: datetime) -> datetime:
         local = moment.astimezone(ZoneInfo(self.time_zone))
@@ -75,6 +97,13 @@ class Cron:
 
     def __str__(self) -> str:
         return f"cron {self.expression} ({self.time_zone})"
+
+
+def _write_zone(text: str) -> str:
+    """What to write instead, as it is spelled where the text is nearly one."""
+    spelled = {name.lower(): name for name in available_timezones()}
+    near = get_close_matches(text.strip().lower()[:100], spelled, n=1, cutoff=0.8)
+    return f"write {spelled[near[0]]}" if near else "write one such as UTC or Europe/Berlin"
 
 
 def latest_due(trigger: Trigger, first_due: datetime, now: datetime) -> datetime:

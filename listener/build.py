@@ -53,7 +53,10 @@ def build(force: bool = False) -> str:
         # Moved into place whole, so that two builds at once never leave half a jar.
         JAR.parent.mkdir(exist_ok=True)
         unfinished = JAR.with_suffix(f".{os.getpid()}.tmp")
-        run([tool("jar"), "--create", "--file", str(unfinished), "-C", str(classes), "."])
+        manifest = Path(folder) / "MANIFEST.MF"
+        manifest.write_text(f"Spark-Version: {spark_version()}\n")
+        jar = [tool("jar"), "--create", "--file", str(unfinished), "--manifest", str(manifest)]
+        run([*jar, "-C", str(classes), "."])
         unfinished.replace(JAR)
     return f"{JAR} built from {len(sources)} sources"
 
@@ -81,6 +84,12 @@ def spark_jars() -> Path:
     except ImportError as missing:
         raise BuildFailed("pyspark is not installed in this Python") from missing
     return Path(pyspark.__file__).parent / "jars"
+
+
+def spark_version() -> str:
+    """Version that the jar is built against; its manifest says so, for `enel doctor`."""
+    [core] = spark_jars().glob("spark-core_*.jar")
+    return core.stem.rpartition("-")[2]
 
 
 def tool(name: str) -> str:

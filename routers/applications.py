@@ -13,8 +13,14 @@ from common.mongo.document import utc_now
 from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
-from routers.pagination import Unreadable, decode_cursor, encode_cursor
-from routers.schemas.applications import ApplicationDetails, ApplicationView, DecisionView, JobView
+from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
+from routers.schemas.applications import (
+    ApplicationDetails,
+    ApplicationView,
+    DecisionView,
+    JobView,
+    hint_about,
+)
 from submission.outcomes.outcomes import RunTimeline
 from submission.outcomes.picture import draw_run
 from submission.outcomes.summary import RunSummary, summarize
@@ -31,6 +37,7 @@ class ApplicationPage(WireModel):
     """Newest first, without their manifests."""
     next_cursor: str | None
     """Pass it as `cursor` for the next page; null on the last one."""
+    hint: Hint = None
     unreadable: Unreadable
 
 
@@ -38,6 +45,7 @@ class JobPage(WireModel):
     items: list[JobExecution]
     next_after_job_id: int | None
     """Pass it as `after_job_id` for the next page; null on the last one."""
+    hint: Hint = None
     unreadable: Unreadable
 
 
@@ -45,6 +53,7 @@ class DecisionPage(WireModel):
     items: list[DecisionView]
     """In the order in which they were made; the first is the choice before the run."""
     next_cursor: str | None
+    hint: Hint = None
     unreadable: Unreadable
 
 
@@ -79,11 +88,14 @@ async def list_applications(
         created_to=created_to,
         target_met=target_met,
     )
+    narrowed = (algorithm_name, experiment_name, solution_name, schedule_name, name, state)
+    also = (created_from, created_to, target_met, cursor)
     found = await executions.newest(wanted, before=decode_cursor(cursor), limit=limit + 1)
     page = found[:limit]
     return ApplicationPage(
         items=[ApplicationView.of(execution) for execution in page],
         next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None,
+        hint=hint_for(page, "POST /submission/submit starts an application.", *narrowed, *also),
         unreadable=found.unreadable,
     )
 
@@ -108,6 +120,7 @@ async def get_application(application_execution_id: str, executions: ExecutionsD
         **execution.to_mongo(),
         jobs=[JobView.of(job) for job in jobs],
         decisions=[DecisionView.of(decision, decisions, timeline) for decision in decisions],
+        hint=hint_about(execution, decisions),
         unreadable=jobs.unreadable + decisions.unreadable,
     )
 
@@ -128,6 +141,7 @@ async def get_jobs(
     return JobPage(
         items=page,
         next_after_job_id=page[-1].job_id if len(found) > limit else None,
+        hint=hint_for(page, "Jobs come here when the Spark plugin reports that they have ended."),
         unreadable=found.unreadable,
     )
 
@@ -149,6 +163,7 @@ async def get_decisions(
     return DecisionPage(
         items=[DecisionView.of(decision, everything, timeline) for decision in page],
         next_cursor=encode_cursor(page[-1].decided_at, page[-1].id) if len(found) > limit else None,
+        hint=hint_for(page, "The first decision is made at submission, further ones when jobs have ended."),
         unreadable=found.unreadable,
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Header, Request
 
 from common.executions.repository import ExecutionRepository
+from common.forms import Form
 from common.mongo.types import Client
 from common.wire.specs import SHORT_TEXT
 from prediction.initial import InitialScaleOutChooser
@@ -72,7 +73,9 @@ SubmissionsDep = Annotated[SubmissionService, Depends(get_submissions)]
 SubmissionSchedulesDep = Annotated[SubmissionSchedules, Depends(get_submission_schedules)]
 
 IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=SHORT_TEXT, pattern=r"^[!-~]+$")
+    Annotated[str, Form(r"^[!-~]+$", "visible ASCII characters without spaces, such as nightly-2026-11-28")]
+    | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=SHORT_TEXT),
 ]
 """What says of a request that it was sent before."""
 

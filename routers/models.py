@@ -6,19 +6,28 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
+from common.forms import Form
 from common.models.versions import Alias, AliasChange, ModelVersion, RegisteredModel, VersionState
 from common.mongo.stored import UnreadableDocument
 from common.wire.specs import SHORT_TEXT, NoBoolean, WireModel
 from prediction.serving.models import Models
 from routers.dependencies import ModelsDep
-from routers.pagination import Unreadable
+from routers.pagination import Hint, Unreadable, hint_for
 from routers.principal import PrincipalDep
+from routers.schemas import examples
 
 router = APIRouter(prefix="/models", tags=["models"])
 
 ModelName = Annotated[str, Path(min_length=1, max_length=3 * SHORT_TEXT)]
 VersionNumber = Annotated[int, Path(ge=1, le=2**31)]
-AliasName = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+AliasName = Annotated[
+    str,
+    Path(),
+    Form(
+        r"^[a-z][a-z0-9_-]{0,63}$",
+        "up to 64 lower-case letters, digits, _ and - that begin with a letter, such as champion",
+    ),
+]
 
 
 class ModelSummary(WireModel):
@@ -35,6 +44,7 @@ class ModelSummary(WireModel):
 class ModelPage(WireModel):
     items: list[ModelSummary]
     next_cursor: str | None
+    hint: Hint = None
     unreadable: Unreadable
 
 
@@ -57,6 +67,7 @@ class ModelView(ModelSummary):
 class VersionPage(WireModel):
     items: list[VersionView]
     next_cursor: str | None
+    hint: Hint = None
     unreadable: Unreadable
 
 
@@ -112,6 +123,7 @@ async def list_models(
     return ModelPage(
         items=page,
         next_cursor=page[-1].name if len(found) > limit else None,
+        hint=hint_for(page, "POST /training/trigger_model_training makes a model.", algorithm_name, cursor),
         unreadable=found.unreadable,
     )
 
@@ -137,6 +149,7 @@ async def list_versions(
     return VersionPage(
         items=page,
         next_cursor=str(page[-1].version) if len(found) > limit else None,
+        hint=hint_for(page, "POST /training/trigger_model_training makes a version.", state, cursor),
         unreadable=found.unreadable,
     )
 
@@ -168,7 +181,11 @@ async def delete_version(name: ModelName, version: VersionNumber, models: Models
 
 @router.put("/{name}/aliases/{alias}")
 async def set_alias(
-    name: ModelName, alias: AliasName, request: SetAlias, models: ModelsDep, principal: PrincipalDep
+    name: ModelName,
+    alias: AliasName,
+    request: Annotated[SetAlias, examples.ALIAS],
+    models: ModelsDep,
+    principal: PrincipalDep,
 ) -> ModelView:
     """Let an alias name a version; `champion` serves from the next request on, in every service."""
     changed = await models.set_alias(name, alias, request.version, request.reason, by=principal.name)

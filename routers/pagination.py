@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Sized
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +15,18 @@ Unreadable = Annotated[
     list[str],
     Field(description="Ids of what is stored, but left out here, because this version cannot read it."),
 ]
+
+
+Hint = Annotated[str | None, Field(description="What would fill the list; null where something is in it.")]
+
+
+def hint_for(found: Sized, what_fills_it: str, *filters: object) -> str | None:
+    """What an empty list says: where something was asked for, that it may be that which is not there."""
+    if len(found):
+        return None
+    if any(each is not None for each in filters):
+        return f"Nothing matches what was asked for; leave filters out to see more. {what_fills_it}"
+    return what_fills_it
 
 
 def encode_cursor(created_at: datetime, last_id: str) -> str:

@@ -1,6 +1,7 @@
 """Scale-outs before and during a run, and warming the cache."""
 
 import re
+from typing import Annotated
 
 from fastapi import APIRouter
 
@@ -13,6 +14,7 @@ from prediction.first_choice import FirstChoice
 from prediction.requests import RunRequest
 from routers.dependencies import InitialScaleOutChooserDep, ModelsDep, PredictorDep
 from routers.principal import requires
+from routers.schemas import examples
 
 router = APIRouter(tags=["prediction"])
 
@@ -29,7 +31,9 @@ class Preloaded(WireModel):
 
 
 @router.post("/prediction/initial_scale_out")
-async def initial_scale_out(specs: RunRequest, chooser: InitialScaleOutChooserDep) -> FirstChoice:
+async def initial_scale_out(
+    specs: Annotated[RunRequest, examples.RUN], chooser: InitialScaleOutChooserDep
+) -> FirstChoice:
     """Say what a submission of these specs would start with, and why; nothing is stored or started.
 
     The bounds are those of the request: what the platform can hold is known when it is submitted.
@@ -38,7 +42,9 @@ async def initial_scale_out(specs: RunRequest, chooser: InitialScaleOutChooserDe
 
 
 @router.post("/prediction/online_scale_out_prediction", dependencies=[requires(Permission.REPORT)])
-async def online_scale_out_prediction(request: PredictionRequest, predictor: PredictorDep) -> Recommendation:
+async def online_scale_out_prediction(
+    request: Annotated[PredictionRequest, examples.PREDICTION], predictor: PredictorDep
+) -> Recommendation:
     """Store a finished job, then recommend a scale-out for the jobs that are left.
 
     Empty lists mean: leave the scale-out alone; `reason` says why.

@@ -1,12 +1,15 @@
 """Recurring submissions."""
 
+from typing import Annotated
+
 from fastapi import APIRouter, Response, status
 
 from common.wire.specs import Name, WireModel
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
-from routers.pagination import Unreadable
+from routers.pagination import Hint, Unreadable, hint_for
 from routers.principal import PrincipalDep
-from routers.schemas.applications import SubmitResponse
+from routers.schemas import examples
+from routers.schemas.applications import SubmitResponse, links_of
 from submission.schedule_documents import ScheduleSpec, SubmissionSchedule
 
 router = APIRouter(prefix="/schedules")
@@ -21,6 +24,7 @@ class CreateSchedule(ScheduleSpec):
 class ScheduleList(WireModel):
     items: list[SubmissionSchedule]
     """By name."""
+    hint: Hint = None
     unreadable: Unreadable
 
 
@@ -31,7 +35,10 @@ class ScheduleDetails(SubmissionSchedule):
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 async def create_schedule(
-    request: CreateSchedule, schedules: SubmissionSchedulesDep, principal: PrincipalDep, response: Response
+    request: Annotated[CreateSchedule, examples.NEW_SCHEDULE],
+    schedules: SubmissionSchedulesDep,
+    principal: PrincipalDep,
+    response: Response,
 ) -> SubmissionSchedule:
     """Submit again and again, so that history builds up by itself.
 
@@ -46,7 +53,10 @@ async def create_schedule(
 
 @router.put("/{name}")
 async def replace_schedule(
-    name: Name, request: ScheduleSpec, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+    name: Name,
+    request: Annotated[ScheduleSpec, examples.SCHEDULE],
+    schedules: SubmissionSchedulesDep,
+    principal: PrincipalDep,
 ) -> SubmissionSchedule:
     """Create a schedule, or change what it says; its history stays."""
     return await schedules.replace(name, request, principal.name)
@@ -56,7 +66,8 @@ async def replace_schedule(
 async def list_schedules(schedules: SubmissionSchedulesDep) -> ScheduleList:
     """All recurring submissions: when next, and what came of the last time."""
     found = await schedules.all()
-    return ScheduleList(items=found, unreadable=found.unreadable)
+    hint = hint_for(found, "POST /submission/schedules makes one.")
+    return ScheduleList(items=found, hint=hint, unreadable=found.unreadable)
 
 
 @router.get("/{name}")
@@ -102,4 +113,5 @@ async def run_schedule(
     submission = await schedules.run_now(name, idempotency_key, principal.name)
     if submission.replayed:
         response.headers[REPLAYED] = "true"
+    response.headers["Location"] = links_of(submission.execution.id)["self"]
     return SubmitResponse.of(submission)

@@ -10,7 +10,8 @@ from routers import applications, schedules
 from routers.dependencies import REPLAYED, IdempotencyKey, SubmissionsDep
 from routers.log_stream import LogStream
 from routers.principal import PrincipalDep, Requester, printable
-from routers.schemas.applications import ApplicationView, SubmitResponse
+from routers.schemas import examples
+from routers.schemas.applications import ApplicationView, SubmitResponse, links_of
 from submission.requests import SubmitRequest
 from submission.service import SubmitOptions
 
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/submission", tags=["submission"])
 
 @router.post("/submit")
 async def submit(
-    request: SubmitRequest,
+    request: Annotated[SubmitRequest, examples.SUBMISSION],
     submissions: SubmissionsDep,
     principal: PrincipalDep,
     response: Response,
@@ -43,8 +44,9 @@ async def submit(
         submitted_by=principal.name,
     )
     if dry_run:
-        return SubmitResponse.of(await submissions.dry_run(request, options))
+        return SubmitResponse.of(await submissions.dry_run(request, options), is_stored=False)
     submission = await submissions.submit(request, options)
+    response.headers["Location"] = links_of(submission.execution.id)["self"]
     if submission.replayed:
         response.headers[REPLAYED] = "true"
     return SubmitResponse.of(submission)

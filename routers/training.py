@@ -11,8 +11,9 @@ from common.auth import Permission
 from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT, Name, WireModel
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
-from routers.pagination import Unreadable, decode_cursor, encode_cursor
+from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import PrincipalDep, requires
+from routers.schemas import examples
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.pretraining import Pretraining
 from training.runs.schedules import TrainingSchedule
@@ -27,8 +28,8 @@ class Message(WireModel):
 class StartTraining(WireModel):
     system_name: Literal["spark"] = "spark"
     algorithm_name: Name
-    model_name: Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
-    """The kind of model: `onlinepredictor`."""
+    model_name: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] = "onlinepredictor"
+    """The kind of model."""
     experiment_name: Name = "default"
     trials: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """Hyperparameter trials; TRAINING_TRIALS where it is not given."""
@@ -42,16 +43,20 @@ class TrainingStarted(TrainingRun):
 class TrainingRunPage(WireModel):
     items: list[TrainingRun]
     next_cursor: str | None
+    hint: Hint = None
     unreadable: Unreadable
 
 
 class TrainingSchedules(WireModel):
     items: list[TrainingSchedule]
+    hint: Hint = None
     unreadable: Unreadable
 
 
 @router.post("/update_information", dependencies=[requires(Permission.REPORT)])
-async def update_information(update: UpdateInformation, executions: ExecutionsDep) -> Message:
+async def update_information(
+    update: Annotated[UpdateInformation, examples.REPORT], executions: ExecutionsDep
+) -> Message:
     """Store what a Spark listener reports: the start of an application, or the end of a job.
 
     The answer means that it is stored. The same event may be sent again at any time.
@@ -62,7 +67,7 @@ async def update_information(update: UpdateInformation, executions: ExecutionsDe
 
 @router.post("/trigger_model_training", status_code=status.HTTP_202_ACCEPTED)
 async def trigger_model_training(
-    request: StartTraining,
+    request: Annotated[StartTraining, examples.TRAINING],
     pretraining: PretrainingDep,
     principal: PrincipalDep,
     response: Response,
@@ -112,15 +117,19 @@ async def list_runs(
     return TrainingRunPage(
         items=page,
         next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if more else None,
+        hint=hint_for(
+            page, "POST /training/trigger_model_training starts one.", algorithm_name, state, cursor
+        ),
         unreadable=runs.unreadable,
     )
 
 
 @router.get("/schedules")
-async def list_schedules(periodic: PeriodicTrainingsDep) -> TrainingSchedules:
+async def list_training_schedules(periodic: PeriodicTrainingsDep) -> TrainingSchedules:
     """Periodic trainings (TRAINING_INTERVAL, TRAINING_SCHEDULES): when next, and what came of the last."""
     found = await periodic.schedules()
-    return TrainingSchedules(items=found, unreadable=found.unreadable)
+    hint = hint_for(found, "The settings TRAINING_INTERVAL and TRAINING_SCHEDULES make some.")
+    return TrainingSchedules(items=found, hint=hint, unreadable=found.unreadable)
 
 
 @router.get("/runs/{run_id}")

@@ -25,7 +25,7 @@ class ScheduleSpec(WireModel):
     """What is submitted, and when."""
 
     cron: Annotated[str, Field(max_length=100, examples=["30 2 * * 1-5"])]
-    """Five fields, as for cron; Sunday is 0."""
+    """Five fields, as for cron; Sunday is 0. Or `@hourly`, `@daily`, `@weekly`, `@monthly`, `@yearly`."""
     time_zone: Annotated[str, Field(max_length=100, examples=["Europe/Berlin"])] = "UTC"
     concurrency_policy: ConcurrencyPolicy = "allow"
     """What happens when it is due while an application of it has not ended."""

@@ -28,6 +28,9 @@ class Application(TypedDict):
     state: str
     state_reason: str
     state_changes: list[StateChange]
+    created_at: str
+    submitted_by: str | None
+    schedule_name: str | None
     application_id: str | None
     initial_scale_out: int | None
     initial_scale_out_reason: str
@@ -51,6 +54,7 @@ class JobSummary(TypedDict):
 class Candidate(TypedDict):
     scale_out: int
     remaining_seconds: float
+    executor_seconds: float
     lower_seconds: float | None
     upper_seconds: float | None
     probability: float | None
@@ -76,6 +80,8 @@ class Decision(TypedDict):
 class ApplicationDetails(Application):
     jobs: list[JobSummary]
     decisions: list[Decision]
+    hint: NotRequired[str | None]
+    """What to do next, where something is missing."""
 
 
 class Job(TypedDict):
@@ -95,6 +101,9 @@ class JobPage(TypedDict):
 
 
 class Submission(TypedDict):
+    id: str
+    state: str
+    links: dict[str, str]
     db_entry: Application
     template_code: list[Json]
     k8s_api_response: Json
@@ -115,8 +124,11 @@ class Training(TypedDict):
     algorithm_name: str
     state: str
     detail: str
+    started_at: str | None
+    finished_at: str | None
     attempts: int
     trigger: str
+    requested_by: str | None
     history_runs: int | None
     history_jobs: int | None
     trials_total: int
@@ -143,13 +155,22 @@ class Model(TypedDict):
     algorithm_name: str
     latest_version: int
     champion: int | None
+    """The version that serves."""
+    aliases: dict[str, Json]
+
+
+class ModelDetails(Model):
+    alias_changes: list[Json]
 
 
 class ModelVersion(TypedDict):
     version: int
     state: str
+    created_at: str
     aliases: list[str]
     validation: Json
+    promotion: Json | None
+    training_data: Json
 
 
 class Schedule(TypedDict):
@@ -159,6 +180,31 @@ class Schedule(TypedDict):
     cron: str
     time_zone: str
     paused: bool
+    concurrency_policy: str
+    starting_deadline_seconds: float | None
+    submission: Json
     next_fire_at: str
+    last_fired_at: str | None
+    last_outcome: str
+    last_error: str | None
+    fired: int
+    created_by: str | None
     active: NotRequired[list[str]]
     """Of one schedule: ids of its application executions that have not ended."""
+
+
+class Token(TypedDict):
+    """Who may do what; its text is not stored."""
+
+    id: str
+    name: str
+    role: str
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+    last_used_at: str | None
+
+
+class NewToken(Token):
+    token: str
+    """Its text, which is shown this once."""

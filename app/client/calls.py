@@ -1,7 +1,8 @@
 """Requests as values: what is sent, and as what the answer is read."""
 
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
@@ -14,20 +15,31 @@ from app.client.answers import (
     JobPage,
     Json,
     Model,
+    ModelDetails,
     ModelVersion,
+    NewToken,
     Page,
     Preloaded,
     Recommendation,
     Schedule,
     StartedTraining,
     Submission,
+    Token,
     Training,
 )
+from app.client.problems import ProblemError
 
 T = TypeVar("T")
 
 PAGE = 200
 """Items of the largest page that the service answers with."""
+
+IDEMPOTENCY_KEY = "Idempotency-Key"
+
+_REPEATABLE = ("GET", "PUT", "DELETE")
+
+_CURSORS = {"next_cursor": "cursor", "next_after_job_id": "after_job_id"}
+"""Field of a page to parameter of the next one."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +53,25 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float | None = None
     """Other than the client's."""
+    changes_nothing: bool = False
+    """Whatever the method suggests, as with a dry run."""
+    is_text: bool = False
+    """Whether the answer is text rather than JSON."""
+
+    @property
+    def is_safe_to_repeat(self) -> bool:
+        """Whether sending it twice is as good as once: by its method, or because of its key."""
+        return self.changes_nothing or self.method in _REPEATABLE or IDEMPOTENCY_KEY in self.headers
 
     def read(self, response: httpx.Response) -> T:
-        """The answer's JSON, or its text where it is none."""
-        is_json = response.headers.get("content-type", "").startswith("application/json")
-        return cast(T, response.json() if is_json else response.text)
+        """The answer. Raises ProblemError where it is none of an Enel Service."""
+        if self.is_text:
+            return cast(T, response.text)
+        media_type = response.headers.get("content-type", "")
+        if not media_type.startswith("application/json"):
+            title = "Something else than an Enel Service answers"
+            raise ProblemError(response.status_code, title, media_type or "without a content type")
+        return cast(T, response.json())
 
 
 def _path(*parts: str | int) -> str:
@@ -57,7 +83,16 @@ def _given(**params: Any) -> dict[str, Any]:
 
 
 def _key(idempotency_key: str | None) -> dict[str, str]:
-    return {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+    """One of its own for every call that is given none, so that the same call can be sent again."""
+    return {IDEMPOTENCY_KEY: idempotency_key or str(uuid.uuid4())}
+
+
+def next_page(call: Call[T], page: Mapping[str, Any]) -> Call[T] | None:
+    """What asks for the page after this one; None after the last."""
+    for name, parameter in _CURSORS.items():
+        if page.get(name) is not None:
+            return replace(call, params={**call.params, parameter: page[name]})
+    return None
 
 
 # --- submissions ----------------------------------------------------------------------------------
@@ -70,8 +105,14 @@ def submit(
     require_feasible: bool = False,
     idempotency_key: str | None = None,
 ) -> Call[Submission]:
+    """Submit an application.
+
+    Args:
+        idempotency_key: The same one again creates nothing; without, every call is a submission of its own.
+    """
     params = {"dry_run": dry_run, "require_feasible": require_feasible}
-    return Call("POST", "/submission/submit", params, body, _key(idempotency_key))
+    headers = {} if dry_run else _key(idempotency_key)
+    return Call("POST", "/submission/submit", params, body, headers, changes_nothing=dry_run)
 
 
 def applications(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Application]]:
@@ -98,12 +139,18 @@ def decisions(execution_id: str, *, limit: int = PAGE, cursor: str | None = None
 def log(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
     """The last lines that the driver wrote."""
     params = {"tail_lines": tail_lines}
+    return Call("GET", _path("submission", "applications", execution_id, "logs"), params, is_text=True)
+
+
+def log_events(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
+    """The last lines, then every further one, as server-sent events."""
+    params = {"follow": True, "tail_lines": tail_lines}
     return Call("GET", _path("submission", "applications", execution_id, "logs"), params)
 
 
 def picture(execution_id: str) -> Call[str]:
     """Executors over time, and predicted against real remaining runtime, as SVG."""
-    return Call("GET", _path("submission", "applications", execution_id, "picture.svg"))
+    return Call("GET", _path("submission", "applications", execution_id, "picture.svg"), is_text=True)
 
 
 def kill(execution_id: str, *, requested_by: str | None = None) -> Call[Application]:
@@ -127,6 +174,15 @@ def create_schedule(body: Mapping[str, Any]) -> Call[Schedule]:
 def run_schedule(name: str, *, idempotency_key: str | None = None) -> Call[Submission]:
     """Submit at once, whenever it is due."""
     return Call("POST", _path("submission", "schedules", name, "run"), headers=_key(idempotency_key))
+
+
+def pause_schedule(name: str) -> Call[Schedule]:
+    """Submit no more until it is resumed; repeating it is safe."""
+    return Call("POST", _path("submission", "schedules", name, "pause"))
+
+
+def resume_schedule(name: str) -> Call[Schedule]:
+    return Call("POST", _path("submission", "schedules", name, "resume"))
 
 
 def delete_schedule(name: str) -> Call[Schedule]:
@@ -181,6 +237,11 @@ def training(training_id: str) -> Call[Training]:
     return Call("GET", _path("training", "runs", training_id))
 
 
+def training_events(training_id: str) -> Call[str]:
+    """A training whenever something about it changes, as server-sent events."""
+    return Call("GET", _path("training", "runs", training_id, "events"))
+
+
 def cancel_training(training_id: str) -> Call[Training]:
     return Call("POST", _path("training", "runs", training_id, "cancel"))
 
@@ -194,7 +255,8 @@ def models(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> C
     return Call("GET", "/models", _given(limit=limit, cursor=cursor, **filters))
 
 
-def model(name: str) -> Call[Model]:
+def model(name: str) -> Call[ModelDetails]:
+    """With what its aliases have named, newest first."""
     return Call("GET", _path("models", name))
 
 
@@ -203,7 +265,7 @@ def versions(name: str, *, limit: int = PAGE, cursor: str | None = None) -> Call
     return Call("GET", _path("models", name, "versions"), _given(limit=limit, cursor=cursor))
 
 
-def set_alias(name: str, alias: str, version: int, *, reason: str | None = None) -> Call[Model]:
+def set_alias(name: str, alias: str, version: int, *, reason: str | None = None) -> Call[ModelDetails]:
     """Let an alias name a version; `champion` is the one that serves."""
     return Call("PUT", _path("models", name, "aliases", alias), body=_given(version=version, reason=reason))
 
@@ -219,4 +281,34 @@ def preload(base_name: str) -> Call[Preloaded]:
 
 def initial_scale_out(body: Mapping[str, Any]) -> Call[Json]:
     """What a submission would start with, and what else there is to choose from."""
-    return Call("POST", "/prediction/initial_scale_out", body=body)
+    return Call("POST", "/prediction/initial_scale_out", body=body, changes_nothing=True)
+
+
+# --- who may do what ------------------------------------------------------------------------------
+
+
+def me() -> Call[Json]:
+    """Who asks, as the service sees it."""
+    return Call("GET", "/access/me")
+
+
+def tokens(*, limit: int = PAGE, cursor: str | None = None) -> Call[Page[Token]]:
+    """Newest first, revoked ones too, without their texts."""
+    return Call("GET", "/access/tokens", _given(limit=limit, cursor=cursor))
+
+
+def token(token_id: str) -> Call[Token]:
+    return Call("GET", _path("access", "tokens", token_id))
+
+
+def create_token(name: str, role: str, *, expires_at: str | None = None) -> Call[NewToken]:
+    """Make a token; the answer is the only one that ever has its text.
+
+    Args:
+        expires_at: ISO 8601; None: never.
+    """
+    return Call("POST", "/access/tokens", body=_given(name=name, role=role, expires_at=expires_at))
+
+
+def revoke_token(token_id: str) -> Call[Token]:
+    return Call("DELETE", _path("access", "tokens", token_id))

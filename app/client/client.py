@@ -3,47 +3,33 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Self, TypeVar, cast
 
 import httpx
 
 from app.client import calls
-from app.client.answers import FINAL_APPLICATION_STATES, ApplicationDetails, Training
+from app.client.answers import (
+    FINAL_APPLICATION_STATES,
+    Application,
+    ApplicationDetails,
+    Decision,
+    Job,
+    Model,
+    ModelVersion,
+    Token,
+    Training,
+)
 from app.client.calls import Call
-from app.client.events import ServerEvents
+from app.client.events import ServerEvents, new_lines
+from app.client.methods import AsyncIterated, Awaited, Iterated, Sent
 from app.client.problems import ProblemError
+from app.client.retries import Retries
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 _PAUSE_SECONDS = 0.2
-
-
-class _Sent(Generic[P, T]):
-    """A call as a method of `Client`."""
-
-    def __init__(self, call: Callable[P, Call[T]]) -> None:
-        self._call = call
-
-    def __get__(self, client: "Client", owner: type["Client"]) -> Callable[P, T]:
-        def method(*args: P.args, **kwargs: P.kwargs) -> T:
-            return client.send(self._call(*args, **kwargs))
-
-        return method
-
-
-class _Awaited(Generic[P, T]):
-    """A call as a method of `AsyncClient`."""
-
-    def __init__(self, call: Callable[P, Call[T]]) -> None:
-        self._call = call
-
-    def __get__(self, client: "AsyncClient", owner: type["AsyncClient"]) -> Callable[P, Awaitable[T]]:
-        def method(*args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-            return client.send(self._call(*args, **kwargs))
-
-        return method
+_RETRIES = Retries()
 
 
 class Client:
@@ -52,44 +38,75 @@ class Client:
     Args:
         url: Of the service.
         timeout_seconds: For one answer, or one event of a stream.
-        token: CALLBACK_TOKEN, where the service has one and events are reported.
+        token: Who asks, where the service wants to know; a driver's is CALLBACK_TOKEN.
+        retries: How often what is safe to repeat is asked again, see `app.client.retries`.
+        transport: Other than the network, for tests.
     Raises:
         ProblemError: From every method: the answer is no success.
         httpx.TransportError: From every method: there is no answer.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 60.0, token: str = "") -> None:
-        self.http = httpx.Client(**_options(url, timeout_seconds, token))
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 60.0,
+        token: str = "",
+        retries: Retries = _RETRIES,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.http = httpx.Client(**_options(url, timeout_seconds, token), transport=transport)
+        self._retries = retries
 
-    submit = _Sent(calls.submit)
-    applications = _Sent(calls.applications)
-    application = _Sent(calls.application)
-    jobs = _Sent(calls.jobs)
-    decisions = _Sent(calls.decisions)
-    log = _Sent(calls.log)
-    picture = _Sent(calls.picture)
-    kill = _Sent(calls.kill)
-    schedules = _Sent(calls.schedules)
-    schedule = _Sent(calls.schedule)
-    create_schedule = _Sent(calls.create_schedule)
-    run_schedule = _Sent(calls.run_schedule)
-    delete_schedule = _Sent(calls.delete_schedule)
-    report = _Sent(calls.report)
-    recommend = _Sent(calls.recommend)
-    start_training = _Sent(calls.start_training)
-    trainings = _Sent(calls.trainings)
-    training = _Sent(calls.training)
-    cancel_training = _Sent(calls.cancel_training)
-    training_schedules = _Sent(calls.training_schedules)
-    models = _Sent(calls.models)
-    model = _Sent(calls.model)
-    versions = _Sent(calls.versions)
-    set_alias = _Sent(calls.set_alias)
-    delete_version = _Sent(calls.delete_version)
-    preload = _Sent(calls.preload)
-    initial_scale_out = _Sent(calls.initial_scale_out)
+    submit = Sent(calls.submit)
+    applications = Sent(calls.applications)
+    application = Sent(calls.application)
+    jobs = Sent(calls.jobs)
+    decisions = Sent(calls.decisions)
+    log = Sent(calls.log)
+    picture = Sent(calls.picture)
+    kill = Sent(calls.kill)
+    schedules = Sent(calls.schedules)
+    schedule = Sent(calls.schedule)
+    create_schedule = Sent(calls.create_schedule)
+    run_schedule = Sent(calls.run_schedule)
+    pause_schedule = Sent(calls.pause_schedule)
+    resume_schedule = Sent(calls.resume_schedule)
+    delete_schedule = Sent(calls.delete_schedule)
+    report = Sent(calls.report)
+    recommend = Sent(calls.recommend)
+    start_training = Sent(calls.start_training)
+    trainings = Sent(calls.trainings)
+    training = Sent(calls.training)
+    cancel_training = Sent(calls.cancel_training)
+    training_schedules = Sent(calls.training_schedules)
+    models = Sent(calls.models)
+    model = Sent(calls.model)
+    versions = Sent(calls.versions)
+    set_alias = Sent(calls.set_alias)
+    delete_version = Sent(calls.delete_version)
+    preload = Sent(calls.preload)
+    initial_scale_out = Sent(calls.initial_scale_out)
+    me = Sent(calls.me)
+    tokens = Sent(calls.tokens)
+    token = Sent(calls.token)
+    create_token = Sent(calls.create_token)
+    revoke_token = Sent(calls.revoke_token)
+
+    iterate_applications = Iterated(calls.applications, Application)
+    iterate_jobs = Iterated(calls.jobs, Job)
+    iterate_decisions = Iterated(calls.decisions, Decision)
+    iterate_trainings = Iterated(calls.trainings, Training)
+    iterate_models = Iterated(calls.models, Model)
+    iterate_versions = Iterated(calls.versions, ModelVersion)
+    iterate_tokens = Iterated(calls.tokens, Token)
 
     def send(self, call: Call[T]) -> T:
+        """One call, repeated where that is safe and worth it."""
+        answer: T = self._retries.plain(call)(self._once, call)
+        return answer
+
+    def _once(self, call: Call[T]) -> T:
         response = self.http.request(**_request(call))
         if not response.is_success:
             raise ProblemError.of(response)
@@ -106,20 +123,33 @@ class Client:
                 return
             time.sleep(pause_seconds)
 
+    def ended_application(self, execution_id: str) -> ApplicationDetails:
+        """An application once it has ended, however long that takes."""
+        for application in self.follow_application(execution_id):
+            latest = application
+        return latest
+
     def follow_training(self, training_id: str) -> Iterator[Training]:
         """Whenever something about it changes, until it has ended or the service stops."""
-        for _, data in self._stream(f"/training/runs/{training_id}/events"):
+        for _, data in self._stream(calls.training_events(training_id)):
             yield cast(Training, json.loads(data))
 
-    def follow_log(self, execution_id: str) -> Iterator[str]:
-        """Lines of the driver, until there will be no more."""
-        for event, data in self._stream(f"/submission/applications/{execution_id}/logs", follow=True):
+    def follow_training_log(self, training_id: str) -> Iterator[str]:
+        """Lines of a training, those that are kept first, until it has ended or the service stops."""
+        seen: list[str] = []
+        for training in self.follow_training(training_id):
+            yield from new_lines(seen, training["log"])
+            seen = training["log"]
+
+    def follow_log(self, execution_id: str, *, tail_lines: int = 500) -> Iterator[str]:
+        """Lines of the driver, the last ones that are there first, until there will be no more."""
+        for event, data in self._stream(calls.log_events(execution_id, tail_lines=tail_lines)):
             if event == "log":
                 yield data
 
-    def _stream(self, path: str, **params: Any) -> Iterator[tuple[str, str]]:
+    def _stream(self, call: Call[Any]) -> Iterator[tuple[str, str]]:
         events = ServerEvents()
-        with self.http.stream("GET", path, params=params) as response:
+        with self.http.stream(**_request(call)) as response:
             if not response.is_success:
                 response.read()
                 raise ProblemError.of(response)
@@ -137,11 +167,7 @@ class Client:
 
 
 class AsyncClient:
-    """A client for asyncio, otherwise like `Client`.
-
-    Args:
-        transport: Other than the network, such as an application of this process.
-    """
+    """A client for asyncio, otherwise like `Client`; `transport` may be an application of this process."""
 
     def __init__(
         self,
@@ -149,39 +175,60 @@ class AsyncClient:
         *,
         timeout_seconds: float = 60.0,
         token: str = "",
+        retries: Retries = _RETRIES,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.http = httpx.AsyncClient(**_options(url, timeout_seconds, token), transport=transport)
+        self._retries = retries
 
-    submit = _Awaited(calls.submit)
-    applications = _Awaited(calls.applications)
-    application = _Awaited(calls.application)
-    jobs = _Awaited(calls.jobs)
-    decisions = _Awaited(calls.decisions)
-    log = _Awaited(calls.log)
-    picture = _Awaited(calls.picture)
-    kill = _Awaited(calls.kill)
-    schedules = _Awaited(calls.schedules)
-    schedule = _Awaited(calls.schedule)
-    create_schedule = _Awaited(calls.create_schedule)
-    run_schedule = _Awaited(calls.run_schedule)
-    delete_schedule = _Awaited(calls.delete_schedule)
-    report = _Awaited(calls.report)
-    recommend = _Awaited(calls.recommend)
-    start_training = _Awaited(calls.start_training)
-    trainings = _Awaited(calls.trainings)
-    training = _Awaited(calls.training)
-    cancel_training = _Awaited(calls.cancel_training)
-    training_schedules = _Awaited(calls.training_schedules)
-    models = _Awaited(calls.models)
-    model = _Awaited(calls.model)
-    versions = _Awaited(calls.versions)
-    set_alias = _Awaited(calls.set_alias)
-    delete_version = _Awaited(calls.delete_version)
-    preload = _Awaited(calls.preload)
-    initial_scale_out = _Awaited(calls.initial_scale_out)
+    submit = Awaited(calls.submit)
+    applications = Awaited(calls.applications)
+    application = Awaited(calls.application)
+    jobs = Awaited(calls.jobs)
+    decisions = Awaited(calls.decisions)
+    log = Awaited(calls.log)
+    picture = Awaited(calls.picture)
+    kill = Awaited(calls.kill)
+    schedules = Awaited(calls.schedules)
+    schedule = Awaited(calls.schedule)
+    create_schedule = Awaited(calls.create_schedule)
+    run_schedule = Awaited(calls.run_schedule)
+    pause_schedule = Awaited(calls.pause_schedule)
+    resume_schedule = Awaited(calls.resume_schedule)
+    delete_schedule = Awaited(calls.delete_schedule)
+    report = Awaited(calls.report)
+    recommend = Awaited(calls.recommend)
+    start_training = Awaited(calls.start_training)
+    trainings = Awaited(calls.trainings)
+    training = Awaited(calls.training)
+    cancel_training = Awaited(calls.cancel_training)
+    training_schedules = Awaited(calls.training_schedules)
+    models = Awaited(calls.models)
+    model = Awaited(calls.model)
+    versions = Awaited(calls.versions)
+    set_alias = Awaited(calls.set_alias)
+    delete_version = Awaited(calls.delete_version)
+    preload = Awaited(calls.preload)
+    initial_scale_out = Awaited(calls.initial_scale_out)
+    me = Awaited(calls.me)
+    tokens = Awaited(calls.tokens)
+    token = Awaited(calls.token)
+    create_token = Awaited(calls.create_token)
+    revoke_token = Awaited(calls.revoke_token)
+
+    iterate_applications = AsyncIterated(calls.applications, Application)
+    iterate_jobs = AsyncIterated(calls.jobs, Job)
+    iterate_decisions = AsyncIterated(calls.decisions, Decision)
+    iterate_trainings = AsyncIterated(calls.trainings, Training)
+    iterate_models = AsyncIterated(calls.models, Model)
+    iterate_versions = AsyncIterated(calls.versions, ModelVersion)
+    iterate_tokens = AsyncIterated(calls.tokens, Token)
 
     async def send(self, call: Call[T]) -> T:
+        """One call, repeated where that is safe and worth it."""
+        return await self._retries.awaiting(call)(self._once, call)
+
+    async def _once(self, call: Call[T]) -> T:
         response = await self.http.request(**_request(call))
         if not response.is_success:
             raise ProblemError.of(response)
@@ -206,14 +253,32 @@ class AsyncClient:
 
     async def follow_training(self, training_id: str) -> AsyncIterator[Training]:
         """Whenever something about it changes, until it has ended or the service stops."""
+        async for _, data in self._stream(calls.training_events(training_id)):
+            yield cast(Training, json.loads(data))
+
+    async def follow_training_log(self, training_id: str) -> AsyncIterator[str]:
+        """Lines of a training, those that are kept first, until it has ended or the service stops."""
+        seen: list[str] = []
+        async for training in self.follow_training(training_id):
+            for line in new_lines(seen, training["log"]):
+                yield line
+            seen = training["log"]
+
+    async def follow_log(self, execution_id: str, *, tail_lines: int = 500) -> AsyncIterator[str]:
+        """Lines of the driver, the last ones that are there first, until there will be no more."""
+        async for event, data in self._stream(calls.log_events(execution_id, tail_lines=tail_lines)):
+            if event == "log":
+                yield data
+
+    async def _stream(self, call: Call[Any]) -> AsyncIterator[tuple[str, str]]:
         events = ServerEvents()
-        async with self.http.stream("GET", f"/training/runs/{training_id}/events") as response:
+        async with self.http.stream(**_request(call)) as response:
             if not response.is_success:
                 await response.aread()
                 raise ProblemError.of(response)
             async for line in response.aiter_lines():
-                for _, data in events.of(line):
-                    yield cast(Training, json.loads(data))
+                for event in events.of(line):
+                    yield event
 
     async def aclose(self) -> None:
         await self.http.aclose()

@@ -1,6 +1,6 @@
-"""Server-sent events, line by line."""
+"""What comes bit by bit: server-sent events, and logs of which only the end is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 
 class ServerEvents:
@@ -23,3 +23,11 @@ class ServerEvents:
             self._event = value
         elif name == "data":
             self._data.append(value)
+
+
+def new_lines(seen: Sequence[str], now: Sequence[str]) -> Sequence[str]:
+    """What was written since `seen`, where each is the end of one growing log."""
+    for overlap in range(min(len(seen), len(now)), 0, -1):
+        if seen[-overlap:] == now[:overlap]:
+            return now[overlap:]
+    return now

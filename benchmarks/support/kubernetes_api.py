@@ -1,9 +1,9 @@
 """A double of the Kubernetes API server, over HTTP on loopback.
 
-It stores SparkApplications: create, get, list (label selector by equality, limit and
-continue), watch (from a version, bookmarks, 410 after compaction), delete, merge patch of a
-resource and of its status, dry run, resource versions, conflicts; it validates SparkApplications
-against the CRD's schema. It answers the logs of pods that a test has given it. Faults can be set.
+It stores SparkApplications: create, get, list (label selector by equality, limit and continue), watch (from a
+version, bookmarks, 410 after compaction), delete, merge patch of a resource and of its status, dry run,
+resource versions, conflicts; it validates SparkApplications against the CRD's schema. It answers reviews of
+one's own access by `forbidden`, and the logs of pods that a test has given it. Faults can be set.
 
 What it does not do: run anything; admission webhooks, quotas, CEL rules, defaults of built-in
 types; finalizers and deletion in the foreground; server-side apply, JSON patch, PUT, generateName;
@@ -153,6 +153,8 @@ class KubernetesApi:
     async def _route(self, request: web.Request, method: str, body: Json) -> web.StreamResponse:
         if self.token and request.headers.get("Authorization") != f"Bearer {self.token}":
             raise Refusal(401, "Unauthorized", "Unauthorized")
+        if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            return web.json_response(self._reviewed(body), status=201)
         match = re.fullmatch(
             r"/(?:api/v1|apis/sparkoperator\.k8s\.io/v1beta2)/namespaces/(?P<namespace>[^/]+)"
             r"/(?P<plural>sparkapplications|pods)(?:/(?P<name>[^/]+)(?:/(?P<sub>status|log))?)?",
@@ -194,6 +196,12 @@ class KubernetesApi:
                 f' resource "{resource}" in API group "{group}" in the namespace "{namespace}"',
                 kind=resource,
             )
+
+    def _reviewed(self, review: Json) -> Json:
+        """Whether who asks may do what; of somebody who may everything but what is forbidden."""
+        asked = review["spec"]["resourceAttributes"]
+        resource = "/".join(filter(None, (asked["resource"], asked.get("subresource"))))
+        return {**review, "status": {"allowed": (asked["verb"], resource) not in self.forbidden}}
 
     # --- resources --------------------------------------------------------------------------------
 

@@ -7,8 +7,16 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
+"""Of a checkout or an image; installed as a package, the folder of packages."""
+
+IS_CHECKOUT = (PROJECT_ROOT / "main.py").is_file()
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def bundled(location: str) -> Path:
+    """A file or folder that comes with the code but is none, by its path in a checkout."""
+    return (PROJECT_ROOT if IS_CHECKOUT else PROJECT_ROOT / "app" / "bundled") / location
 
 
 Timeout = Annotated[float, Field(ge=0.001, le=86_400)]

@@ -6,9 +6,17 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from common.addresses import http_address
+from common.forms import Form
 from common.settings.group import SettingsGroup, Timeout
 
-Namespace = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Namespace = Annotated[
+    str,
+    Field(max_length=63),
+    Form(
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "a namespace: lower-case letters, digits and -, such as spark-jobs",
+    ),
+]
 """Of Kubernetes: a DNS-1123 label."""
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
+from common.forms import Form
 from common.settings.group import Port, SettingsGroup, Timeout
 
 _LONGEST_DATABASE_NAME = 63
@@ -25,9 +26,11 @@ class MongoSettings(SettingsGroup):
     mongodb_password: SecretStr = SecretStr("")
     """Password of that user."""
 
-    mongodb_database: Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^/\\. \"$*<>:|?]+$")] = (
-        "enel_service"
-    )
+    mongodb_database: Annotated[
+        str,
+        Field(min_length=1, max_length=63),
+        Form(r"^[^/\\. \"$*<>:|?]+$", 'a name without spaces and /\\."$*<>:|?, such as enel_service'),
+    ] = "enel_service"
     """Name of the database."""
 
     mongodb_timeout_seconds: Timeout = 5.0

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
+import platformdirs
 from pydantic import Field, field_validator
 
 from common.addresses import check_host
-from common.settings.group import PROJECT_ROOT, Port, SettingsGroup
+from common.settings.group import IS_CHECKOUT, PROJECT_ROOT, Port, SettingsGroup
 
 
 class ServerSettings(SettingsGroup):
@@ -21,8 +22,9 @@ class ServerSettings(SettingsGroup):
     logging_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     """Least severe level that is logged."""
 
-    data_dir: Path = PROJECT_ROOT / ".enel"
-    """Folder for everything embedded: MongoDB's files, models, driver logs, training folders."""
+    data_dir: Path = PROJECT_ROOT / ".enel" if IS_CHECKOUT else Path(platformdirs.user_data_dir("enel"))
+    """Folder for everything embedded: MongoDB's files, models, driver logs, training folders. Installed as
+    a package, `~/.local/share/enel`."""
 
     max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
     """Bytes. Largest request body; a job with a thousand stages needs about half a megabyte."""

@@ -7,6 +7,7 @@ from pydantic_settings import NoDecode
 
 from common.addresses import check_host, file_uri
 from common.auth import Role
+from common.forms import Form
 from common.settings.group import Port, SettingsGroup, Timeout
 
 HARMLESS_VOLUMES = (
@@ -24,7 +25,7 @@ HARMLESS_VOLUMES = (
 _Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode]
 """Separated by commas."""
 
-_Memory = Annotated[str, Field(pattern=r"^[1-9][0-9]*[mg]$")]
+_Memory = Annotated[str, Form(r"^[1-9][0-9]*[mg]$", "a size such as 512m or 8g")]
 
 
 class SubmissionSettings(SettingsGroup):
@@ -47,7 +48,14 @@ class SubmissionSettings(SettingsGroup):
     """Token that listeners have to send with their reports; empty: reports need none."""
 
     callback_token_secret: (
-        Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._A-Za-z0-9]+$")] | None
+        Annotated[
+            str,
+            Form(
+                r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._A-Za-z0-9]+$",
+                "name and key of a Secret, such as enel-callback/token",
+            ),
+        ]
+        | None
     ) = None
     """`name/key` of the Kubernetes Secret that holds CALLBACK_TOKEN for drivers, in every namespace where
     applications run. The service neither reads nor creates it."""

@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from common.forms import Form
+
 SHORT_TEXT = 256
 """Characters. Longest name anywhere; a Kubernetes label value is shorter still."""
 
@@ -32,8 +34,10 @@ FREE_OBJECT_DEPTH = 64
 
 Name = Annotated[
     str,
-    StringConstraints(
-        min_length=1, max_length=SHORT_TEXT, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]*$", strip_whitespace=True
+    StringConstraints(min_length=1, max_length=SHORT_TEXT, strip_whitespace=True),
+    Form(
+        r"^[A-Za-z0-9][A-Za-z0-9 ._+-]*$",
+        "a name of letters, digits, spaces and . _ + - that begins with a letter or digit, such as KMeans",
     ),
 ]
 """A name that ends up in a path, a label or a file name: no slash, no leading dot."""
@@ -52,7 +56,8 @@ ScaleOut = Annotated[int, Field(gt=0, le=100_000), NoBoolean]
 """Number of executors."""
 
 MemorySize = Annotated[
-    str, StringConstraints(pattern=r"^[1-9][0-9]{0,9}([bkmgtpBKMGTP]|[KMGTP]i|[kmgtp]b)?$")
+    str,
+    Form(r"^[1-9][0-9]{0,9}([bkmgtpBKMGTP]|[KMGTP]i|[kmgtp]b)?$", "a size such as 512m, 2g or 1Gi"),
 ]
 """A JVM or Kubernetes size, such as `512m`, `2g` or `1Gi`."""
 

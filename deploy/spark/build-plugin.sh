@@ -9,5 +9,9 @@ classes=$(mktemp -d)
 find "$sources" -name '*.java' -exec javac \
     --release 17 -Xlint:all,-classfile,-path -Werror -proc:none -encoding UTF-8 \
     -classpath "$spark_jars/*" -d "$classes" {} +
-jar --create --file "$jar" -C "$classes" .
-rm -r "$classes"
+# Spark's core is named like spark-core_2.13-4.1.4.jar; the plugin says what it was built for.
+core=$(basename "$spark_jars"/spark-core_*.jar .jar)
+manifest=$(mktemp)
+echo "Spark-Version: ${core##*-}" > "$manifest"
+jar --create --file "$jar" --manifest "$manifest" -C "$classes" .
+rm -r "$classes" "$manifest"

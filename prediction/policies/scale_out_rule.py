@@ -105,13 +105,14 @@ def _smallest(demand: "_Demand", first: Candidate) -> Choice:
 def _infeasible(demand: "_Demand") -> Choice:
     """Where no candidate is sure enough: the fastest, or for a hopeless run what the rule says."""
     budget_seconds, rule = demand.situation.budget_seconds, demand.rule
+    chance = max(each.chance_within(budget_seconds) for each in demand.allowed)
     missed = f"no scale-out is expected to stay within {budget_seconds:.1f} s"
-    if rule.infeasible is Infeasible.CHEAPEST:
-        chance = max(each.chance_within(budget_seconds) for each in demand.allowed)
-        if chance < rule.give_up_chance:
-            cheapest = min(demand.allowed, key=lambda each: (each.executor_seconds, each.scale_out))
-            reason = f"{missed} (chance {chance:.0%}); this is the cheapest{demand.remark}"
-            return Choice(cheapest, False, reason)
+    if chance >= 0.5:  # expected it is, but not as surely as is asked for
+        missed = f"no scale-out is sure enough to stay within {budget_seconds:.1f} s"
+    if rule.infeasible is Infeasible.CHEAPEST and chance < rule.give_up_chance:
+        cheapest = min(demand.allowed, key=lambda each: (each.executor_seconds, each.scale_out))
+        reason = f"{missed} (chance {chance:.0%}); this is the cheapest{demand.remark}"
+        return Choice(cheapest, False, reason)
     # Not simply the fastest: where another one would fit first if there were more time, and is larger,
     # more time would mean more executors.
     fast = demand.nearest(lambda each: each.remaining_seconds)

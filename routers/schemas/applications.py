@@ -18,7 +18,19 @@ from submission.outcomes.outcomes import Outcome, RunTimeline, outcome_of
 from submission.service import Submission
 
 
+def links_of(execution_id: str) -> dict[str, str]:
+    """Addresses of everything that there is about an application."""
+    own = f"/submission/applications/{execution_id}"
+    parts = {"jobs": "jobs", "decisions": "decisions", "logs": "logs", "picture": "picture.svg"}
+    return {"self": own} | {name: f"{own}/{part}" for name, part in parts.items()}
+
+
 class SubmitResponse(WireModel):
+    id: str
+    """The application execution id; of a dry run, of nothing."""
+    state: ApplicationState
+    links: dict[str, str]
+    """Where to follow it: `self`, `jobs`, `decisions`, `logs`, `picture`; empty for a dry run."""
     db_entry: ApplicationExecution
     """The stored document; of a dry run, what would be stored."""
     template_code: list[dict[str, Any]]
@@ -29,10 +41,14 @@ class SubmitResponse(WireModel):
     """Null only for submissions of earlier versions."""
 
     @classmethod
-    def of(cls, submission: Submission) -> "SubmitResponse":
+    def of(cls, submission: Submission, *, is_stored: bool = True) -> "SubmitResponse":
+        execution = submission.execution
         return cls(
-            db_entry=submission.execution,
-            template_code=submission.execution.manifests,
+            id=execution.id,
+            state=execution.state,
+            links=links_of(execution.id) if is_stored else {},
+            db_entry=execution,
+            template_code=execution.manifests,
             k8s_api_response=dict(submission.response),
             prediction=FirstChoice.of(submission.decision) if submission.decision else None,
         )
@@ -59,6 +75,20 @@ class ApplicationView(ApplicationExecution):
     @classmethod
     def of(cls, execution: ApplicationExecution) -> "ApplicationView":
         return cls(**execution.to_mongo())
+
+
+def hint_about(execution: ApplicationExecution, decisions: Sequence[ScalingDecision]) -> str | None:
+    """How to have a model, for a run that missed its target without one."""
+    specs = execution.global_specs
+    if ApplicationView.of(execution).target_met is not False or specs.solution_name != "enel":
+        return None
+    if any("/" in (decision.model_key or "") for decision in decisions):  # the id of a model's version
+        return None
+    return (
+        f"The target was missed, and there was no model of {specs.algorithm_name} to steer by. After three or"
+        ' four runs, train one: POST /training/trigger_model_training with {"algorithm_name":'
+        f' "{specs.algorithm_name}"}}, or `enel train {specs.algorithm_name}`.'
+    )
 
 
 class JobView(WireModel):
@@ -113,5 +143,7 @@ class ApplicationDetails(ApplicationView):
 
     jobs: list[JobView] = Field(default_factory=list)
     decisions: list[DecisionView] = Field(default_factory=list)
+    hint: str | None = None
+    """What to do next, where a target was missed because nothing was known; otherwise null."""
     unreadable: list[str] = Field(default_factory=list)
     """Ids of jobs and decisions that are stored, but left out, because this version cannot read them."""

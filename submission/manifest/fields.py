@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from common.addresses import check_location
+from common.forms import Form
 from common.wire.specs import LONG_TEXT, NoBoolean
 from submission.manifest.spark_conf import refused_reason, reserved_reason
 
@@ -36,6 +37,7 @@ _CONTENT = 1 << 16
 _EVENT_LOG_FOLDER = "spark.eventLog.dir"
 _INT32_MAX = 2**31 - 1
 _LABEL = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_LABEL_TEXT = "up to 63 letters, digits, - _ and ., beginning and ending with a letter or digit"
 
 
 def _plain(value: object) -> object:
@@ -51,25 +53,56 @@ def _not_ours(name: str) -> str:
     return name
 
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=LONG_TEXT, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Location = Annotated[Text, AfterValidator(check_location)]
-Plain = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=_CONTENT, pattern=r"^[^\x00]*$")]
-ObjectName = Annotated[str, StringConstraints(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-LabelKey = Annotated[
-    str, StringConstraints(max_length=317, pattern=rf"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL}$")
+Text = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=LONG_TEXT),
+    Form(r"^[^\x00-\x1f\x7f]+$", "a text without line breaks and other control characters"),
 ]
-Labels = dict[LabelKey, Annotated[str, StringConstraints(pattern=rf"^({_LABEL})?$")]]
+Location = Annotated[Text, AfterValidator(check_location)]
+Plain = Annotated[
+    str,
+    BeforeValidator(_plain),
+    StringConstraints(max_length=_CONTENT),
+    Form(r"^[^\x00]*$", "a text without NUL"),
+]
+ObjectName = Annotated[
+    str,
+    StringConstraints(max_length=253),
+    Form(
+        r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        "a name in Kubernetes: lower-case letters, digits, - and ., such as spark-driver",
+    ),
+]
+LabelKey = Annotated[
+    str,
+    StringConstraints(max_length=317),
+    Form(
+        rf"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_LABEL}$",
+        f"a label's key: {_LABEL_TEXT}, such as team or example.org/team",
+    ),
+]
+LabelValue = Annotated[str, Form(rf"^({_LABEL})?$", f"a label's value: {_LABEL_TEXT}, such as data-platform")]
+Labels = dict[LabelKey, LabelValue]
 Annotations = dict[LabelKey, Plain]
+_VARIABLE = Form(
+    r"^[A-Za-z_][A-Za-z0-9_]*$",
+    "a variable's name: letters, digits and _, not beginning with a digit, such as DATA_PATH",
+)
 EnvName = Annotated[
     str,
-    StringConstraints(max_length=256, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"),
+    StringConstraints(max_length=256),
+    _VARIABLE,
     AfterValidator(_not_ours),
 ]
 CpuQuantity = Annotated[
-    str, BeforeValidator(_plain), StringConstraints(pattern=r"^([0-9]{1,4}(\.[0-9]{1,3})?|[0-9]{1,7}m)$")
+    str,
+    BeforeValidator(_plain),
+    Form(r"^([0-9]{1,4}(\.[0-9]{1,3})?|[0-9]{1,7}m)$", "an amount of cores such as 2, 0.5 or 500m"),
 ]
 Quantity = Annotated[
-    str, BeforeValidator(_plain), StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?([kKMGTPE]i?|m)?$")
+    str,
+    BeforeValidator(_plain),
+    Form(r"^[0-9]{1,12}(\.[0-9]{1,6})?([kKMGTPE]i?|m)?$", "an amount such as 2, 500m or 1Gi"),
 ]
 Count = Annotated[int, Field(ge=0, le=_INT32_MAX), NoBoolean]
 PositiveCount = Annotated[int, Field(ge=1, le=_INT32_MAX), NoBoolean]
@@ -132,7 +165,7 @@ class EnvVariable(_Part):
 
 
 class EnvSource(_Part):
-    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    prefix: Annotated[str, _VARIABLE] | None = None
     secret_ref: ObjectReference | None = None
     config_map_ref: ObjectReference | None = None
 
@@ -144,7 +177,11 @@ class EnvSource(_Part):
 
 class Mount(_Part):
     name: ObjectName
-    mount_path: Annotated[str, StringConstraints(max_length=LONG_TEXT, pattern=r"^/[^\x00-\x1f:]*$")]
+    mount_path: Annotated[
+        str,
+        StringConstraints(max_length=LONG_TEXT),
+        Form(r"^/[^\x00-\x1f:]*$", "an absolute path without a colon, such as /data"),
+    ]
     sub_path: Text | None = None
     read_only: bool | None = None
 
@@ -165,7 +202,7 @@ class Volume(_Part):
 class Toleration(_Part):
     key: LabelKey | None = None
     operator: Literal["Exists", "Equal"] | None = None
-    value: Annotated[str, StringConstraints(pattern=rf"^({_LABEL})?$")] | None = None
+    value: LabelValue | None = None
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     toleration_seconds: Annotated[int, Field(le=2**63 - 1), NoBoolean] | None = None
 

@@ -99,6 +99,7 @@ def test_a_wrong_value_names_its_setting(monkeypatch: pytest.MonkeyPatch, settin
     assert lines
     assert all(line.startswith(f"{setting}: ") and "\n" not in line for line in lines)
     assert not any("hunter2" in line or "hun ter2" in line for line in lines)
+    assert not any("pattern" in line for line in lines), "what to write is said instead"
 
 
 def test_garbage_is_an_error_of_validation_and_of_nothing_else() -> None:

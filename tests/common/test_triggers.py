@@ -78,7 +78,7 @@ def test_weekdays_count_from_sunday(weekday: str, day: int) -> None:
     [
         "",
         "daily",
-        "@daily",
+        "@reboot",
         "* * * *",
         "* * * * * *",
         "60 * * * *",
@@ -97,6 +97,23 @@ def test_weekdays_count_from_sunday(weekday: str, day: int) -> None:
 def test_what_is_no_cron_expression_is_told(expression: str) -> None:
     with pytest.raises(ValueError, match="cron"):
         Cron.parse(expression)
+
+
+@pytest.mark.parametrize(
+    ("macro", "expression"),
+    [("@daily", "0 0 * * *"), ("@Hourly ", "0 * * * *"), ("@weekly", "0 0 * * 0"), ("@yearly", "0 0 1 1 *")],
+)
+def test_macros_of_cron_are_expressions(macro: str, expression: str) -> None:
+    assert Cron.parse(macro) == Cron.parse(expression)
+
+
+@pytest.mark.parametrize(
+    ("zone", "write"),
+    [("utc", "write UTC$"), ("europe/berln", "write Europe/Berlin$"), ("Mars", "such as UTC")],
+)
+def test_a_zone_that_is_none_says_what_to_write(zone: str, write: str) -> None:
+    with pytest.raises(ValueError, match=write):
+        Cron.parse("0 0 * * *", zone)
 
 
 @pytest.mark.parametrize("expression", ["0 0 30 2 *", "0 0 31 4,6,9,11 *", "0 0 */30 2 mon#5"])

@@ -98,4 +98,7 @@ def test_the_image_builds_the_same_plugin_as_the_checkout(tmp_path: Path) -> Non
 
 def contents(jar: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(jar) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if name.endswith(".class")}
+        said = {
+            "Spark-Version": archive.read("META-INF/MANIFEST.MF").partition(b"Spark-Version: ")[2].split()[0]
+        }
+        return said | {name: archive.read(name) for name in archive.namelist() if name.endswith(".class")}

@@ -11,6 +11,7 @@ import pytest
 
 from app.client.client import AsyncClient
 from app.client.problems import ProblemError
+from app.client.retries import NEVER
 from benchmarks.support.hdfs_cluster import HdfsCluster, hdfs_cluster
 from benchmarks.support.hdfs_jars import JarsMissing
 from common.executions.documents import ApplicationState
@@ -56,7 +57,7 @@ async def replicas(
         clients = []
         for name in ("one", "other"):
             service = await stack.enter_async_context(started_service(folder / name, **settings))
-            client = AsyncClient(service.url, timeout_seconds=180)
+            client = AsyncClient(service.url, timeout_seconds=180, retries=NEVER)
             clients.append(await stack.enter_async_context(client))
         yield clients[0], clients[1]
 

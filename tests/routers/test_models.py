@@ -46,11 +46,8 @@ async def test_models_are_listed_page_by_page(service: httpx.AsyncClient, model:
     assert (one["kind"], one["system_name"], one["algorithm_name"]) == ("onlinepredictor", "spark", names[2])
     assert (one["latest_version"], one["champion"]) == (1, 1)
     assert one["aliases"]["champion"]["version"] == 1
-    assert (await service.get("/models", params={"algorithm_name": "none"})).json() == {
-        "items": [],
-        "next_cursor": None,
-        "unreadable": [],
-    }
+    nothing = (await service.get("/models", params={"algorithm_name": "none"})).json()
+    assert (nothing["items"], nothing["next_cursor"], nothing["unreadable"]) == ([], None, [])
 
 
 async def test_a_model_tells_what_serves_and_what_is_in_memory(
@@ -290,7 +287,7 @@ async def scheduling(mongo_uri: str, tmp_path: Path) -> AsyncIterator[httpx.Asyn
 async def test_schedules_are_listed(
     service: httpx.AsyncClient, scheduling: httpx.AsyncClient, mongo: Client
 ) -> None:
-    assert (await service.get("/training/schedules")).json() == {"items": [], "unreadable": []}
+    assert (await service.get("/training/schedules")).json()["items"] == []
     executions = ExecutionRepository(mongo, scheduling.database)  # type: ignore[attr-defined]
     for algorithm_name in ("KMeans", "MPC"):
         await store_history(executions, algorithm_name)

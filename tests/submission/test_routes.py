@@ -14,6 +14,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from app.client.client import AsyncClient
 from common.auth import Credentials
 from common.errors import ServiceError
 from common.executions.candidate import Candidate
@@ -67,14 +68,49 @@ async def test_submit_answers_as_the_contract_says(
     client: httpx.AsyncClient, executions: ExecutionRepository
 ) -> None:
     body = await submitted(client)
-    assert set(body) == {"db_entry", "template_code", "k8s_api_response", "prediction"}
+    assert list(body) == [
+        "id",
+        "state",
+        "links",
+        "db_entry",
+        "template_code",
+        "k8s_api_response",
+        "prediction",
+    ]
     entry = body["db_entry"]
+    assert (body["id"], body["state"]) == (entry["_id"], entry["state"])
+    for link in ("self", "jobs", "decisions", "picture"):
+        assert (await client.get(body["links"][link])).status_code == 200
     stored = await executions.get(entry["_id"])
     assert entry == stored.model_dump(mode="json", by_alias=True)
     for name, value in specs()["global_specs"].items():
         assert entry["global_specs"][name] == value
     assert body["template_code"] == stored.manifests
     assert body["k8s_api_response"] == {"kind": "SparkApplication"}
+
+
+class LosesTheFirstAnswer(httpx.AsyncBaseTransport):
+    """What was asked is carried out; its first answer never arrives."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+        self.sent = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.sent += 1
+        response = await self._transport.handle_async_request(request)
+        if self.sent == 1:
+            raise httpx.ReadError("broken off", request=request)
+        return response
+
+
+async def test_a_lost_answer_makes_no_second_application(client: httpx.AsyncClient) -> None:
+    transport = LosesTheFirstAnswer(client._transport)
+    async with AsyncClient("http://service", transport=transport) as python:
+        answer = await python.submit(specs(experiment_name="lost"))
+        found = [each["_id"] async for each in python.iterate_applications(experiment_name="lost")]
+    assert transport.sent == 3
+    assert found == [answer["id"]]
 
 
 async def test_policy_and_unknown_fields(client: httpx.AsyncClient) -> None:
@@ -123,7 +159,8 @@ async def test_pages(client: httpx.AsyncClient) -> None:
     assert [item["_id"] for item in found.json()["items"]] == [ids[3], ids[1]]
     assert found.json()["items"][0]["target_met"] is None
     nothing = await client.get("/submission/applications", params={"algorithm_name": "MPC"})
-    assert nothing.json() == {"items": [], "next_cursor": None, "unreadable": []}
+    assert nothing.json()["items"] == []
+    assert nothing.json()["next_cursor"] is None
     for wrong in ({"cursor": "x"}, {"limit": 0}, {"limit": 201}, {"state": "LOST"}):
         assert (await client.get("/submission/applications", params=wrong)).status_code == 422
 
@@ -173,7 +210,8 @@ async def test_a_dry_run_has_the_shape_of_a_submission(
     planned = await client.post("/submission/submit?dry_run=true", json=specs(max_runtime=80.0))
     assert planned.status_code == 200
     body = planned.json()
-    assert set(body) == {"db_entry", "template_code", "k8s_api_response", "prediction"}
+    assert {"db_entry", "template_code", "k8s_api_response", "prediction"} <= set(body)
+    assert body["links"] == {}  # there is nothing to follow
     assert body["k8s_api_response"]["accepted"] is True
     assert await executions.newest() == []
     real = await submitted(client, max_runtime=80.0)

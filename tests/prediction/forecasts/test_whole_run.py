@@ -195,6 +195,8 @@ def test_the_nearest_feasible_target_is_met_and_nothing_below(
     assert choice.fastest_runtime_seconds is not None
     assert choice.feasible == (choice.fastest_runtime_seconds <= target)
     assert choice.feasible == any((each.probability or 0.0) >= 0.5 for each in choice.candidates)
+    assert not (choice.feasible and "is expected to stay" in choice.reason)
+    assert not (choice.feasible is False and "sure enough" in choice.reason)
     assert "best chance" not in answer(nearest).reason
     assert answer(nearest).feasible
     assert "best chance" in answer(0.999 * nearest).reason

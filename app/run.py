@@ -1,0 +1,61 @@
+"""The service as a program: settings, logging, a port, and why it cannot start."""
+
+import asyncio
+import errno
+import logging
+import socket
+import sys
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import SettingsError
+
+from app.start import reasons
+from common.errors import StartError
+from common.settings.server import ServerSettings
+from common.settings.settings import Settings
+
+EXIT_CANNOT_START = 2
+
+
+def run(**server: Any) -> int:
+    """Serve until SIGINT or SIGTERM; returns the exit code.
+
+    Args:
+        server: Settings of that group which the environment does not decide, such as `port`.
+    """
+    try:
+        settings = Settings(server=ServerSettings(**server))
+        logging.basicConfig(
+            level=settings.server.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        )
+        with _listening_socket(settings.server) as listening:
+            # Takes seconds: a setting that is wrong, or a port in use, is told before.
+            from app.server import serve
+
+            asyncio.run(serve(settings, listening))
+        return 0
+    except asyncio.CancelledError:
+        return 0  # asked to stop while it started
+    except (StartError, SettingsError, ValidationError) as error:
+        for reason in reasons(error):
+            sys.stderr.write(f"Enel Service cannot start: {reason}\n")
+    return EXIT_CANNOT_START
+
+
+def _listening_socket(server: ServerSettings) -> socket.socket:
+    """Taken before anything is started, so that a port in use costs nothing."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)[0]
+        # The protocol is named because asyncio switches Nagle's algorithm off only where it is; with
+        # it on, every answer waits 40 ms for an acknowledgement.
+        listening = socket.socket(family, kind, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(2048)
+    except OSError as error:
+        setting = "PORT" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "HOST"
+        raise StartError(
+            f"{setting}: cannot listen on {server.host}:{server.port}: {error.strerror or error}."
+        ) from error
+    return listening
