@@ -10,6 +10,7 @@ import sys
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from app.hidden_secrets import forget_settings, hide_secrets
 from app.start import reasons
 from app.version import VERSION
 from common.errors import StartError
@@ -24,7 +25,10 @@ def main() -> int:
     parser.add_argument("--version", action="version", version=VERSION)
     parser.parse_args()
     try:
+        hide_secrets()
         settings = Settings()
+        forget_settings()
+        _ = settings.access_by_tokens  # raises where no setting says who may do what
         logging.basicConfig(
             level=settings.server.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )

@@ -12,6 +12,7 @@ from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
 from routers.pagination import Unreadable, decode_cursor, encode_cursor
+from routers.principal import READS
 from routers.schemas.applications import ApplicationDetails, ApplicationView, DecisionView, JobView
 from submission.outcomes.outcomes import RunTimeline
 from submission.outcomes.picture import draw_run
@@ -45,7 +46,7 @@ class DecisionPage(WireModel):
     unreadable: Unreadable
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def list_applications(
     executions: ExecutionsDep,
     algorithm_name: NameFilter | None = None,
@@ -85,7 +86,7 @@ async def list_applications(
     )
 
 
-@router.get("/{application_execution_id}")
+@router.get("/{application_execution_id}", dependencies=READS)
 async def get_application(application_execution_id: str, executions: ExecutionsDep) -> ApplicationDetails:
     """One application execution with its jobs and scaling decisions."""
     execution = await executions.get(application_execution_id)
@@ -100,7 +101,7 @@ async def get_application(application_execution_id: str, executions: ExecutionsD
     )
 
 
-@router.get("/{application_execution_id}/jobs")
+@router.get("/{application_execution_id}/jobs", dependencies=READS)
 async def get_jobs(
     application_execution_id: str,
     executions: ExecutionsDep,
@@ -120,7 +121,7 @@ async def get_jobs(
     )
 
 
-@router.get("/{application_execution_id}/decisions")
+@router.get("/{application_execution_id}/decisions", dependencies=READS)
 async def get_decisions(
     application_execution_id: str,
     executions: ExecutionsDep,
@@ -143,6 +144,7 @@ async def get_decisions(
 
 @router.get(
     "/{application_execution_id}/picture.svg",
+    dependencies=READS,
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}}}},
 )

@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter, Response, status
 
+from common.auth import Principal
 from common.wire.specs import Name, WireModel
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
 from routers.pagination import Unreadable
-from routers.principal import PrincipalDep
+from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas.applications import SubmitResponse
 from submission.schedule_documents import ScheduleSpec, SubmissionSchedule
 
@@ -29,7 +30,7 @@ class ScheduleDetails(SubmissionSchedule):
     """Ids of its application executions that have not ended, oldest first."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post("", status_code=status.HTTP_201_CREATED, dependencies=SUBMITS)
 async def create_schedule(
     request: CreateSchedule, schedules: SubmissionSchedulesDep, principal: PrincipalDep, response: Response
 ) -> SubmissionSchedule:
@@ -44,22 +45,24 @@ async def create_schedule(
     return schedule
 
 
-@router.put("/{name}")
+@router.put("/{name}", dependencies=SUBMITS)
 async def replace_schedule(
     name: Name, request: ScheduleSpec, schedules: SubmissionSchedulesDep, principal: PrincipalDep
 ) -> SubmissionSchedule:
-    """Create a schedule, or change what it says; its history stays."""
+    """Create a schedule, or change what it says; its history stays. An operator may change others', too."""
+    if (present := await schedules.find(name)) is not None:
+        _check_owner(principal, present)
     return await schedules.replace(name, request, principal.name)
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def list_schedules(schedules: SubmissionSchedulesDep) -> ScheduleList:
     """All recurring submissions: when next, and what came of the last time."""
     found = await schedules.all()
     return ScheduleList(items=found, unreadable=found.unreadable)
 
 
-@router.get("/{name}")
+@router.get("/{name}", dependencies=READS)
 async def get_schedule(
     name: str, schedules: SubmissionSchedulesDep, executions: ExecutionsDep
 ) -> ScheduleDetails:
@@ -69,25 +72,34 @@ async def get_schedule(
     return ScheduleDetails(**schedule.model_dump(by_alias=False), active=active)
 
 
-@router.delete("/{name}")
-async def delete_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+@router.delete("/{name}", dependencies=SUBMITS)
+async def delete_schedule(
+    name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+) -> SubmissionSchedule:
     """Submit no more; its applications stay, and go on."""
+    _check_owner(principal, await schedules.get(name))
     return await schedules.delete(name)
 
 
-@router.post("/{name}/pause")
-async def pause_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+@router.post("/{name}/pause", dependencies=SUBMITS)
+async def pause_schedule(
+    name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+) -> SubmissionSchedule:
     """Submit no more until it is resumed; repeating it is safe."""
-    return await schedules.pause(name)
+    _check_owner(principal, await schedules.get(name))
+    return await schedules.pause(name, principal.name)
 
 
-@router.post("/{name}/resume")
-async def resume_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+@router.post("/{name}/resume", dependencies=SUBMITS)
+async def resume_schedule(
+    name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+) -> SubmissionSchedule:
     """Go on with the next due time; those of the pause are not made up for."""
-    return await schedules.resume(name)
+    _check_owner(principal, await schedules.get(name))
+    return await schedules.resume(name, principal.name)
 
 
-@router.post("/{name}/run")
+@router.post("/{name}/run", dependencies=SUBMITS)
 async def run_schedule(
     name: str,
     schedules: SubmissionSchedulesDep,
@@ -99,7 +111,12 @@ async def run_schedule(
 
     The concurrency policy holds: `forbid` answers 409 while an application of the schedule has not ended.
     """
+    _check_owner(principal, await schedules.get(name))
     submission = await schedules.run_now(name, idempotency_key, principal.name)
     if submission.replayed:
         response.headers[REPLAYED] = "true"
     return SubmitResponse.of(submission)
+
+
+def _check_owner(principal: Principal, schedule: SubmissionSchedule) -> None:
+    principal.check_owner(schedule.created_by, f"The schedule {schedule.id!r}")
