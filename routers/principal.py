@@ -76,8 +76,9 @@ async def admit(request: Request, access: AccessDep) -> Principal:
         principal.check(permission_for(route) or Permission.ADMINISTER)
     if permission_for(route) != Permission.REPORT:  # `Reporter` counts these
         await access.count(principal, len(await request.body()))
-    if request.method not in _ONLY_READING and permission_for(route) != Permission.REPORT:
-        logger.info("%s (%s): %s %s", principal.name, principal.role, request.method, route.path)
+        if principal.is_known and request.method not in _ONLY_READING:
+            what = f"{request.method} {printable(request.url.path)}"
+            logger.info("%s (%s): %s", principal.name, principal.role, what)
     return principal
 
 
