@@ -1,5 +1,7 @@
 """Recurring submissions."""
 
+import contextlib
+
 from fastapi import APIRouter, Response, status
 
 from common.auth import Principal
@@ -8,7 +10,8 @@ from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, Submis
 from routers.pagination import Unreadable
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas.applications import SubmitResponse
-from submission.schedule_documents import ScheduleSpec, SubmissionSchedule
+from submission.schedule_documents import ScheduleNotFound, ScheduleSpec, SubmissionSchedule
+from submission.schedules import SubmissionSchedules
 
 router = APIRouter(prefix="/schedules")
 
@@ -50,8 +53,8 @@ async def replace_schedule(
     name: Name, request: ScheduleSpec, schedules: SubmissionSchedulesDep, principal: PrincipalDep
 ) -> SubmissionSchedule:
     """Create a schedule, or change what it says; its history stays. An operator may change others', too."""
-    if (present := await schedules.find(name)) is not None:
-        _check_owner(principal, present)
+    with contextlib.suppress(ScheduleNotFound):
+        await _check_owner(principal, name, schedules)
     return await schedules.replace(name, request, principal.name)
 
 
@@ -77,7 +80,7 @@ async def delete_schedule(
     name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
 ) -> SubmissionSchedule:
     """Submit no more; its applications stay, and go on."""
-    _check_owner(principal, await schedules.get(name))
+    await _check_owner(principal, name, schedules)
     return await schedules.delete(name)
 
 
@@ -86,7 +89,7 @@ async def pause_schedule(
     name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
 ) -> SubmissionSchedule:
     """Submit no more until it is resumed; repeating it is safe."""
-    _check_owner(principal, await schedules.get(name))
+    await _check_owner(principal, name, schedules)
     return await schedules.pause(name, principal.name)
 
 
@@ -95,7 +98,7 @@ async def resume_schedule(
     name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
 ) -> SubmissionSchedule:
     """Go on with the next due time; those of the pause are not made up for."""
-    _check_owner(principal, await schedules.get(name))
+    await _check_owner(principal, name, schedules)
     return await schedules.resume(name, principal.name)
 
 
@@ -111,12 +114,12 @@ async def run_schedule(
 
     The concurrency policy holds: `forbid` answers 409 while an application of the schedule has not ended.
     """
-    _check_owner(principal, await schedules.get(name))
+    await _check_owner(principal, name, schedules)
     submission = await schedules.run_now(name, idempotency_key, principal.name)
     if submission.replayed:
         response.headers[REPLAYED] = "true"
     return SubmitResponse.of(submission)
 
 
-def _check_owner(principal: Principal, schedule: SubmissionSchedule) -> None:
-    principal.check_owner(schedule.created_by, f"The schedule {schedule.id!r}")
+async def _check_owner(principal: Principal, name: str, schedules: SubmissionSchedules) -> None:
+    principal.check_owner(await schedules.created_by(name), f"The schedule {name!r}")

@@ -153,6 +153,5 @@ async def follow_run(
 )
 async def cancel_run(run_id: str, pretraining: PretrainingDep, principal: PrincipalDep) -> TrainingRun:
     """Stop a training; one that has ended otherwise answers 409. An operator may stop others', too."""
-    run = await pretraining.runs.get(run_id)
-    principal.check_owner(run.requested_by, f"The training {run_id}")
+    principal.check_owner(await pretraining.runs.requested_by(run_id), f"The training {run_id}")
     return await pretraining.cancel(run_id, by=principal.name)

@@ -126,9 +126,12 @@ class SubmissionSchedules:
         """Raises ScheduleNotFound."""
         return self._found(name, await self._schedules.find_one({"_id": name}))
 
-    async def find(self, name: str) -> SubmissionSchedule | None:
-        """None where there is none of this name."""
-        return await self._read.find(name)
+    async def created_by(self, name: str) -> str | None:
+        """Whose it is, also where the rest of it cannot be read. Raises ScheduleNotFound."""
+        document = await self._schedules.find_one({"_id": name}, {"created_by": 1})
+        if document is None:
+            raise _not_found(name)
+        return document.get("created_by")
 
     async def all(self) -> Readable[SubmissionSchedule]:
         """By name."""
@@ -341,8 +344,12 @@ class SubmissionSchedules:
     def _found(self, name: str, document: Json | None) -> SubmissionSchedule:
         """Raises ScheduleNotFound or UnreadableDocument."""
         if document is None:
-            raise ScheduleNotFound(f"There is no schedule {name[:100]!r}.")
+            raise _not_found(name)
         return self._read.one(document)
+
+
+def _not_found(name: str) -> ScheduleNotFound:
+    return ScheduleNotFound(f"There is no schedule {name[:100]!r}.")
 
 
 def _without_id(schedule: SubmissionSchedule) -> Json:

@@ -74,8 +74,15 @@ class TrainingRunRepository:
         """Raises TrainingRunNotFound or UnreadableDocument."""
         run = await self._read.find(run_id)
         if run is None:
-            raise TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
+            raise _not_found(run_id)
         return run
+
+    async def requested_by(self, run_id: str) -> str | None:
+        """Who asked for it, also where the rest of it cannot be read. Raises TrainingRunNotFound."""
+        document = await self._runs.find_one({"_id": run_id}, {"requested_by": 1})
+        if document is None:
+            raise _not_found(run_id)
+        return document.get("requested_by")
 
     async def newest(
         self,
@@ -263,6 +270,10 @@ class TrainingRunRepository:
         if run.state.is_final and run.state is not TrainingState.CANCELLED:
             raise Conflict(f"Training run {run_id} has already {run.state.value.lower()}.")
         return run
+
+
+def _not_found(run_id: str) -> TrainingRunNotFound:
+    return TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
 
 
 def _line(text: str) -> str:
