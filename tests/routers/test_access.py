@@ -7,7 +7,9 @@ from datetime import timedelta
 import httpx
 import pytest
 import pytest_asyncio
+from pymongo.errors import ServerSelectionTimeoutError
 
+from common.access.repository import AccessTokenRepository
 from common.access.sessions import COOKIE
 from common.access.tokens import CACHE_SECONDS
 from common.auth import Role
@@ -141,6 +143,20 @@ async def test_pages_of_tokens(guarded: Guarded) -> None:
         cursor = page["next_cursor"]
     assert seen[:3] == [text.split("_")[1] for text in made[::-1]]
     assert len(set(seen)) == len(seen)
+
+
+async def test_while_mongodb_is_away_a_token_is_not_called_wrong(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = await guarded.of(await guarded.new(unique_name("away"), Role.READER))
+
+    async def away(*_: object) -> None:
+        raise ServerSelectionTimeoutError("no servers found")
+
+    monkeypatch.setattr(AccessTokenRepository, "find", away)
+    answer = await client.get("/models")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert (await guarded.client.get("/models", headers=ADMIN)).status_code == 200, "of the settings"
 
 
 # --- listeners --------------------------------------------------------------------------------------------

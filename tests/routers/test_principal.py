@@ -1,5 +1,6 @@
 """What routes need of who asks, and that what was done is stored with who did it."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 
 import httpx
@@ -132,6 +133,25 @@ async def test_refusals_are_problems_and_say_what_it_takes(guarded: Guarded, tok
     assert "the token of 'a reader' is of a reader" in refused.json()["detail"]
     unknown = await guarded.client.get("/models", headers=bearer("enel_0_hunter2"))
     assert (unknown.status_code, "hunter2" in unknown.text) == (401, False)
+
+
+async def test_refusals_are_counted_by_reason(guarded: Guarded, tokens: dict[Role, str]) -> None:
+    async def counts() -> dict[str, float]:
+        found = re.findall(
+            r'enel_refused_requests_total{reason="(\w+)"} ([\d.]+)',
+            (await guarded.client.get("/metrics")).text,
+        )
+        return {reason: float(count) for reason, count in found}
+
+    before = await counts()
+    await guarded.client.get("/models")
+    await guarded.client.delete("/models/x/versions/1", headers=bearer(tokens[Role.READER]))
+    await guarded.client.get("/models", headers={"Host": "evil.example.org"})
+    await guarded.client.post("/submission/submit", headers={"Origin": "null"})
+    await guarded.client.post("/submission/submit", content=b"x", headers={"Content-Type": "text/plain"})
+    after = await counts()
+    reasons = {reason for reason, count in after.items() if count == before.get(reason, 0) + 1}
+    assert reasons == {"token", "permission", "host", "origin", "content_type"}
 
 
 def test_the_api_shows_what_each_route_needs() -> None:
