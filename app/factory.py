@@ -5,11 +5,15 @@ from fastapi_offline import FastAPIOffline
 
 from app.dashboard import site
 from app.http import metrics, problems
+from app.http.content_types import RequireJson
+from app.http.headers import SecurityHeaders
+from app.http.hosts import KnownHosts
 from app.http.middleware import LimitBody, NormalizePath
+from app.http.origins import CheckOrigin
 from app.lifespan import lifespan_for
 from app.version import VERSION
 from common.settings.settings import Settings
-from routers import health, models, prediction, submission, training
+from routers import access, health, models, prediction, submission, training
 from routers.principal import Admitted
 
 
@@ -26,9 +30,14 @@ def create_app(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     metrics.install(app, settings.mongo.mongodb_database)
+    app.add_middleware(RequireJson)
     app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
     app.add_middleware(NormalizePath)
-    for module in (submission, prediction, training, models):
+    app.add_middleware(
+        CheckOrigin, hosts=KnownHosts.of(settings), allowed_origins=settings.access.allowed_origins
+    )
+    app.add_middleware(SecurityHeaders)
+    for module in (submission, prediction, training, models, access):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody
     site.install(app)

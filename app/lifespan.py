@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from fastapi import FastAPI
 
 from app.loops import every_loop
+from app.wiring.access import driver_tokens, open_access
 from app.wiring.data_dir import locked_data_dir
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
@@ -14,7 +15,6 @@ from app.wiring.prediction import open_prediction
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
-from common.auth import Credentials
 from common.loops import running
 from common.settings.settings import Settings
 from prediction.kinds.registry import model_kinds
@@ -36,16 +36,20 @@ def lifespan_for(settings: Settings) -> Lifespan:
 
 async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
     stopping = asyncio.Event()
+    _ = settings.access_by_tokens  # raises where no setting says who may do what, before anything is started
     data_dir = await stack.enter_async_context(locked_data_dir(settings.server.data_dir))
     where = chosen_platform(settings)
     options = await asyncio.to_thread(manifest_options, settings, where.platform)
     start_runner = await stack.enter_async_context(where.connect(settings))
     storage = await stack.enter_async_context(open_storage(settings, data_dir))
+    access = await stack.enter_async_context(open_access(settings, storage))
     kinds = model_kinds(storage.executions, settings.training)
     prediction = await stack.enter_async_context(open_prediction(settings.prediction, storage, kinds))
     training = await build_training(settings.training, storage, kinds, stopping)
     submission = await stack.enter_async_context(
-        open_submission(settings, storage, start_runner, prediction.chooser, options)
+        open_submission(
+            settings, storage, start_runner, prediction.chooser, options, driver_tokens(settings, access)
+        )
     )
     accuracy = await open_accuracy(settings.training, storage, training.pretraining)
     loops = every_loop(
@@ -57,12 +61,13 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.schedules,
         submission.runner,
         accuracy,
+        collect_ended_tokens=access.tokens.collect_ended,
         heartbeat_seconds=settings.training.training_heartbeat_seconds,
     )
     await stack.enter_async_context(running(loops))
     return ServiceState(
         mongo=storage.mongo,
-        credentials=Credentials(settings.submission.tokens),
+        access=access,
         executions=storage.executions,
         predictor=prediction.predictor,
         chooser=prediction.chooser,

@@ -34,6 +34,7 @@ def every_loop(
     runner: Runner,
     accuracy: AccuracyWatch,
     *,
+    collect_ended_tokens: Callable[[], Awaitable[object]],
     heartbeat_seconds: float,
 ) -> list[Loop]:
     """The loops of a service.
@@ -45,18 +46,21 @@ def every_loop(
     | models that wait | signs of life for these | a heartbeat |
     | periodic trainings | queues what is due | a heartbeat |
     | garbage | deletes what belongs to no version | an hour |
+    | listeners' tokens | deletes those of ended applications | an hour |
     | recurring submissions | submits what is due | 2 s |
     | abandoned submissions | hands over what was only stored | 30 s |
     | accuracy of forecasts | measures runs that have ended | 15 s |
     | of the runner | follows applications where the platform does not report | its own |
 
     Args:
+        collect_ended_tokens: Of listeners whose applications have ended.
         heartbeat_seconds: Between two signs of life of a training.
     """
     loops = [
         supervisor.loop(),
         *publisher.loops(),
         Loop("garbage", collect_garbage, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
+        Loop("listeners' tokens", collect_ended_tokens, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
         Loop("recurring submissions", submission_schedules.tick, _SCHEDULE_SECONDS, _SCHEDULE_SECONDS),
         Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),
         Loop("accuracy of forecasts", accuracy.tick, _ACCURACY_SECONDS, _ACCURACY_SECONDS),

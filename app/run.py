@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
+from app.hidden_secrets import forget_settings, hide_secrets
 from app.start import reasons
 from common.errors import StartError
 from common.settings.server import ServerSettings
@@ -25,7 +26,10 @@ def run(**server: Any) -> int:
         server: Settings of that group which the environment does not decide, such as `port`.
     """
     try:
+        hide_secrets()
         settings = Settings(server=ServerSettings(**server))
+        forget_settings()
+        _ = settings.access_by_tokens  # raises where no setting says who may do what
         logging.basicConfig(
             level=settings.server.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
         )

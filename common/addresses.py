@@ -94,3 +94,14 @@ def check_host(host: str) -> str:
     if bare != host or len(bare) > _LONGEST_HOST or not all(_HOST_NAME.fullmatch(name) for name in names):
         raise ValueError("not a host: a name or an IP address is, without scheme and port")
     return bare
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, and nothing else reaches it there; no name is looked up."""
+    name = host.lower().removesuffix(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -23,7 +23,8 @@ _HEAD = """\
 
 Written by `make docs` from `common/settings/`. All are environment variables, in upper or lower case; an \
 empty one is unset. An endpoint that is not set means the embedded default; one that is set and \
-cannot be reached stops the start with a message that names it, and never repeats the value of a secret.
+cannot be reached stops the start with a message that names it, and never repeats the value of a secret. \
+A secret can also come from a file, which the variable with `_FILE` after its name says.
 """
 
 _FOOT = """

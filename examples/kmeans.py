@@ -60,7 +60,10 @@ def parse(lines: Iterable[str]) -> Iterator[np.ndarray]:
     """The points of one partition, (n, dimensions); nothing if it has none."""
     points = [numbers for line in lines if (numbers := line.replace(",", " ").split())]
     if points:
-        yield np.array(points, dtype=float)
+        try:
+            yield np.array(points, dtype=float)
+        except ValueError:  # whose message is a part of the file, which may be anybody's
+            raise ValueError("the input holds something else than rows of as many numbers each") from None
 
 
 def assign(points: np.ndarray, centres: np.ndarray) -> Iterator[tuple[int, ClusterSum]]:

@@ -14,6 +14,7 @@ from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
 from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
+from routers.principal import READS
 from routers.schemas.applications import (
     ApplicationDetails,
     ApplicationView,
@@ -57,7 +58,7 @@ class DecisionPage(WireModel):
     unreadable: Unreadable
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def list_applications(
     executions: ExecutionsDep,
     algorithm_name: NameFilter | None = None,
@@ -100,7 +101,7 @@ async def list_applications(
     )
 
 
-@router.get("/summary")
+@router.get("/summary", dependencies=READS)
 async def get_summary(
     executions: ExecutionsDep, days: Annotated[float, Query(gt=0, le=366)] = 7.0
 ) -> RunSummary:
@@ -109,7 +110,7 @@ async def get_summary(
     return await summarize(executions, utc_now() - timedelta(days=days))
 
 
-@router.get("/{application_execution_id}")
+@router.get("/{application_execution_id}", dependencies=READS)
 async def get_application(application_execution_id: str, executions: ExecutionsDep) -> ApplicationDetails:
     """One application execution with its jobs and scaling decisions."""
     execution = await executions.get(application_execution_id)
@@ -125,7 +126,7 @@ async def get_application(application_execution_id: str, executions: ExecutionsD
     )
 
 
-@router.get("/{application_execution_id}/jobs")
+@router.get("/{application_execution_id}/jobs", dependencies=READS)
 async def get_jobs(
     application_execution_id: str,
     executions: ExecutionsDep,
@@ -146,7 +147,7 @@ async def get_jobs(
     )
 
 
-@router.get("/{application_execution_id}/decisions")
+@router.get("/{application_execution_id}/decisions", dependencies=READS)
 async def get_decisions(
     application_execution_id: str,
     executions: ExecutionsDep,
@@ -170,6 +171,7 @@ async def get_decisions(
 
 @router.get(
     "/{application_execution_id}/picture.svg",
+    dependencies=READS,
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}}}},
 )

@@ -4,6 +4,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Header, Request
 
+from common.access.control import AccessControl
 from common.executions.repository import ExecutionRepository
 from common.forms import Form
 from common.mongo.types import Client
@@ -28,6 +29,10 @@ StateDep = Annotated[ServiceState, Depends(get_state)]
 
 def get_mongo(state: StateDep) -> Client:
     return state.mongo
+
+
+def get_access(state: StateDep) -> AccessControl:
+    return state.access
 
 
 def get_executions(state: StateDep) -> ExecutionRepository:
@@ -63,6 +68,7 @@ def get_submission_schedules(state: StateDep) -> SubmissionSchedules:
 
 
 MongoDep = Annotated[Client, Depends(get_mongo)]
+AccessDep = Annotated[AccessControl, Depends(get_access)]
 ExecutionsDep = Annotated[ExecutionRepository, Depends(get_executions)]
 PredictorDep = Annotated[Predictor, Depends(get_predictor)]
 InitialScaleOutChooserDep = Annotated[InitialScaleOutChooser, Depends(get_initial_scale_out_chooser)]

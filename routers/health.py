@@ -8,6 +8,7 @@ from pymongo.errors import PyMongoError
 from common.errors import Unavailable
 from common.wire.specs import WireModel
 from routers.dependencies import MongoDep
+from routers.principal import OPEN
 
 router = APIRouter(tags=["health"])
 
@@ -20,14 +21,14 @@ _PING_SECONDS = 2.0
 """Probes give up after a few seconds, so the answer has to come before."""
 
 
-@router.get("/healthz")
+@router.get("/healthz", openapi_extra=OPEN)
 @router.head("/healthz", include_in_schema=False)
 async def healthz() -> Health:
     """The process answers. Asks nobody else, so that it says nothing about them."""
     return Health(status="ok")
 
 
-@router.get("/readyz")
+@router.get("/readyz", openapi_extra=OPEN)
 @router.head("/readyz", include_in_schema=False)
 async def readyz(mongo: MongoDep) -> Health:
     """503 while MongoDB is away."""

@@ -13,7 +13,7 @@ from common.wire.specs import SHORT_TEXT, NoBoolean, WireModel
 from prediction.serving.models import Models
 from routers.dependencies import ModelsDep
 from routers.pagination import Hint, Unreadable, hint_for
-from routers.principal import PrincipalDep
+from routers.principal import OPERATES, READS, PrincipalDep
 from routers.schemas import examples
 
 router = APIRouter(prefix="/models", tags=["models"])
@@ -110,7 +110,7 @@ async def _model(model: RegisteredModel, models: Models) -> ModelView:
     )
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def list_models(
     models: ModelsDep,
     algorithm_name: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None,
@@ -128,13 +128,13 @@ async def list_models(
     )
 
 
-@router.get("/{name}")
+@router.get("/{name}", dependencies=READS)
 async def get_model(name: ModelName, models: ModelsDep) -> ModelView:
     """One model: which version serves and since when, what served before, and what is in memory here."""
     return await _model(await models.registry.get_model(name), models)
 
 
-@router.get("/{name}/versions")
+@router.get("/{name}/versions", dependencies=READS)
 async def list_versions(
     name: ModelName,
     models: ModelsDep,
@@ -154,14 +154,14 @@ async def list_versions(
     )
 
 
-@router.get("/{name}/versions/{version}")
+@router.get("/{name}/versions/{version}", dependencies=READS)
 async def get_version(name: ModelName, version: VersionNumber, models: ModelsDep) -> VersionView:
     """One version: what it learned from, its figures, its files, and how it came to serve or not."""
     model = await models.registry.get_model(name)
     return _version(await models.registry.get_version(name, version), model, models)
 
 
-@router.post("/{name}/versions/{version}/verify")
+@router.post("/{name}/versions/{version}/verify", dependencies=OPERATES)
 async def verify_version(name: ModelName, version: VersionNumber, models: ModelsDep) -> VersionView:
     """Compare the stored files with what was published; `state` tells the outcome.
 
@@ -172,14 +172,14 @@ async def verify_version(name: ModelName, version: VersionNumber, models: Models
     return _version(found, await models.registry.get_model(name), models)
 
 
-@router.delete("/{name}/versions/{version}")
+@router.delete("/{name}/versions/{version}", dependencies=OPERATES)
 async def delete_version(name: ModelName, version: VersionNumber, models: ModelsDep) -> VersionView:
     """Delete a version's files; the entry stays as `DELETED`. 409 while an alias names it."""
     found = await models.delete_version(name, version)
     return _version(found, await models.registry.get_model(name), models)
 
 
-@router.put("/{name}/aliases/{alias}")
+@router.put("/{name}/aliases/{alias}", dependencies=OPERATES)
 async def set_alias(
     name: ModelName,
     alias: AliasName,
@@ -192,7 +192,7 @@ async def set_alias(
     return await _model(changed, models)
 
 
-@router.delete("/{name}/aliases/{alias}")
+@router.delete("/{name}/aliases/{alias}", dependencies=OPERATES)
 async def remove_alias(
     name: ModelName, alias: AliasName, models: ModelsDep, principal: PrincipalDep
 ) -> ModelView:

@@ -5,15 +5,14 @@ from typing import Annotated
 
 from fastapi import APIRouter
 
-from common.auth import Permission
 from common.errors import InvalidRequest
 from common.wire.events import PredictionRequest
 from common.wire.recommendation import Recommendation
 from common.wire.specs import WireModel
 from prediction.first_choice import FirstChoice
 from prediction.requests import RunRequest
-from routers.dependencies import InitialScaleOutChooserDep, ModelsDep, PredictorDep
-from routers.principal import requires
+from routers.dependencies import AccessDep, InitialScaleOutChooserDep, ModelsDep, PredictorDep
+from routers.principal import READS, REPORTS, SUBMITS, AdmittedDep, ReporterDep
 from routers.schemas import examples
 
 router = APIRouter(tags=["prediction"])
@@ -30,30 +29,37 @@ class Preloaded(WireModel):
     training_id: str | None
 
 
-@router.post("/prediction/initial_scale_out")
+@router.post("/prediction/initial_scale_out", dependencies=SUBMITS)
 async def initial_scale_out(
-    specs: Annotated[RunRequest, examples.RUN], chooser: InitialScaleOutChooserDep
+    specs: Annotated[RunRequest, examples.RUN],
+    chooser: InitialScaleOutChooserDep,
+    access: AccessDep,
+    principal: AdmittedDep,
 ) -> FirstChoice:
     """Say what a submission of these specs would start with, and why; nothing is stored or started.
 
     The bounds are those of the request: what the platform can hold is known when it is submitted.
     """
-    return await chooser.choose(specs)
+    async with access.submitting(principal):
+        return await chooser.choose(specs)
 
 
-@router.post("/prediction/online_scale_out_prediction", dependencies=[requires(Permission.REPORT)])
+@router.post("/prediction/online_scale_out_prediction", dependencies=REPORTS)
 async def online_scale_out_prediction(
-    request: Annotated[PredictionRequest, examples.PREDICTION], predictor: PredictorDep
+    request: Annotated[PredictionRequest, examples.PREDICTION],
+    predictor: PredictorDep,
+    reporter: ReporterDep,
 ) -> Recommendation:
     """Store a finished job, then recommend a scale-out for the jobs that are left.
 
     Empty lists mean: leave the scale-out alone; `reason` says why.
     """
+    await reporter.check(request.application_execution_id)
     return await predictor.recommend(request)
 
 
-@router.get("/prediction/preload/{base_name:path}")
-@router.get("/preload/{base_name:path}", include_in_schema=False)
+@router.get("/prediction/preload/{base_name:path}", dependencies=READS)
+@router.get("/preload/{base_name:path}", include_in_schema=False, dependencies=READS)
 async def preload(base_name: str, models: ModelsDep) -> Preloaded:
     """Load an algorithm's model into the cache, so that its first prediction is fast.
 

@@ -1,17 +1,22 @@
 """Who asks, found out once a request, and what each route needs of them, as data.
 
-Where a route says nothing of its own it needs READ if its method only reads, otherwise OPERATE.
+Every route names what it needs, or that it needs nothing; one that forgot is for admins alone.
 """
 
+import logging
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Security, params
 from fastapi.security import HTTPBearer
 from pydantic import StringConstraints
 
-from common.auth import Credentials, Permission, Principal
+from common.access.authenticators import Shown
+from common.access.sessions import COOKIE
+from common.auth import Permission, Principal
 from common.wire.specs import SHORT_TEXT
-from routers.dependencies import StateDep
+from routers.dependencies import AccessDep
+
+logger = logging.getLogger(__name__)
 
 Requester = Annotated[str, StringConstraints(max_length=SHORT_TEXT, strip_whitespace=True)]
 """What somebody calls themselves."""
@@ -20,8 +25,9 @@ _ONLY_READING = ("GET", "HEAD")
 
 _bearer = HTTPBearer(
     auto_error=False,
-    scheme_name="callback token",
-    description="CALLBACK_TOKEN, where the service has one; a driver finds it in ENEL_CALLBACK_TOKEN.",
+    scheme_name="token",
+    description="A token from `POST /access/tokens`, or ADMIN_TOKEN. A driver finds its own in"
+    " ENEL_CALLBACK_TOKEN, and elsewhere CALLBACK_TOKEN works for all. Where the service is open, none.",
 )
 
 
@@ -30,31 +36,49 @@ def requires(permission: Permission) -> Any:
     return Security(_bearer, scopes=[permission])
 
 
-def permission_for(request: Request) -> Permission:
-    """What the route of a request needs."""
-    for dependency in request.scope["route"].dependencies:
+READS = [requires(Permission.READ)]
+SUBMITS = [requires(Permission.SUBMIT)]
+OPERATES = [requires(Permission.OPERATE)]
+ADMINISTERS = [requires(Permission.ADMINISTER)]
+REPORTS = [requires(Permission.REPORT)]
+
+FOR_EVERYBODY = "for everybody"
+"""A tag of routes, in `openapi_extra`, that need nothing."""
+
+OPEN = {"x-needs": FOR_EVERYBODY}
+"""`openapi_extra` of routes that need nothing."""
+
+
+def permission_for(route: Any) -> Permission | None:
+    """What a route needs; None: it forgot to say, or needs nothing (`is_open`)."""
+    for dependency in route.dependencies:
         if isinstance(dependency, params.Security) and dependency.dependency is _bearer:
             [permission] = dependency.scopes or ()
             return Permission(permission)
-    return Permission.READ if request.method in _ONLY_READING else Permission.OPERATE
+    return None
 
 
-async def get_credentials(state: StateDep) -> Credentials:
-    return state.credentials
+def is_open(route: Any) -> bool:
+    """Whether a route says that it needs nothing."""
+    return (getattr(route, "openapi_extra", None) or {}).get("x-needs") == FOR_EVERYBODY
 
 
-async def admit(request: Request, credentials: Annotated[Credentials, Depends(get_credentials)]) -> Principal:
+async def admit(request: Request, access: AccessDep) -> Principal:
     """Who asks; for all routers at once.
 
     Raises:
         Unauthorized, Forbidden: They may not do what the route does.
+        TooManyRequests: They have asked for more than their share.
     """
-    bearer = await _bearer(request)
-    shown = None if bearer is None else bearer.credentials
-    address = request.client.host if request.client else ""
-    called = printable(request.headers.get("X-Requested-By", ""))[:SHORT_TEXT].strip()
-    principal = credentials.identify(shown, called or address)
-    credentials.check(principal, permission_for(request), shown)
+    principal = await access.authenticator.identify(await _shown(request))
+    route = request.scope["route"]
+    if not is_open(route):
+        principal.check(permission_for(route) or Permission.ADMINISTER)
+    if permission_for(route) != Permission.REPORT:  # `Reporter` counts these
+        await access.count(principal, len(await request.body()))
+        if principal.is_known and request.method not in _ONLY_READING:
+            what = f"{request.method} {printable(request.url.path)}"
+            logger.info("%s (%s): %s", principal.name, principal.role, what)
     return principal
 
 
@@ -65,10 +89,37 @@ async def named(
     return principal
 
 
+async def _shown(request: Request) -> Shown:
+    bearer = await _bearer(request)
+    return Shown(
+        token=None if bearer is None else bearer.credentials,
+        session=request.cookies.get(COOKIE),
+        called=printable(request.headers.get("X-Requested-By", ""))[:SHORT_TEXT].strip(),
+        address=request.client.host if request.client else "",
+    )
+
+
 def printable(text: str) -> str:
     """The text without what cannot be seen."""
     return "".join(character for character in text if character.isprintable())
 
 
+class Reporter:
+    """Who sends a report; for routes that take one."""
+
+    def __init__(
+        self, request: Request, access: AccessDep, principal: Annotated[Principal, Depends(admit)]
+    ) -> None:
+        self._request, self._access, self._principal = request, access, principal
+
+    async def check(self, application_execution_id: str) -> None:
+        """Return if it may report of this execution now. Raises Forbidden or TooManyRequests."""
+        self._principal.check_reports_of(application_execution_id)
+        await self._access.count_report(application_execution_id, len(await self._request.body()))
+
+
 Admitted = Depends(admit)
+ReporterDep = Annotated[Reporter, Depends()]
+AdmittedDep = Annotated[Principal, Admitted]
 PrincipalDep = Annotated[Principal, Depends(named)]
+"""`AdmittedDep` for routes that record who asked."""

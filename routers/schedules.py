@@ -1,16 +1,19 @@
 """Recurring submissions."""
 
+import contextlib
 from typing import Annotated
 
 from fastapi import APIRouter, Response, status
 
+from common.auth import Principal
 from common.wire.specs import Name, WireModel
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
 from routers.pagination import Hint, Unreadable, hint_for
-from routers.principal import PrincipalDep
+from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas import examples
 from routers.schemas.applications import SubmitResponse, links_of
-from submission.schedule_documents import ScheduleSpec, SubmissionSchedule
+from submission.schedule_documents import ScheduleNotFound, ScheduleSpec, SubmissionSchedule
+from submission.schedules import SubmissionSchedules
 
 router = APIRouter(prefix="/schedules")
 
@@ -33,7 +36,7 @@ class ScheduleDetails(SubmissionSchedule):
     """Ids of its application executions that have not ended, oldest first."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.post("", status_code=status.HTTP_201_CREATED, dependencies=SUBMITS)
 async def create_schedule(
     request: Annotated[CreateSchedule, examples.NEW_SCHEDULE],
     schedules: SubmissionSchedulesDep,
@@ -51,18 +54,20 @@ async def create_schedule(
     return schedule
 
 
-@router.put("/{name}")
+@router.put("/{name}", dependencies=SUBMITS)
 async def replace_schedule(
     name: Name,
     request: Annotated[ScheduleSpec, examples.SCHEDULE],
     schedules: SubmissionSchedulesDep,
     principal: PrincipalDep,
 ) -> SubmissionSchedule:
-    """Create a schedule, or change what it says; its history stays."""
+    """Create a schedule, or change what it says; its history stays. An operator may change others', too."""
+    with contextlib.suppress(ScheduleNotFound):
+        await _check_owner(principal, name, schedules)
     return await schedules.replace(name, request, principal.name)
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def list_schedules(schedules: SubmissionSchedulesDep) -> ScheduleList:
     """All recurring submissions: when next, and what came of the last time."""
     found = await schedules.all()
@@ -70,7 +75,7 @@ async def list_schedules(schedules: SubmissionSchedulesDep) -> ScheduleList:
     return ScheduleList(items=found, hint=hint, unreadable=found.unreadable)
 
 
-@router.get("/{name}")
+@router.get("/{name}", dependencies=READS)
 async def get_schedule(
     name: str, schedules: SubmissionSchedulesDep, executions: ExecutionsDep
 ) -> ScheduleDetails:
@@ -80,25 +85,34 @@ async def get_schedule(
     return ScheduleDetails(**schedule.model_dump(by_alias=False), active=active)
 
 
-@router.delete("/{name}")
-async def delete_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+@router.delete("/{name}", dependencies=SUBMITS)
+async def delete_schedule(
+    name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+) -> SubmissionSchedule:
     """Submit no more; its applications stay, and go on."""
+    await _check_owner(principal, name, schedules)
     return await schedules.delete(name)
 
 
-@router.post("/{name}/pause")
-async def pause_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+@router.post("/{name}/pause", dependencies=SUBMITS)
+async def pause_schedule(
+    name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+) -> SubmissionSchedule:
     """Submit no more until it is resumed; repeating it is safe."""
-    return await schedules.pause(name)
+    await _check_owner(principal, name, schedules)
+    return await schedules.pause(name, principal.name)
 
 
-@router.post("/{name}/resume")
-async def resume_schedule(name: str, schedules: SubmissionSchedulesDep) -> SubmissionSchedule:
+@router.post("/{name}/resume", dependencies=SUBMITS)
+async def resume_schedule(
+    name: str, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+) -> SubmissionSchedule:
     """Go on with the next due time; those of the pause are not made up for."""
-    return await schedules.resume(name)
+    await _check_owner(principal, name, schedules)
+    return await schedules.resume(name, principal.name)
 
 
-@router.post("/{name}/run")
+@router.post("/{name}/run", dependencies=SUBMITS)
 async def run_schedule(
     name: str,
     schedules: SubmissionSchedulesDep,
@@ -110,8 +124,13 @@ async def run_schedule(
 
     The concurrency policy holds: `forbid` answers 409 while an application of the schedule has not ended.
     """
+    await _check_owner(principal, name, schedules)
     submission = await schedules.run_now(name, idempotency_key, principal.name)
     if submission.replayed:
         response.headers[REPLAYED] = "true"
     response.headers["Location"] = links_of(submission.execution.id)["self"]
     return SubmitResponse.of(submission)
+
+
+async def _check_owner(principal: Principal, name: str, schedules: SubmissionSchedules) -> None:
+    principal.check_owner(await schedules.created_by(name), f"The schedule {name!r}")

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from common.auth import Credentials
+from common.access.control import AccessControl
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from prediction.initial import InitialScaleOutChooser
@@ -22,7 +22,7 @@ class ServiceState:
     """Everything that a request may need; under `service` in the state of each."""
 
     mongo: Client
-    credentials: Credentials
+    access: AccessControl
     executions: ExecutionRepository
     predictor: Predictor
     chooser: InitialScaleOutChooser

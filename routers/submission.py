@@ -7,9 +7,9 @@ from fastapi.responses import PlainTextResponse
 
 from common.errors import NotFound
 from routers import applications, schedules
-from routers.dependencies import REPLAYED, IdempotencyKey, SubmissionsDep
+from routers.dependencies import REPLAYED, AccessDep, ExecutionsDep, IdempotencyKey, SubmissionsDep
 from routers.log_stream import LogStream
-from routers.principal import PrincipalDep, Requester, printable
+from routers.principal import READS, SUBMITS, PrincipalDep, Requester, printable
 from routers.schemas import examples
 from routers.schemas.applications import ApplicationView, SubmitResponse, links_of
 from submission.requests import SubmitRequest
@@ -18,10 +18,11 @@ from submission.service import SubmitOptions
 router = APIRouter(prefix="/submission", tags=["submission"])
 
 
-@router.post("/submit")
+@router.post("/submit", dependencies=SUBMITS)
 async def submit(
     request: Annotated[SubmitRequest, examples.SUBMISSION],
     submissions: SubmissionsDep,
+    access: AccessDep,
     principal: PrincipalDep,
     response: Response,
     dry_run: bool = False,
@@ -43,9 +44,10 @@ async def submit(
         require_feasible=require_feasible,
         submitted_by=principal.name,
     )
-    if dry_run:
-        return SubmitResponse.of(await submissions.dry_run(request, options), is_stored=False)
-    submission = await submissions.submit(request, options)
+    async with access.submitting(principal):
+        if dry_run:
+            return SubmitResponse.of(await submissions.dry_run(request, options), is_stored=False)
+        submission = await submissions.submit(request, options)
     response.headers["Location"] = links_of(submission.execution.id)["self"]
     if submission.replayed:
         response.headers[REPLAYED] = "true"
@@ -54,6 +56,7 @@ async def submit(
 
 @router.get(
     "/applications/{application_execution_id}/logs",
+    dependencies=READS,
     response_class=Response,
     responses={200: {"content": {"text/plain": {}, "text/event-stream": {}}}},
 )
@@ -77,19 +80,23 @@ async def get_logs(
     return PlainTextResponse(written)
 
 
-@router.delete("/applications/{application_execution_id}")
+@router.delete("/applications/{application_execution_id}", dependencies=SUBMITS)
 async def kill_application(
     application_execution_id: str,
     submissions: SubmissionsDep,
+    executions: ExecutionsDep,
     principal: PrincipalDep,
     requested_by: Requester = "",
 ) -> ApplicationView:
     """End an application, running or waiting, and record who asked for it.
 
-    That is `requested_by`, or the header `X-Requested-By`, or else the caller's address. Repeating it is
-    safe: an application that has ended is answered as it is, COMPLETED, for instance, and not changed.
+    That is whose token was shown; where none is needed, `requested_by`, or the header `X-Requested-By`, or
+    else the caller's address. An operator may end what others submitted, too. Repeating it is safe: an
+    application that has ended is answered as it is, COMPLETED, for instance, and not changed.
     """
-    who = printable(requested_by) or principal.name
+    present = await executions.get(application_execution_id)
+    principal.check_owner(present.submitted_by, f"The application execution {present.id}")
+    who = principal.name if principal.is_known else printable(requested_by) or principal.name
     execution = await submissions.kill(application_execution_id, who)
     return ApplicationView.of(execution)
 

@@ -7,12 +7,11 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, StringConstraints
 
-from common.auth import Permission
 from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT, Name, WireModel
 from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
-from routers.principal import PrincipalDep, requires
+from routers.principal import READS, REPORTS, SUBMITS, PrincipalDep, ReporterDep
 from routers.schemas import examples
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.pretraining import Pretraining
@@ -53,19 +52,22 @@ class TrainingSchedules(WireModel):
     unreadable: Unreadable
 
 
-@router.post("/update_information", dependencies=[requires(Permission.REPORT)])
+@router.post("/update_information", dependencies=REPORTS)
 async def update_information(
-    update: Annotated[UpdateInformation, examples.REPORT], executions: ExecutionsDep
+    update: Annotated[UpdateInformation, examples.REPORT],
+    executions: ExecutionsDep,
+    reporter: ReporterDep,
 ) -> Message:
     """Store what a Spark listener reports: the start of an application, or the end of a job.
 
     The answer means that it is stored. The same event may be sent again at any time.
     """
+    await reporter.check(update.application_execution_id)
     await executions.apply_event(update.application_execution_id, update.event())
     return Message(message=f"{update.update_event} of {update.application_execution_id} is stored.")
 
 
-@router.post("/trigger_model_training", status_code=status.HTTP_202_ACCEPTED)
+@router.post("/trigger_model_training", status_code=status.HTTP_202_ACCEPTED, dependencies=SUBMITS)
 async def trigger_model_training(
     request: Annotated[StartTraining, examples.TRAINING],
     pretraining: PretrainingDep,
@@ -100,7 +102,7 @@ async def trigger_model_training(
     )
 
 
-@router.get("/runs")
+@router.get("/runs", dependencies=READS)
 async def list_runs(
     pretraining: PretrainingDep,
     algorithm_name: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None,
@@ -124,7 +126,7 @@ async def list_runs(
     )
 
 
-@router.get("/schedules")
+@router.get("/schedules", dependencies=READS)
 async def list_training_schedules(periodic: PeriodicTrainingsDep) -> TrainingSchedules:
     """Periodic trainings (TRAINING_INTERVAL, TRAINING_SCHEDULES): when next, and what came of the last."""
     found = await periodic.schedules()
@@ -132,7 +134,7 @@ async def list_training_schedules(periodic: PeriodicTrainingsDep) -> TrainingSch
     return TrainingSchedules(items=found, hint=hint, unreadable=found.unreadable)
 
 
-@router.get("/runs/{run_id}")
+@router.get("/runs/{run_id}", dependencies=READS)
 async def get_run(run_id: str, pretraining: PretrainingDep) -> TrainingRun:
     """One training: its state, trials, best loss, the end of its log, and its result."""
     return await pretraining.runs.get(run_id)
@@ -144,7 +146,7 @@ async def _existing(run_id: str, pretraining: PretrainingDep) -> tuple[str, Pret
     return run_id, pretraining
 
 
-@router.get("/runs/{run_id}/events", response_class=EventSourceResponse)
+@router.get("/runs/{run_id}/events", response_class=EventSourceResponse, dependencies=READS)
 async def follow_run(
     followed: Annotated[tuple[str, Pretraining], Depends(_existing)],
 ) -> AsyncIterator[ServerSentEvent]:
@@ -154,8 +156,11 @@ async def follow_run(
         yield ServerSentEvent(event="training", data=run.model_dump(mode="json", by_alias=True))
 
 
-@router.post("/runs/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED)
-@router.delete("/runs/{run_id}", status_code=status.HTTP_202_ACCEPTED, include_in_schema=False)
-async def cancel_run(run_id: str, pretraining: PretrainingDep) -> TrainingRun:
-    """Stop a training; one that has ended otherwise answers 409."""
-    return await pretraining.cancel(run_id)
+@router.post("/runs/{run_id}/cancel", status_code=status.HTTP_202_ACCEPTED, dependencies=SUBMITS)
+@router.delete(
+    "/runs/{run_id}", status_code=status.HTTP_202_ACCEPTED, include_in_schema=False, dependencies=SUBMITS
+)
+async def cancel_run(run_id: str, pretraining: PretrainingDep, principal: PrincipalDep) -> TrainingRun:
+    """Stop a training; one that has ended otherwise answers 409. An operator may stop others', too."""
+    principal.check_owner(await pretraining.runs.requested_by(run_id), f"The training {run_id}")
+    return await pretraining.cancel(run_id, by=principal.name)

@@ -1,6 +1,6 @@
 """Where applications run: the seam between submission and a platform."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -8,6 +8,14 @@ from common.loops import Loop
 from common.wire.specs import WorkerSpecs
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
+
+TokenFor = Callable[[str], Awaitable[str]]
+"""What the driver of an application execution shows when it reports; empty: it needs nothing."""
+
+
+async def no_token(_: str) -> str:
+    """Where reports need none."""
+    return ""
 
 
 class RecordState(Protocol):

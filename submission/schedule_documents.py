@@ -66,6 +66,8 @@ class SubmissionSchedule(Document, ScheduleSpec):
     created_by: str | None = None
     """Who asked for it first."""
     updated_at: UtcTime = Field(default_factory=utc_now)
+    updated_by: str | None = None
+    """Who asked last for a change."""
     next_fire_at: UtcTime
     firing: Firing | None = None
     last_due_at: UtcTime | None = None

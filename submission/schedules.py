@@ -111,6 +111,7 @@ class SubmissionSchedules:
             "next_fire_at": schedule.next_fire_at,
             "firing": None,
             "updated_at": utc_now(),
+            "updated_by": by,
         }
         rest = {key: value for key, value in _without_id(schedule).items() if key not in said}
         stored = await self._schedules.find_one_and_update(
@@ -125,6 +126,13 @@ class SubmissionSchedules:
         """Raises ScheduleNotFound."""
         return self._found(name, await self._schedules.find_one({"_id": name}))
 
+    async def created_by(self, name: str) -> str | None:
+        """Whose it is, also where the rest of it cannot be read. Raises ScheduleNotFound."""
+        document = await self._schedules.find_one({"_id": name}, {"created_by": 1})
+        if document is None:
+            raise _not_found(name)
+        return document.get("created_by")
+
     async def all(self) -> Readable[SubmissionSchedule]:
         """By name."""
         cursor = self._schedules.find().sort("_id", ASCENDING)
@@ -134,18 +142,18 @@ class SubmissionSchedules:
         """Its applications stay, and go on. Raises ScheduleNotFound."""
         return self._found(name, await self._schedules.find_one_and_delete({"_id": name}))
 
-    async def pause(self, name: str) -> SubmissionSchedule:
+    async def pause(self, name: str, by: str | None = None) -> SubmissionSchedule:
         """Fire no more until it is resumed. Raises ScheduleNotFound."""
-        changes = {"paused": True, "firing": None, "updated_at": utc_now()}
+        changes = {"paused": True, "firing": None, "updated_at": utc_now(), "updated_by": by}
         return self._found(name, await self._change(name, changes))
 
-    async def resume(self, name: str) -> SubmissionSchedule:
+    async def resume(self, name: str, by: str | None = None) -> SubmissionSchedule:
         """Go on with the next due time; those of the pause are not made up for. Raises ScheduleNotFound."""
         schedule = await self.get(name)
         if not schedule.paused:
             return schedule
         next_fire_at = schedule.trigger().next_after(utc_now())
-        changes = {"paused": False, "next_fire_at": next_fire_at, "updated_at": utc_now()}
+        changes = {"paused": False, "next_fire_at": next_fire_at, "updated_at": utc_now(), "updated_by": by}
         return self._found(name, await self._change(name, changes))
 
     async def run_now(
@@ -337,8 +345,12 @@ class SubmissionSchedules:
     def _found(self, name: str, document: Json | None) -> SubmissionSchedule:
         """Raises ScheduleNotFound or UnreadableDocument."""
         if document is None:
-            raise ScheduleNotFound(f"There is no schedule {name[:100]!r}.")
+            raise _not_found(name)
         return self._read.one(document)
+
+
+def _not_found(name: str) -> ScheduleNotFound:
+    return ScheduleNotFound(f"There is no schedule {name[:100]!r}.")
 
 
 def _without_id(schedule: SubmissionSchedule) -> Json:

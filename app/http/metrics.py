@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.mongo.stored import unreadable_counts
 from prediction.serving.worker_pool import PoolCounts
+from routers.principal import OPEN
 from routers.state import ServiceState
 
 _COUNT_SECONDS = 3.0
@@ -59,11 +60,13 @@ def install(app: FastAPI, database: str) -> None:
         """In Prometheus' text format. States are left out, and `enel_mongodb_up` is 0, without MongoDB."""
         state: ServiceState = request.state.service
         counts = await count_states(state)
-        snapshot = _Snapshot(counts, state.worker_counts, unreadable_counts(database))
+        snapshot = _Snapshot(counts, state.worker_counts, unreadable_counts(database), state.access.refusals)
         body = generate_latest(registry) + generate_latest(snapshot)
         return Response(body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app.add_api_route("/metrics", metrics, methods=["GET"], tags=["health"], response_class=Response)
+    app.add_api_route(
+        "/metrics", metrics, methods=["GET"], tags=["health"], response_class=Response, openapi_extra=OPEN
+    )
 
 
 class MeasureRequests:
@@ -110,12 +113,17 @@ class _Snapshot(CollectorRegistry):
     """A registry of one moment: nothing of it is kept for the next request."""
 
     def __init__(
-        self, counts: StateCounts | None, workers: PoolCounts, unreadable: Mapping[str, int]
+        self,
+        counts: StateCounts | None,
+        workers: PoolCounts,
+        unreadable: Mapping[str, int],
+        refusals: Mapping[str, int],
     ) -> None:
         super().__init__()
         self._counts = counts
         self._workers = workers
         self._unreadable = unreadable
+        self._refusals = refusals
 
     def collect(self) -> Iterator[Metric]:
         yield CounterMetricFamily(
@@ -139,6 +147,15 @@ class _Snapshot(CollectorRegistry):
             for state, count in sorted(counts.items()):
                 family.add_metric([state], count)
             yield family
+        refused = CounterMetricFamily(
+            "enel_refused_requests",
+            "Requests that were refused before anything was done: for how they were sent (host, origin,"
+            " content_type), for who sent them (token, permission), for how many they were (limit).",
+            labels=["reason"],
+        )
+        for reason, count in sorted(self._refusals.items()):
+            refused.add_metric([reason], count)
+        yield refused
         family = GaugeMetricFamily(
             "enel_unreadable_documents",
             "Stored documents that this process has met since its start and cannot read.",

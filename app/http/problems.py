@@ -17,6 +17,8 @@ from pymongo.errors import (
 )
 from starlette.exceptions import HTTPException
 
+from app.http.headers import HEADERS
+from app.http.refusals import count_refusal
 from common.errors import ServiceError
 
 logger = logging.getLogger(__name__)
@@ -42,6 +44,9 @@ class Problem(BaseModel):
 
 _SCHEMA = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
 _SCHEMA["properties"]["errors"]["items"] = _SCHEMA.pop("$defs")["FieldError"]
+
+_REFUSALS = {401: "token", 403: "permission", 429: "limit"}
+"""Status of errors that refuse to do anything at all, and what `/metrics` calls the reason."""
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": description, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
@@ -77,8 +82,10 @@ def _printable(value: object) -> str:
     return str(value).encode("utf-8", "replace").decode()[:300]
 
 
-async def _render_service_error(_: Request, error: Exception) -> JSONResponse:
+async def _render_service_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ServiceError)
+    if reason := _REFUSALS.get(error.status):
+        count_refusal(request.scope, reason)
     return problem(error.status, error.title, str(error), error.headers, **error.members)
 
 
@@ -128,7 +135,8 @@ async def _render_mongo_error(request: Request, error: Exception) -> JSONRespons
 
 async def _render_unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "Internal error", "The service failed; its log says why.")
+    # Rendered outside of what adds them to all other answers.
+    return problem(500, "Internal error", "The service failed; its log says why.", HEADERS)
 
 
 HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]] = {

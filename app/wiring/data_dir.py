@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from common.errors import StartError
+from common.processes.private_files import make_private
 
 
 @asynccontextmanager
@@ -26,6 +27,7 @@ def _lock(folder: Path) -> tuple[Path, TextIO]:
     try:
         folder = folder.resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         lock = (folder / "service.lock").open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

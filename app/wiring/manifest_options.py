@@ -5,10 +5,13 @@ import os
 from common.errors import StartError
 from common.settings.settings import Settings
 from submission.local.spark_submit import local_path
+from submission.manifest.allowed import HARMLESS_PROPERTIES
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
 from submission.manifest.platform import Platform
 from submission.manifest.template import load_template
+
+ANYTHING = "*"
 
 
 def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
@@ -22,6 +25,7 @@ def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
         platform.token_by_secret
         and submission.callback_token.get_secret_value()
         and not submission.callback_token_secret
+        and not settings.access_by_tokens
     ):
         raise StartError(
             f"CALLBACK_TOKEN_SECRET: drivers on {platform.in_words} get CALLBACK_TOKEN from a Secret;"
@@ -37,12 +41,13 @@ def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
         listener_jar=submission.listener_jar or platform.listener_jar,
         callback_timeout_seconds=submission.callback_timeout_seconds,
         callback_token_secret=_secret_key(submission.callback_token_secret),
+        token_per_execution=settings.access_by_tokens,
         examples=bundled_examples(submission.examples_location or platform.examples_location),
         platform=platform,
         namespace=settings.kubernetes.kubernetes_namespace,
         namespaces=settings.kubernetes.kubernetes_namespaces,
         template=load_template(submission.spark_application_template),
-        limits=_limits(settings),
+        limits=_limits(settings, platform),
     )
 
 
@@ -57,16 +62,34 @@ def _secret_key(reference: str | None) -> SecretKey | None:
     return None if reference is None else SecretKey(*reference.split("/", 1))
 
 
-def _limits(settings: Settings) -> ManifestLimits:
+def _limits(settings: Settings, platform: Platform) -> ManifestLimits:
+    """Once access is by tokens, what nobody has allowed is refused.
+
+    On a platform without images a program is the service's user: there that goes for programs, too.
+    """
     submission = settings.submission
+    by_tokens = settings.access_by_tokens
+    is_here = by_tokens and platform.jars_in_image is None
     return ManifestLimits(
         max_executors=submission.submission_max_executors,
         max_executor_cores=submission.submission_max_executor_cores,
         max_executor_memory=submission.submission_max_executor_memory,
         max_driver_cores=submission.submission_max_driver_cores,
         max_driver_memory=submission.submission_max_driver_memory,
-        images=submission.submission_allowed_images,
-        service_accounts=submission.submission_allowed_service_accounts,
-        secrets=submission.submission_allowed_secrets,
+        images=_allowed(submission.submission_allowed_images, closed=by_tokens),
+        service_accounts=_allowed(submission.submission_allowed_service_accounts, closed=by_tokens),
+        secrets=_allowed(submission.submission_allowed_secrets, closed=by_tokens),
         volumes=submission.submission_allowed_volumes,
+        main_files=_allowed(submission.submission_allowed_main_files, closed=is_here),
+        spark_conf=_allowed(
+            submission.submission_allowed_spark_conf or (HARMLESS_PROPERTIES if is_here else ()),
+            closed=is_here,
+        ),
     )
+
+
+def _allowed(names: tuple[str, ...], *, closed: bool) -> tuple[str, ...] | None:
+    """None: any. A setting that says nothing allows nothing where `closed`, and `*` anything."""
+    if ANYTHING in names or (not names and not closed):
+        return None
+    return names

@@ -17,16 +17,18 @@ from common.settings.settings import Settings
 from submission.kubernetes.client import kubernetes_client
 from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository
+from submission.kubernetes.listener_secrets import ListenerSecrets
 from submission.kubernetes.resources import SparkApplications
 from submission.kubernetes.runner import KUBERNETES, SparkOperatorRunner
 from submission.local.runner import LOCAL, LocalSparkRunner
 from submission.manifest.platform import Platform
-from submission.runners import Runner
+from submission.runners import Runner, TokenFor
 
 logger = logging.getLogger(__name__)
 
-StartRunner = Callable[[Path, Client, ExecutionRepository], Runner]
-"""From DATA_DIR and what is stored to a runner, which is closed before the platform is left."""
+StartRunner = Callable[[Path, Client, ExecutionRepository, TokenFor], Runner]
+"""From DATA_DIR, what is stored, and what makes drivers' tokens, to a runner, which is closed before the
+platform is left."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,13 @@ async def _kubernetes(settings: Settings) -> AsyncIterator[StartRunner]:
                 raise StartError(f"{settings.kubernetes.setting}: {error}") from error
         logger.info("Applications run on Kubernetes, in %s", ", ".join(settings.kubernetes.namespaces))
 
-        def start(_: Path, mongo: Client, executions: ExecutionRepository) -> Runner:
+        def start(_: Path, mongo: Client, executions: ExecutionRepository, token_for: TokenFor) -> Runner:
             return SparkOperatorRunner(
                 applications,
                 executions,
                 DriverLogRepository(mongo, settings.mongo.mongodb_database),
                 settings.kubernetes.namespaces,
+                listener_secrets=ListenerSecrets(kubernetes, token_for),
                 pickup_seconds=settings.kubernetes.operator_pickup_timeout_seconds,
             )
 
@@ -89,7 +92,7 @@ async def _kubernetes(settings: Settings) -> AsyncIterator[StartRunner]:
 async def _local(settings: Settings) -> AsyncIterator[StartRunner]:
     """Its Spark starts with the first application."""
 
-    def start(data_dir: Path, _: Client, executions: ExecutionRepository) -> Runner:
+    def start(data_dir: Path, _: Client, executions: ExecutionRepository, token_for: TokenFor) -> Runner:
         return LocalSparkRunner(
             data_dir / "spark",
             executions.record_state,
@@ -97,7 +100,7 @@ async def _local(settings: Settings) -> AsyncIterator[StartRunner]:
             cores=settings.submission.local_spark_cores,
             memory=settings.submission.local_spark_memory,
             max_applications=settings.submission.local_spark_max_applications,
-            callback_token=settings.submission.callback_token,
+            token_for=token_for,
         )
 
     yield start

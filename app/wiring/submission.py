@@ -14,7 +14,7 @@ from submission.accuracy.repository import AccuracyRepository
 from submission.accuracy.watch import AccuracyWatch
 from submission.idempotency import SubmissionLedger
 from submission.manifest.options import ManifestOptions
-from submission.runners import Runner
+from submission.runners import Runner, TokenFor
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
@@ -52,17 +52,19 @@ async def open_submission(
     start_runner: StartRunner,
     chooser: InitialScaleOutChooser,
     options: ManifestOptions,
+    token_for: TokenFor,
 ) -> AsyncIterator[Submission]:
     """With what an earlier service left taken up; the runner is closed with the context.
 
     Args:
         start_runner: Of a platform that is connected.
+        token_for: Makes what drivers show when they report.
     """
     executions, database = storage.executions, storage.database
     ledger = SubmissionLedger(
         storage.mongo, database, executions, key_seconds=settings.submission.idempotency_key_seconds
     )
-    runner = start_runner(storage.data_dir, storage.mongo, executions)
+    runner = start_runner(storage.data_dir, storage.mongo, executions, token_for)
     service = SubmissionService(
         executions, ledger, runner, chooser, options, settings.prediction.shadow_algorithms
     )

@@ -2,8 +2,9 @@
 
 It stores SparkApplications: create, get, list (label selector by equality, limit and continue), watch (from a
 version, bookmarks, 410 after compaction), delete, merge patch of a resource and of its status, dry run,
-resource versions, conflicts; it validates SparkApplications against the CRD's schema. It answers reviews of
-one's own access by `forbidden`, and the logs of pods that a test has given it. Faults can be set.
+resource versions, conflicts; it validates SparkApplications against the CRD's schema. Secrets are as these,
+without rules of their own. It answers reviews of one's own access by `forbidden`, and the logs of pods that a
+test has given it. Faults can be set.
 
 What it does not do: run anything; admission webhooks, quotas, CEL rules, defaults of built-in
 types; finalizers and deletion in the foreground; server-side apply, JSON patch, PUT, generateName;
@@ -33,7 +34,7 @@ Key = tuple[str, str, str]
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _POLL_SECONDS = 0.02
-_GROUPS = {"sparkapplications": "sparkoperator.k8s.io", "pods/log": ""}
+_GROUPS = {"sparkapplications": "sparkoperator.k8s.io", "pods/log": "", "secrets": ""}
 
 
 @dataclass
@@ -157,7 +158,7 @@ class KubernetesApi:
             return web.json_response(self._reviewed(body), status=201)
         match = re.fullmatch(
             r"/(?:api/v1|apis/sparkoperator\.k8s\.io/v1beta2)/namespaces/(?P<namespace>[^/]+)"
-            r"/(?P<plural>sparkapplications|pods)(?:/(?P<name>[^/]+)(?:/(?P<sub>status|log))?)?",
+            r"/(?P<plural>sparkapplications|pods|secrets)(?:/(?P<name>[^/]+)(?:/(?P<sub>status|log))?)?",
             request.path,
         )
         if match is None or (match["plural"] == "sparkapplications" and not self.has_crd):

@@ -155,6 +155,16 @@ class ExecutionRepository(RunHistory):
         cursor = self._applications.find(query).sort("created_at", ASCENDING)
         return await self._read.many(cursor)
 
+    async def ended_at(self, application_execution_id: str) -> datetime | None:
+        """When it ended; None: it has not, or there is none of this id."""
+        query = {"_id": application_execution_id, "state": {"$in": _FINAL_STATES}}
+        document = await self._applications.find_one(query, {"end_time": 1, "state_changes": {"$slice": -1}})
+        if document is None:
+            return None
+        [*_, last] = document.get("state_changes") or [{}]
+        ended_at: datetime | None = document.get("end_time") or last.get("at")
+        return ended_at
+
     async def record_kill_request(self, application_execution_id: str, requested_by: str) -> None:
         """Store who asked first for the end of an execution that has not ended."""
         query = {"_id": application_execution_id, "state": {"$nin": _FINAL_STATES}, "kill_requested_by": None}

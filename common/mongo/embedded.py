@@ -21,6 +21,7 @@ from pymongo.errors import (
 
 from common.errors import StartError
 from common.mongo.types import Client
+from common.processes.environment import passed_environment
 from common.processes.guarded import GuardedProcess, free_port
 
 logger = logging.getLogger(__name__)
@@ -118,6 +119,7 @@ async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedPr
             "--nounixsocket",
             # It would wait for its clients to find another primary; there is none.
             *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),
+            env=passed_environment(),
             grace_seconds=30,
         )
         with contextlib.suppress(TimeoutError):

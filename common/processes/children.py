@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import os
 import shutil
 from collections import deque
 from collections.abc import Callable
@@ -24,12 +23,6 @@ async def read_events(stream: asyncio.StreamReader, add: Callable[[dict[str, Any
             recent.append(text)  # a library printed to standard output
     if recent:
         logger.debug("Output of a training that is no event: %s", list(recent))
-
-
-def child_environment() -> dict[str, str]:
-    """The child's environment: ours without the secrets, which it has no use for."""
-    hidden = ("MONGODB_", "KUBERNETES_", "HDFS_", "KUBECONFIG", "CALLBACK_TOKEN")
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(hidden)}
 
 
 def write_request(folder: Path, request: dict[str, Any]) -> None:

@@ -1,10 +1,13 @@
 """What every group of settings is made of."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from common.errors import StartError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 """Of a checkout or an image; installed as a package, the folder of packages."""
@@ -23,14 +26,15 @@ Timeout = Annotated[float, Field(ge=0.001, le=86_400)]
 """Seconds, a day at most: what is longer is no limit, and some clocks cannot count that far."""
 
 
-def _separated_by_commas(value: object) -> object:
+def separated_by_commas(value: object) -> object:
+    """The parts of a text; what is none stays as it is."""
     if not isinstance(value, str):
         return value
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 Names = Annotated[
-    tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(_separated_by_commas)
+    tuple[Annotated[str, Field(min_length=1)], ...], NoDecode, BeforeValidator(separated_by_commas)
 ]
 """Separated by commas."""
 
@@ -45,3 +49,53 @@ class SettingsGroup(BaseSettings):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What the code says, then the environment, then files that it names."""
+        return init_settings, env_settings, _SecretFiles(settings_cls, env_settings)
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """Secrets from files, as Docker and Kubernetes mount them: ADMIN_TOKEN_FILE names that of ADMIN_TOKEN."""
+
+    def __init__(self, settings_cls: type[BaseSettings], env_settings: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        self._environment: Any = getattr(env_settings, "env_vars", {})
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The file's text without the line's end; None where no file is named."""
+        path = self._environment.get(f"{field_name}_file") if field.annotation is SecretStr else None
+        if not path:
+            return None, field_name, False
+        setting = f"{field_name}_file".upper()
+        if self._environment.get(field_name):
+            raise StartError(f"{setting}: {field_name.upper()} is set, too; unset one of the two.")
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "is no text"
+            raise StartError(f"{setting}: the file that it names cannot be read: {why}.") from error
+
+    def __call__(self) -> dict[str, Any]:
+        """By field, those that files are named for."""
+        found = {
+            name: self.get_field_value(field, name)[0]
+            for name, field in self.settings_cls.model_fields.items()
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def token(value: SecretStr) -> SecretStr:
+    """Without space around it. Raises ValueError where it cannot stand in a header."""
+    text = value.get_secret_value().strip()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("not a token: visible ASCII characters without spaces are")
+    return SecretStr(text)

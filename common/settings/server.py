@@ -14,7 +14,8 @@ class ServerSettings(SettingsGroup):
     """The HTTP server."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Loopback only, unless set: the API has no authentication of its own."""
+    """Address to listen on. Loopback only, unless set: beyond it, ADMIN_TOKEN or ACCESS_CONTROL has to say
+    who may do what."""
 
     port: Port = 5000
     """TCP port to listen on."""

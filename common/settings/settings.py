@@ -6,6 +6,9 @@ the embedded default, a set one that cannot be reached stops the start. Secrets 
 
 from pydantic import BaseModel, Field
 
+from common.addresses import is_loopback
+from common.errors import StartError
+from common.settings.access import AccessSettings
 from common.settings.group import PROJECT_ROOT
 from common.settings.hdfs import HdfsSettings
 from common.settings.kubernetes import KubernetesSettings
@@ -22,6 +25,7 @@ class Settings(BaseModel):
     """All groups; environment names stay flat (`MONGODB_ENDPOINT`)."""
 
     server: ServerSettings = Field(default_factory=ServerSettings)
+    access: AccessSettings = Field(default_factory=AccessSettings)
     mongo: MongoSettings = Field(default_factory=MongoSettings)
     hdfs: HdfsSettings = Field(default_factory=HdfsSettings)
     kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)
@@ -36,3 +40,21 @@ class Settings(BaseModel):
         if host in ("0.0.0.0", "::"):  # noqa: S104 - nothing is bound here
             host = "127.0.0.1"
         return host, self.submission.callback_port or self.server.port
+
+    @property
+    def access_by_tokens(self) -> bool:
+        """Whether who asks has to show a token.
+
+        Raises:
+            StartError: Nothing says so, and the service is to be reached from elsewhere.
+        """
+        control = self.access.access_control
+        if control == "auto" and self.access.admin_token.get_secret_value():
+            return True
+        if control == "auto" and not is_loopback(self.server.host):
+            raise StartError(
+                f"HOST: {self.server.host} is more than loopback, and whoever reaches the service could run"
+                " commands here. Set ADMIN_TOKEN to a token of your own (openssl rand -hex 32), or"
+                " ACCESS_CONTROL=tokens, which prints one."
+            )
+        return control == "tokens"

@@ -6,9 +6,8 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from common.addresses import check_host, file_uri
-from common.auth import Role
 from common.forms import Form
-from common.settings.group import Port, SettingsGroup, Timeout
+from common.settings.group import Port, SettingsGroup, Timeout, separated_by_commas, token
 
 HARMLESS_VOLUMES = (
     "configMap",
@@ -45,7 +44,8 @@ class SubmissionSettings(SettingsGroup):
     """Seconds until a driver gives up on one report and tries again."""
 
     callback_token: SecretStr = SecretStr("")
-    """Token that listeners have to send with their reports; empty: reports need none."""
+    """Token that listeners have to send with their reports, of whatever application; empty: reports need
+    none, or where access is by tokens, that of their own application, which the service makes."""
 
     callback_token_secret: (
         Annotated[
@@ -88,18 +88,29 @@ class SubmissionSettings(SettingsGroup):
 
     submission_allowed_images: _Names = ()
     """Images that a request may name, or what they begin with (a registry, a repository), separated by
-    commas; empty: any."""
+    commas; `*`: any. Empty: any, too, but none once access is by tokens."""
 
     submission_allowed_service_accounts: _Names = ()
-    """Service accounts that a request may name, separated by commas; empty: any."""
+    """Service accounts that a request may name, separated by commas; `*`: any. Empty: any, too, but none once
+    access is by tokens."""
 
     submission_allowed_secrets: _Names = ()
-    """Kubernetes Secrets that a request may refer to, separated by commas, `*` standing for anything;
-    empty: any."""
+    """Kubernetes Secrets that a request may refer to, separated by commas, `*` standing for anything.
+    Empty: any, but none once access is by tokens."""
 
     submission_allowed_volumes: _Names = HARMLESS_VOLUMES
     """Kinds of volumes that a request may name, separated by commas. By default those of Kubernetes' Pod
     Security level "restricted": hostPath, for instance, reaches into a node and is not among them."""
+
+    submission_allowed_main_files: _Names = ()
+    """Main application files that a request may name besides the bundled examples, as paths or URIs separated
+    by commas, `*` standing for anything. Empty: any, but on the local Spark none once access is by tokens: a
+    program there is the service's own user."""
+
+    submission_allowed_spark_conf: _Names = ()
+    """Spark properties that a request may set, separated by commas, `*` standing for anything; jars, files
+    and variables count by the property that they become. Empty: any but the service's own; on the local
+    Spark, once access is by tokens, those of `submission/manifest/allowed.py`."""
 
     idempotency_key_seconds: Annotated[float, Field(ge=60, le=10 * 365 * 86_400)] = 86_400.0
     """Seconds for which an `Idempotency-Key` is remembered: the same request again is answered as before."""
@@ -128,28 +139,20 @@ class SubmissionSettings(SettingsGroup):
             file_uri(value)
         return value
 
-    @property
-    def tokens(self) -> dict[Role, SecretStr]:
-        """The token of each role that can have one."""
-        return {Role.LISTENER: self.callback_token}
-
     @field_validator("callback_token")
     @classmethod
     def _fits_a_header(cls, value: SecretStr) -> SecretStr:
-        token = value.get_secret_value().strip()
-        if not token.isascii() or not token.isprintable() or " " in token:
-            raise ValueError("not a token: visible ASCII characters without spaces are")
-        return SecretStr(token)
+        return token(value)
 
     @field_validator(
         "submission_allowed_images",
         "submission_allowed_service_accounts",
         "submission_allowed_secrets",
         "submission_allowed_volumes",
+        "submission_allowed_main_files",
+        "submission_allowed_spark_conf",
         mode="before",
     )
     @classmethod
     def _separated_by_commas(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
+        return separated_by_commas(value)

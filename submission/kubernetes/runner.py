@@ -16,11 +16,18 @@ Applications go on without the service. The states mean:
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
+from common.errors import (
+    ApplicationExecutionNotFound,
+    Conflict,
+    InvalidRequest,
+    ServiceError,
+    Unavailable,
+)
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import BackOff, Loop, until_done
@@ -28,12 +35,14 @@ from common.mongo.document import utc_now
 from common.wire.specs import WorkerSpecs
 from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository
+from submission.kubernetes.listener_secrets import ListenerSecrets
 from submission.kubernetes.logs import DriverLogs, namespace_of
 from submission.kubernetes.resources import SparkApplications, version_of
 from submission.kubernetes.states import observe
 from submission.kubernetes.watcher import RUNNER, SparkApplicationWatcher
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
+from submission.manifest.token_reference import own_secret_of
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +60,12 @@ KUBERNETES = Platform(
 )
 """Where jar and examples lie in the image of deploy/spark."""
 
+_BEFORE_THE_DRIVER = (
+    ApplicationState.PENDING,
+    ApplicationState.NOT_PICKED_UP,
+    ApplicationState.SUBMITTED,
+)
+
 Attempt = Callable[[], Coroutine[Any, Any, object]]
 
 
@@ -59,6 +74,7 @@ class SparkOperatorRunner:
 
     Args:
         namespaces: Where applications may run; the first is the default of manifests without one.
+        listener_secrets: Creates what manifests refer to; None: that is none of the service's business.
         watching: Settings of the watcher, as tests need them.
     """
 
@@ -72,12 +88,14 @@ class SparkOperatorRunner:
         kept_logs: DriverLogRepository,
         namespaces: Sequence[str],
         *,
+        listener_secrets: ListenerSecrets | None = None,
         pickup_seconds: float = 60.0,
         watching: Mapping[str, Any] | None = None,
     ) -> None:
         self._applications = applications
         self._executions = executions
         self._namespaces = tuple(namespaces)
+        self._listener_secrets = listener_secrets
         self._logs = DriverLogs(applications, executions, kept_logs, self._namespaces[0])
         self._watcher = SparkApplicationWatcher(
             applications,
@@ -110,6 +128,8 @@ class SparkOperatorRunner:
             if verdict["errors"]:
                 error.members["errors"] = verdict["errors"]
             raise error
+        if self._listener_secrets is not None:
+            await self._listener_secrets.check(manifest, self._namespace(manifest))
 
     async def dry_run(self, manifest: Manifest) -> dict[str, Any]:
         try:
@@ -137,6 +157,11 @@ class SparkOperatorRunner:
             return {**manifest, "status": {"applicationState": state}}
         finally:
             self._starting.discard(execution_id)
+        try:
+            await self._give_token(manifest, created, execution_id)
+        except (ServiceError, PyMongoError) as error:  # its driver waits for it
+            logger.warning("%s: has no Secret yet: %s", execution_id, error)
+            self._insist("token", execution_id, lambda: self._give_token_again(execution_id))
         try:
             await self._record_created(execution_id, created)
         except PyMongoError as error:  # it runs; the watch records it, too
@@ -168,10 +193,14 @@ class SparkOperatorRunner:
         return self._logs.follow(execution_id, tail_lines)
 
     async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
-        """Those that may never have been created are now; the watch takes up all others."""
+        """Those that may never have been created are now, with their Secrets; the watch takes up others."""
         for execution in executions:
-            if execution.state is ApplicationState.NEW and execution.stop_reason is None:
+            if execution.stop_reason is not None:
+                continue
+            if execution.state is ApplicationState.NEW:
                 self._create_again(execution)
+            elif execution.state in _BEFORE_THE_DRIVER and any(map(own_secret_of, execution.manifests)):
+                self._insist("token", execution.id, partial(self._give_token_again, execution.id))
 
     async def aclose(self) -> None:
         """Follow nothing any more; applications go on."""
@@ -227,7 +256,23 @@ class SparkOperatorRunner:
                 execution_id, ApplicationState.SUBMISSION_FAILED, str(error), fields={"end_time": utc_now()}
             )
             return
+        await self._give_token(manifest, created, execution_id)
         await self._record_created(execution_id, created)
+
+    async def _give_token(self, manifest: Manifest, resource: dict[str, Any], execution_id: str) -> None:
+        if self._listener_secrets is not None:
+            namespace = self._namespace(manifest)
+            await self._listener_secrets.create(manifest, resource, namespace, execution_id)
+
+    async def _give_token_again(self, execution_id: str) -> None:
+        """Where its resource is there, and may be without its Secret."""
+        execution = await self._executions.get(execution_id)
+        if execution.state.is_final or execution.stop_reason is not None:
+            return
+        [manifest] = execution.manifests
+        resource = await self._applications.find(manifest["metadata"]["name"], self._namespace(manifest))
+        if resource is not None:
+            await self._give_token(manifest, resource, execution_id)
 
     async def _record_created(self, execution_id: str, resource: dict[str, Any]) -> None:
         version = version_of(resource)

@@ -17,12 +17,14 @@ from common.executions.documents import ApplicationState
 from common.loops import BackOff, until_done
 from common.mongo.document import utc_now
 from common.processes.guarded import GuardedProcess
+from common.processes.private_files import open_private
 from submission.driver_log import failure_reason, read_tail
 from submission.local.checks import check
 from submission.local.cluster import ClusterStartError, LocalCluster
 from submission.local.spark_submit import SparkSubmit, local_path, translate, write_properties
 from submission.manifest.build import Manifest
-from submission.runners import RecordState
+from submission.manifest.token_reference import TOKEN_VARIABLE
+from submission.runners import RecordState, TokenFor
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +47,7 @@ class Workshop:
     """Holds a folder per application."""
     cluster: LocalCluster
     record_state: RecordState
-    driver_environment: Mapping[str, str]
-    """Besides what the cluster's processes need."""
+    token_for: TokenFor
     is_closing: bool = False
 
     def log(self, execution_id: str) -> Path:
@@ -99,6 +100,11 @@ class LocalApplication:
         submit = translate(self._manifest)
         cluster, log = self._workshop.cluster, self._workshop.log(self.execution_id)
         master_url = await cluster.ensure_up()
+        token = await until_done(
+            f"{self.execution_id}: its token is to be stored",
+            lambda: self._workshop.token_for(self.execution_id),
+            _BACK_OFF,
+        )
         if self._decided:
             return self._decided
         properties_file = log.with_name("spark.properties")
@@ -111,9 +117,9 @@ class LocalApplication:
         environment = {
             **submit.driver_environment,
             **cluster.environment,
-            **self._workshop.driver_environment,
+            **({TOKEN_VARIABLE: token} if token else {}),
         }
-        with log.open("wb") as output:
+        with open_private(log) as output:
             self._process = await GuardedProcess.start(
                 *command,
                 stdout=output,

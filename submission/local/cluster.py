@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from common.processes.guarded import GuardedProcess
+from common.processes.private_files import open_private
 from submission.driver_log import read_tail
 from submission.local.spark_submit import find_spark_home, spark_environment, write_configuration
 
@@ -130,7 +131,7 @@ class LocalCluster:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     async def _start_daemon(self, name: str, main_class: str, *arguments: str) -> None:
-        with self._log(name).open("wb") as log:
+        with open_private(self._log(name)) as log:
             self._daemons[name] = await GuardedProcess.start(
                 str(self.spark_home / "bin" / "spark-class"),
                 main_class,

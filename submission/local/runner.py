@@ -21,7 +21,6 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
 from pymongo.errors import PyMongoError
 
 from common.errors import InvalidRequest, Unavailable
@@ -33,10 +32,10 @@ from submission.driver_log import read_further, read_start, read_tail
 from submission.local.application import POLL_SECONDS, LocalApplication, Workshop
 from submission.local.checks import check
 from submission.local.cluster import LocalCluster
-from submission.manifest.build import TOKEN_VARIABLE, Manifest
+from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
 from submission.manifest.sizes import size_in_bytes
-from submission.runners import RecordState
+from submission.runners import RecordState, TokenFor, no_token
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class LocalSparkRunner:
         record_state: Where state changes go; kept trying while MongoDB is away.
         name: `local`; where several services share a MongoDB, followed by which of them it is: only
             that one can go on with an execution, or end it.
-        callback_token: What drivers show when they report; only their environment holds it.
+        token_for: Makes what a driver shows when it reports; only its environment holds it.
     """
 
     platform = LOCAL
@@ -75,19 +74,18 @@ class LocalSparkRunner:
         cores: int = 6,
         memory: str = "8g",
         max_applications: int = 1,
-        callback_token: SecretStr | None = None,
+        token_for: TokenFor = no_token,
     ) -> None:
         self.name = name
         self._cores = cores
         self._memory = memory
         self._max_applications = max_applications
-        token = callback_token.get_secret_value() if callback_token else ""
         folder = folder.absolute()
         self._workshop = Workshop(
             folder / "applications",
             LocalCluster(folder / "cluster", cores, memory),
             record_state,
-            driver_environment={TOKEN_VARIABLE: token} if token else {},
+            token_for,
         )
         self._queue: deque[LocalApplication] = deque()
         self._active: dict[str, LocalApplication] = {}

@@ -17,34 +17,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from common.addresses import parse_address
+from common.processes.environment import passed_environment
+from submission.manifest.allowed import DEPENDENCIES
 from submission.manifest.build import Manifest
-
-# Everything else in the service's environment stays with the service: it may hold secrets.
-_PASSED_VARIABLES = frozenset(
-    {
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "SHELL",
-        "LANG",
-        "LANGUAGE",
-        "TZ",
-        "TMPDIR",
-        "JAVA_HOME",
-        "LD_LIBRARY_PATH",
-        "VIRTUAL_ENV",
-        "HADOOP_CONF_DIR",
-        "KRB5_CONFIG",
-        "SSL_CERT_FILE",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-    }
-)
 
 _LOGGING = """\
 rootLogger.level = warn
@@ -63,16 +38,6 @@ logger.listener.level = info
 """
 """Quiet, except for what shows an application's life: executors, the listener, the cluster."""
 
-
-_DEPENDENCIES = {
-    "files": "spark.files",
-    "pyFiles": "spark.submit.pyFiles",
-    "archives": "spark.archives",
-    "packages": "spark.jars.packages",
-    "excludePackages": "spark.jars.excludes",
-    "repositories": "spark.jars.repositories",
-}
-"""Property for each kind of a manifest's `deps`, besides the jars."""
 
 _LOCAL_FILES = ("files", "pyFiles")
 
@@ -125,7 +90,7 @@ def translate(manifest: Manifest) -> SparkSubmit:
         "spark.executor.memory": executor["memory"],
         "spark.executor.instances": str(executor["instances"]),
         **_executors(spec),
-        **{_DEPENDENCIES[name]: ",".join(values) for name, values in deps.items()},
+        **{DEPENDENCIES[name]: ",".join(values) for name, values in deps.items()},
         **{f"spark.executorEnv.{name}": value for name, value in _environment(executor).items()},
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
@@ -239,12 +204,7 @@ def write_configuration(folder: Path) -> None:
 
 def spark_environment(spark_home: Path, folder: Path, python: str) -> dict[str, str]:
     """Environment of Spark's processes: nothing secret, nothing of another Spark installation."""
-    passed = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PASSED_VARIABLES or name.startswith("LC_")
-    }
-    return passed | {
+    return passed_environment() | {
         "SPARK_HOME": str(spark_home),
         "SPARK_CONF_DIR": str(folder / "conf"),
         "SPARK_LOCAL_DIRS": str(folder / "local"),

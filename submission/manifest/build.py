@@ -29,6 +29,7 @@ from submission.manifest.options import ManifestOptions, SecretKey, bundled_exam
 from submission.manifest.sizes import spark_size
 from submission.manifest.template import merge
 from submission.manifest.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
+from submission.manifest.token_reference import add_token
 
 __all__ = ["Manifest", "ManifestOptions", "SecretKey", "build_manifest", "bundled_examples"]
 
@@ -39,9 +40,6 @@ KIND = "SparkApplication"
 EXECUTION_LABEL = "enelservice.org/application-execution-id"
 PLUGIN_CLASS = "org.enelservice.listener.EnelPlugin"
 LISTENER_PREFIX = "spark.customExtraListener."
-TOKEN_VARIABLE = "ENEL_CALLBACK_TOKEN"  # noqa: S105 - a name
-"""Environment variable in which a driver finds the token for its callbacks."""
-
 _LONGEST_NAME = 50
 """Of 63 characters of a DNS-1035 label; the operator appends `-driver`, `-ui-svc` and the like."""
 
@@ -75,7 +73,7 @@ def build_manifest(
             application is missing.
     """
     values = parse_template_values(specs.spark_template_values)
-    options.limits.check(specs, values.spec)
+    options.limits.check(specs, values, options.examples)
     main_file = values.main_application_file or _example(specs.global_specs.algorithm_name, options)
     bounds = {
         "initialExecutors": initial_scale_out,
@@ -106,15 +104,15 @@ def build_manifest(
             "minExecutors": initial_scale_out,
         }
     _add_listener_jar(spec, options)
-    _add_token(spec, options)
+    name = resource_name(values.release_name or specs.global_specs.algorithm_name, application_execution_id)
+    add_token(spec, name, options)
     _complete(spec)
 
     labels = execution_labels(specs, application_execution_id)
     for role in ("driver", "executor"):
         spec[role]["labels"] = {**spec[role].get("labels", {}), **labels}
-    stem = values.release_name or specs.global_specs.algorithm_name
     metadata = merge(options.template.get("metadata", {}), values.metadata) | {
-        "name": resource_name(stem, application_execution_id),
+        "name": name,
         "namespace": _namespace(values, options),
     }
     metadata["labels"] = {**metadata.get("labels", {}), **labels}
@@ -253,15 +251,6 @@ def _add_listener_jar(spec: Fields, options: ManifestOptions) -> None:
         jars.append(jar)
     if jars:
         spec["deps"] = {**deps, "jars": jars}
-
-
-def _add_token(spec: Fields, options: ManifestOptions) -> None:
-    """By reference: the operator turns this into `spark.kubernetes.driver.secretKeyRef`, with no webhook."""
-    if options.platform.token_by_secret and options.callback_token_secret is not None:
-        secret = options.callback_token_secret
-        references = spec["driver"].get("envSecretKeyRefs", {})
-        token = {TOKEN_VARIABLE: {"name": secret.name, "key": secret.key}}
-        spec["driver"]["envSecretKeyRefs"] = {**references, **token}
 
 
 def _complete(spec: Fields) -> None:

@@ -4,21 +4,26 @@ They hold for what a request says. The template of defaults comes from the same 
 limits, and is not limited.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 from common.errors import InvalidRequest
 from common.settings.submission import HARMLESS_VOLUMES
 from common.wire.specs import ApplicationSpecs, MasterSpecs
+from submission.manifest.allowed import is_allowed_program, properties_of
 from submission.manifest.fields import Fields
 from submission.manifest.sizes import MIB, size_in_bytes
+from submission.manifest.template_values import TemplateValues
+
+_VALUES = "spark_template_values"
 
 
 @dataclass(frozen=True)
 class ManifestLimits:
-    """None and empty mean: no limit."""
+    """None means: no limit; an empty list of names allows none."""
 
     max_executors: int | None = None
     max_executor_cores: int | None = None
@@ -26,22 +31,31 @@ class ManifestLimits:
     """With everything that an executor's container asks for: heap, overhead, Python, off-heap."""
     max_driver_cores: int | None = None
     max_driver_memory: str | None = None
-    images: tuple[str, ...] = ()
+    images: tuple[str, ...] | None = None
     """An image, or what it begins with: a registry, a repository."""
-    service_accounts: tuple[str, ...] = ()
-    secrets: tuple[str, ...] = ()
+    service_accounts: tuple[str, ...] | None = None
+    secrets: tuple[str, ...] | None = None
     """Names, `*` stands for anything; of every Secret that a request refers to."""
     volumes: tuple[str, ...] = HARMLESS_VOLUMES
     """Kinds of volumes, as Kubernetes calls them."""
+    main_files: tuple[str, ...] | None = None
+    """Paths and URIs, `*` stands for anything; the bundled examples are always allowed."""
+    spark_conf: tuple[str, ...] | None = None
+    """Names of Spark properties, `*` stands for anything."""
 
-    def check(self, specs: ApplicationSpecs, overrides: Fields) -> None:
+    def check(
+        self, specs: ApplicationSpecs, values: TemplateValues, examples: Mapping[str, str] | None = None
+    ) -> None:
         """Refuse what goes too far.
 
         Args:
-            overrides: What the request says of the resource's `spec`, as the CRD names it.
+            values: What the request says of the resource.
+            examples: The bundled ones: algorithm name to main application file.
         Raises:
             InvalidRequest: Names the value and the limit.
         """
+        overrides = values.spec
+        self._check_programs(values, examples or {})
         conf = overrides.get("sparkConf", {})
         highest = specs.global_specs.max_scale_out
         if self.max_executors is not None and highest > self.max_executors:
@@ -56,11 +70,11 @@ class ManifestLimits:
 
     def _check_names(self, overrides: Fields) -> None:
         image = overrides.get("image")
-        if image is not None and self.images and not any(_begins(image, prefix) for prefix in self.images):
+        if image is not None and not _fits(self.images, lambda prefix: _begins(image, prefix)):
             raise _refusal("spark_template_values.image", image, self.images, "SUBMISSION_ALLOWED_IMAGES")
         for role in ("driver", "executor"):
             account = overrides.get(role, {}).get("serviceAccount")
-            if account is not None and self.service_accounts and account not in self.service_accounts:
+            if account is not None and not _fits(self.service_accounts, account.__eq__):
                 raise _refusal(
                     f"spark_template_values: the service account of the {role}",
                     account,
@@ -77,13 +91,35 @@ class ManifestLimits:
                     "SUBMISSION_ALLOWED_VOLUMES",
                 )
         for secret in _secrets(overrides):
-            if self.secrets and not any(fnmatchcase(secret, pattern) for pattern in self.secrets):
+            if not _fits(self.secrets, partial(fnmatchcase, secret)):
                 raise _refusal(
                     "spark_template_values: a Secret that it refers to",
                     secret,
                     self.secrets,
                     "SUBMISSION_ALLOWED_SECRETS",
                 )
+
+    def _check_programs(self, values: TemplateValues, examples: Mapping[str, str]) -> None:
+        location = values.main_application_file
+        if (
+            self.main_files is not None
+            and location is not None
+            and not is_allowed_program(location, self.main_files, examples)
+        ):
+            allowed = ("the bundled examples", *self.main_files)
+            raise _refusal(
+                f"{_VALUES}.main_application_file", location, allowed, "SUBMISSION_ALLOWED_MAIN_FILES"
+            )
+        for key, where in properties_of(values.spec, values.log_dir):
+            if not _fits(self.spark_conf, partial(fnmatchcase, key)):
+                raise InvalidRequest(
+                    f"{_VALUES}.{where} is not allowed here: the Spark property {key} is none of those that"
+                    " this service lets a request set (SUBMISSION_ALLOWED_SPARK_CONF)."
+                )
+
+
+def _fits(allowed: tuple[str, ...] | None, matches: Callable[[str], bool]) -> bool:
+    return allowed is None or any(matches(each) for each in allowed)
 
 
 def _check_pod(
@@ -149,5 +185,5 @@ def _secrets(fields: Any) -> Iterator[str]:
 
 
 def _refusal(name: str, value: object, limit: object, setting: str) -> InvalidRequest:
-    allowed = ", ".join(limit) if isinstance(limit, tuple) else f"at most {limit}"
+    allowed = ", ".join(limit) or "none" if isinstance(limit, tuple) else f"at most {limit}"
     return InvalidRequest(f"{name} is {value}, but this service allows {allowed} ({setting}).")

@@ -43,6 +43,8 @@ class ManifestOptions:
     callback_token_secret: SecretKey | None = None
     """Where drivers find the token for their callbacks on a platform that refers to it; None: they need
     none."""
+    token_per_execution: bool = False
+    """Whether each execution has a token of its own, where `callback_token_secret` says nothing."""
     examples: Mapping[str, str] = field(default_factory=dict)
     """Algorithm name to main application file, for requests that name none."""
     spark_version: str = field(default_factory=lambda: version("pyspark"))

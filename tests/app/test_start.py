@@ -22,6 +22,8 @@ SECRETS = {
     "HDFS_TOKEN": "hun ter2",
     "KUBERNETES_API_KEY": "hunter2",
     "CALLBACK_TOKEN": "hun ter2",
+    "ADMIN_TOKEN": "hunter2",
+    "SESSION_SECRET": "hunter2",
 }
 
 GROUPS: dict[str, type[BaseModel]] = {
@@ -34,6 +36,15 @@ WRONG: list[tuple[str, str]] = [
     ("PORT", "0"),
     ("PORT", "65536"),
     ("LOGGING_LEVEL", "loud"),
+    ("ACCESS_CONTROL", "some"),
+    ("SESSION_SECONDS", "0"),
+    ("ALLOWED_HOSTS", "http://enel"),
+    ("ALLOWED_ORIGINS", "portal.example.org"),
+    ("ALLOWED_ORIGINS", "https://portal.example.org/page"),
+    ("REQUESTS_PER_MINUTE", "0"),
+    ("BYTES_PER_MINUTE", "1"),
+    ("CONCURRENT_SUBMISSIONS", "none"),
+    ("WRONG_TOKENS_PER_MINUTE", "-1"),
     ("MAX_BODY_BYTES", "1"),
     ("MONGODB_PORT", "-1"),
     ("MONGODB_DATABASE", "a/b"),

@@ -1,58 +1,65 @@
-"""Tokens, roles, and what they permit."""
+"""Roles, what they may, and what those are told who may not."""
+
+import itertools
 
 import pytest
-from pydantic import SecretStr
 
-from common.auth import Credentials, Permission, Role
+from common.auth import Permission, Principal, Role
 from common.errors import Forbidden, Unauthorized
 
-LISTENERS, OPERATORS = SecretStr("a-token-for-listeners"), SecretStr("another-for-people")
 
-EVERYTHING = Credentials({})
-"""Where no token is known."""
-REPORTS_GUARDED = Credentials({Role.LISTENER: LISTENERS, Role.OPERATOR: SecretStr("")})
-ALL_GUARDED = Credentials(
-    {role: SecretStr(role.in_words) for role in Role} | {Role.LISTENER: LISTENERS, Role.OPERATOR: OPERATORS}
-)
+def principal(role: Role | None, name: str = "ada") -> Principal:
+    return Principal(name, role.permissions if role else frozenset(), role)
 
 
-def permitted(credentials: Credentials, shown: str | None) -> set[Permission]:
-    principal = credentials.identify(shown, "ada")
-    return {permission for permission in Permission if principal.may(permission)}
-
-
-@pytest.mark.parametrize("shown", [None, "", "another", LISTENERS.get_secret_value()])
-def test_without_tokens_everybody_may_do_everything(shown: str | None) -> None:
-    assert permitted(EVERYTHING, shown) == set(Permission)
-    assert EVERYTHING.identify(shown, "ada").is_known is False
-
-
-def test_a_token_keeps_a_role_to_those_who_show_it() -> None:
-    people = {Permission.READ, Permission.OPERATE}
-    assert permitted(REPORTS_GUARDED, None) == permitted(REPORTS_GUARDED, "é") == people
-    assert permitted(REPORTS_GUARDED, LISTENERS.get_secret_value()) == set(Permission)
-    assert permitted(ALL_GUARDED, None) == set()
-    assert permitted(ALL_GUARDED, LISTENERS.get_secret_value()) == {Permission.REPORT}
-    assert permitted(ALL_GUARDED, OPERATORS.get_secret_value()) == people
-
-
-@pytest.mark.parametrize(
-    ("shown", "error", "told"),
-    [
-        (None, Unauthorized, r"This service wants a token from listeners \(Authorization: Bearer …\)\."),
-        ("x", Unauthorized, r"The token is not the one that this service wants from listeners\."),
-        (OPERATORS.get_secret_value(), Forbidden, r"not of one of those who may do this: listeners\."),
-    ],
-)
-def test_who_is_refused_is_told_why(shown: str | None, error: type[Exception], told: str) -> None:
-    principal = ALL_GUARDED.identify(shown, "ada")
-    with pytest.raises(error, match=told):
-        ALL_GUARDED.check(principal, Permission.REPORT, shown)
-
-
-def test_every_permission_is_somebodys() -> None:
+def test_each_role_of_people_includes_the_one_before() -> None:
+    people = [Role.READER, Role.SUBMITTER, Role.OPERATOR, Role.ADMIN]
+    for lesser, greater in itertools.pairwise(people):
+        assert lesser.permissions < greater.permissions
+    assert Role.READER.permissions == {Permission.READ}
+    assert Role.LISTENER.permissions == {Permission.REPORT}
     assert set(Permission) == set().union(*(role.permissions for role in Role))
 
 
-def test_no_token_is_shown_by_accident() -> None:
-    assert LISTENERS.get_secret_value() not in repr(vars(ALL_GUARDED))
+@pytest.mark.parametrize(
+    ("role", "error", "told"),
+    [
+        (
+            None,
+            Unauthorized,
+            r"wants a token here, of the role operator or admin \(Authorization: Bearer …\)\.",
+        ),
+        (
+            Role.READER,
+            Forbidden,
+            r"This is for the role operator or admin, and the token of 'ada' is of a reader\.",
+        ),
+    ],
+)
+def test_who_is_refused_is_told_whose_token_it_takes(
+    role: Role | None, error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        principal(role).check(Permission.OPERATE)
+
+
+def test_what_is_others_is_for_operators() -> None:
+    principal(Role.SUBMITTER).check_owner("ada", "The schedule")
+    principal(Role.OPERATOR).check_owner("bob", "The schedule")
+    for owner, whose in (("bob", "belongs to 'bob'"), (None, "belongs to nobody that is known")):
+        with pytest.raises(Forbidden, match=rf"^The schedule {whose}, not to 'ada'; an operator may"):
+            principal(Role.SUBMITTER).check_owner(owner, "The schedule")
+
+
+def test_nobody_owns_what_carries_the_name_that_they_only_claim() -> None:
+    claimed = Principal("ada", Role.SUBMITTER.permissions)
+    with pytest.raises(Forbidden):
+        claimed.check_owner("ada", "The schedule")
+
+
+def test_a_listener_reports_of_its_own_execution() -> None:
+    listener = Principal("x", Role.LISTENER.permissions, Role.LISTENER, application_execution_id="1")
+    listener.check_reports_of("1")
+    principal(Role.LISTENER).check_reports_of("2")
+    with pytest.raises(Forbidden, match="for the application execution 1 alone"):
+        listener.check_reports_of("2")

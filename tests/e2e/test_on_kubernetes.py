@@ -62,7 +62,7 @@ async def service(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> A
         app = create_app(settings_for(mongo_uri, tmp_path_factory.mktemp("service"), api.url))
         async with (
             LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager,
-            AsyncClient("http://service", transport=httpx.ASGITransport(app=manager.app)) as client,
+            AsyncClient("http://127.0.0.1", transport=httpx.ASGITransport(app=manager.app)) as client,
             connected(api.url) as kubernetes,
         ):
             yield Service(client, api, FakeOperator(kubernetes, api=api))

@@ -1,76 +1,223 @@
 """What routes need of who asks, and that what was done is stored with who did it."""
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 
 from app.factory import create_app
-from common.auth import Credentials, Permission, Role
+from common.auth import Permission, Role
 from common.models.versions import AliasChange
+from common.mongo.types import Client
 from common.settings.settings import Settings
-from routers.principal import get_credentials
 from tests.support.finished_runs import store_history
-from tests.support.samples import specs, unique_name
+from tests.support.samples import execution, specs, unique_name
 from tests.support.served_model import Registered
+from tests.support.tokens import ADMIN_TOKEN, Guarded, bearer, guarded_service
 
-TOKENS = {role: f"a-token-for-{role.in_words}" for role in Role}
-REPORTS = {"/training/update_information", "/prediction/online_scale_out_prediction"}
-OPEN = {"/healthz", "/readyz", "/metrics"}
+READ, SUBMIT, OPERATE, ADMINISTER, REPORT = (
+    Permission.READ,
+    Permission.SUBMIT,
+    Permission.OPERATE,
+    Permission.ADMINISTER,
+    Permission.REPORT,
+)
 
+APPLICATION = "/submission/applications/{application_execution_id}"
+SCHEDULE = "/submission/schedules/{name}"
+VERSION = "/models/{name}/versions/{version}"
+ALIAS = "/models/{name}/aliases/{alias}"
 
-def operations() -> list[tuple[str, str]]:
-    """Method and path of all that the API describes."""
-    paths = create_app(Settings()).openapi()["paths"]
-    return [(method.upper(), path) for path, methods in paths.items() for method in methods]
+ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
+    ("POST", "/submission/submit"): (SUBMIT, 422),
+    ("GET", "/submission/applications"): (READ, 200),
+    ("GET", APPLICATION): (READ, 404),
+    ("DELETE", APPLICATION): (SUBMIT, 404),
+    ("GET", f"{APPLICATION}/jobs"): (READ, 404),
+    ("GET", f"{APPLICATION}/decisions"): (READ, 404),
+    ("GET", f"{APPLICATION}/picture.svg"): (READ, 404),
+    ("GET", f"{APPLICATION}/logs"): (READ, 404),
+    ("POST", "/submission/schedules"): (SUBMIT, 422),
+    ("GET", "/submission/schedules"): (READ, 200),
+    ("GET", SCHEDULE): (READ, 404),
+    ("PUT", SCHEDULE): (SUBMIT, 422),
+    ("DELETE", SCHEDULE): (SUBMIT, 404),
+    ("POST", f"{SCHEDULE}/pause"): (SUBMIT, 404),
+    ("POST", f"{SCHEDULE}/resume"): (SUBMIT, 404),
+    ("POST", f"{SCHEDULE}/run"): (SUBMIT, 404),
+    ("POST", "/prediction/initial_scale_out"): (SUBMIT, 422),
+    ("POST", "/prediction/online_scale_out_prediction"): (REPORT, 422),
+    ("GET", "/prediction/preload/{base_name}"): (READ, 404),
+    ("POST", "/training/update_information"): (REPORT, 422),
+    ("POST", "/training/trigger_model_training"): (SUBMIT, 422),
+    ("GET", "/training/runs"): (READ, 200),
+    ("GET", "/training/schedules"): (READ, 200),
+    ("GET", "/training/runs/{run_id}"): (READ, 404),
+    ("GET", "/training/runs/{run_id}/events"): (READ, 404),
+    ("POST", "/training/runs/{run_id}/cancel"): (SUBMIT, 404),
+    ("GET", "/models"): (READ, 200),
+    ("GET", "/models/{name}"): (READ, 404),
+    ("GET", "/models/{name}/versions"): (READ, 404),
+    ("GET", VERSION): (READ, 404),
+    ("POST", f"{VERSION}/verify"): (OPERATE, 404),
+    ("DELETE", VERSION): (OPERATE, 404),
+    ("PUT", ALIAS): (OPERATE, 422),
+    ("DELETE", ALIAS): (OPERATE, 404),
+    ("POST", "/access/tokens"): (ADMINISTER, 422),
+    ("GET", "/access/tokens"): (ADMINISTER, 200),
+    ("GET", "/access/tokens/{token_id}"): (ADMINISTER, 404),
+    ("DELETE", "/access/tokens/{token_id}"): (ADMINISTER, 404),
+    ("GET", "/access/me"): (None, 200),
+    ("POST", "/access/session"): (None, 422),
+    ("DELETE", "/access/session"): (None, 204),
+    ("GET", "/healthz"): (None, 200),
+    ("GET", "/readyz"): (None, 200),
+    ("GET", "/metrics"): (None, 200),
+}
+"""What each route needs (None: nothing), and how it answers who may to a request without a body."""
+
+EXAMPLES = {"version": "1"}
+"""Of parameters in paths that are no text."""
 
 
 @pytest_asyncio.fixture(scope="module")
-async def guarded() -> AsyncIterator[httpx.AsyncClient]:
-    """A service that has a token for every role, and nothing else: what is let in fails."""
-    app = create_app(Settings())
-    credentials = Credentials({role: SecretStr(token) for role, token in TOKENS.items()})
-    app.dependency_overrides[get_credentials] = lambda: credentials
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        yield client
+async def guarded(
+    mongo_uri: str, mongo: Client, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Guarded]:
+    async with guarded_service(mongo_uri, mongo, tmp_path_factory.mktemp("guarded")) as service:
+        yield service
 
 
-@pytest.mark.parametrize(("method", "path"), [each for each in operations() if each[1] not in OPEN])
-async def test_no_route_forgets_to_ask(guarded: httpx.AsyncClient, method: str, path: str) -> None:
-    async def status(role: Role | None) -> int:
-        shown = {} if role is None else {"Authorization": f"Bearer {TOKENS[role]}"}
-        return (await guarded.request(method, path, headers=shown)).status_code
-
-    needed = Permission.READ if method == "GET" else Permission.OPERATE
-    if path in REPORTS:
-        needed = Permission.REPORT
-    assert await status(None) == 401
-    for role in Role:
-        assert (await status(role) in (401, 403)) == (needed not in role.permissions)
+@pytest_asyncio.fixture(scope="module")
+async def tokens(guarded: Guarded) -> dict[Role, str]:
+    """Of every role; that of the listener is for an execution that goes on."""
+    made = {role: await guarded.new(f"a {role}", role) for role in Role if role is not Role.LISTENER}
+    run = execution()
+    await guarded.executions.insert(run)
+    return {**made, Role.LISTENER: str(await guarded.tokens.issue_for_listener(run.id))}
 
 
-async def test_a_refusal_says_whose_token_is_wanted(guarded: httpx.AsyncClient) -> None:
-    path = "/training/update_information"
-    refused = await guarded.post(path, headers={"Authorization": f"Bearer {TOKENS[Role.OPERATOR]}"})
-    assert (refused.status_code, refused.json()["title"]) == (403, "Not permitted")
-    assert "listeners" in refused.json()["detail"]
-    refused = await guarded.post("/submission/submit")
+def test_every_route_of_the_api_is_in_the_table() -> None:
+    paths = create_app(Settings()).openapi()["paths"]
+    assert {(method.upper(), path) for path, methods in paths.items() for method in methods} == set(ROUTES)
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+async def test_each_role_may_what_it_is_for(
+    guarded: Guarded, tokens: dict[Role, str], role: Role | None
+) -> None:
+    found, expected = {}, {}
+    for (method, path), (needed, answer) in ROUTES.items():
+        parts = [EXAMPLES.get(part[1:-1], "none") if part[:1] == "{" else part for part in path.split("/")]
+        shown = bearer(tokens[role]) if role else {}
+        response = await guarded.client.request(method, "/".join(parts), headers=shown)
+        found[method, path] = response.status_code
+        refusal = 401 if role is None else 403
+        may = needed is None or (role is not None and needed in role.permissions)
+        expected[method, path] = answer if may else refusal
+    assert found == expected
+
+
+async def test_refusals_are_problems_and_say_what_it_takes(guarded: Guarded, tokens: dict[Role, str]) -> None:
+    refused = await guarded.client.post("/submission/submit")
     assert refused.headers["www-authenticate"] == "Bearer"
-    assert refused.json()["detail"] == "This service wants a token from operators (Authorization: Bearer …)."
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["detail"] == (
+        "This service wants a token here, of the role submitter or operator or admin"
+        " (Authorization: Bearer …)."
+    )
+    refused = await guarded.client.post("/submission/submit", headers=bearer(tokens[Role.READER]))
+    assert (refused.status_code, refused.json()["title"]) == (403, "Not permitted")
+    assert "the token of 'a reader' is of a reader" in refused.json()["detail"]
+    unknown = await guarded.client.get("/models", headers=bearer("enel_0_hunter2"))
+    assert (unknown.status_code, "hunter2" in unknown.text) == (401, False)
 
 
-def test_the_api_shows_which_routes_want_the_token() -> None:
+async def test_refusals_are_counted_by_reason(guarded: Guarded, tokens: dict[Role, str]) -> None:
+    async def counts() -> dict[str, float]:
+        found = re.findall(
+            r'enel_refused_requests_total{reason="(\w+)"} ([\d.]+)',
+            (await guarded.client.get("/metrics")).text,
+        )
+        return {reason: float(count) for reason, count in found}
+
+    before = await counts()
+    await guarded.client.get("/models")
+    await guarded.client.delete("/models/x/versions/1", headers=bearer(tokens[Role.READER]))
+    await guarded.client.get("/models", headers={"Host": "evil.example.org"})
+    await guarded.client.post("/submission/submit", headers={"Origin": "null"})
+    await guarded.client.post("/submission/submit", content=b"x", headers={"Content-Type": "text/plain"})
+    after = await counts()
+    reasons = {reason for reason, count in after.items() if count == before.get(reason, 0) + 1}
+    assert reasons == {"token", "permission", "host", "origin", "content_type"}
+
+
+def test_the_api_shows_what_each_route_needs() -> None:
     paths = create_app(Settings()).openapi()["paths"]
     shown = {
-        path: operation["security"]
+        (method.upper(), path): operation.get("security")
         for path, methods in paths.items()
-        for operation in methods.values()
-        if "security" in operation
+        for method, operation in methods.items()
     }
-    assert shown == {path: [{"callback token": ["report"]}] for path in REPORTS}
+    assert shown == {
+        route: None if needed is None else [{"token": [needed]}] for route, (needed, _) in ROUTES.items()
+    }
+
+
+# --- one's own, and what is others' ---------------------------------------------------------------------
+
+
+async def test_a_submitter_ends_and_changes_what_is_its_own(guarded: Guarded) -> None:
+    ada, bob = (
+        await guarded.of(await guarded.new("ada", Role.SUBMITTER)),
+        await guarded.of(await guarded.new("bob", Role.SUBMITTER)),
+    )
+    eve = await guarded.of(await guarded.new("eve", Role.OPERATOR))
+    schedule = {"cron": "0 3 * * *", "submission": specs()}
+    path = "/submission/schedules/nightly"
+    made = await ada.post("/submission/schedules", json={"name": "nightly", **schedule})
+    assert (made.status_code, made.json()["created_by"]) == (201, "ada")
+    changes = [("POST", "/pause"), ("POST", "/resume"), ("PUT", ""), ("POST", "/run"), ("DELETE", "")]
+    for method, below in changes:
+        body = schedule if method == "PUT" else None
+        refused = await bob.request(method, path + below, json=body, headers={"X-Requested-By": "ada"})
+        assert refused.status_code == 403, (method, below)
+        assert refused.json()["detail"] == (
+            "The schedule 'nightly' belongs to 'ada', not to 'bob'; an operator may do this."
+        )
+    assert (await ada.post(f"{path}/pause")).json()["updated_by"] == "ada"
+    assert (await eve.put(path, json=schedule)).json()["updated_by"] == "eve"
+    assert (await eve.get(path)).json()["created_by"] == "ada"
+    assert (await ada.delete(path)).status_code == 200
+
+
+async def test_a_submitter_kills_its_own(guarded: Guarded, tokens: dict[Role, str]) -> None:
+    for owner, expected in (("a submitter", 200), ("somebody", 403), (None, 403)):
+        run = execution()
+        run.submitted_by, run.runner = owner, "local"
+        await guarded.executions.insert(run)
+        client = await guarded.of(tokens[Role.SUBMITTER])
+        path = f"/submission/applications/{run.id}?requested_by=somebody"
+        assert (await client.delete(path)).status_code in (expected, 409 if expected == 200 else expected)
+        stored = await guarded.executions.get(run.id)
+        assert stored.kill_requested_by in (None, "a submitter")
+
+
+async def test_a_submitter_cancels_its_own_trainings(guarded: Guarded, tokens: dict[Role, str]) -> None:
+    algorithm_name = unique_name("Own")
+    await store_history(guarded.executions, algorithm_name)
+    submitter, admin = await guarded.of(tokens[Role.SUBMITTER]), await guarded.of(ADMIN_TOKEN)
+    request = {"algorithm_name": algorithm_name, "model_name": "onlinepredictor", "trials": 1}
+    started = (await admin.post("/training/trigger_model_training", json=request)).json()
+    path = f"/training/runs/{started['training_id']}"
+    assert (started["requested_by"], (await submitter.post(f"{path}/cancel")).status_code) == ("admin", 403)
+    cancelled = await admin.post(f"{path}/cancel")
+    assert (cancelled.status_code, cancelled.json()["cancel_requested_by"]) == (202, "admin")
+
+
+# --- the record, where access is open -------------------------------------------------------------------
 
 
 ADA = {"X-Requested-By": "ada\t"}

@@ -13,9 +13,14 @@ import pytest_asyncio
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from pydantic import SecretStr
 
 from app.client.client import AsyncClient
-from common.auth import Credentials
+from common.access.authenticators import OpenAccess
+from common.access.control import AccessControl
+from common.access.repository import AccessTokenRepository
+from common.access.sessions import Sessions
+from common.access.tokens import Tokens
 from common.errors import ServiceError
 from common.executions.candidate import Candidate
 from common.executions.documents import ApplicationState, ScalingDecision
@@ -36,10 +41,12 @@ async def client(
 ) -> AsyncIterator[httpx.AsyncClient]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        tokens = AccessTokenRepository(mongo, database)
+        sessions = Sessions(SecretStr("key"), 60)
         state = SimpleNamespace(
             executions=executions,
             submissions=submissions,
-            credentials=Credentials({}),
+            access=AccessControl(OpenAccess(SecretStr("")), Tokens(tokens, executions.ended_at), sessions),
             submission_schedules=SubmissionSchedules(mongo, database, executions, submissions),
         )
         yield {"service": state}
@@ -53,7 +60,7 @@ async def client(
 
     async with LifespanManager(app) as manager:
         transport = httpx.ASGITransport(app=manager.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield client
 
 

@@ -124,8 +124,12 @@ class Cluster:
         return [change.state.value for change in (await self.executions.get(execution_id)).state_changes]
 
 
-def manifest_of(execution_id: str, program: str = "local:///short.py", **changes: Any) -> Manifest:
-    options = ManifestOptions("127.0.0.1", 5000, "local:///listener.jar", platform=KUBERNETES)
+def manifest_of(
+    execution_id: str, program: str = "local:///short.py", *, has_own_token: bool = False, **changes: Any
+) -> Manifest:
+    options = ManifestOptions(
+        "127.0.0.1", 5000, "local:///listener.jar", platform=KUBERNETES, token_per_execution=has_own_token
+    )
     values = {"main_application_file": program}
     manifest = build_manifest(request_specs(spark_template_values=values), execution_id, 2, options)
     del manifest["metadata"]["namespace"]  # the runner's first one

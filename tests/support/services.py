@@ -1,6 +1,6 @@
 """The service in this process, and in one of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -16,9 +16,18 @@ from tests.support.samples import unique_name
 
 @asynccontextmanager
 async def service_in_process(
-    mongo_uri: str, data_dir: Path, **training: object
+    mongo_uri: str,
+    data_dir: Path,
+    *,
+    configure: Callable[[Settings], None] = lambda _: None,
+    **training: object,
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that knows its service's `database` and `data_dir`; `training` are settings of that group."""
+    """A client that knows its service's `database` and `data_dir`.
+
+    Args:
+        configure: Changes the settings.
+        training: Settings of that group.
+    """
     # Imported here: tests of the lower layers do not need the whole house.
     from app.factory import create_app
 
@@ -27,13 +36,15 @@ async def service_in_process(
     settings.mongo.mongodb_database = unique_name("service")
     settings.mongo.mongodb_timeout_seconds = 60.0
     settings.server.data_dir = data_dir
+    settings.server.host = "127.0.0.1"
     settings.training.training_heartbeat_seconds = 0.5
     for name, value in training.items():
         setattr(settings.training, name, value)
+    configure(settings)
     app = create_app(settings)
     async with LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager:
         transport = httpx.ASGITransport(app=manager.app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=120) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=120) as client:
             client.database = settings.mongo.mongodb_database  # type: ignore[attr-defined]
             client.data_dir = data_dir  # type: ignore[attr-defined]
             yield client

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.processes.children import child_environment, read_events, tail, write_request
+from common.processes.children import read_events, tail, write_request
+from common.processes.environment import computing_environment
 from common.processes.guarded import GuardedProcess
+from common.processes.private_files import open_private
 from common.settings.group import PROJECT_ROOT
 from training.history.values import RunRecord, history_to_json
 from training.kinds import ComparisonFailed
@@ -85,12 +87,12 @@ async def compare(
 
 
 async def _run_child(folder: Path, outcome: "_Outcome") -> int:
-    with (folder / "stderr.log").open("wb") as stderr:
+    with open_private(folder / "stderr.log") as stderr:
         process = await GuardedProcess.start(
             *(sys.executable, "-m", "training.promotion.process", str(folder)),
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
-            env={**child_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
+            env={**computing_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
             grace_seconds=1.0,  # it has nothing to save
         )
     try:

@@ -76,6 +76,8 @@ class TrainingRun(Document):
     requested_by: str | None = None
     """Who asked for it, where somebody did."""
     cancel_requested: bool = False
+    cancel_requested_by: str | None = None
+    """Who asked last for its end, where somebody did."""
     history_runs: int | None = None
     history_jobs: int | None = None
     trials_total: int

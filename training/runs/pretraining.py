@@ -72,9 +72,9 @@ class Pretraining:
         self._supervisor.wake()
         return run
 
-    async def cancel(self, run_id: str) -> TrainingRun:
-        """Raises TrainingRunNotFound or Conflict."""
-        run = await self.runs.request_cancel(run_id)
+    async def cancel(self, run_id: str, by: str | None = None) -> TrainingRun:
+        """Raises TrainingRunNotFound or Conflict; `by` is who asked, for the record."""
+        run = await self.runs.request_cancel(run_id, by)
         self._supervisor.cancel(run_id)
         return run
 

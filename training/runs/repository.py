@@ -74,8 +74,15 @@ class TrainingRunRepository:
         """Raises TrainingRunNotFound or UnreadableDocument."""
         run = await self._read.find(run_id)
         if run is None:
-            raise TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
+            raise _not_found(run_id)
         return run
+
+    async def requested_by(self, run_id: str) -> str | None:
+        """Who asked for it, also where the rest of it cannot be read. Raises TrainingRunNotFound."""
+        document = await self._runs.find_one({"_id": run_id}, {"requested_by": 1})
+        if document is None:
+            raise _not_found(run_id)
+        return document.get("requested_by")
 
     async def newest(
         self,
@@ -245,9 +252,11 @@ class TrainingRunRepository:
         cursor = self._runs.find({"state": {"$in": _OWNED}}, {"log": 0})
         return await self._read.many(cursor)
 
-    async def request_cancel(self, run_id: str) -> TrainingRun:
+    async def request_cancel(self, run_id: str, by: str | None = None) -> TrainingRun:
         """Cancel at once what is queued; ask the owner of what runs.
 
+        Args:
+            by: Who asked, for the record.
         Raises:
             TrainingRunNotFound: There is no such run.
             Conflict: It has ended otherwise.
@@ -258,15 +267,19 @@ class TrainingRunRepository:
             "finished_at": utc_now(),
             "detail": "cancelled while it waited",
             "cancel_requested": True,
+            "cancel_requested_by": by,
         }
         await self._runs.update_one(queued, {"$set": ended, "$push": {"log": _line("cancelled")}})
-        await self._runs.update_one(
-            {"_id": run_id, "state": {"$in": _OWNED}}, {"$set": {"cancel_requested": True}}
-        )
+        asked = {"cancel_requested": True, "cancel_requested_by": by}
+        await self._runs.update_one({"_id": run_id, "state": {"$in": _OWNED}}, {"$set": asked})
         run = await self.get(run_id)
         if run.state.is_final and run.state is not TrainingState.CANCELLED:
             raise Conflict(f"Training run {run_id} has already {run.state.value.lower()}.")
         return run
+
+
+def _not_found(run_id: str) -> TrainingRunNotFound:
+    return TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
 
 
 def _line(text: str) -> str:

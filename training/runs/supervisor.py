@@ -23,8 +23,10 @@ from common.loops import BackOff, Loop, until_done
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, NewVersion, model_name
 from common.mongo.stored import UnreadableDocument
-from common.processes.children import child_environment, read_events, read_files, tail, write_request
+from common.processes.children import read_events, read_files, tail, write_request
+from common.processes.environment import computing_environment
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
+from common.processes.private_files import open_private
 from common.settings.group import PROJECT_ROOT
 from common.settings.training import TrainingSettings
 from training.kinds import Kinds, TrainableKind, TrainingFailed
@@ -242,12 +244,12 @@ class TrainingSupervisor:
         await asyncio.to_thread(write_request, folder, dict(material.request))
 
         progress = _Progress({}, [])
-        with (folder / "stderr.log").open("wb") as stderr:
+        with open_private(folder / "stderr.log") as stderr:
             process = await GuardedProcess.start(
                 *(sys.executable, "-m", kind.module, str(folder)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                env={**child_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
+                env={**computing_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
                 grace_seconds=3.0,  # a search that is ended has nothing to save
             )
         try:

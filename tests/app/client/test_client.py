@@ -19,7 +19,7 @@ def answering(response: httpx.Response) -> AsyncClient:
 
 
 async def test_a_problem_says_all_that_the_service_says(service: httpx.AsyncClient) -> None:
-    async with AsyncClient("http://service", transport=service._transport) as client:
+    async with AsyncClient("http://127.0.0.1", transport=service._transport) as client:
         with pytest.raises(ProblemError) as unknown:
             await client.application("none")
         with pytest.raises(ProblemError) as wrong:

@@ -88,6 +88,7 @@ def counted_of(mongo: Client, database: str, **others: Any) -> Any:
     return SimpleNamespace(
         executions=ExecutionRepository(mongo, database),
         pretraining=SimpleNamespace(runs=TrainingRunRepository(mongo, database)),
+        access=SimpleNamespace(refusals={}),
         **others,
     )
 
@@ -104,7 +105,7 @@ async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp
     metrics.install(app, database)
     async with LifespanManager(app, shutdown_timeout=60) as manager:
         transport = httpx.ASGITransport(app=manager.app)
-        client = httpx.AsyncClient(transport=transport, base_url="http://service")
+        client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
         async def counted() -> tuple[float, float, float]:
             found = await scrape(client)

@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 
 from common.errors import InvalidRequest, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState, StateChange
@@ -47,10 +46,10 @@ def recorder() -> Recorder:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def runner(folder: Path, recorder: Recorder) -> AsyncIterator[LocalSparkRunner]:
-    token = SecretStr(TOKEN)
-    runner = LocalSparkRunner(
-        folder, recorder, cores=2, memory="2g", max_applications=1, callback_token=token
-    )
+    async def token_for(execution_id: str) -> str:
+        return TOKEN
+
+    runner = LocalSparkRunner(folder, recorder, cores=2, memory="2g", max_applications=1, token_for=token_for)
     yield runner
     await runner.aclose()
 

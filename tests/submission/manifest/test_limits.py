@@ -13,6 +13,7 @@ from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.platform import Platform
 from submission.manifest.template import check_template, load_template
+from submission.manifest.template_values import TemplateValues
 from tests.support.doubles import rescales
 from tests.support.golden import EXECUTION_ID, KUBERNETES, LOCAL, WITH_TEMPLATE
 from tests.support.manifests import request_specs
@@ -101,9 +102,14 @@ def test_what_is_within_the_limits_is_rendered() -> None:
         }
     )["spec"]
     assert spec["volumes"][0]["secret"] == {"secretName": "spark-keys"}
-    assert ManifestLimits(images=("spark", "other/")).check(request_specs(), {"image": "spark:4"}) is None
+    assert (
+        ManifestLimits(images=("spark", "other/")).check(
+            request_specs(), TemplateValues(spec={"image": "spark:4"})
+        )
+        is None
+    )
     with pytest.raises(InvalidRequest):
-        ManifestLimits(images=("spark",)).check(request_specs(), {"image": "sparkling"})
+        ManifestLimits(images=("spark",)).check(request_specs(), TemplateValues(spec={"image": "sparkling"}))
 
 
 @pytest.mark.parametrize(

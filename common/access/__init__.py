@@ -1,0 +1,1 @@
+"""Tokens, sessions, and how a request's principal is found."""
