@@ -30,7 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     metrics.install(app, settings.mongo.mongodb_database)
-    app.add_middleware(RequireJson)
+    app.add_middleware(RequireJson, forms=[f"{site.PREFIX}/"])
     app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
     app.add_middleware(NormalizePath)
     app.add_middleware(

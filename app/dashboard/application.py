@@ -13,8 +13,9 @@ from common.executions.documents import ApplicationExecution, JobExecution, JobS
 from common.executions.repository import ExecutionRepository
 from common.wire.specs import INT64_MAX, SHORT_TEXT
 from routers.dependencies import ExecutionsDep, SubmissionsDep
-from routers.principal import PrincipalDep
+from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas.applications import DecisionView, JobView
+from routers.submission import kill_application
 from submission.outcomes.outcomes import RunTimeline
 
 router = APIRouter(prefix="/applications/{execution_id}")
@@ -41,7 +42,7 @@ async def _run(execution_id: str, executions: ExecutionRepository) -> Run:
     return Run(execution, jobs, await executions.decisions(execution.id))
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def application(request: Request, execution_id: ExecutionId, executions: ExecutionsDep) -> Response:
     """Live until it has ended."""
     run = await _run(execution_id, executions)
@@ -56,14 +57,14 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
     )
 
 
-@router.get("/plot")
+@router.get("/plot", dependencies=READS)
 async def plot(execution_id: ExecutionId, executions: ExecutionsDep) -> JSONResponse:
     """What the page draws, see `run_plot`."""
     run = await _run(execution_id, executions)
     return JSONResponse(run_plot(run.timeline, run.jobs, run.decisions))
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", dependencies=READS)
 async def stages(
     request: Request,
     execution_id: ExecutionId,
@@ -82,10 +83,14 @@ async def stages(
     )
 
 
-@router.post("/kill")
+@router.post("/kill", dependencies=SUBMITS)
 async def kill(
-    request: Request, execution_id: ExecutionId, submissions: SubmissionsDep, principal: PrincipalDep
+    request: Request,
+    execution_id: ExecutionId,
+    executions: ExecutionsDep,
+    submissions: SubmissionsDep,
+    principal: PrincipalDep,
 ) -> Response:
     """End the application, then show its page again."""
-    await submissions.kill(execution_id, principal.name)
+    await kill_application(execution_id, submissions, executions, principal)
     return see_other(request, f"/applications/{execution_id}")

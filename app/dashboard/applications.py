@@ -13,6 +13,7 @@ from common.executions.filter import ExecutionFilter
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import ExecutionsDep
 from routers.pagination import decode_cursor, encode_cursor
+from routers.principal import READS
 
 router = APIRouter()
 
@@ -38,7 +39,7 @@ class Row:
     progress: Progress
 
 
-@router.get("/applications")
+@router.get("/applications", dependencies=READS)
 async def applications(
     request: Request,
     executions: ExecutionsDep,

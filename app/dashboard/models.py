@@ -8,7 +8,7 @@ from app.dashboard.rendering import render, see_other
 from common.models.versions import CHAMPION
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import ModelsDep, StateDep
-from routers.principal import PrincipalDep
+from routers.principal import OPERATES, READS, PrincipalDep
 from submission.accuracy.drift import drift_of
 
 router = APIRouter(prefix="/models")
@@ -19,7 +19,7 @@ ModelName = Annotated[str, Path(min_length=1, max_length=3 * SHORT_TEXT)]
 Version = Annotated[int, Path(ge=1, le=2**31)]
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def models(request: Request, models: ModelsDep, cursor: str = "") -> Response:
     """By name."""
     found = await models.registry.models(after=cursor[: 3 * SHORT_TEXT] or None, limit=PAGE + 1)
@@ -35,7 +35,7 @@ async def models(request: Request, models: ModelsDep, cursor: str = "") -> Respo
     )
 
 
-@router.get("/{name}")
+@router.get("/{name}", dependencies=READS)
 async def model(request: Request, name: ModelName, models: ModelsDep, state: StateDep) -> Response:
     """Its versions, newest first, and what served when."""
     found = await models.registry.get_model(name)
@@ -53,7 +53,7 @@ async def model(request: Request, name: ModelName, models: ModelsDep, state: Sta
     )
 
 
-@router.post("/{name}/versions/{version}/promote")
+@router.post("/{name}/versions/{version}/promote", dependencies=OPERATES)
 async def promote(
     request: Request,
     name: ModelName,

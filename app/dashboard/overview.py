@@ -12,6 +12,7 @@ from common.executions.documents import ApplicationState
 from common.executions.filter import ExecutionFilter
 from common.mongo.document import utc_now
 from routers.dependencies import ExecutionsDep, StateDep
+from routers.principal import READS
 from submission.outcomes.summary import summarize
 
 router = APIRouter()
@@ -21,20 +22,20 @@ _DAYS = 7
 _RUNNING_SHOWN = 10
 
 
-@router.get("/")
+@router.get("/", dependencies=READS)
 async def overview(request: Request) -> Response:
     """Its parts come later, each by itself: none waits for a slow one."""
     return render(request, "overview/page.html", days=_DAYS)
 
 
-@router.get("/overview/week")
+@router.get("/overview/week", dependencies=READS)
 async def week(request: Request, executions: ExecutionsDep, state: StateDep) -> Response:
     """Targets met against executor-hours by algorithm, as a part of the page."""
     summary = await summarize(executions, utc_now() - timedelta(days=_DAYS))
     return render(request, "overview/week.html", summary=summary, price=state.executor_hour_price)
 
 
-@router.get("/overview/running")
+@router.get("/overview/running", dependencies=READS)
 async def running(request: Request, executions: ExecutionsDep) -> Response:
     """What runs or waits now, as a part of the page."""
     active = [state for state in ApplicationState if not state.is_final]
@@ -44,7 +45,7 @@ async def running(request: Request, executions: ExecutionsDep) -> Response:
     return render(request, "overview/running.html", rows=rows, more=len(found) > _RUNNING_SHOWN)
 
 
-@router.get("/overview/attention")
+@router.get("/overview/attention", dependencies=READS)
 async def needs_attention(request: Request, state: StateDep) -> Response:
     """What somebody should look at, as a part of the page."""
     return render(request, "overview/attention.html", notes=await attention(state))

@@ -9,7 +9,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from app.dashboard.visitors import csrf_token, has_session, principal_of
 from app.version import VERSION
+from common.auth import Permission
 
 _templates = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
@@ -27,6 +29,10 @@ def render(request: Request, template: str, /, **context: Any) -> HTMLResponse:
         path=request.url.path,
         service=f"{request.url.scheme}://{request.url.netloc}",
         version=VERSION,
+        csrf_token=csrf_token(request),
+        me=principal_of(request),
+        has_session=has_session(request),
+        Permission=Permission,
         **context,
     )
     return HTMLResponse(text, headers={"Cache-Control": "no-store"})

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Path, Request, Response
 from app.dashboard.applications import Row
 from app.dashboard.progress import progress_of
 from app.dashboard.rendering import render, see_other
+from common.auth import Principal
 from common.errors import NotFound
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
 from common.wire.specs import SHORT_TEXT
+from routers import schedules as api
 from routers.dependencies import ExecutionsDep, SubmissionSchedulesDep
-from routers.principal import PrincipalDep
+from routers.principal import READS, SUBMITS, PrincipalDep
 from submission.schedules import SubmissionSchedules
 
 router = APIRouter(prefix="/schedules")
@@ -23,10 +25,10 @@ HISTORY = 20
 
 ScheduleName = Annotated[str, Path(max_length=SHORT_TEXT)]
 
-_ACTIONS: Mapping[str, Callable[[SubmissionSchedules], Callable[[str], Awaitable[Any]]]] = {
-    "pause": lambda schedules: schedules.pause,
-    "resume": lambda schedules: schedules.resume,
-    "delete": lambda schedules: schedules.delete,
+_ACTIONS: Mapping[str, Callable[[str, SubmissionSchedules, Principal], Awaitable[Any]]] = {
+    "pause": api.pause_schedule,
+    "resume": api.resume_schedule,
+    "delete": api.delete_schedule,
 }
 
 
@@ -37,20 +39,20 @@ async def _history(name: str, executions: ExecutionRepository) -> list[Row]:
     return [Row(each, progress_of(each, latest.get(each.id))) for each in found]
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def schedules(request: Request, schedules: SubmissionSchedulesDep) -> Response:
     """By name; each one's history comes later, by itself."""
     found = await schedules.all()
     return render(request, "schedules/list.html", schedules=found, unreadable=found.unreadable)
 
 
-@router.get("/{name}/history")
+@router.get("/{name}/history", dependencies=READS)
 async def history(request: Request, name: ScheduleName, executions: ExecutionsDep) -> Response:
     """Targets met and missed lately, as a part of the page."""
     return render(request, "schedules/history.html", rows=await _history(name, executions))
 
 
-@router.get("/{name}")
+@router.get("/{name}", dependencies=READS)
 async def schedule(
     request: Request, name: ScheduleName, schedules: SubmissionSchedulesDep, executions: ExecutionsDep
 ) -> Response:
@@ -61,16 +63,16 @@ async def schedule(
     return render(request, "schedules/one.html", schedule=found, submission=submission, rows=rows)
 
 
-@router.post("/{name}/run")
+@router.post("/{name}/run", dependencies=SUBMITS)
 async def run(
     request: Request, name: ScheduleName, schedules: SubmissionSchedulesDep, principal: PrincipalDep
 ) -> Response:
     """Submit now, then show the application."""
-    submission = await schedules.run_now(name, by=principal.name)
-    return see_other(request, f"/applications/{submission.execution.id}")
+    submitted = await api.run_schedule(name, schedules, principal, Response())
+    return see_other(request, f"/applications/{submitted.db_entry.id}")
 
 
-@router.post("/{name}/{action}")
+@router.post("/{name}/{action}", dependencies=SUBMITS)
 async def act(
     request: Request,
     name: ScheduleName,
@@ -81,5 +83,5 @@ async def act(
     """Pause, resume or delete, then show all."""
     if action not in _ACTIONS:
         raise NotFound(f"A schedule can be run, {', '.join(_ACTIONS)}d.")
-    await _ACTIONS[action](schedules)(name)
+    await _ACTIONS[action](name, schedules, principal)
     return see_other(request, "/schedules")

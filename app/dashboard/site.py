@@ -3,15 +3,17 @@
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 
-from app.dashboard import application, applications, models, overview, schedules, submit, trainings
+from app.dashboard import application, applications, login, models, overview, schedules, submit, trainings
 from app.dashboard.rendering import render
+from app.dashboard.visitors import Checked, Remembered
 from app.http.problems import HANDLERS
-from routers.principal import Admitted
+from common.errors import Unauthorized
 
 PREFIX = "/ui"
 
@@ -26,8 +28,9 @@ def install(app: FastAPI) -> None:
     for error, handler in HANDLERS.items():
         pages.add_exception_handler(error, _as_page(handler))
     pages.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
+    pages.include_router(login.router, dependencies=[Checked])
     for module in (overview, applications, application, submit, schedules, trainings, models):
-        pages.include_router(module.router, dependencies=[Admitted])
+        pages.include_router(module.router, dependencies=[Checked, Remembered])
     app.mount(PREFIX, pages)
     app.add_api_route("/", lambda: RedirectResponse(f"{PREFIX}/"), include_in_schema=False)
 
@@ -36,6 +39,8 @@ def _as_page(handler: Handler) -> Handler:
     """What the API would answer as a problem, for people."""
 
     async def render_problem(request: Request, error: Exception) -> Response:
+        if isinstance(error, Unauthorized):
+            return _to_login(request)
         answer = await handler(request, error)
         problem = json.loads(bytes(answer.body))
         page = render(request, "problem.html", problem=problem)
@@ -45,3 +50,13 @@ def _as_page(handler: Handler) -> Handler:
         return page
 
     return render_problem
+
+
+def _to_login(request: Request) -> Response:
+    """Back here afterwards, if it is a page that can be asked for again."""
+    page = request.url.path.removeprefix(PREFIX) or "/"
+    to = f"{page}?{request.url.query}" if request.url.query else page
+    login = f"{PREFIX}/login?{urlencode({'to': to})}" if request.method == "GET" else f"{PREFIX}/login"
+    if "HX-Request" in request.headers:  # a part of a page that is open
+        return Response(status_code=401, headers={"HX-Redirect": f"{PREFIX}/login"})
+    return RedirectResponse(login, status_code=303)

@@ -14,8 +14,8 @@ from common.errors import ServiceError
 from common.wire.specs import SHORT_TEXT
 from prediction.first_choice import FirstChoice
 from prediction.policies.registry import POLICIES
-from routers.dependencies import ExecutionsDep, StateDep, SubmissionSchedulesDep, SubmissionsDep
-from routers.principal import PrincipalDep
+from routers.dependencies import AccessDep, ExecutionsDep, StateDep, SubmissionSchedulesDep, SubmissionsDep
+from routers.principal import SUBMITS, PrincipalDep
 from submission.schedule_documents import ScheduleSpec
 from submission.service import SubmissionService, SubmitOptions
 
@@ -72,7 +72,7 @@ def _form(request: Request, executions: list[str], typed: Mapping[str, str], **m
     )
 
 
-@router.get("")
+@router.get("", dependencies=SUBMITS)
 async def form(request: Request, executions: ExecutionsDep) -> Response:
     """With `?from=` an earlier run's id as that one was submitted, otherwise the bundled example."""
     earlier = request.query_params.get("from", "")[:SHORT_TEXT]
@@ -80,21 +80,25 @@ async def form(request: Request, executions: ExecutionsDep) -> Response:
     return _form(request, await executions.algorithms(), typed)
 
 
-@router.post("/what-if")
-async def what_if(request: Request, submissions: SubmissionsDep, state: StateDep) -> Response:
+@router.post("/what-if", dependencies=SUBMITS)
+async def what_if(
+    request: Request, submissions: SubmissionsDep, state: StateDep, principal: PrincipalDep
+) -> Response:
     """What a submission would start with and lead to, as a part of the page; nothing is stored."""
     typed = await _typed(request)
-    found = await _what_if(typed, submissions)
+    async with state.access.submitting(principal):
+        found = await _what_if(typed, submissions)
     body = "" if found.errors else json.dumps(body_of(typed), indent=2)
     return render(request, "submit/what_if.html", what_if=found, body=body, price=state.executor_hour_price)
 
 
-@router.post("")
+@router.post("", dependencies=SUBMITS)
 async def submit(
     request: Request,
     submissions: SubmissionsDep,
     schedules: SubmissionSchedulesDep,
     executions: ExecutionsDep,
+    access: AccessDep,
     principal: PrincipalDep,
 ) -> Response:
     """Submit, or have it submitted again and again, and go there; what is refused stays in the form."""
@@ -122,7 +126,8 @@ async def submit(
             idempotency_key=f"page/{key}" if key else None,
             submitted_by=principal.name,
         )
-        submission = await submissions.submit(wanted, options)
+        async with access.submitting(principal):
+            submission = await submissions.submit(wanted, options)
         return see_other(request, f"/applications/{submission.execution.id}")
     except FormError as error:
         errors, status = error.errors, 422

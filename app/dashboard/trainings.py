@@ -10,7 +10,8 @@ from app.dashboard.rendering import render, see_other
 from common.wire.specs import SHORT_TEXT, Name
 from routers.dependencies import ExecutionsDep, ModelsDep, PretrainingDep
 from routers.pagination import decode_cursor, encode_cursor
-from routers.principal import PrincipalDep
+from routers.principal import READS, SUBMITS, PrincipalDep
+from routers.training import cancel_run
 
 router = APIRouter(prefix="/trainings")
 
@@ -21,7 +22,7 @@ _KIND = "onlinepredictor"
 TrainingId = Annotated[str, Path(max_length=SHORT_TEXT)]
 
 
-@router.get("")
+@router.get("", dependencies=READS)
 async def trainings(
     request: Request,
     pretraining: PretrainingDep,
@@ -49,7 +50,7 @@ async def trainings(
     )
 
 
-@router.post("")
+@router.post("", dependencies=SUBMITS)
 async def start(
     request: Request,
     pretraining: PretrainingDep,
@@ -69,7 +70,7 @@ async def start(
     return see_other(request, f"/trainings/{run.id}")
 
 
-@router.get("/{training_id}")
+@router.get("/{training_id}", dependencies=READS)
 async def training(
     request: Request, training_id: TrainingId, pretraining: PretrainingDep, models: ModelsDep
 ) -> Response:
@@ -81,16 +82,16 @@ async def training(
     return render(request, "trainings/one.html", run=run, champion=champion)
 
 
-@router.get("/{training_id}/plot")
+@router.get("/{training_id}/plot", dependencies=READS)
 async def plot(training_id: TrainingId, pretraining: PretrainingDep) -> JSONResponse:
     """What the page draws, see `training_plot`."""
     return JSONResponse(training_plot(await pretraining.runs.get(training_id)))
 
 
-@router.post("/{training_id}/cancel")
+@router.post("/{training_id}/cancel", dependencies=SUBMITS)
 async def cancel(
     request: Request, training_id: TrainingId, pretraining: PretrainingDep, principal: PrincipalDep
 ) -> Response:
     """Stop it, then show it again."""
-    await pretraining.cancel(training_id)
+    await cancel_run(training_id, pretraining, principal)
     return see_other(request, f"/trainings/{training_id}")

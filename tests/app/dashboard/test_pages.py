@@ -12,6 +12,16 @@ from common.mongo.types import Client
 from tests.support.finished_runs import store_history
 from tests.support.samples import application_start, execution, job_end, unique_name
 
+SCHEDULE = {
+    "algorithm_name": "KMeans",
+    "data_size_MB": "1",
+    "min_scale_out": "1",
+    "max_scale_out": "2",
+    "max_runtime": "60",
+    "experiment_name": "tests",
+    "cron": "0 3 1 1 *",
+}
+
 
 @pytest.fixture
 async def stored(service: httpx.AsyncClient, mongo: Client) -> ExecutionRepository:
@@ -24,6 +34,13 @@ async def page(service: httpx.AsyncClient, path: str, status: int = 200) -> str:
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].startswith("text/html")
     return unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", answer.text)))
+
+
+async def post(service: httpx.AsyncClient, path: str, **typed: str) -> httpx.Response:
+    """Send a form as the browser does that was shown it."""
+    shown = await service.get("/ui/login")
+    [token] = re.findall(r'name="csrf_token" value="([^"]+)"', shown.text)
+    return await post(service, f"{path}", **{"csrf_token": token, **typed})
 
 
 async def test_the_address_alone_opens_the_pages(service: httpx.AsyncClient) -> None:
@@ -113,16 +130,16 @@ async def test_what_if_says_what_would_happen_or_be_refused(
         "max_runtime": "20",
         "experiment_name": "tests",
     }
-    answer = await service.post("/ui/submit/what-if", data=form)
+    answer = await post(service, "/submit/what-if", **form)
     assert answer.status_code == 200
     assert "Would start with" in answer.text
     assert answer.text.count("<tr") == 7  # a head, and six candidates
     assert "curl -X POST http://service/submission/submit" in unescape(answer.text)
-    refused = await service.post("/ui/submit/what-if", data={**form, "max_runtime": "-3"})
+    refused = await post(service, "/submit/what-if", **{**form, "max_runtime": "-3"})
     assert "This would be refused" in refused.text
     assert "max_runtime" in refused.text
     before = await stored.count_states()
-    kept = await service.post("/ui/submit", data={**form, "max_scale_out": "0"})
+    kept = await post(service, "/submit", **{**form, "max_scale_out": "0"})
     assert kept.status_code == 422
     assert f'value="{algorithm}"' in kept.text
     assert await stored.count_states() == before
@@ -143,33 +160,35 @@ async def test_the_week_counts_targets_and_executor_hours(
 
 
 async def test_schedules_are_paused_run_and_deleted(service: httpx.AsyncClient) -> None:
-    form = {
-        "algorithm_name": "KMeans",
-        "data_size_MB": "1",
-        "min_scale_out": "1",
-        "max_scale_out": "2",
-        "max_runtime": "60",
-        "experiment_name": "tests",
-        "cron": "0 3 1 1 *",
-    }
-    nameless = await service.post("/ui/submit", data=form)
+    form = SCHEDULE
+    nameless = await post(service, "/submit", **form)
     assert nameless.status_code == 422
     assert "needs a name" in nameless.text
     name = unique_name("yearly")
-    created = await service.post("/ui/submit", data={**form, "schedule_name": name})
+    created = await post(service, "/submit", **{**form, "schedule_name": name})
     assert created.status_code == 303, created.text
     assert created.headers["location"] == f"/ui/schedules/{name}"
     assert name in await page(service, "/schedules")
-    assert (await service.post(f"/ui/schedules/{name}/pause")).status_code == 303
+    assert (await post(service, f"/schedules/{name}/pause")).status_code == 303
     assert "Paused" in await page(service, f"/schedules/{name}")
-    assert (await service.post(f"/ui/schedules/{name}/resume")).status_code == 303
+    assert (await post(service, f"/schedules/{name}/resume")).status_code == 303
     assert "Paused" not in await page(service, f"/schedules/{name}")
-    assert (await service.post(f"/ui/schedules/{name}/burn")).status_code == 404
-    assert (await service.post(f"/ui/schedules/{name}/delete")).status_code == 303
+    assert (await post(service, f"/schedules/{name}/burn")).status_code == 404
+    assert (await post(service, f"/schedules/{name}/delete")).status_code == 303
     await page(service, f"/schedules/{name}", 404)
 
 
 async def test_a_training_without_history_is_refused_in_words(service: httpx.AsyncClient) -> None:
-    answer = await service.post("/ui/trainings", data={"algorithm_name": unique_name("Unknown")})
+    answer = await post(service, "/trainings", algorithm_name=unique_name("Unknown"))
     assert answer.status_code == 412
     assert "no finished run" in unescape(answer.text)
+
+
+async def test_a_form_of_another_page_changes_nothing(service: httpx.AsyncClient) -> None:
+    name = unique_name("kept")
+    form = {**SCHEDULE, "schedule_name": name}
+    for token in ("", "odd"):
+        refused = await service.post("/ui/submit", data={**form, "csrf_token": token})
+        assert refused.status_code == 403
+        assert "load the page again" in refused.text
+    await page(service, f"/schedules/{name}", 404)

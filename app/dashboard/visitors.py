@@ -1,0 +1,48 @@
+"""Who looks at a page, and whether a form comes from one of ours."""
+
+from fastapi import Depends, Request
+
+from app.http.csrf import FIELD, CsrfTokens
+from common.access.sessions import COOKIE
+from common.auth import Principal
+from routers.dependencies import AccessDep, get_state
+from routers.principal import AdmittedDep
+
+_ONLY_READING = ("GET", "HEAD")
+
+
+async def checked(request: Request, access: AccessDep) -> None:
+    """For every route of the pages, before anything else.
+
+    Raises:
+        Forbidden: A form was sent without the token that its page has.
+    """
+    if request.method not in _ONLY_READING:
+        form = await request.form()
+        CsrfTokens(access.sessions.key).check(request.cookies.get(COOKIE, ""), str(form.get(FIELD, "")))
+
+
+async def remembered(request: Request, principal: AdmittedDep) -> None:
+    """For routes that are not open to everybody: templates say who looks, and leave out what they may not."""
+    request.state.principal = principal
+
+
+def csrf_token(request: Request) -> str:
+    """For the forms of a page that answers this request."""
+    access = get_state(request).access
+    return CsrfTokens(access.sessions.key).issue(request.cookies.get(COOKIE, ""))
+
+
+def principal_of(request: Request) -> Principal | None:
+    """None on pages that are open to everybody, and before anybody was let in."""
+    found: Principal | None = getattr(request.state, "principal", None)
+    return found
+
+
+def has_session(request: Request) -> bool:
+    """Whether there is anything to log out of."""
+    return COOKIE in request.cookies
+
+
+Checked = Depends(checked)
+Remembered = Depends(remembered)
