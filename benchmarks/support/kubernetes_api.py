@@ -1,9 +1,10 @@
 """A double of the Kubernetes API server, over HTTP on loopback.
 
-It stores SparkApplications: create, get, list (label selector by equality, limit and continue), watch (from a
-version, bookmarks, 410 after compaction), delete, merge patch of a resource and of its status, dry run,
-resource versions, conflicts; it validates SparkApplications against the CRD's schema. It answers reviews of
-one's own access by `forbidden`, and the logs of pods that a test has given it. Faults can be set.
+It stores SparkApplications: create, get, list (label selector by equality, limit and
+continue), watch (from a version, bookmarks, 410 after compaction), delete, merge patch of a
+resource and of its status, dry run, resource versions, conflicts; it validates SparkApplications
+against the CRD's schema. It answers the logs of pods that a test has given it. Faults can be set.
+Reviews of one's own access say what `forbidden` says.
 
 What it does not do: run anything; admission webhooks, quotas, CEL rules, defaults of built-in
 types; finalizers and deletion in the foreground; server-side apply, JSON patch, PUT, generateName;
