@@ -40,7 +40,7 @@ async def post(service: httpx.AsyncClient, path: str, **typed: str) -> httpx.Res
     """Send a form as the browser does that was shown it."""
     shown = await service.get("/ui/login")
     [token] = re.findall(r'name="csrf_token" value="([^"]+)"', shown.text)
-    return await post(service, f"{path}", **{"csrf_token": token, **typed})
+    return await service.post(f"/ui{path}", data={"csrf_token": token, **typed})
 
 
 async def test_the_address_alone_opens_the_pages(service: httpx.AsyncClient) -> None:
