@@ -11,18 +11,24 @@ from common.access.documents import AccessToken
 from common.access.sessions import COOKIE
 from common.auth import Permission, Principal, Role
 from common.errors import Conflict, Forbidden, InvalidRequest
+from common.forms import Form
 from common.mongo.document import UtcTime, utc_now
 from common.wire.events import Time
 from common.wire.specs import SHORT_TEXT, WireModel
 from routers.dependencies import AccessDep
-from routers.pagination import Unreadable, decode_cursor, encode_cursor
+from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import ADMINISTERS, OPEN, AdmittedDep
+from routers.schemas import examples
 
 router = APIRouter(prefix="/access", tags=["access"])
 
 TokenName = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9._@+ ]*[A-Za-z0-9])?$"),
+    StringConstraints(max_length=100),
+    Form(
+        r"[A-Za-z0-9]([-A-Za-z0-9._@+ ]*[A-Za-z0-9])?",
+        "letters, digits, spaces and -._@+, beginning and ending with a letter or digit, such as ada",
+    ),
 ]
 Cursor = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
 
@@ -52,6 +58,7 @@ class TokenPage(WireModel):
     items: list[TokenView]
     """Newest first, revoked and expired ones too."""
     next_cursor: str | None
+    hint: Hint
     unreadable: Unreadable
 
 
@@ -81,7 +88,10 @@ class LogIn(WireModel):
 
 @router.post("/tokens", status_code=status.HTTP_201_CREATED, dependencies=ADMINISTERS)
 async def create_token(
-    request: CreateToken, access: AccessDep, principal: AdmittedDep, response: Response
+    request: Annotated[CreateToken, examples.TOKEN],
+    access: AccessDep,
+    principal: AdmittedDep,
+    response: Response,
 ) -> CreatedToken:
     """Make a token; its text is in this answer, and nowhere else."""
     if request.role is Role.LISTENER:
@@ -111,6 +121,7 @@ async def list_tokens(
     return TokenPage(
         items=[_view(token) for token in page],
         next_cursor=encode_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None,
+        hint=hint_for(page, "POST /access/tokens makes one.", cursor),
         unreadable=found.unreadable,
     )
 
@@ -140,7 +151,9 @@ async def who_am_i(access: AccessDep, principal: AdmittedDep) -> Me:
 
 
 @router.post("/session", openapi_extra=OPEN)
-async def log_in(request: LogIn, http: Request, access: AccessDep, response: Response) -> Me:
+async def log_in(
+    request: Annotated[LogIn, examples.LOGIN], http: Request, access: AccessDep, response: Response
+) -> Me:
     """Begin a session of the page: a cookie stands for the token from now on."""
     authenticator = access.authenticator
     if not isinstance(authenticator, TokenAccess):

@@ -103,3 +103,8 @@ TRAINING = _body(
     all_defaults={"algorithm_name": "KMeans"}, few_trials={"algorithm_name": "KMeans", "trials": 8}
 )
 ALIAS = _body(roll_back={"version": 1, "reason": "version 2 misses targets"})
+TOKEN = _body(
+    submitter={"name": "ada", "role": "submitter"},
+    until_next_year={"name": "nightly-jobs", "role": "operator", "expires_at": "2027-12-31T00:00:00Z"},
+)
+LOGIN = _body(token={"token": "enel_66f0c2a4e1b2_…"})

@@ -33,6 +33,7 @@ RIGHTS = (
         for verb in ("create", "delete", "get", "list", "watch")
     ),
     Right("get", "", "pods", "log"),
+    Right("create", "", "secrets"),
 )
 """In every namespace where applications run; a test compares them with the chart's Role."""
 

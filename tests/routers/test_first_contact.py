@@ -67,6 +67,9 @@ async def test_every_example_is_accepted(
         query = {"dry_run": True} if path == "/submission/submit" else {}
         for name, example in found:
             answer = await service.request(method, address, json=example, params=query)
+            if path == "/access/session":
+                assert answer.status_code == 409  # nobody has to log in here, and a real token is no example
+                continue
             assert answer.is_success, (method, path, name, answer.text)
             posted.append(path)
             if training := answer.json().get("training_id"):
