@@ -42,6 +42,9 @@ OPERATES = [requires(Permission.OPERATE)]
 ADMINISTERS = [requires(Permission.ADMINISTER)]
 REPORTS = [requires(Permission.REPORT)]
 
+BODY_BYTES = "enel.body_bytes"
+"""In a request's scope: the size of its body, which whoever reads it as a form cannot tell any more."""
+
 FOR_EVERYBODY = "for everybody"
 """A tag of routes, in `openapi_extra`, that need nothing."""
 
@@ -75,7 +78,7 @@ async def admit(request: Request, access: AccessDep) -> Principal:
     if not is_open(route):
         principal.check(permission_for(route) or Permission.ADMINISTER)
     if permission_for(route) != Permission.REPORT:  # `Reporter` counts these
-        await access.count(principal, len(await request.body()))
+        await access.count(principal, _body_bytes(request))
         if principal.is_known and request.method not in _ONLY_READING:
             what = f"{request.method} {printable(request.url.path)}"
             logger.info("%s (%s): %s", principal.name, principal.role, what)
@@ -87,6 +90,11 @@ async def named(
 ) -> Principal:
     """Who asks, for routes that record it: these show, and check, the header with a name."""
     return principal
+
+
+def _body_bytes(request: Request) -> int:
+    size: int = request.scope.get(BODY_BYTES, 0)
+    return size
 
 
 async def _shown(request: Request) -> Shown:
@@ -115,7 +123,7 @@ class Reporter:
     async def check(self, application_execution_id: str) -> None:
         """Return if it may report of this execution now. Raises Forbidden or TooManyRequests."""
         self._principal.check_reports_of(application_execution_id)
-        await self._access.count_report(application_execution_id, len(await self._request.body()))
+        await self._access.count_report(application_execution_id, _body_bytes(self._request))
 
 
 Admitted = Depends(admit)

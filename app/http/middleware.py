@@ -5,6 +5,7 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import problem
+from routers.principal import BODY_BYTES
 
 
 class NormalizePath:
@@ -54,7 +55,7 @@ class LimitBody:
         async def replay() -> Message:
             return next(pending, None) or await receive()
 
-        await self._app(scope, replay, send)
+        await self._app({**scope, BODY_BYTES: len(body)}, replay, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         detail = f"The body is larger than {self._limit_bytes} bytes (MAX_BODY_BYTES)."

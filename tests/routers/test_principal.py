@@ -33,6 +33,7 @@ ALIAS = "/models/{name}/aliases/{alias}"
 ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("POST", "/submission/submit"): (SUBMIT, 422),
     ("GET", "/submission/applications"): (READ, 200),
+    ("GET", "/submission/applications/summary"): (READ, 200),
     ("GET", APPLICATION): (READ, 404),
     ("DELETE", APPLICATION): (SUBMIT, 404),
     ("GET", f"{APPLICATION}/jobs"): (READ, 404),

@@ -134,7 +134,7 @@ async def test_what_if_says_what_would_happen_or_be_refused(
     assert answer.status_code == 200
     assert "Would start with" in answer.text
     assert answer.text.count("<tr") == 7  # a head, and six candidates
-    assert "curl -X POST http://service/submission/submit" in unescape(answer.text)
+    assert f"curl -X POST {service.base_url}/submission/submit" in unescape(answer.text)
     refused = await post(service, "/submit/what-if", **{**form, "max_runtime": "-3"})
     assert "This would be refused" in refused.text
     assert "max_runtime" in refused.text
