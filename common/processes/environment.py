@@ -30,7 +30,7 @@ _PASSED = frozenset(
 
 _LOCALE = ("LC_",)
 
-_COMPUTING = ("OMP_", "MKL_", "OPENBLAS_", "TORCH_", "RAY_", "TUNE_")
+_COMPUTING = ("OMP_", "MKL_", "OPENBLAS_", "TORCH_", "RAY_", "TUNE_", "PYTHONDONTWRITEBYTECODE")
 """How many threads libraries use, and the like."""
 
 
