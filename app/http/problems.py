@@ -89,20 +89,9 @@ async def _render_service_error(request: Request, error: Exception) -> JSONRespo
     return problem(error.status, error.title, str(error), error.headers, **error.members)
 
 
-async def _render_request_validation(request: Request, error: Exception) -> JSONResponse:
+async def _render_request_validation(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = error.errors()
-    if any(each["loc"] == ("body",) for each in errors) and not _says_json(request):
-        said = request.headers.get("content-type")
-        sent = f"it says {_printable(said)}" if said else "it says nothing"
-        detail = f"The body is not read as JSON: send the header Content-Type: application/json ({sent})."
-        return problem(422, "The request is not valid", detail, errors=[{"field": "body", "message": detail}])
-    return _validation_problem(errors)
-
-
-def _says_json(request: Request) -> bool:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
+    return _validation_problem(error.errors())
 
 
 async def _render_model_validation(_: Request, error: Exception) -> JSONResponse:
