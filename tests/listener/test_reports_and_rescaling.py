@@ -145,7 +145,7 @@ def test_run_had_what_the_comparison_is_to_prove(run: Run) -> None:
     shared = set(jobs[7]["stages"]) & set(jobs[8]["stages"])
     assert jobs[7]["start_time"] < jobs[8]["end_time"]
     assert jobs[8]["start_time"] < jobs[7]["end_time"]
-    assert [[jobs[job]["stages"][stage] is None for job in (7, 8)] for stage in shared] == [[False, True]]
+    assert [{jobs[job]["stages"][stage] is None for job in (7, 8)} for stage in shared] == [{False, True}]
 
 
 def test_first_job_starts_with_the_initial_scale_out(run: Run) -> None:

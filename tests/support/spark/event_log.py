@@ -89,7 +89,8 @@ class EventLog:
                     stages[event["Job ID"]] = dict.fromkeys(event["Stage IDs"])
                 case "StageCompleted":
                     stage = event["Stage Info"]
-                    owner = min((job for job in running if stage["Stage ID"] in stages[job]), default=None)
+                    # Of jobs that share a stage, the one that began first, whose id may be the larger.
+                    owner = next((job for job in running if stage["Stage ID"] in stages[job]), None)
                     if owner is not None and "Submission Time" in stage:
                         stages[owner][stage["Stage ID"]] = self._stage(stage, cache)
                 case "JobEnd":
