@@ -79,6 +79,8 @@ function jobMarks(ends) {
   };
 }
 
+// Of axes that count something.
+const whole = (_, splits) => splits.map((value) => (Number.isInteger(value) ? String(value) : ""));
 const seconds = (_, value) => (value == null ? "–" : `${value.toFixed(1)} s`);
 
 function share(_, value) { return value == null ? "–" : `${(100 * value).toFixed(1)}%`; }
@@ -90,7 +92,7 @@ function drawTraining(figures, training) {
     if (figure.dataset.plot === "trials") {
       place(figure, {
         scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.1 || 1] } },
-        axes: [axis("trial", 44), y],
+        axes: [{ ...axis("trial", 44), values: whole }, y],
         series: [
           { label: "trial" },
           { label: "error", stroke: color("blue"), width: 0, value: share, points: { show: true, size: 6 } },
@@ -114,7 +116,7 @@ function drawRun(figures, run) {
   for (const figure of figures) {
     if (figure.dataset.plot === "executors") {
       place(figure, {
-        axes: [axis("seconds since the start; dashed: the target", 44), { ...axis("executors", 46), values: (_, splits) => splits.map((value) => (Number.isInteger(value) ? String(value) : "")) }],
+        axes: [axis("seconds since the start; dashed: the target", 44), { ...axis("executors", 46), values: whole }],
         series: [{ label: "at", value: seconds }, { label: "executors", stroke: color("blue"), fill: faint("blue"), width: 2, paths: stepped }],
         hooks: { draw: [jobMarks(run.jobs[0]), target] },
       }, run.executors);
@@ -137,7 +139,6 @@ function drawRun(figures, run) {
 
 function drawWhatIf(figure) {
   const { target, chosen, columns } = JSON.parse(figure.dataset.whatIf);
-  const whole = (plot, splits) => splits.map((value) => (Number.isInteger(value) ? String(value) : ""));
   place(figure, {
     axes: [{ ...axis("executors", 44), values: whole }, axis("seconds", 60)],
     series: [
