@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 from pymongo import AsyncMongoClient
 
+from app.client.client import AsyncClient
 from app.client.process import ServiceProcess
 from common.executions.repository import ExecutionRepository
 from tests.support.browser import NARROW, assert_usable, opened_page
@@ -116,6 +118,38 @@ async def test_a_schedule_is_made_and_paused(running: ServiceProcess) -> None:
         await page.get_by_role("button", name="Pause yearly").click()
         await expect(page.get_by_role("row", name="yearly")).to_contain_text("Paused")
         await assert_usable(page)
+
+
+async def test_without_a_token_nobody_gets_in_and_a_reader_changes_nothing(
+    mongo_uri: str, tmp_path: Path
+) -> None:
+    admin = "a-token-of-the-tests-alone"
+    database = unique_name("pages")
+    settings = {"MONGODB_ENDPOINT": mongo_uri, "MONGODB_DATABASE": database, "ADMIN_TOKEN": admin}
+    async with started_service(tmp_path, **settings) as service:
+        async with AsyncClient(service.url, token=admin) as client:
+            reader = (await client.create_token("rita", "reader"))["token"]
+        async with opened_page(service.url) as page:
+            await page.goto("/ui/schedules")
+            await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+            await assert_usable(page)
+            await page.get_by_label("Token").fill("enel_wrong")
+            await page.get_by_role("button", name="Log in").click()
+            await expect(page.get_by_role("alert")).to_contain_text("token")
+            await page.get_by_label("Token").fill(reader)
+            await page.get_by_role("button", name="Log in").click()
+
+            # Back where one wanted to go, with what a reader may.
+            await expect(page.get_by_role("heading", name="Schedules")).to_be_visible()
+            await expect(page.get_by_role("link", name="Submit", exact=True)).to_have_count(0)
+            await page.goto("/ui/submit")
+            await expect(page.get_by_role("alert")).to_contain_text("role submitter or operator or admin")
+            refused = await page.request.post("/submission/submit", data={})
+            assert refused.status == 403
+            await page.get_by_role("button", name="Log out").click()
+            await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+            await page.goto("/ui/models")
+            await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
 PAGES = ("/", "/applications", "/submit", "/schedules", "/trainings", "/models", "/nothing")
