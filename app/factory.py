@@ -10,6 +10,7 @@ from app.http.headers import SecurityHeaders
 from app.http.hosts import KnownHosts
 from app.http.middleware import LimitBody, NormalizePath
 from app.http.origins import CheckOrigin
+from app.http.request_ids import RequestIds
 from app.lifespan import lifespan_for
 from app.version import VERSION
 from common.settings.settings import Settings
@@ -37,6 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
         CheckOrigin, hosts=KnownHosts.of(settings), allowed_origins=settings.access.allowed_origins
     )
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestIds)
     for module in (submission, prediction, training, models, access):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody

@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import logging
 import socket
 import sys
 from typing import Any
@@ -11,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from app.hidden_secrets import forget_settings, hide_secrets
+from app.logs import set_up_logging
 from app.start import reasons
 from common.errors import StartError
 from common.settings.server import ServerSettings
@@ -30,9 +30,7 @@ def run(**server: Any) -> int:
         settings = Settings(server=ServerSettings(**server))
         forget_settings()
         _ = settings.access_by_tokens  # raises where no setting says who may do what
-        logging.basicConfig(
-            level=settings.server.logging_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        set_up_logging(settings.server.logging_level, settings.server.log_format)
         with _listening_socket(settings.server) as listening:
             # Takes seconds: a setting that is wrong, or a port in use, is told before.
             from app.server import serve

@@ -13,6 +13,7 @@ from pydantic import StringConstraints
 from common.access.authenticators import Shown
 from common.access.sessions import COOKIE
 from common.auth import Permission, Principal
+from common.log_context import application_execution_id as application_execution
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import AccessDep
 
@@ -122,6 +123,7 @@ class Reporter:
 
     async def check(self, application_execution_id: str) -> None:
         """Return if it may report of this execution now. Raises Forbidden or TooManyRequests."""
+        application_execution.set(application_execution_id[:64])  # for the log
         self._principal.check_reports_of(application_execution_id)
         await self._access.count_report(application_execution_id, _body_bytes(self._request))
 

@@ -23,6 +23,9 @@ class ServerSettings(SettingsGroup):
     logging_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
     """Least severe level that is logged."""
 
+    log_format: Literal["text", "json"] = "text"
+    """Lines for people, or `json`: an object a line, with the ids of request and application execution."""
+
     data_dir: Path = PROJECT_ROOT / ".enel" if IS_CHECKOUT else Path(platformdirs.user_data_dir("enel"))
     """Folder for everything embedded: MongoDB's files, models, driver logs, training folders. Installed as
     a package, `~/.local/share/enel`."""
