@@ -30,11 +30,11 @@ async def opened_page(url: str, **context: Any) -> AsyncIterator[Page]:
         pytest.skip(f"no browser: {reason}")
     troubles: list[str] = []
     async with async_playwright() as playwright:
+        # As in a container: there Chromium names a language that Intl does not know.
         browser = await playwright.chromium.launch(
-            executable_path=found.executable, env=found.environment, args=list(ARGUMENTS)
+            executable_path=found.executable, env={**found.environment, "LANG": "C"}, args=list(ARGUMENTS)
         )
-        # A locale of its own: under LANG=C Chromium names one that Intl does not know.
-        settings = {"base_url": url, "viewport": WIDE, "locale": "en-GB", **context}
+        settings = {"base_url": url, "viewport": WIDE, **context}
         page = await (await browser.new_context(**settings)).new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("dialog", lambda dialog: dialog.accept())

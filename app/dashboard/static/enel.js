@@ -2,16 +2,7 @@
 import { drawRuns } from "./plots.js";
 import { followLogs } from "./log.js";
 
-const styles = { dateStyle: "medium", timeStyle: "medium" };
-const local = localFormat();
-
-function localFormat() {
-  try {
-    return new Intl.DateTimeFormat(undefined, styles);
-  } catch {
-    return new Intl.DateTimeFormat("en", styles); // Chromium under LANG=C names a language that it does not know
-  }
-}
+const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
 function localTimes(within) {
   for (const each of within.querySelectorAll("time[datetime]")) {
