@@ -98,6 +98,7 @@ async def test_trainings_that_recur_never_are_not_looked_for() -> None:
         "recurring submissions",
         "abandoned submissions",
         "garbage",
+        "accuracy of forecasts",
         "listeners' tokens",
     }
 

@@ -14,7 +14,7 @@ async def test_every_item_of_every_page(service: httpx.AsyncClient, mongo: Mongo
     algorithm = unique_name("Paged")
     executions = ExecutionRepository(mongo, service.database)  # type: ignore[attr-defined]
     await store_history(executions, algorithm)
-    async with AsyncClient("http://service", transport=service._transport) as client:
+    async with AsyncClient(str(service.base_url), transport=service._transport) as client:
         whole = [each["_id"] async for each in client.iterate_applications(algorithm_name=algorithm)]
         paged = [each["_id"] async for each in client.iterate_applications(algorithm_name=algorithm, limit=1)]
         jobs = [job["job_id"] async for job in client.iterate_jobs(whole[0], limit=4)]

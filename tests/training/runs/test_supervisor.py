@@ -19,6 +19,7 @@ from common.settings.training import TrainingSettings
 from prediction.kinds.registry import model_kinds
 from tests.support.clocks import Clocks
 from tests.support.finished_runs import JOBS, SCALE_OUTS, store_history
+from tests.support.left_processes import processes_of
 from tests.support.samples import application_start, execution, job_end, unique_name
 from training.promotion.gate import PromotionGate
 from training.runs.documents import TrainingRun, TrainingState
@@ -88,10 +89,9 @@ async def until(runs: TrainingRunRepository, run_id: str, *states: TrainingState
     raise AssertionError(f"still {run.state}: {run.log}")
 
 
-def children() -> list[psutil.Process]:
-    return [
-        p for p in psutil.process_iter(["cmdline"]) if "training.search.process" in (p.info["cmdline"] or [])
-    ]
+def children(folder: Path) -> list[psutil.Process]:
+    """Searches of this test alone: others may run beside it."""
+    return [process for process in processes_of(folder) if "training.search.process" in process.cmdline()]
 
 
 async def test_a_training_learns_reports_and_saves_its_model(
@@ -125,23 +125,26 @@ async def test_a_training_learns_reports_and_saves_its_model(
     assert champion is not None
     assert champion.training_data.runs == len(SCALE_OUTS)
     assert champion.artifact_key == run.result.artifact_key
-    assert not children()
+    assert not children(tmp_path)
     assert not (tmp_path / "training" / run_id).exists()
 
 
 async def test_a_running_training_is_cancelled_with_its_processes(
-    supervisor: TrainingSupervisor, runs: TrainingRunRepository, executions: ExecutionRepository
+    supervisor: TrainingSupervisor,
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    tmp_path: Path,
 ) -> None:
     await store_history(executions)
     run_id = await enqueue(runs, trials=1000)
     async with working(supervisor):
         await until(runs, run_id, TrainingState.RUNNING)
-        while not children():
+        while not children(tmp_path):
             await asyncio.sleep(0.05)
         await asyncio.sleep(1)
         await runs.request_cancel(run_id)
         run = await until(runs, run_id, TrainingState.CANCELLED)
-        assert not children()
+        assert not children(tmp_path)
     assert run.finished_at is not None
 
 
@@ -171,7 +174,10 @@ async def test_a_training_of_a_kind_that_only_a_newer_service_knows_fails_alone(
 
 
 async def test_stopping_the_service_queues_the_training_again(
-    supervisor: TrainingSupervisor, runs: TrainingRunRepository, executions: ExecutionRepository
+    supervisor: TrainingSupervisor,
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    tmp_path: Path,
 ) -> None:
     await store_history(executions)
     run_id = await enqueue(runs, trials=1000)
@@ -180,7 +186,7 @@ async def test_stopping_the_service_queues_the_training_again(
     run = await runs.get(run_id)
     assert run.state is TrainingState.QUEUED
     assert "stopped" in run.detail
-    assert not children()
+    assert not children(tmp_path)
 
 
 async def test_stopping_the_service_while_it_takes_a_training_queues_it_again(
@@ -188,6 +194,7 @@ async def test_stopping_the_service_while_it_takes_a_training_queues_it_again(
     runs: TrainingRunRepository,
     executions: ExecutionRepository,
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     await store_history(executions)
     run_id = await enqueue(runs)
@@ -204,7 +211,7 @@ async def test_stopping_the_service_while_it_takes_a_training_queues_it_again(
     run = await runs.get(run_id)
     assert run.state is TrainingState.QUEUED
     assert run.attempts == 0  # nothing was tried
-    assert not children()
+    assert not children(tmp_path)
 
 
 async def test_a_training_whose_service_died_starts_over_and_then_fails(
