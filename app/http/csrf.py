@@ -26,12 +26,12 @@ class CsrfTokens:
         self._serializer = URLSafeTimedSerializer(key.get_secret_value(), salt="enel-csrf")
 
     def issue(self, session: str) -> str:
-        """A token for a form of this session: its cookie's value, empty where access is open."""
+        """A token for a form of a session: its cookie's value, empty where access is open."""
         signed = self._serializer.dumps(session)
         return signed if isinstance(signed, str) else signed.decode()
 
     def check(self, session: str, token: str) -> None:
-        """Return if the token is of a form of this session. Raises Forbidden."""
+        """Return if the token is of a form of the session. Raises Forbidden."""
         try:
             of = self._serializer.loads(token, max_age=self._lifetime_seconds)
         except BadData:
