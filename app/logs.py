@@ -22,7 +22,7 @@ def set_up_logging(level: str, log_format: LogFormat) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_formatter(log_format))
     handler.addFilter(LogContext())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 def _formatter(log_format: LogFormat) -> logging.Formatter:
