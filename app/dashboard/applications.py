@@ -1,5 +1,6 @@
 """The page with all applications: how each stands, filters in the address, live."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ from app.dashboard.progress import Progress, progress_of
 from app.dashboard.rendering import render
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.filter import ExecutionFilter
+from common.executions.repository import ExecutionRepository
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import ExecutionsDep
 from routers.pagination import decode_cursor, encode_cursor
@@ -39,6 +41,12 @@ class Row:
     progress: Progress
 
 
+async def rows_of(found: Sequence[ApplicationExecution], executions: ExecutionRepository) -> list[Row]:
+    """In their order; what goes on is projected by its latest decision."""
+    latest = await executions.latest_decisions([each.id for each in found if not each.state.is_final])
+    return [Row(each, progress_of(each, latest.get(each.id))) for each in found]
+
+
 @router.get("/applications", dependencies=READS)
 async def applications(
     request: Request,
@@ -53,13 +61,12 @@ async def applications(
     wanted = replace(by_text, states=_GROUPS.get(state, ()), target_met=_VERDICTS.get(target))
     found = await executions.newest(wanted, before=decode_cursor(cursor or None), limit=PAGE + 1)
     page = found[:PAGE]
-    latest = await executions.latest_decisions([each.id for each in page if not each.state.is_final])
     filters = {name: text for name, text in {**texts, "state": state, "target": target}.items() if text}
     more = encode_cursor(page[-1].created_at, page[-1].id) if len(found) > PAGE else ""
     return render(
         request,
         "applications/list.html",
-        rows=[Row(each, progress_of(each, latest.get(each.id))) for each in page],
+        rows=await rows_of(page, executions),
         filters=filters,
         groups=list(_GROUPS),
         is_first=not cursor,

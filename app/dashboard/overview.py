@@ -4,9 +4,8 @@ from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
 
-from app.dashboard.applications import Row
+from app.dashboard.applications import rows_of
 from app.dashboard.attention import attention
-from app.dashboard.progress import progress_of
 from app.dashboard.rendering import render
 from common.executions.documents import ApplicationState
 from common.executions.filter import ExecutionFilter
@@ -40,8 +39,7 @@ async def running(request: Request, executions: ExecutionsDep) -> Response:
     """What runs or waits now, as a part of the page."""
     active = [state for state in ApplicationState if not state.is_final]
     found = await executions.newest(ExecutionFilter(states=active), limit=_RUNNING_SHOWN + 1)
-    latest = await executions.latest_decisions([each.id for each in found])
-    rows = [Row(each, progress_of(each, latest.get(each.id))) for each in found[:_RUNNING_SHOWN]]
+    rows = await rows_of(found[:_RUNNING_SHOWN], executions)
     return render(request, "overview/running.html", rows=rows, more=len(found) > _RUNNING_SHOWN)
 
 

@@ -70,12 +70,12 @@ def _remaining(decisions: Sequence[ScalingDecision], runtime_seconds: float | No
     rows: Points = []
     for decision in decisions:
         at = decision.elapsed_seconds
-        for candidate in decision.candidates:
-            if candidate.scale_out == decision.chosen_scale_out:
-                expected = candidate.within(decision.target_seconds - at)
-                real = None if runtime_seconds is None else max(0.0, runtime_seconds - at)
-                predicted = expected.remaining_seconds
-                rows.append([at, predicted, expected.lower_seconds, expected.upper_seconds, real])
+        if (candidate := decision.find_candidate(decision.chosen_scale_out)) is None:
+            continue
+        expected = candidate.within(decision.target_seconds - at)
+        real = None if runtime_seconds is None else max(0.0, runtime_seconds - at)
+        predicted = expected.remaining_seconds
+        rows.append([at, predicted, expected.lower_seconds, expected.upper_seconds, real])
     return rows
 
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from common.executions.candidate import Candidate
-from common.executions.documents import ApplicationExecution, ApplicationState, ScalingDecision
+from common.executions.documents import ApplicationExecution, ScalingDecision
 
 
 @dataclass(frozen=True)
@@ -47,11 +46,9 @@ def progress_of(execution: ApplicationExecution, latest: ScalingDecision | None)
     target = execution.global_specs.max_runtime
     reported = execution.end_scale_out or execution.start_scale_out or execution.initial_scale_out
     if execution.state.is_final:
-        runtime = execution.runtime_seconds
-        completed = execution.state is ApplicationState.COMPLETED and runtime is not None
-        met = runtime <= target if completed and runtime is not None else None
+        runtime, met = execution.runtime_seconds, execution.target_met
         return Progress(target, runtime_seconds=runtime, met=met, scale_out=reported)
-    candidate = _chosen(latest)
+    candidate = latest.find_candidate(latest.chosen_scale_out) if latest else None
     if latest is None or candidate is None:
         return Progress(target, scale_out=reported)
     elapsed = latest.elapsed_seconds
@@ -66,13 +63,6 @@ def progress_of(execution: ApplicationExecution, latest: ScalingDecision | None)
         projected_end=execution.start_time + timedelta(seconds=seconds) if execution.start_time else None,
         scale_out=reported,
     )
-
-
-def _chosen(decision: ScalingDecision | None) -> Candidate | None:
-    if decision is None:
-        return None
-    chosen = (each for each in decision.candidates if each.scale_out == decision.chosen_scale_out)
-    return next(chosen, None)
 
 
 def _after(elapsed_seconds: float, remaining_seconds: float | None) -> float | None:

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from app.dashboard.applications import Row
-from app.dashboard.progress import progress_of
+from app.dashboard.applications import Row, rows_of
 from app.dashboard.rendering import render, see_other
 from common.auth import Principal
 from common.errors import NotFound
@@ -35,8 +34,7 @@ _ACTIONS: Mapping[str, Callable[[str, SubmissionSchedules, Principal], Awaitable
 async def _history(name: str, executions: ExecutionRepository) -> list[Row]:
     """Newest first."""
     found = await executions.newest(ExecutionFilter(schedule_name=name), limit=HISTORY)
-    latest = await executions.latest_decisions([each.id for each in found if not each.state.is_final])
-    return [Row(each, progress_of(each, latest.get(each.id))) for each in found]
+    return await rows_of(found, executions)
 
 
 @router.get("", dependencies=READS)
@@ -82,6 +80,6 @@ async def act(
 ) -> Response:
     """Pause, resume or delete, then show all."""
     if action not in _ACTIONS:
-        raise NotFound(f"A schedule can be run, {', '.join(_ACTIONS)}d.")
+        raise NotFound(f"A schedule can be run, {', '.join(f'{each}d' for each in _ACTIONS)}.")
     await _ACTIONS[action](name, schedules, principal)
     return see_other(request, "/schedules")

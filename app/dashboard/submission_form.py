@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from common.executions.documents import ApplicationExecution
+from routers.schedules import CreateSchedule
 from submission.requests import SubmitRequest
 
 Json = dict[str, Any]
@@ -49,6 +50,13 @@ DEFAULTS: Mapping[str, str] = {
 }
 """The bundled example: it runs anywhere, and more executors make it faster."""
 
+SCHEDULE: Mapping[str, tuple[str, ...]] = {
+    "schedule_name": ("name",),
+    "cron": ("cron",),
+    "time_zone": ("time_zone",),
+}
+"""The same of a schedule."""
+
 OTHERS = "others"
 """The input with everything else."""
 
@@ -80,7 +88,21 @@ def request_of(typed: Mapping[str, str]) -> SubmitRequest:
     try:
         return SubmitRequest.model_validate(body_of(typed))
     except ValidationError as error:
-        raise FormError(_by_input(error)) from error
+        raise FormError(_by_input(error, FIELDS)) from error
+
+
+def schedule_of(typed: Mapping[str, str]) -> CreateSchedule:
+    """The schedule as it will be sent. Raises FormError."""
+    submission = request_of(typed)
+    if not typed.get("schedule_name", "").strip():
+        raise FormError({"schedule_name": "A recurring submission needs a name."})
+    said = {where[0]: typed.get(name, "").strip() for name, where in SCHEDULE.items()}
+    try:
+        return CreateSchedule.model_validate(
+            {**{name: text for name, text in said.items() if text}, "submission": submission}
+        )
+    except ValidationError as error:
+        raise FormError(_by_input(error, SCHEDULE)) from error
 
 
 def typed_for(execution: ApplicationExecution) -> dict[str, str]:
@@ -148,9 +170,9 @@ def _take(body: Json, where: tuple[str, ...]) -> Any:
     return body.pop(last, None)
 
 
-def _by_input(error: ValidationError) -> dict[str, str]:
+def _by_input(error: ValidationError, fields: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Input, or field of the body, to what is wrong with it."""
-    inputs = {where: name for name, where in FIELDS.items()}
+    inputs = {where: name for name, where in fields.items()}
     found: dict[str, str] = {}
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         where = tuple(str(part) for part in each["loc"])

@@ -2,39 +2,36 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from fastapi import APIRouter, Request, Response
 
 from app.dashboard.rendering import render, see_other
-from app.dashboard.submission_form import DEFAULTS, FIELDS, OTHERS, FormError, body_of, request_of, typed_for
+from app.dashboard.submission_form import (
+    DEFAULTS,
+    FIELDS,
+    OTHERS,
+    SCHEDULE,
+    FormError,
+    body_of,
+    request_of,
+    schedule_of,
+    typed_for,
+)
+from common.access.limits import TooManyRequests
 from common.errors import ServiceError
 from common.wire.specs import SHORT_TEXT
-from prediction.first_choice import FirstChoice
 from prediction.policies.registry import POLICIES
+from routers import submission as api
 from routers.dependencies import AccessDep, ExecutionsDep, StateDep, SubmissionSchedulesDep, SubmissionsDep
 from routers.principal import SUBMITS, PrincipalDep
-from submission.schedule_documents import ScheduleSpec
-from submission.service import SubmissionService, SubmitOptions
+from routers.schedules import create_schedule
 
 router = APIRouter(prefix="/submit")
 
 _KEY = "key"
 """Of the form, so that a second click submits nothing."""
-
-_SCHEDULE = ("schedule_name", "cron", "time_zone")
-
-
-@dataclass
-class WhatIf:
-    """What would happen, or why it would be refused."""
-
-    choice: FirstChoice | None = None
-    manifests: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    errors: dict[str, str] = field(default_factory=dict)
 
 
 async def _typed(request: Request) -> dict[str, str]:
@@ -43,24 +40,8 @@ async def _typed(request: Request) -> dict[str, str]:
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
-async def _what_if(typed: Mapping[str, str], submissions: SubmissionService) -> WhatIf:
-    try:
-        request = request_of(typed)
-        options = SubmitOptions(
-            policy=request.initial_scale_out_policy, name=request.name, shadow=request.shadow
-        )
-        planned = await submissions.dry_run(request, options)
-    except FormError as error:
-        return WhatIf(errors=error.errors)
-    except ServiceError as error:
-        return WhatIf(errors={"": str(error)})
-    choice = FirstChoice.of(planned.decision) if planned.decision else None
-    warnings = [str(each) for each in planned.response.get("warnings", ())]
-    return WhatIf(choice, planned.execution.manifests, warnings)
-
-
 def _form(request: Request, executions: list[str], typed: Mapping[str, str], **more: Any) -> Response:
-    empty = dict.fromkeys((*FIELDS, OTHERS, *_SCHEDULE), "")
+    empty = dict.fromkeys((*FIELDS, OTHERS, *SCHEDULE), "")
     return render(
         request,
         "submit/form.html",
@@ -86,10 +67,19 @@ async def what_if(
 ) -> Response:
     """What a submission would start with and lead to, as a part of the page; nothing is stored."""
     typed = await _typed(request)
-    async with state.access.submitting(principal):
-        found = await _what_if(typed, submissions)
-    body = "" if found.errors else json.dumps(body_of(typed), indent=2)
-    return render(request, "submit/what_if.html", what_if=found, body=body, price=state.executor_hour_price)
+    planned, body, errors = None, "", {}
+    try:
+        wanted = request_of(typed)
+        planned = await api.submit(wanted, submissions, state.access, principal, Response(), dry_run=True)
+        body = json.dumps(body_of(typed), indent=2)
+    except FormError as error:
+        errors = error.errors
+    except TooManyRequests:
+        raise  # says nothing of what was typed
+    except ServiceError as error:
+        errors = {"": str(error)}
+    price = state.executor_hour_price
+    return render(request, "submit/what_if.html", planned=planned, errors=errors, body=body, price=price)
 
 
 @router.post("", dependencies=SUBMITS)
@@ -104,31 +94,15 @@ async def submit(
     """Submit, or have it submitted again and again, and go there; what is refused stays in the form."""
     typed = await _typed(request)
     try:
-        wanted = request_of(typed)
         if typed.get("cron", "").strip():
-            spec = ScheduleSpec.model_validate(
-                {
-                    "cron": typed["cron"].strip(),
-                    "time_zone": typed.get("time_zone", "").strip() or "UTC",
-                    "submission": wanted,
-                }
-            )
-            name = typed.get("schedule_name", "").strip()
-            if not name:
-                raise FormError({"schedule_name": "A recurring submission needs a name."})
-            await schedules.create(name, spec, principal.name)
-            return see_other(request, f"/schedules/{name}")
-        key = typed.get(_KEY, "")[:SHORT_TEXT]
-        options = SubmitOptions(
-            policy=wanted.initial_scale_out_policy,
-            shadow=wanted.shadow,
-            name=wanted.name,
-            idempotency_key=f"page/{key}" if key else None,
-            submitted_by=principal.name,
+            wanted = schedule_of(typed)
+            await create_schedule(wanted, schedules, principal, Response())
+            return see_other(request, f"/schedules/{wanted.name}")
+        key = typed.get(_KEY, "")[:SHORT_TEXT] or None
+        submitted = await api.submit(
+            request_of(typed), submissions, access, principal, Response(), idempotency_key=key
         )
-        async with access.submitting(principal):
-            submission = await submissions.submit(wanted, options)
-        return see_other(request, f"/applications/{submission.execution.id}")
+        return see_other(request, f"/applications/{submitted.db_entry.id}")
     except FormError as error:
         errors, status = error.errors, 422
     except ServiceError as error:

@@ -11,13 +11,11 @@ from common.wire.specs import SHORT_TEXT, Name
 from routers.dependencies import ExecutionsDep, ModelsDep, PretrainingDep
 from routers.pagination import decode_cursor, encode_cursor
 from routers.principal import READS, SUBMITS, PrincipalDep
-from routers.training import cancel_run
+from routers.training import StartTraining, cancel_run, trigger_model_training
 
 router = APIRouter(prefix="/trainings")
 
 PAGE = 30
-
-_KIND = "onlinepredictor"
 
 TrainingId = Annotated[str, Path(max_length=SHORT_TEXT)]
 
@@ -59,14 +57,8 @@ async def start(
     trials: Annotated[int | None, Form(ge=1, le=10_000)] = None,
 ) -> Response:
     """Queue a training, then show it."""
-    run = await pretraining.start(
-        system_name="spark",
-        algorithm_name=algorithm_name,
-        model_name=_KIND,
-        experiment_name="default",
-        trials=trials,
-        requested_by=principal.name,
-    )
+    wanted = StartTraining(algorithm_name=algorithm_name, trials=trials)
+    run = await trigger_model_training(wanted, pretraining, principal, Response())
     return see_other(request, f"/trainings/{run.id}")
 
 

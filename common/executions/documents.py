@@ -108,6 +108,14 @@ class ApplicationExecution(Document, ApplicationSpecs):
             return None
         return max(0.0, (self.end_time - self.start_time).total_seconds())
 
+    @property
+    def target_met(self) -> bool | None:
+        """Whether a completed application kept its runtime target; None for all others."""
+        runtime = self.runtime_seconds
+        if self.state != ApplicationState.COMPLETED or runtime is None:
+            return None
+        return runtime <= self.global_specs.max_runtime
+
 
 class StoredMetrics(BaseModel):
     model_config = ConfigDict(allow_inf_nan=False)
@@ -227,3 +235,7 @@ class ScalingDecision(Document):
     predict_seconds: float | None = None
     total_seconds: float | None = None
     """From the request's arrival to the answer, storing included."""
+
+    def find_candidate(self, scale_out: int | None) -> Candidate | None:
+        """What was expected with so many executors; None: nothing was said of them."""
+        return next((each for each in self.candidates if each.scale_out == scale_out), None)

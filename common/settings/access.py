@@ -3,18 +3,15 @@
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
 
 from common.addresses import check_host, http_address
-from common.settings.group import SettingsGroup, separated_by_commas, token
+from common.settings.group import Names, SettingsGroup, token
 
 _SHORTEST_TOKEN = 16
 """Characters of a token that people choose: a shorter one can be found by trying."""
 
 _ORIGIN = "an origin is scheme, host and port, such as https://portal.example.org"
 _SLASHES = 2
-
-_Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode]
 
 
 class AccessSettings(SettingsGroup):
@@ -37,11 +34,11 @@ class AccessSettings(SettingsGroup):
     session_seconds: Annotated[float, Field(ge=60, le=30 * 86_400)] = 12 * 3600.0
     """Seconds until somebody has to log in to the page again."""
 
-    allowed_hosts: _Names = ()
+    allowed_hosts: Names = ()
     """Further names under which browsers may reach the service, separated by commas, without ports. Loopback,
     HOST and CALLBACK_HOST always do. Empty: with tokens and beyond loopback, any."""
 
-    allowed_origins: _Names = ()
+    allowed_origins: Names = ()
     """Web pages of other origins that may change something here, such as https://portal.example.org,
     separated by commas."""
 
@@ -67,11 +64,6 @@ class AccessSettings(SettingsGroup):
         if 0 < len(checked.get_secret_value()) < _SHORTEST_TOKEN:
             raise ValueError(f"too short: {_SHORTEST_TOKEN} characters or more are hard to guess")
         return checked
-
-    @field_validator("allowed_hosts", "allowed_origins", mode="before")
-    @classmethod
-    def _separated_by_commas(cls, value: object) -> object:
-        return separated_by_commas(value)
 
     @field_validator("allowed_hosts")
     @classmethod

@@ -7,7 +7,7 @@ from pydantic_settings import NoDecode
 
 from common.addresses import http_address
 from common.forms import Form
-from common.settings.group import SettingsGroup, Timeout
+from common.settings.group import SettingsGroup, Timeout, separated_by_commas
 
 Namespace = Annotated[
     str,
@@ -102,9 +102,7 @@ class KubernetesSettings(SettingsGroup):
     @field_validator("kubernetes_namespaces", mode="before")
     @classmethod
     def _separated_by_commas(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        return tuple(name.strip() for name in value.split(",") if name.strip())
+        return separated_by_commas(value)
 
     @field_validator("kubernetes_ca_file")
     @classmethod

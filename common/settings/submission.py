@@ -3,11 +3,10 @@
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import NoDecode
 
 from common.addresses import check_host, file_uri
 from common.forms import Form
-from common.settings.group import Port, SettingsGroup, Timeout, separated_by_commas, token
+from common.settings.group import Names, Port, SettingsGroup, Timeout, token
 
 HARMLESS_VOLUMES = (
     "configMap",
@@ -20,9 +19,6 @@ HARMLESS_VOLUMES = (
     "secret",
 )
 """Of Kubernetes' Pod Security Standards, level "restricted": none reaches into a node."""
-
-_Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], NoDecode]
-"""Separated by commas."""
 
 _Memory = Annotated[str, Form(r"^[1-9][0-9]*[mg]$", "a size such as 512m or 8g")]
 
@@ -86,28 +82,28 @@ class SubmissionSettings(SettingsGroup):
     submission_max_driver_memory: _Memory | None = None
     """Most memory of a driver with its overhead, such as `8g`; unset: no limit."""
 
-    submission_allowed_images: _Names = ()
+    submission_allowed_images: Names = ()
     """Images that a request may name, or what they begin with (a registry, a repository), separated by
     commas; `*`: any. Empty: any, too, but none once access is by tokens."""
 
-    submission_allowed_service_accounts: _Names = ()
+    submission_allowed_service_accounts: Names = ()
     """Service accounts that a request may name, separated by commas; `*`: any. Empty: any, too, but none once
     access is by tokens."""
 
-    submission_allowed_secrets: _Names = ()
+    submission_allowed_secrets: Names = ()
     """Kubernetes Secrets that a request may refer to, separated by commas, `*` standing for anything.
     Empty: any, but none once access is by tokens."""
 
-    submission_allowed_volumes: _Names = HARMLESS_VOLUMES
+    submission_allowed_volumes: Names = HARMLESS_VOLUMES
     """Kinds of volumes that a request may name, separated by commas. By default those of Kubernetes' Pod
     Security level "restricted": hostPath, for instance, reaches into a node and is not among them."""
 
-    submission_allowed_main_files: _Names = ()
+    submission_allowed_main_files: Names = ()
     """Main application files that a request may name besides the bundled examples, as paths or URIs separated
     by commas, `*` standing for anything. Empty: any, but on the local Spark none once access is by tokens: a
     program there is the service's own user."""
 
-    submission_allowed_spark_conf: _Names = ()
+    submission_allowed_spark_conf: Names = ()
     """Spark properties that a request may set, separated by commas, `*` standing for anything; jars, files
     and variables count by the property that they become. Empty: any but the service's own; on the local
     Spark, once access is by tokens, those of `submission/manifest/allowed.py`."""
@@ -143,16 +139,3 @@ class SubmissionSettings(SettingsGroup):
     @classmethod
     def _fits_a_header(cls, value: SecretStr) -> SecretStr:
         return token(value)
-
-    @field_validator(
-        "submission_allowed_images",
-        "submission_allowed_service_accounts",
-        "submission_allowed_secrets",
-        "submission_allowed_volumes",
-        "submission_allowed_main_files",
-        "submission_allowed_spark_conf",
-        mode="before",
-    )
-    @classmethod
-    def _separated_by_commas(cls, value: object) -> object:
-        return separated_by_commas(value)

@@ -67,10 +67,7 @@ class ApplicationView(ApplicationExecution):
     @property
     def target_met(self) -> bool | None:
         """Whether a completed application kept its runtime target; null for all others."""
-        runtime = self.runtime_seconds
-        if self.state != ApplicationState.COMPLETED or runtime is None:
-            return None
-        return runtime <= self.global_specs.max_runtime
+        return super().target_met
 
     @classmethod
     def of(cls, execution: ApplicationExecution) -> "ApplicationView":
@@ -80,7 +77,7 @@ class ApplicationView(ApplicationExecution):
 def hint_about(execution: ApplicationExecution, decisions: Sequence[ScalingDecision]) -> str | None:
     """How to have a model, for a run that missed its target without one."""
     specs = execution.global_specs
-    if ApplicationView.of(execution).target_met is not False or specs.solution_name != "enel":
+    if execution.target_met is not False or specs.solution_name != "enel":
         return None
     if any("/" in (decision.model_key or "") for decision in decisions):  # the id of a model's version
         return None

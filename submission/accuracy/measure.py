@@ -61,13 +61,13 @@ def _compared(
     real = outcome.real_remaining_seconds
     if real is None or real < LEAST_SECONDS:
         return None
-    for candidate in decision.candidates:
-        if candidate.scale_out == outcome.actual_scale_out:
-            expected = candidate.within(decision.target_seconds - decision.elapsed_seconds)
-            error = min(abs(expected.remaining_seconds - real) / real, ERROR_LIMIT)
-            lower, upper = expected.lower_seconds, expected.upper_seconds
-            return _Forecast(error, None if lower is None or upper is None else lower <= real <= upper)
-    return None
+    candidate = decision.find_candidate(outcome.actual_scale_out)
+    if candidate is None:
+        return None
+    expected = candidate.within(decision.target_seconds - decision.elapsed_seconds)
+    error = min(abs(expected.remaining_seconds - real) / real, ERROR_LIMIT)
+    lower, upper = expected.lower_seconds, expected.upper_seconds
+    return _Forecast(error, None if lower is None or upper is None else lower <= real <= upper)
 
 
 def _count(values: Iterable[bool]) -> int:

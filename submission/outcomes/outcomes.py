@@ -161,5 +161,5 @@ def _replaced_at(
 
 
 def _predicted(decision: ScalingDecision, scale_out: int) -> float | None:
-    found = (each.remaining_seconds for each in decision.candidates if each.scale_out == scale_out)
-    return next(found, None)
+    candidate = decision.find_candidate(scale_out)
+    return candidate.remaining_seconds if candidate else None

@@ -86,7 +86,7 @@ def _add(
     scale_out: float | None,
     first: ScalingDecision | None,
 ) -> None:
-    met = runtime_seconds <= run.global_specs.max_runtime
+    met = bool(run.target_met)
     summary.completed += 1
     summary.targets_met += met
     if scale_out is None:
@@ -95,8 +95,7 @@ def _add(
     summary.executor_hours += hours
     if first is None:
         return
-    kept = (each for each in first.candidates if each.scale_out == first.chosen_scale_out)
-    if (static := next(kept, None)) is None:
+    if (static := first.find_candidate(first.chosen_scale_out)) is None:
         return
     summary.compared += 1
     summary.compared_executor_hours += hours

@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from app.dashboard.submission_form import DEFAULTS, FIELDS, FormError, body_of, request_of, typed_for
+from app.dashboard.submission_form import (
+    DEFAULTS,
+    FIELDS,
+    FormError,
+    body_of,
+    request_of,
+    schedule_of,
+    typed_for,
+)
 from common.executions.documents import ApplicationExecution
 from tests.support.samples import specs
 
@@ -61,3 +69,20 @@ def test_words_stay_words() -> None:
     body = body_of({"algorithm_args": "007 1e3 1.50 -4 0.5 nan"})
     assert body["global_specs"]["algorithm_args"] == ["007", "1e3", "1.50", -4, 0.5, "nan"]
     assert set(DEFAULTS) <= set(FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("typed", "field"),
+    [
+        ({"schedule_name": ""}, "schedule_name"),
+        ({"schedule_name": "a/b"}, "schedule_name"),
+        ({"schedule_name": "yearly", "cron": "0 " * 60}, "cron"),
+        ({"schedule_name": "yearly", "time_zone": "x" * 101}, "time_zone"),
+        ({"schedule_name": "yearly", "max_runtime": "-1"}, "max_runtime"),
+    ],
+)
+def test_a_schedule_is_held_to_what_the_api_holds_it_to(typed: dict[str, str], field: str) -> None:
+    with pytest.raises(FormError) as failure:
+        schedule_of({**DEFAULTS, "cron": "0 3 1 1 *", **typed})
+    assert field in failure.value.errors
+    assert schedule_of({**DEFAULTS, "cron": "0 3 1 1 *", "schedule_name": "yearly"}).time_zone == "UTC"
