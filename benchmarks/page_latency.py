@@ -1,11 +1,12 @@
-"""How fast the pages answer with 10, 1,000 and 10,000 applications of 50 jobs.
+"""How fast the pages answer with 10, 100, 1,000 and 10,000 applications of 50 jobs.
 
-    python benchmarks/page_latency.py [--applications 10 1000 10000] [--jobs 50] [--requests 40]
+    python benchmarks/page_latency.py [--applications 10 100 1000 10000] [--jobs 50] [--requests 40]
 
 Starts a service on a database of its own and stores made-up applications, of which one in twenty still
 runs, each with its jobs and decisions. Then it asks for each page again and again, one request at a
 time; times are those of a client, until the last byte. The bar is a ratio: with the most applications
-no page is slower than with the fewest by more than half.
+no page is slower than with the second fewest by more than half. (Ten applications do not fill a page of
+the list: what they take is shown, and says more of writing a row than of finding it.)
 """
 
 import argparse
@@ -133,6 +134,7 @@ PAGES = {
     "list": "/ui/applications",
     "list, filtered by algorithm": "/ui/applications?algorithm_name=Algorithm3",
     "list, filtered by owner": "/ui/applications?submitted_by=owner-3",
+    "list, filtered by an owner who has none": "/ui/applications?submitted_by=nobody",
     "list, targets missed": "/ui/applications?target=missed",
     "one application": "/ui/applications/application-3",
     "its plot": "/ui/applications/application-3/plot",
@@ -177,7 +179,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--applications", type=int, nargs="+", default=[10, 1000, 10_000])
+    parser.add_argument("--applications", type=int, nargs="+", default=[10, 100, 1000, 10_000])
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("--requests", type=int, default=40, help="of each page, one at a time")
     arguments = parser.parse_args()
@@ -185,8 +187,9 @@ def main() -> int:
     found = asyncio.run(measure(sizes, arguments.jobs, arguments.requests))
     columns = ("page", *(f"{size:,}" for size in sizes))
     rows = [[name, *(f"{1000 * each:.1f}" for each in seconds)] for name, seconds in found.items()]
+    which = min(1, len(sizes) - 1)
     bars = [
-        Bar(f"{name}: {sizes[-1]:,} over {sizes[0]:,}", seconds[-1], MOST_RATIO, baseline=seconds[0])
+        Bar(f"{name}: {sizes[-1]:,} over {sizes[which]:,}", seconds[-1], MOST_RATIO, baseline=seconds[which])
         for name, seconds in found.items()
     ]
     show(

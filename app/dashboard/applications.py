@@ -19,7 +19,7 @@ from routers.principal import READS
 
 router = APIRouter()
 
-PAGE = 50
+PAGE = 25
 
 _GROUPS = {
     "running": [state for state in ApplicationState if not state.is_final],

@@ -49,7 +49,7 @@ def moment(value: datetime | None) -> Markup:
         return Markup("<span class=none>–</span>")
     at = value.astimezone(UTC)
     written = f"{at:%Y-%m-%d %H:%M:%S} UTC"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), written, written)
+    return Markup(f'<time datetime="{at.isoformat()}" title="{written}">{written}</time>')  # noqa: S704 - a time
 
 
 def duration(seconds: float | None) -> str:

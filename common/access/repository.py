@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 from common.access.documents import AccessToken, StoredToken
 from common.auth import Role
 from common.errors import Conflict, NotFound
-from common.mongo.collection import NEWEST, DocumentCollection, Index
+from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, one_of_texts, text
 from common.mongo.document import utc_now
 from common.mongo.set_up import create_collection
 from common.mongo.stored import Readable
@@ -36,12 +36,12 @@ _OF_TOKENS = [
     Index(
         "one_with_this_name",
         ["held_name"],
-        {"unique": True, "partialFilterExpression": {"held_name": {"$type": "string"}}},
+        {"unique": True, "partialFilterExpression": {"held_name": IS_TEXT}},
     ),
     Index(
         "of_execution",
         ["application_execution_id"],
-        {"partialFilterExpression": {"application_execution_id": {"$type": "string"}}},
+        {"partialFilterExpression": {"application_execution_id": IS_TEXT}},
     ),
 ]
 
@@ -65,7 +65,7 @@ class AccessTokenRepository:
     async def insert(self, token: StoredToken) -> None:
         """Raises TokenNameInUse where a token that counts has its name."""
         if token.held_name is not None:
-            expired = {"held_name": token.held_name, "expires_at": {"$lte": utc_now()}}
+            expired = {"held_name": text(token.held_name), "expires_at": {"$lte": utc_now()}}
             await self._tokens.update_one(expired, {"$set": {"held_name": None}})
         try:
             await self._read.insert(token)
@@ -136,7 +136,7 @@ class AccessTokenRepository:
 
     async def delete_of(self, application_execution_ids: list[str]) -> None:
         """Delete what listeners of these have shown."""
-        await self._tokens.delete_many({"application_execution_id": {"$in": application_execution_ids}})
+        await self._tokens.delete_many({"application_execution_id": one_of_texts(application_execution_ids)})
 
 
 def _found(token_id: str, token: AccessToken | None) -> AccessToken:

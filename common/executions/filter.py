@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from common.executions.documents import ApplicationState
+from common.mongo.collection import text
 
 _TEXTS = {
     "algorithm_name": "global_specs.algorithm_name",
@@ -50,7 +51,7 @@ class ExecutionFilter:
 
     def to_query(self) -> dict[str, Any]:
         query: dict[str, Any] = {
-            path: getattr(self, field) for field, path in _TEXTS.items() if getattr(self, field) is not None
+            path: text(value) for field, path in _TEXTS.items() if (value := getattr(self, field)) is not None
         }
         states = {state.value for state in self.states}
         if self.target_met is not None:

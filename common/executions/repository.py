@@ -20,7 +20,7 @@ from common.executions.event_storage import EventStorage
 from common.executions.filter import ExecutionFilter
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY
-from common.mongo.collection import NEWEST, DocumentCollection, Index
+from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, text
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable, Reader
 from common.mongo.transactions import in_transaction
@@ -34,21 +34,25 @@ _OTHER_STATES = [state.value for state in ApplicationState if not state.is_final
 
 _OF_JOBS = [Index("one_job_once", ["application_execution_id", "application_id", "job_id"], {"unique": True})]
 
+
+def _newest_by(name: str, path: str, options: Mapping[str, Any] | None = None) -> Index:
+    return Index(f"newest_by_{name}", [path, *NEWEST.fields], options or {})
+
+
 _OF_APPLICATIONS = [
     Index("history", ["global_specs.system_name", "global_specs.algorithm_name", "-created_at"]),
     NEWEST,
-    Index("state", ["state"]),
+    # What a list is filtered by, in its order: where few are like that, not all are looked at.
+    _newest_by("algorithm", "global_specs.algorithm_name"),
+    _newest_by("state", "state"),
+    _newest_by("owner", "submitted_by", {"partialFilterExpression": {"submitted_by": IS_TEXT}}),
+    _newest_by("schedule", "schedule_name", {"partialFilterExpression": {"schedule_name": IS_TEXT}}),
     Index(
         "one_with_this_name",
         ["held_name"],
-        {"unique": True, "partialFilterExpression": {"held_name": {"$type": "string"}}},
+        {"unique": True, "partialFilterExpression": {"held_name": IS_TEXT}},
     ),
     Index("unmeasured", ["state"], {"partialFilterExpression": {"accuracy_measured": False}}),
-    Index(
-        "of_schedule",
-        ["schedule_name", "-created_at"],
-        {"partialFilterExpression": {"schedule_name": {"$type": "string"}}},
-    ),
 ]
 
 _OF_DECISIONS = [Index("of_execution", ["application_execution_id", "decided_at"])]
@@ -125,19 +129,19 @@ class ExecutionRepository(RunHistory):
         self, name: str, session: AsyncClientSession | None = None
     ) -> ApplicationExecution | None:
         """The one with this name that has not ended."""
-        document = await self._applications.find_one({"held_name": name}, session=session)
+        document = await self._applications.find_one({"held_name": text(name)}, session=session)
         return self._read.one(document) if document else None
 
     async def active_of_schedule(self, schedule_name: str) -> list[str]:
         """Ids of those that have not ended, oldest first."""
-        query = {"schedule_name": schedule_name, "state": {"$nin": _FINAL_STATES}}
+        query = {"schedule_name": text(schedule_name), "state": {"$nin": _FINAL_STATES}}
         cursor = self._applications.find(query, {"_id": 1}).sort("created_at", ASCENDING)
         return [document["_id"] async for document in cursor]
 
     async def find_scheduled(self, schedule_name: str, due_at: datetime) -> str | None:
         """Id of the execution that was started for a due time; one that no platform took does not count."""
         query = {
-            "schedule_name": schedule_name,
+            "schedule_name": text(schedule_name),
             "scheduled_for": due_at,
             "state": {"$ne": ApplicationState.SUBMISSION_FAILED.value},
         }

@@ -31,6 +31,20 @@ class Index:
         ]
 
 
+IS_TEXT: Json = {"$type": "string"}
+"""Of an index of texts alone, which `text` and `one_of_texts` ask along."""
+
+
+def text(value: str) -> Json:
+    """What a query asks of a field that equals a text; MongoDB 6.0 sees no text in what equals one."""
+    return {"$eq": value, **IS_TEXT}
+
+
+def one_of_texts(values: Sequence[str]) -> Json:
+    """The same of one of several."""
+    return {"$in": values, **IS_TEXT}
+
+
 NEWEST = Index("newest", ["-created_at", "-_id"])
 """What `DocumentCollection.newest` reads along."""
 

@@ -55,7 +55,7 @@ async def test_services_that_start_together_set_up_one_database(clients: list[Cl
             assert failed == [None] * SERVICES
             assert "submission_answer" in await mongo[database].list_collection_names()
             indexes = await mongo[database]["application_execution"].index_information()
-            assert {"history", "newest", "state", "one_with_this_name", "of_schedule"} <= set(indexes)
+            assert {"history", "newest", "newest_by_state", "one_with_this_name"} <= set(indexes)
         finally:
             await mongo.drop_database(database)
 
