@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 
 from app.dashboard import application, applications, login, models, overview, schedules, submit, trainings
 from app.dashboard.rendering import render
@@ -16,6 +17,9 @@ from app.http.problems import HANDLERS
 from common.errors import Unauthorized
 
 PREFIX = "/ui"
+
+SECTIONS = ("applications", "schedules", "trainings", "models")
+"""Pages that list something, by the first part of their addresses."""
 
 _HERE = Path(__file__).parent
 
@@ -43,7 +47,9 @@ def _as_page(handler: Handler) -> Handler:
             return _to_login(request)
         answer = await handler(request, error)
         problem = json.loads(bytes(answer.body))
-        page = render(request, "problem.html", problem=problem)
+        if isinstance(error, HTTPException) and error.status_code == 404:  # no route of this name
+            problem |= {"title": "There is no such page", "detail": "Look at what is above."}
+        page = render(request, "problem.html", problem=problem, sections=SECTIONS)
         page.status_code = answer.status_code
         kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
         page.headers.update(kept)

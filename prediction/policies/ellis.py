@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from common.executions.candidate import Candidate
 from prediction.forecasts.method import Method
 from prediction.policies.by_rule import ByRule
-from prediction.policies.policy import Choice, Situation
+from prediction.policies.policy import Choice, Situation, why_missed
 
 LOWEST, HIGHEST, AIM = 0.85, 1.05, 0.9
 """A run is left alone while what follows its next job takes between the first two of the time then left;
@@ -77,5 +77,5 @@ def _choose_within_band(situation: Situation) -> Choice:
     return Choice(
         candidates[fastest],
         False,
-        f"no scale-out is expected to stay within {budget_seconds:.1f} s; this is the fastest",
+        f"{why_missed(budget_seconds)}; this is the fastest",
     )

@@ -42,6 +42,13 @@ class Situation:
             raise ValueError("there is no forecast to choose from")
 
 
+def why_missed(budget_seconds: float) -> str:
+    """What is said where no candidate is expected to meet the target, which may have passed."""
+    if budget_seconds <= 0:
+        return f"the target passed {-budget_seconds:.1f} s ago"
+    return f"no scale-out is expected to stay within {budget_seconds:.1f} s"
+
+
 @dataclass(frozen=True)
 class Choice:
     """One of a situation's candidates."""

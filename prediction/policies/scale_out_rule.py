@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.executions.candidate import Candidate
-from prediction.policies.policy import Choice, Situation
+from prediction.policies.policy import Choice, Situation, why_missed
 
 
 class Infeasible(StrEnum):
@@ -106,7 +106,7 @@ def _infeasible(demand: "_Demand") -> Choice:
     """Where no candidate is sure enough: the fastest, or for a hopeless run what the rule says."""
     budget_seconds, rule = demand.situation.budget_seconds, demand.rule
     chance = max(each.chance_within(budget_seconds) for each in demand.allowed)
-    missed = f"no scale-out is expected to stay within {budget_seconds:.1f} s"
+    missed = why_missed(budget_seconds)
     if chance >= 0.5:  # expected it is, but not as surely as is asked for
         missed = f"no scale-out is sure enough to stay within {budget_seconds:.1f} s"
     if rule.infeasible is Infeasible.CHEAPEST and chance < rule.give_up_chance:

@@ -110,6 +110,13 @@ def test_the_target_that_it_needs_is_the_smallest_that_it_meets(
     assert not policy.first(Situation(candidates, needed * 0.999)).meets_target
 
 
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@given(candidates=candidates)
+def test_a_target_that_has_passed_is_said_to_have(policy: Policy, candidates: list[Candidate]) -> None:
+    late = Situation(candidates, -12.5, after_next_job_seconds=[1.0 for _ in candidates])
+    assert "within -" not in policy.next(late).reason
+
+
 @pytest.mark.parametrize("policy", [each for each in EVERY_POLICY if not each.values[0].rescales])
 @given(candidates=candidates, budget=budgets)
 def test_who_does_not_rescale_stays(policy: Policy, candidates: list[Candidate], budget: float) -> None:

@@ -63,6 +63,21 @@ async def test_submit_run_and_finish(running: ServiceProcess) -> None:
         # It goes to the run, which is followed until it ends without another click.
         await expect(page).to_have_url(re.compile(r"/ui/applications/[0-9a-f]{24}$"))
         await expect(page.get_by_role("heading", name="by-hand")).to_contain_text("Running", timeout=120_000)
+        # Candidates show for whoever points at the reason, and stay for whoever clicks, also while it lives.
+        reason, candidates = (
+            page.locator("[data-hover] summary").first,
+            page.locator("[data-hover] table").first,
+        )
+        await reason.hover()
+        await expect(candidates).to_be_visible()
+        await page.get_by_role("heading", name="States").hover()
+        await expect(candidates).to_be_hidden()
+        await reason.click()
+        for _ in range(2):
+            async with page.expect_response(page.url):
+                pass
+        await page.get_by_role("heading", name="States").hover()
+        await expect(candidates).to_be_visible()
         await expect(page.get_by_role("heading", name="by-hand")).to_contain_text(
             "Completed", timeout=120_000
         )

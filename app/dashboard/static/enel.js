@@ -31,6 +31,22 @@ document.addEventListener("click", async (event) => {
   await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
   button.textContent = "Copied";
 });
+// What is told at length opens for whoever points at it, and closes again unless it was clicked.
+const pointed = new WeakSet();
+document.addEventListener("mouseover", (event) => {
+  const details = event.target.closest?.("[data-hover] > summary")?.parentElement;
+  if (!details || details.open) return;
+  setTimeout(() => {
+    if (details.open || !details.matches(":hover")) return;
+    details.open = true;
+    pointed.add(details);
+    details.addEventListener("mouseleave", () => { if (pointed.has(details)) details.open = false; }, { once: true });
+  }, 250);
+});
+document.addEventListener("click", (event) => {
+  const details = event.target.closest("[data-hover]");
+  if (details && pointed.delete(details) && details.open) event.preventDefault();
+});
 document.addEventListener("htmx:after:swap", () => { trouble(""); refresh(); });
 document.addEventListener("htmx:error", () => trouble("The service does not answer; what you see may be old. Trying again."));
 // A live part that cannot be had leaves what is there.

@@ -79,6 +79,9 @@ function jobMarks(ends) {
   };
 }
 
+// From the start of a run, so that plots of it stand above each other.
+const fromStart = { x: { time: false, range: (_, low, high) => [0, Math.max(high, 1)] }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } };
+
 // Of axes that count something.
 const whole = (_, splits) => splits.map((value) => (Number.isInteger(value) ? String(value) : ""));
 const seconds = (_, value) => (value == null ? "–" : `${value.toFixed(1)} s`);
@@ -116,12 +119,14 @@ function drawRun(figures, run) {
   for (const figure of figures) {
     if (figure.dataset.plot === "executors") {
       place(figure, {
+        scales: fromStart,
         axes: [axis("seconds since the start; dashed: the target", 44), { ...axis("executors", 46), values: whole }],
         series: [{ label: "at", value: seconds }, { label: "executors", stroke: color("blue"), fill: faint("blue"), width: 2, paths: stepped }],
         hooks: { draw: [jobMarks(run.jobs[0]), target] },
       }, run.executors);
     } else {
       place(figure, {
+        scales: fromStart,
         axes: [axis("seconds since the start; dashed: the target", 44), axis("seconds left", 56)],
         series: [
           { label: "at", value: seconds },

@@ -59,8 +59,8 @@ async def test_an_empty_page_says_what_would_fill_it(service: httpx.AsyncClient,
 
 async def test_what_is_not_there_is_said_as_a_page(service: httpx.AsyncClient) -> None:
     assert "There is no application execution 'none'" in await page(service, "/applications/none", 404)
-    await page(service, "/models/none", 404)
-    await page(service, "/nothing", 404)
+    assert "All models" in await page(service, "/models/none", 404)
+    assert "There is no such page Look at what is above. Overview" in await page(service, "/nothing", 404)
     await page(service, "/schedules/none", 404)
     await page(service, "/trainings/none", 404)
     await page(service, "/applications?cursor=odd", 422)
