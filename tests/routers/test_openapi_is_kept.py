@@ -14,6 +14,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -39,7 +40,7 @@ from training.runs.repository import TrainingRunRepository
 
 pytestmark = pytest.mark.service
 
-REQUESTS = 12
+REQUESTS = 8
 """Of each route and role."""
 
 MANY = "1000000"
@@ -133,7 +134,7 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
 def test_every_answer_is_one_that_was_announced(service: Service, role: Role | None) -> None:
     schema = schemathesis.openapi.from_dict(without_tuples(httpx.get(f"{service.url}/openapi.json").json()))
     schema.config.update(base_url=service.url)
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     # What is deleted first is not there for the others.
     operations.sort(key=lambda operation: operation.method.upper() == "DELETE")
     answers: dict[tuple[str, str], Counter[int]] = {}
