@@ -36,7 +36,12 @@ class ScheduleDetails(SubmissionSchedule):
     """Ids of its application executions that have not ended, oldest first."""
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, dependencies=SUBMITS)
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    dependencies=SUBMITS,
+    responses={200: {"model": SubmissionSchedule, "description": "It was there, and says the same"}},
+)
 async def create_schedule(
     request: Annotated[CreateSchedule, examples.NEW_SCHEDULE],
     schedules: SubmissionSchedulesDep,

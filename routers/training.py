@@ -67,7 +67,12 @@ async def update_information(
     return Message(message=f"{update.update_event} of {update.application_execution_id} is stored.")
 
 
-@router.post("/trigger_model_training", status_code=status.HTTP_202_ACCEPTED, dependencies=SUBMITS)
+@router.post(
+    "/trigger_model_training",
+    status_code=status.HTTP_202_ACCEPTED,
+    dependencies=SUBMITS,
+    responses={200: {"model": TrainingStarted, "description": "It was waited for, and has ended"}},
+)
 async def trigger_model_training(
     request: Annotated[StartTraining, examples.TRAINING],
     pretraining: PretrainingDep,
