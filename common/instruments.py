@@ -5,6 +5,7 @@ algorithms, would make a time series each. All of them are shown from the start,
 what has not happened yet is zero, and not missing.
 """
 
+import functools
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -163,6 +164,12 @@ class Instruments:
         histogram = Histogram(name, meaning, tuple(labels), registry=self.registry, buckets=buckets)
         _show_all(histogram, labels)
         return histogram
+
+
+@functools.cache
+def unscraped() -> Instruments:
+    """For whoever nobody scrapes, as benchmarks: one for all of them, since making one takes a while."""
+    return Instruments()
 
 
 def source_label(model_key: str | None) -> str:

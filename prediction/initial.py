@@ -6,7 +6,7 @@ from pymongo.errors import PyMongoError
 
 from common.errors import ServiceError
 from common.executions.candidate import candidate_scale_outs
-from common.instruments import Instruments, source_label
+from common.instruments import Instruments, source_label, unscraped
 from common.timing import Timing
 from common.wire.specs import ApplicationSpecs
 from prediction.first_choice import FirstChoice, as_requested, choose_first
@@ -25,7 +25,7 @@ class InitialScaleOutChooser:
     ) -> None:
         self._forecaster = forecaster
         self._policies = policies
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
 
     async def choose(self, specs: ApplicationSpecs) -> FirstChoice:
         """By the policy of the run's `solution_name`.

@@ -8,7 +8,7 @@ from common.errors import ServiceError
 from common.executions.candidate import candidate_scale_outs
 from common.executions.documents import ApplicationExecution
 from common.executions.repository import ExecutionRepository
-from common.instruments import NONE, Instruments, source_label
+from common.instruments import NONE, Instruments, source_label, unscraped
 from common.models.artifacts import StoreUnavailable
 from common.timing import FAILED, Timing
 from common.wire.events import JobEnded, PredictionRequest
@@ -35,7 +35,7 @@ class Predictor:
         self._executions = executions
         self._forecaster = forecaster
         self._policies = policies
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
 
     async def recommend(self, request: PredictionRequest) -> Recommendation:
         """Store the reported event, then recommend a scale-out for the jobs that are left.

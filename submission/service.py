@@ -20,7 +20,7 @@ from common.clocks import Unchanged, monotonic_seconds
 from common.errors import Conflict, NotFound, ServiceError, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState, ScalingDecision
 from common.executions.repository import ExecutionRepository
-from common.instruments import Instruments
+from common.instruments import Instruments, unscraped
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger, fingerprint
@@ -102,7 +102,7 @@ class SubmissionService:
         self._executions = executions
         self._ledger = ledger
         self._runner = runner
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
         self._planner = Planner(
             runner.platform, runner.max_executors, chooser, manifest_options, shadow_algorithms
         )

@@ -20,7 +20,7 @@ from common.executions.event_storage import EventStorage
 from common.executions.filter import ExecutionFilter
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY
-from common.instruments import Instruments
+from common.instruments import Instruments, unscraped
 from common.mongo.collection import NEWEST, DocumentCollection, Index
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable, Reader
@@ -66,7 +66,7 @@ class ExecutionRepository(RunHistory):
     ) -> None:
         self.database = database
         self._client = client
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
         applications = DocumentCollection(
             client, database, "application_execution", ApplicationExecution, _OF_APPLICATIONS
         )

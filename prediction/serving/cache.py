@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 
-from common.instruments import Instruments
+from common.instruments import Instruments, unscraped
 from common.models.versions import ModelVersion
 from common.timing import FAILED
 
@@ -31,7 +31,7 @@ class ModelCache:
         self._size_bytes = size_bytes
         self._loaded: OrderedDict[str, Files] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Files]] = {}
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
         self.cached_bytes = 0
 
     def __contains__(self, version_id: str) -> bool:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
-from common.instruments import Instruments
+from common.instruments import Instruments, unscraped
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion
 from common.mongo.document import utc_now
@@ -43,7 +43,7 @@ class AccuracyWatch:
         self._registry = registry
         self._pretraining = pretraining
         self._train_on_drift = train_on_drift
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
 
     async def tick(self) -> None:
         """Measure what has ended since the last time; measuring it twice changes nothing."""

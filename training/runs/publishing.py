@@ -15,7 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
-from common.instruments import Instruments
+from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop, running
 from common.models.artifacts import (
     ArtifactDamaged,
@@ -63,7 +63,7 @@ class Publisher:
         self._gate = gate
         self._outbox = outbox
         self._heartbeat_seconds = heartbeat_seconds
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
         self._owner = service_identity()
         self._wake = asyncio.Event()
         self._back_off = BackOff(2 * heartbeat_seconds, max(_LONGEST_PAUSE_SECONDS, heartbeat_seconds))

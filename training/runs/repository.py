@@ -10,7 +10,7 @@ from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.errors import Conflict, TrainingRunNotFound
-from common.instruments import Instruments
+from common.instruments import Instruments, unscraped
 from common.models.versions import new_artifact_id
 from common.mongo.collection import NEWEST, DocumentCollection, Index
 from common.mongo.document import utc_now
@@ -43,7 +43,7 @@ class TrainingRunRepository:
         database: str,
         instruments: Instruments | None = None,
     ) -> None:
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
         self._read = DocumentCollection(client, database, "training_run", TrainingRun, _INDEXES)
         self._runs = self._read.stored
 

@@ -19,7 +19,7 @@ from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged
 from common.errors import ModelKindNotFound, ServiceError
-from common.instruments import Instruments
+from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop, until_done
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, NewVersion, model_name
@@ -109,7 +109,7 @@ class TrainingSupervisor:
         self._kinds = kinds
         self.publisher = publisher
         self._settings = settings
-        self._instruments = instruments or Instruments()
+        self._instruments = instruments or unscraped()
         self._folder = data_dir / "training"
         self._owner = service_identity()
         self._wake = asyncio.Event()
