@@ -15,6 +15,7 @@ from app.wiring.prediction import open_prediction
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
+from common.instruments import Instruments
 from common.loops import running
 from common.settings.settings import Settings
 from prediction.kinds.registry import model_kinds
@@ -35,23 +36,31 @@ def lifespan_for(settings: Settings) -> Lifespan:
 
 
 async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
-    stopping = asyncio.Event()
+    stopping, instruments = asyncio.Event(), Instruments()
     _ = settings.access_by_tokens  # raises where no setting says who may do what, before anything is started
     data_dir = await stack.enter_async_context(locked_data_dir(settings.server.data_dir))
     where = chosen_platform(settings)
     options = await asyncio.to_thread(manifest_options, settings, where.platform)
     start_runner = await stack.enter_async_context(where.connect(settings))
-    storage = await stack.enter_async_context(open_storage(settings, data_dir))
+    storage = await stack.enter_async_context(open_storage(settings, data_dir, instruments))
     access = await stack.enter_async_context(open_access(settings, storage))
     kinds = model_kinds(storage.executions, settings.training)
-    prediction = await stack.enter_async_context(open_prediction(settings.prediction, storage, kinds))
-    training = await build_training(settings.training, storage, kinds, stopping)
+    prediction = await stack.enter_async_context(
+        open_prediction(settings.prediction, storage, kinds, instruments)
+    )
+    training = await build_training(settings.training, storage, kinds, stopping, instruments)
     submission = await stack.enter_async_context(
         open_submission(
-            settings, storage, start_runner, prediction.chooser, options, driver_tokens(settings, access)
+            settings,
+            storage,
+            start_runner,
+            prediction.chooser,
+            options,
+            driver_tokens(settings, access),
+            instruments,
         )
     )
-    accuracy = await open_accuracy(settings.training, storage, training.pretraining)
+    accuracy = await open_accuracy(settings.training, storage, training.pretraining, instruments)
     loops = every_loop(
         training.supervisor,
         training.publisher,
@@ -67,13 +76,15 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
     await stack.enter_async_context(running(loops))
     return ServiceState(
         mongo=storage.mongo,
+        instruments=instruments,
         access=access,
         executions=storage.executions,
         predictor=prediction.predictor,
         chooser=prediction.chooser,
         models=prediction.models,
-        worker_counts=prediction.pool.counts,
+        workers=prediction.pool,
         pretraining=training.pretraining,
+        publisher=training.publisher,
         periodic_trainings=training.periodic,
         accuracy=accuracy,
         submissions=submission.service,

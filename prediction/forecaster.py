@@ -110,7 +110,7 @@ class Forecaster:
         if answered is None:
             return nothing(candidates, f"no model is trained for {known.algorithm_name!r} yet")
         found: Forecast = answered.answer
-        return replace(found, source=answered.version.id)
+        return replace(found, source=answered.version.id, wait_seconds=answered.wait_seconds)
 
     async def _by_whole_runs(
         self,
@@ -156,4 +156,5 @@ class Forecaster:
             candidates=candidates,
         )
         source = "ernest" if method is Method.ERNEST_PER_JOB else method.value
-        return replace(await self._pool.run(forecast_with_curve, request), source=source)
+        answered = await self._pool.run_timed(forecast_with_curve, request)
+        return replace(answered.answer, source=source, wait_seconds=answered.wait_seconds)

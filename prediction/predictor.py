@@ -1,7 +1,6 @@
 """One online recommendation, from the reported job to the stored decision."""
 
 import logging
-import time
 
 from pymongo.errors import PyMongoError
 
@@ -9,7 +8,9 @@ from common.errors import ServiceError
 from common.executions.candidate import candidate_scale_outs
 from common.executions.documents import ApplicationExecution
 from common.executions.repository import ExecutionRepository
+from common.instruments import NONE, Instruments, source_label, unscraped
 from common.models.artifacts import StoreUnavailable
+from common.timing import FAILED, Timing
 from common.wire.events import JobEnded, PredictionRequest
 from common.wire.recommendation import Recommendation
 from prediction.decisions import Progress, scale_out_of, situation_of, to_decision, to_recommendation
@@ -24,10 +25,17 @@ logger = logging.getLogger(__name__)
 class Predictor:
     """Knows the order: store, read, forecast, choose, store."""
 
-    def __init__(self, executions: ExecutionRepository, forecaster: Forecaster, policies: Policies) -> None:
+    def __init__(
+        self,
+        executions: ExecutionRepository,
+        forecaster: Forecaster,
+        policies: Policies,
+        instruments: Instruments | None = None,
+    ) -> None:
         self._executions = executions
         self._forecaster = forecaster
         self._policies = policies
+        self._instruments = instruments or unscraped()
 
     async def recommend(self, request: PredictionRequest) -> Recommendation:
         """Store the reported event, then recommend a scale-out for the jobs that are left.
@@ -39,9 +47,10 @@ class Predictor:
             StoreUnavailable: The event is stored (the problem's member `stored` says so), but the
                 model is not in memory and cannot be read now.
         """
-        received = time.perf_counter()
+        timing = self._instruments.recommendation()
         event = request.event()
-        execution = await self._executions.apply_event(request.application_execution_id, event)
+        with timing.phase("store"):
+            execution = await self._executions.apply_event(request.application_execution_id, event)
         if not isinstance(event, JobEnded):
             return Recommendation(reason="only the end of a job is followed by a recommendation")
         if not request.predict:
@@ -50,7 +59,8 @@ class Predictor:
             policy = self._policies.get(execution.global_specs.solution_name)
             if not policy.rescales:
                 return Recommendation(reason="a static solution is never rescaled")
-            return await self._recommend(policy, execution, event, received)
+            with timing:
+                return await self._recommend(policy, execution, event, timing)
         except StoreUnavailable as error:
             error.members = {"stored": True}
             raise
@@ -64,36 +74,44 @@ class Predictor:
             return Recommendation(reason="the forecast failed; the service's log says why")
 
     async def _recommend(
-        self, policy: Policy, execution: ApplicationExecution, event: JobEnded, received: float
+        self, policy: Policy, execution: ApplicationExecution, event: JobEnded, timing: Timing
     ) -> Recommendation:
-        jobs = await self._executions.finished_jobs(execution.id, event.application_id)
-        run = to_run_record(execution, jobs)
+        with timing.phase("read"):
+            jobs = await self._executions.finished_jobs(execution.id, event.application_id)
+            run = to_run_record(execution, jobs)
         known, latest = execution.global_specs, jobs[-1]
         current_scale_out = scale_out_of(execution, latest)
         # A late report about an earlier job is answered with what is left now.
-        found = await self._forecaster.during_run(
-            policy.method,
-            known,
-            run,
-            candidate_scale_outs(
-                known.min_scale_out, execution.max_scale_out_in_effect or known.max_scale_out
-            ),
-            after_job_id=latest.job_id,
-            current_scale_out=current_scale_out,
+        with timing.phase("forecast"):
+            found = await self._forecaster.during_run(
+                policy.method,
+                known,
+                run,
+                candidate_scale_outs(
+                    known.min_scale_out, execution.max_scale_out_in_effect or known.max_scale_out
+                ),
+                after_job_id=latest.job_id,
+                current_scale_out=current_scale_out,
+            )
+        timing.spent(
+            wait=found.wait_seconds, fine_tune=found.fine_tune_seconds, predict=found.predict_seconds
         )
         if not found.job_ids:
+            timing.answered_by = FAILED if found.remark else NONE
             return Recommendation(reason=found.remark or found.reason or "no job is left")
-        progress = Progress(
-            execution=execution,
-            latest_job_id=latest.job_id,
-            elapsed_seconds=max(job.end_seconds for job in run.jobs),
-            current_scale_out=current_scale_out,
-            before=await self._executions.find_latest_decision(execution.id),
-        )
-        situation = situation_of(found, progress)
-        choice = policy.next(situation)
-        decision = to_decision(choice, situation, found, progress, time.perf_counter() - received)
-        await self._executions.insert_decision(decision)
+        with timing.phase("decide"):
+            progress = Progress(
+                execution=execution,
+                latest_job_id=latest.job_id,
+                elapsed_seconds=max(job.end_seconds for job in run.jobs),
+                current_scale_out=current_scale_out,
+                before=await self._executions.find_latest_decision(execution.id),
+            )
+            situation = situation_of(found, progress)
+            choice = policy.next(situation)
+            decision = to_decision(choice, situation, found, progress, timing.elapsed_seconds)
+            await self._executions.insert_decision(decision)
+        timing.answered_by = source_label(found.source)
         logger.info(
             "Execution %s: after job %d at %.1f s, scale-out %d -> %d (%s)",
             execution.id,

@@ -54,7 +54,7 @@ async def online_scale_out_prediction(
 
     Empty lists mean: leave the scale-out alone; `reason` says why.
     """
-    await reporter.check(request.application_execution_id)
+    await reporter.check(request)
     return await predictor.recommend(request)
 
 

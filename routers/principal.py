@@ -14,6 +14,7 @@ from common.access.authenticators import Shown
 from common.access.sessions import COOKIE
 from common.auth import Permission, Principal
 from common.log_context import application_execution_id as application_execution
+from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import AccessDep
 
@@ -45,6 +46,9 @@ REPORTS = [requires(Permission.REPORT)]
 
 BODY_BYTES = "enel.body_bytes"
 """In a request's scope: the size of its body, which whoever reads it as a form cannot tell any more."""
+
+REPORTED_EVENT = "enel.reported_event"
+"""In a request's scope: what kind of event a report is of, once it is known."""
 
 FOR_EVERYBODY = "for everybody"
 """A tag of routes, in `openapi_extra`, that need nothing."""
@@ -121,8 +125,10 @@ class Reporter:
     ) -> None:
         self._request, self._access, self._principal = request, access, principal
 
-    async def check(self, application_execution_id: str) -> None:
+    async def check(self, report: UpdateInformation) -> None:
         """Return if it may report of this execution now. Raises Forbidden or TooManyRequests."""
+        self._request.scope[REPORTED_EVENT] = report.update_event
+        application_execution_id = report.application_execution_id
         application_execution.set(application_execution_id[:64])  # for the log
         self._principal.check_reports_of(application_execution_id)
         await self._access.count_report(application_execution_id, _body_bytes(self._request))

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 from common.access.control import AccessControl
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments
 from common.mongo.types import Client
 from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
-from prediction.serving.worker_pool import PoolCounts
+from prediction.serving.worker_pool import WorkerPool
 from submission.accuracy.watch import AccuracyWatch
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
+from training.runs.publishing import Publisher
 from training.runs.schedules import PeriodicTrainings
 
 
@@ -22,13 +24,15 @@ class ServiceState:
     """Everything that a request may need; under `service` in the state of each."""
 
     mongo: Client
+    instruments: Instruments
     access: AccessControl
     executions: ExecutionRepository
     predictor: Predictor
     chooser: InitialScaleOutChooser
     models: Models
-    worker_counts: PoolCounts
+    workers: WorkerPool
     pretraining: Pretraining
+    publisher: Publisher
     periodic_trainings: PeriodicTrainings
     accuracy: AccuracyWatch
     submissions: SubmissionService

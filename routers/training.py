@@ -62,7 +62,7 @@ async def update_information(
 
     The answer means that it is stored. The same event may be sent again at any time.
     """
-    await reporter.check(update.application_execution_id)
+    await reporter.check(update)
     await executions.apply_event(update.application_execution_id, update.event())
     return Message(message=f"{update.update_event} of {update.application_execution_id} is stored.")
 

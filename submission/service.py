@@ -20,6 +20,7 @@ from common.clocks import Unchanged, monotonic_seconds
 from common.errors import Conflict, NotFound, ServiceError, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState, ScalingDecision
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments, unscraped
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger, fingerprint
@@ -96,10 +97,12 @@ class SubmissionService:
         chooser: Chooser,
         manifest_options: ManifestOptions,
         shadow_algorithms: Collection[str] = (),
+        instruments: Instruments | None = None,
     ) -> None:
         self._executions = executions
         self._ledger = ledger
         self._runner = runner
+        self._instruments = instruments or unscraped()
         self._planner = Planner(
             runner.platform, runner.max_executors, chooser, manifest_options, shadow_algorithms
         )
@@ -119,7 +122,10 @@ class SubmissionService:
             TargetInfeasible: Only if that was asked for; nothing is stored.
             Unavailable: The platform is not in order.
         """
-        options = options or SubmitOptions()
+        with self._instruments.submissions.track_inprogress():
+            return await self._submit(specs, options or SubmitOptions())
+
+    async def _submit(self, specs: ApplicationSpecs, options: SubmitOptions) -> Submission:
         if there := await self.find_submitted(specs, options):
             return there
         key = options.idempotency_key

@@ -18,7 +18,7 @@ from pymongo.errors import (
 from starlette.exceptions import HTTPException
 
 from app.http.headers import HEADERS
-from app.http.refusals import count_refusal
+from app.http.refusals import count_refusal, count_report_not_stored
 from common.errors import ServiceError
 
 logger = logging.getLogger(__name__)
@@ -86,30 +86,36 @@ async def _render_service_error(request: Request, error: Exception) -> JSONRespo
     assert isinstance(error, ServiceError)
     if reason := _REFUSALS.get(error.status):
         count_refusal(request.scope, reason)
+    if not error.members.get("stored"):
+        count_report_not_stored(request.scope, error.status)
     return problem(error.status, error.title, str(error), error.headers, **error.members)
 
 
-async def _render_request_validation(_: Request, error: Exception) -> JSONResponse:
+async def _render_request_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    count_report_not_stored(request.scope, 422, error.body)
     return _validation_problem(error.errors())
 
 
-async def _render_model_validation(_: Request, error: Exception) -> JSONResponse:
+async def _render_model_validation(request: Request, error: Exception) -> JSONResponse:
     """From `UpdateInformation.event`: the updates are checked once their kind is known."""
     assert isinstance(error, ValidationError)
     if error.title not in ("ApplicationStarted", "JobEnded"):
-        return await _render_unexpected(_, error)
+        return await _render_unexpected(request, error)
+    count_report_not_stored(request.scope, 422)
     errors = error.errors(include_url=False, include_context=False, include_input=False)
     return _validation_problem([{**entry, "loc": ("updates", *entry["loc"])} for entry in errors])
 
 
-async def _render_http_exception(_: Request, error: Exception) -> JSONResponse:
+async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    count_report_not_stored(request.scope, error.status_code)
     return problem(error.status_code, "The request cannot be answered", str(error.detail), error.headers)
 
 
 async def _render_mongo_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, PyMongoError)
+    count_report_not_stored(request.scope, 503)
     away = isinstance(error, ConnectionFailure | ExecutionTimeout | NetworkTimeout | WaitQueueTimeoutError)
     if away or error.timeout or error.has_error_label("TransientTransactionError"):
         logger.warning("MongoDB is away: %s %s: %s", request.method, request.url.path, type(error).__name__)

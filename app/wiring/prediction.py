@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.wiring.storage import Storage
+from common.instruments import Instruments
 from common.models.versions import read_version
 from common.settings.prediction import PredictionSettings
 from prediction.forecaster import Forecaster
@@ -31,7 +32,7 @@ class Prediction:
 
 @asynccontextmanager
 async def open_prediction(
-    settings: PredictionSettings, storage: Storage, kinds: Kinds[ModelKind]
+    settings: PredictionSettings, storage: Storage, kinds: Kinds[ModelKind], instruments: Instruments
 ) -> AsyncIterator[Prediction]:
     """With workers that are starting; they end with the context."""
     timeout_seconds = settings.prediction_timeout_seconds
@@ -42,6 +43,7 @@ async def open_prediction(
         partial(read_version, storage.artifacts),
         entries=settings.prediction_cache_entries,
         size_bytes=settings.prediction_cache_bytes,
+        instruments=instruments,
     )
     models = Models(storage.registry, storage.artifacts, cache, pool, kinds)
     forecaster = Forecaster(storage.executions, models, pool)
@@ -51,8 +53,8 @@ async def open_prediction(
         yield Prediction(
             pool,
             models,
-            Predictor(storage.executions, forecaster, policies),
-            InitialScaleOutChooser(forecaster, policies),
+            Predictor(storage.executions, forecaster, policies, instruments),
+            InitialScaleOutChooser(forecaster, policies, instruments),
         )
     finally:
         await pool.close()

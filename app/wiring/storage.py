@@ -11,6 +11,7 @@ import pymongo
 
 from common.errors import StartError
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments
 from common.models.artifacts import ArtifactStore, StoreUnavailable, identify
 from common.models.folder import FolderStore
 from common.models.hdfs import HdfsStore
@@ -41,7 +42,9 @@ class Storage:
 
 
 @asynccontextmanager
-async def open_storage(settings: Settings, data_dir: Path) -> AsyncIterator[Storage]:
+async def open_storage(
+    settings: Settings, data_dir: Path, instruments: Instruments
+) -> AsyncIterator[Storage]:
     """Collections and indexes included.
 
     Raises:
@@ -56,8 +59,8 @@ async def open_storage(settings: Settings, data_dir: Path) -> AsyncIterator[Stor
             data_dir,
             mongo,
             database,
-            ExecutionRepository(mongo, database),
-            TrainingRunRepository(mongo, database),
+            ExecutionRepository(mongo, database, instruments),
+            TrainingRunRepository(mongo, database, instruments),
             ModelRegistry(mongo, database),
             artifacts,
         )

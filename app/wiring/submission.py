@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.wiring.platform import StartRunner
 from app.wiring.storage import Storage, create_indexes
+from common.instruments import Instruments
 from common.settings.settings import Settings
 from common.settings.training import TrainingSettings
 from prediction.initial import InitialScaleOutChooser
@@ -30,7 +31,7 @@ class Submission:
 
 
 async def open_accuracy(
-    settings: TrainingSettings, storage: Storage, pretraining: Pretraining
+    settings: TrainingSettings, storage: Storage, pretraining: Pretraining, instruments: Instruments
 ) -> AccuracyWatch:
     """What measures how right forecasts were."""
     accuracies = AccuracyRepository(storage.mongo, storage.database)
@@ -42,6 +43,7 @@ async def open_accuracy(
         pretraining,
         Band(settings.drift_error_ratio, settings.drift_runs),
         train_on_drift=settings.train_on_drift,
+        instruments=instruments,
     )
 
 
@@ -53,6 +55,7 @@ async def open_submission(
     chooser: InitialScaleOutChooser,
     options: ManifestOptions,
     token_for: TokenFor,
+    instruments: Instruments,
 ) -> AsyncIterator[Submission]:
     """With what an earlier service left taken up; the runner is closed with the context.
 
@@ -66,7 +69,7 @@ async def open_submission(
     )
     runner = start_runner(storage.data_dir, storage.mongo, executions, token_for)
     service = SubmissionService(
-        executions, ledger, runner, chooser, options, settings.prediction.shadow_algorithms
+        executions, ledger, runner, chooser, options, settings.prediction.shadow_algorithms, instruments
     )
     schedules = SubmissionSchedules(storage.mongo, database, executions, service)
     try:

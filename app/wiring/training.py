@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.wiring.storage import Storage
+from common.instruments import Instruments
 from common.settings.training import TrainingSettings
 from training.kinds import Kinds, TrainableKind
 from training.promotion.gate import PromotionGate
@@ -29,7 +30,11 @@ class Training:
 
 
 async def build_training(
-    settings: TrainingSettings, storage: Storage, kinds: Kinds[TrainableKind], stopping: asyncio.Event
+    settings: TrainingSettings,
+    storage: Storage,
+    kinds: Kinds[TrainableKind],
+    stopping: asyncio.Event,
+    instruments: Instruments,
 ) -> Training:
     """With what an earlier service left taken up; nothing runs before the loops do.
 
@@ -44,9 +49,10 @@ async def build_training(
         gate,
         Outbox(storage.data_dir),
         settings.training_heartbeat_seconds,
+        instruments,
     )
     supervisor = TrainingSupervisor(
-        storage.training_runs, storage.registry, kinds, publisher, settings, storage.data_dir
+        storage.training_runs, storage.registry, kinds, publisher, settings, storage.data_dir, instruments
     )
     await publisher.claim()
     await supervisor.recover_dead()

@@ -1,4 +1,7 @@
-"""How a reported event changes the stored application execution and its jobs, inside a transaction."""
+"""How a reported event changes the stored application execution and its jobs, inside a transaction.
+
+What is said of a report, that it is stored, repeated or late, holds once the transaction is committed.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +13,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from common.errors import PayloadTooLarge
 from common.executions.documents import ApplicationExecution, JobExecution
 from common.executions.merging import application_fields, merge_job, new_job
+from common.instruments import LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB, REPEATED, STORED
 from common.mongo.stored import Reader
 from common.wire.events import ApplicationStarted, JobEnded
 
@@ -32,14 +36,16 @@ class EventStorage:
 
     async def store_start(
         self, execution: ApplicationExecution, event: ApplicationStarted, session: AsyncClientSession
-    ) -> None:
+    ) -> str:
+        """Returns what became of the report, as `/metrics` calls it."""
         if execution.start_time is not None and event.start_time < execution.start_time:
-            return  # a later attempt of the driver has reported already
+            return LATE_ATTEMPT  # a later attempt of the driver has reported already
         changes = _changed(execution, application_fields(event))
         if changes:
             await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
+        result = _result(execution, bool(changes))
         if event.application_signature is None:
-            return
+            return result
         await self._jobs.update_many(
             {
                 "application_execution_id": execution.id,
@@ -49,10 +55,12 @@ class EventStorage:
             {"$set": {"application_signature": event.application_signature}},
             session=session,
         )
+        return result
 
     async def store_job(
         self, execution: ApplicationExecution, event: JobEnded, session: AsyncClientSession
-    ) -> None:
+    ) -> str:
+        """Returns what became of the report, as `/metrics` calls it."""
         key = {
             "application_execution_id": execution.id,
             "application_id": event.application_id,
@@ -60,6 +68,7 @@ class EventStorage:
         }
         stored = await self._jobs.find_one(key, session=session)
         same_application = execution.application_id in (None, event.application_id)
+        is_new = stored is None
         if stored is None:
             job = new_job(event, execution, execution.application_signature if same_application else None)
             _check_size(job)
@@ -69,9 +78,11 @@ class EventStorage:
             job = merge_job(before, event)
             _check_size(job)
             if changes := _changed_job(before, job):
+                is_new = True
                 await self._jobs.update_one(key, {"$set": changes}, session=session)
+        result = _result(execution, is_new, event)
         if not same_application:
-            return  # from an attempt of the driver that another one has replaced, or will
+            return result  # from an attempt of the driver that another one has replaced, or will
         fields: Json = {"application_id": event.application_id}
         if execution.last_job_end_time is None or job.end_time >= execution.last_job_end_time:
             fields |= {"last_job_id": job.job_id, "last_job_end_time": job.end_time}
@@ -79,6 +90,28 @@ class EventStorage:
                 fields["end_scale_out"] = job.end_scale_out
         if changes := _changed(execution, fields):
             await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
+        return result
+
+
+def _result(execution: ApplicationExecution, is_new: bool, job: JobEnded | None = None) -> str:
+    """As far as it is known for sure.
+
+    Args:
+        execution: As it was before the report.
+        is_new: Whether the report said anything that was not stored already.
+    """
+    if not is_new:
+        return REPEATED
+    if execution.state.is_final:
+        return LATE_AFTER_END
+    if job is None:
+        return STORED
+    if job.application_id != execution.application_id:
+        # A job that has overtaken its own attempt's start is of another application, too.
+        started_at = execution.start_time
+        return LATE_ATTEMPT if started_at is not None and job.end_time < started_at else STORED
+    ended_at = execution.last_job_end_time
+    return LATE_JOB if ended_at is not None and job.end_time < ended_at else STORED
 
 
 def _check_size(job: JobExecution) -> None:

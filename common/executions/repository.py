@@ -20,6 +20,7 @@ from common.executions.event_storage import EventStorage
 from common.executions.filter import ExecutionFilter
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY
+from common.instruments import Instruments, unscraped
 from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, text
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable, Reader
@@ -64,9 +65,12 @@ class ExecutionRepository(RunHistory):
     How long an operation waits for a MongoDB that does not answer is the client's `timeoutMS`.
     """
 
-    def __init__(self, client: AsyncMongoClient[Json], database: str) -> None:
+    def __init__(
+        self, client: AsyncMongoClient[Json], database: str, instruments: Instruments | None = None
+    ) -> None:
         self.database = database
         self._client = client
+        self._instruments = instruments or unscraped()
         applications = DocumentCollection(
             client, database, "application_execution", ApplicationExecution, _OF_APPLICATIONS
         )
@@ -213,18 +217,19 @@ class ExecutionRepository(RunHistory):
         return result.modified_count == 1
 
     async def unmeasured(self, ended_before: datetime, limit: int) -> Readable[ApplicationExecution]:
-        """Completed ones of which it was not looked yet how right forecasts were, without manifests."""
+        """Ended ones of which it was not looked yet how they and their forecasts went, without manifests."""
         query = {
             "accuracy_measured": False,
-            "state": ApplicationState.COMPLETED.value,
+            "state": {"$in": _FINAL_STATES},
             "end_time": {"$lt": ended_before},
         }
         return await self._read.page(self._applications.find(query, {"manifests": 0}), limit)
 
-    async def record_measured(self, application_execution_id: str) -> None:
-        """`unmeasured` leaves it out from now on."""
-        measured = {"$set": {"accuracy_measured": True}}
-        await self._applications.update_one({"_id": application_execution_id}, measured)
+    async def record_measured(self, application_execution_id: str) -> bool:
+        """`unmeasured` leaves it out from now on; returns whether nobody has recorded that before."""
+        query = {"_id": application_execution_id, "accuracy_measured": False}
+        result = await self._applications.update_one(query, {"$set": {"accuracy_measured": True}})
+        return result.modified_count == 1
 
     async def note(self, application_execution_id: str, fields: Mapping[str, Any]) -> None:
         """Set fields of an execution that has not ended."""
@@ -244,15 +249,17 @@ class ExecutionRepository(RunHistory):
                 event again is safe.
         """
 
-        async def store(session: AsyncClientSession) -> ApplicationExecution:
+        async def store(session: AsyncClientSession) -> tuple[str, ApplicationExecution]:
             execution = await self.get(application_execution_id, session)
             if isinstance(event, ApplicationStarted):
-                await self._events.store_start(execution, event, session)
+                result = await self._events.store_start(execution, event, session)
             else:
-                await self._events.store_job(execution, event, session)
-            return await self.get(application_execution_id, session)
+                result = await self._events.store_job(execution, event, session)
+            return result, await self.get(application_execution_id, session)
 
-        return await in_transaction(self._client, store)
+        result, execution = await in_transaction(self._client, store)
+        self._instruments.reports.labels(event.name, result).inc()
+        return execution
 
     # --- jobs -----------------------------------------------------------------------
 

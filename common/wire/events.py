@@ -3,7 +3,7 @@
 import json
 import math
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     BeforeValidator,
@@ -122,6 +122,7 @@ class StageUpdate(_Interval):
 class ApplicationStarted(WireModel):
     """The `updates` of `APPLICATION_START`."""
 
+    name: ClassVar[str] = "APPLICATION_START"
     application_id: SparkId
     application_signature: SparkId | None = None
     attempt_id: Count | None = None
@@ -137,6 +138,7 @@ class ApplicationStarted(WireModel):
 class JobEnded(_Interval):
     """The `updates` of `JOB_END`, with the ids around them."""
 
+    name: ClassVar[str] = "JOB_END"
     application_id: SparkId
     job_id: JobId
     end_time: Time

@@ -57,6 +57,8 @@ class Forecast:
     """Standard deviations of the log of everything that is left, per candidate; larger away from all runs."""
     fine_tune_seconds: float = 0.0
     predict_seconds: float = 0.0
+    wait_seconds: float = 0.0
+    """Until a worker began."""
     epochs: int = 0
     """Steps of fine-tuning that were kept."""
     reason: str = ""

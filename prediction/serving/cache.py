@@ -1,10 +1,13 @@
 """Models' files in memory, as they were read: never changed, loaded once however many ask."""
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 
+from common.instruments import Instruments, unscraped
 from common.models.versions import ModelVersion
+from common.timing import FAILED
 
 Files = Mapping[str, bytes]
 
@@ -16,13 +19,19 @@ class ModelCache:
     """
 
     def __init__(
-        self, load: Callable[[ModelVersion], Awaitable[Files]], *, entries: int, size_bytes: int
+        self,
+        load: Callable[[ModelVersion], Awaitable[Files]],
+        *,
+        entries: int,
+        size_bytes: int,
+        instruments: Instruments | None = None,
     ) -> None:
         self._load_files = load
         self._entries = entries
         self._size_bytes = size_bytes
         self._loaded: OrderedDict[str, Files] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Files]] = {}
+        self._instruments = instruments or unscraped()
         self.cached_bytes = 0
 
     def __contains__(self, version_id: str) -> bool:
@@ -38,7 +47,9 @@ class ModelCache:
             ArtifactDamaged: They are not those that were published.
             StoreUnavailable: They are not in memory, and the store does not answer.
         """
-        if version.id in self._loaded:
+        is_hit = version.id in self._loaded
+        self._instruments.cache_requests.labels("hit" if is_hit else "miss").inc()
+        if is_hit:
             self._loaded.move_to_end(version.id)
             return self._loaded[version.id]
         if version.id not in self._loading:
@@ -61,13 +72,22 @@ class ModelCache:
 
     async def _load(self, version: ModelVersion) -> Files:
         try:
-            files = await self._load_files(version)
+            files = await self._timed_load(version)
             if self._is_wanted(version):
                 self._keep(version.id, files)
             return files
         finally:
             if self._is_wanted(version):
                 del self._loading[version.id]
+
+    async def _timed_load(self, version: ModelVersion) -> Files:
+        started, result = time.perf_counter(), FAILED
+        try:
+            files = await self._load_files(version)
+            result = "loaded"
+            return files
+        finally:
+            self._instruments.model_loads.labels(result).observe(time.perf_counter() - started)
 
     def _is_wanted(self, version: ModelVersion) -> bool:
         """Whether nobody has dropped what this task loads."""
@@ -80,6 +100,7 @@ class ModelCache:
         self.cached_bytes += size
         while len(self._loaded) > self._entries or self.cached_bytes > self._size_bytes:
             self.cached_bytes -= _size(self._loaded.popitem(last=False)[1])
+            self._instruments.cache_evictions.inc()
 
 
 def _ask_how_it_ended(loading: asyncio.Task[Files]) -> None:

@@ -42,6 +42,8 @@ class Answered:
 
     version: ModelVersion
     answer: Any
+    wait_seconds: float
+    """Until a worker began."""
 
 
 class Models:
@@ -108,7 +110,8 @@ class Models:
         if served is None:
             return None
         work = self._kinds.get(kind).ask(dict(served.files), served.version.artifact_key, question)
-        return Answered(served.version, await self._pool.run(work.function, work.request))
+        answered = await self._pool.run_timed(work.function, work.request)
+        return Answered(served.version, answered.answer, answered.wait_seconds)
 
     async def preload(self, base_name: str, system_name: str = "spark") -> ModelVersion:
         """Have the champion of an algorithm ready, in memory and in a worker: that of the default kind.

@@ -9,10 +9,11 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from common.errors import ServiceError
 from prediction.serving.worker_process import (
@@ -53,6 +54,23 @@ class PoolCounts:
     """Requests that waited too long, for a worker or for everything together."""
 
 
+class PoolLoad(NamedTuple):
+    """Requests at one moment."""
+
+    waiting: int
+    """For a worker, or for it to get ready."""
+    computing: int
+
+
+@dataclass(frozen=True)
+class TimedAnswer(Generic[Answer]):
+    """An answer, and how long its request waited."""
+
+    answer: Answer
+    wait_seconds: float
+    """Until the worker that answered began."""
+
+
 class WorkerPool:
     """Processes that take one request at a time; a request is a picklable value of ours.
 
@@ -85,7 +103,15 @@ class WorkerPool:
         self._workers: set[WorkerProcess] = set()
         """Those that are idle, and those that a thread has; so there are never more than threads."""
         self._idle: list[WorkerProcess] = []
+        self._calls: set[_Call] = set()
+        """Whose callers wait for an answer; the event loop's alone."""
         self._closed = False
+
+    @property
+    def load(self) -> PoolLoad:
+        """How many requests there are; to be asked by the event loop."""
+        computing = sum(call.is_computing for call in self._calls)
+        return PoolLoad(len(self._calls) - computing, computing)
 
     def warm_up(self) -> None:
         """Start the workers now instead of with the first requests; returns at once."""
@@ -99,6 +125,10 @@ class WorkerPool:
             WorkerFailed: No answer within the time limit (the worker is replaced) or the deadline, an
                 error, or two workers that ended.
         """
+        return (await self.run_timed(function, request)).answer
+
+    async def run_timed(self, function: Callable[[Request], Answer], request: Request) -> TimedAnswer[Answer]:
+        """The same, with how long it took until a worker began. Raises WorkerFailed."""
         call = _Call()
         try:
             future = self._threads.submit(self._carry_out, call, function, request)
@@ -106,8 +136,9 @@ class WorkerPool:
             raise WorkerFailed("The workers are closed.") from error
         try:
             async with asyncio.timeout(self.deadline_seconds):
+                self._calls.add(call)
                 answer: Answer = await asyncio.wrap_future(future)
-                return answer
+                return TimedAnswer(answer, call.wait_seconds)
         except TimeoutError as error:
             self.counts.deadline_overruns += 1
             raise WorkerFailed(call.why_late(self.deadline_seconds)) from error
@@ -118,6 +149,7 @@ class WorkerPool:
         except Exception as error:
             raise WorkerFailed(f"{type(error).__name__}: {error}") from error
         finally:
+            self._calls.discard(call)
             call.give_up()
 
     async def close(self) -> None:
@@ -226,7 +258,14 @@ class _Call:
         self._lock = threading.Lock()
         self._worker: WorkerProcess | None = None
         self._has_begun = False
+        self._made_at = time.perf_counter()
+        self.wait_seconds = 0.0
+        """Until a worker began, the last of them where one died."""
         self.is_given_up = False
+
+    @property
+    def is_computing(self) -> bool:
+        return self._worker is not None
 
     @contextlib.contextmanager
     def carried_out_by(self, worker: WorkerProcess) -> Iterator[None]:
@@ -235,6 +274,7 @@ class _Call:
             if self.is_given_up:
                 raise _GivenUp
             self._worker, self._has_begun = worker, True
+            self.wait_seconds = time.perf_counter() - self._made_at
         try:
             yield
         finally:

@@ -3,11 +3,13 @@
 import logging
 from datetime import timedelta
 
+from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments, unscraped
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion
 from common.mongo.document import utc_now
-from submission.accuracy.documents import ObservedAccuracy
+from submission.accuracy.documents import ObservedAccuracy, RunAccuracy
 from submission.accuracy.drift import Band, drift_of
 from submission.accuracy.measure import measure
 from submission.accuracy.repository import AccuracyRepository
@@ -33,6 +35,7 @@ class AccuracyWatch:
         band: Band,
         *,
         train_on_drift: bool = False,
+        instruments: Instruments | None = None,
     ) -> None:
         self.accuracies = accuracies
         self.band = band
@@ -40,17 +43,17 @@ class AccuracyWatch:
         self._registry = registry
         self._pretraining = pretraining
         self._train_on_drift = train_on_drift
+        self._instruments = instruments or unscraped()
 
     async def tick(self) -> None:
         """Measure what has ended since the last time; measuring it twice changes nothing."""
         algorithms: set[str] = set()
         for execution in await self._executions.unmeasured(utc_now() - _GRACE, _RUNS_AT_ONCE):
-            jobs = await self._executions.job_summaries(execution.id, execution.application_id)
-            decisions = await self._executions.decisions(execution.id)
-            for found in measure(execution, jobs, decisions):
-                await self.accuracies.store(found)
-                algorithms.add(found.algorithm_name)
-            await self._executions.record_measured(execution.id)
+            found = await self._measure(execution)
+            if found:
+                algorithms.add(execution.global_specs.algorithm_name)
+            if await self._executions.record_measured(execution.id):  # else another service has counted it
+                self._count(execution, found)
         for algorithm_name in sorted(algorithms):
             await self._look_at(algorithm_name)
 
@@ -70,6 +73,22 @@ class AccuracyWatch:
     async def drift(self, version: ModelVersion) -> str | None:
         """Why a version has left its band; None: it has not."""
         return drift_of(version, await self.observed(version), self.band)
+
+    async def _measure(self, execution: ApplicationExecution) -> list[RunAccuracy]:
+        if execution.state is not ApplicationState.COMPLETED:
+            return []  # its jobs and decisions need not be read for that
+        jobs = await self._executions.job_summaries(execution.id, execution.application_id)
+        decisions = await self._executions.decisions(execution.id)
+        found = measure(execution, jobs, decisions)
+        for each in found:
+            await self.accuracies.store(each)
+        return found
+
+    def _count(self, execution: ApplicationExecution, found: list[RunAccuracy]) -> None:
+        self._instruments.count_ended_run(execution.target_met)
+        for each in found:
+            missed = each.with_interval - each.covered
+            self._instruments.count_accuracy(each.model_key, each.error, held=each.covered, missed=missed)
 
     async def _look_at(self, algorithm_name: str) -> None:
         for champion, why in await self.drifts(algorithm_name):

@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from common.executions.repository import ExecutionRepository
+from common.instruments import NONE, PHASES, SOURCES, Instruments
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, read_version
 from common.mongo.types import Client
 from common.settings.prediction import PredictionSettings
 from common.settings.training import TrainingSettings
+from common.timing import FAILED
 from common.wire.events import PredictionRequest, UpdateInformation
 from common.wire.recommendation import Recommendation
 from prediction.forecaster import Forecaster
@@ -27,6 +29,7 @@ from prediction.serving.worker_pool import WorkerPool
 from tests.support.finished_runs import JOBS, store_history
 from tests.support.registered import publish
 from tests.support.samples import application_start, execution, job_end
+from tests.support.scraping import Counted
 from training.history.from_documents import to_run_record
 from training.runtime_model.artifact import Hyperparameters
 from training.runtime_model.loop import pretrain
@@ -60,13 +63,23 @@ def forecaster(
 
 
 @pytest.fixture
-def predictor(executions: ExecutionRepository, forecaster: Forecaster) -> Predictor:
-    return Predictor(executions, forecaster, Policies(PredictionSettings()))
+def instruments() -> Instruments:
+    return Instruments()
 
 
 @pytest.fixture
-def chooser(forecaster: Forecaster) -> InitialScaleOutChooser:
-    return InitialScaleOutChooser(forecaster, Policies(PredictionSettings()))
+def counted(instruments: Instruments) -> Counted:
+    return Counted(instruments.registry)
+
+
+@pytest.fixture
+def predictor(executions: ExecutionRepository, forecaster: Forecaster, instruments: Instruments) -> Predictor:
+    return Predictor(executions, forecaster, Policies(PredictionSettings()), instruments)
+
+
+@pytest.fixture
+def chooser(forecaster: Forecaster, instruments: Instruments) -> InitialScaleOutChooser:
+    return InitialScaleOutChooser(forecaster, Policies(PredictionSettings()), instruments)
 
 
 async def train(
@@ -285,3 +298,73 @@ async def test_without_a_model_and_a_history_nothing_is_recommended(
     given = await report_first_job(predictor, executions)
     assert not given.best_predicted_scale_out_per_job
     assert "ArtifactInvalid" in given.reason
+
+
+def recommendations(counted: Counted, **by: float) -> bool:
+    """Whether there were so many by each source, and none by others."""
+    sources = (*SOURCES, NONE, FAILED)
+    found = {source: counted("enel_recommendations_total", source=source) for source in sources}
+    return found == {**dict.fromkeys(sources, 0.0), **by}
+
+
+async def test_recommendations_are_counted_by_what_answered_and_timed_by_phase(
+    predictor: Predictor,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    store: FolderStore,
+    counted: Counted,
+) -> None:
+    await store_history(executions)
+    await report_first_job(predictor, executions, solution_name="static")
+    assert recommendations(counted)  # nobody wants to know there
+    await report_first_job(predictor, executions)
+    assert recommendations(counted, none=1)
+    await train(executions, registry, store)
+    await report_first_job(predictor, executions, max_runtime=14.0)
+    assert recommendations(counted, none=1, model=1)
+    await report_first_job(predictor, executions, solution_name="bell", max_runtime=14.0)
+    assert recommendations(counted, none=1, model=1, bell=1)
+
+    def phases(suffix: str) -> dict[str, float]:
+        name = f"enel_recommendation_duration_seconds_{suffix}"
+        return {phase: counted(name, phase=phase) for phase in PHASES}
+
+    assert phases("count") == {
+        "store": 3,
+        "read": 3,
+        "forecast": 3,
+        "total": 3,
+        "decide": 2,
+        "wait": 2,
+        "fine_tune": 1,
+        "predict": 1,
+    }
+    seconds = phases("sum")
+    assert sum(seconds[phase] for phase in ("store", "read", "forecast", "decide")) <= seconds["total"]
+    assert sum(seconds[phase] for phase in ("wait", "fine_tune", "predict")) <= seconds["forecast"]
+
+
+async def test_a_recommendation_that_fails_is_counted_as_failed(
+    predictor: Predictor,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    store: FolderStore,
+    counted: Counted,
+    mongo: Client,
+    database: str,
+) -> None:
+    await store_history(executions)
+    await train(executions, registry, store, truncated=True)
+    await forget_runs(mongo, database)
+    await report_first_job(predictor, executions)
+    assert recommendations(counted, failed=1)
+
+
+async def test_first_choices_are_counted_by_what_answered(
+    chooser: InitialScaleOutChooser, executions: ExecutionRepository, counted: Counted
+) -> None:
+    await chooser.choose(execution())
+    await store_history(executions)
+    chosen = await chooser.choose(execution(max_runtime=14.0))
+    for source in ("none", str(chosen.source)):
+        assert counted("enel_initial_scale_out_duration_seconds_count", source=source) == 1

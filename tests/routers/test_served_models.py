@@ -8,6 +8,7 @@ import httpx
 from tests.support.answers import PREDICT, is_problem
 from tests.support.finished_runs import JOBS
 from tests.support.samples import job_end
+from tests.support.scraping import Scraped
 from tests.support.served_model import Registered
 
 
@@ -96,3 +97,37 @@ async def test_without_the_store_what_is_in_memory_recommends(
         await predict(service, run_id, 0)
         assert (await service.get(f"/prediction/preload/{model.algorithm_name}")).status_code == 200
         assert (await service.get(model.path)).json()["cached_here"]
+
+
+async def test_what_a_recommendation_takes_is_measured(
+    service: httpx.AsyncClient, model: Registered, trained: Mapping[str, bytes]
+) -> None:
+    await model.publish(trained)
+    run_id = await model.start_run()
+    scraped = await Scraped.of(service)
+    with model.store_away():
+        is_problem(await service.post(PREDICT, json=job_end(run_id, 0)), 503)
+    assert await scraped.moved("enel_reports", "enel_recommendations_total") == {
+        'enel_reports_total{event="JOB_END",result="stored"}': 1,  # so it was, in spite of the answer
+        'enel_recommendations_total{source="failed"}': 1,
+    }
+    assert await scraped.moved("enel_model_load_duration_seconds_count") == {
+        'enel_model_load_duration_seconds_count{result="failed"}': 1
+    }
+
+    scraped = await Scraped.of(service)
+    for job_id in (1, 2):
+        await predict(service, run_id, job_id)
+    assert await scraped.moved("enel_recommendations_total", "enel_model_cache_requests", "enel_reports") == {
+        'enel_recommendations_total{source="model"}': 2,
+        'enel_model_cache_requests_total{result="hit"}': 1,
+        'enel_model_cache_requests_total{result="miss"}': 1,
+        'enel_reports_total{event="JOB_END",result="stored"}': 2,
+    }
+    assert await scraped.moved("enel_model_cache_entries", "enel_model_cache_bytes") == {
+        "enel_model_cache_entries": 1,
+        "enel_model_cache_bytes": sum(len(content) for content in trained.values()),
+    }
+    phases = await scraped.moved("enel_recommendation_duration_seconds_count")
+    assert phases['enel_recommendation_duration_seconds_count{phase="total"}'] == 2
+    assert phases['enel_recommendation_duration_seconds_count{phase="decide"}'] == 2

@@ -9,6 +9,7 @@ import yaml
 
 from benchmarks.support.kubernetes_schema import CRD
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments
 from common.mongo.types import Client
 from submission.idempotency import SubmissionLedger
 from submission.local.runner import LOCAL
@@ -68,7 +69,7 @@ async def open_submissions(
 
     def open_(runner: Runner) -> SubmissionService:
         ledger = SubmissionLedger(mongo, database, executions, key_seconds=3600)
-        return SubmissionService(executions, ledger, runner, chooser, options)
+        return SubmissionService(executions, ledger, runner, chooser, options, instruments=Instruments())
 
     return open_
 

@@ -1,5 +1,6 @@
 """Submissions against a real MongoDB, on a runner that only writes down what it is told."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from submission.service import SubmissionService, SubmitOptions, TargetInfeasibl
 from tests.support.doubles import FixedChooser, NotingRunner
 from tests.support.manifests import request_specs
 from tests.support.samples import specs
+from tests.support.scraping import Counted
 
 REQUESTED = SubmitOptions(policy="requested")
 
@@ -232,3 +234,18 @@ async def test_resume(
     await executions.insert(ApplicationExecution(id="elsewhere", runner="kubernetes", **specs()))
     await submissions.resume()
     assert runner.resumed == [waiting]
+
+
+async def test_what_is_being_worked_on_is_counted(
+    submissions: SubmissionService, executions: ExecutionRepository, runner: NotingRunner
+) -> None:
+    counted = Counted(submissions._instruments.registry)
+    runner.may_start.clear()
+    asked = [asyncio.create_task(submissions.submit(request_specs())) for _ in range(3)]
+    while len(await executions.newest()) < 3:
+        await asyncio.sleep(0.01)
+    assert counted("enel_submissions_in_progress") == 3
+    runner.breakage = Unavailable("The platform is away.")
+    runner.may_start.set()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert counted("enel_submissions_in_progress") == 0

@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import PyMongoError
 
+from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop, running
 from common.models.artifacts import (
     ArtifactDamaged,
@@ -54,6 +55,7 @@ class Publisher:
         gate: Gate,
         outbox: Outbox,
         heartbeat_seconds: float,
+        instruments: Instruments | None = None,
     ) -> None:
         self._runs = runs
         self._registry = registry
@@ -61,6 +63,7 @@ class Publisher:
         self._gate = gate
         self._outbox = outbox
         self._heartbeat_seconds = heartbeat_seconds
+        self._instruments = instruments or unscraped()
         self._owner = service_identity()
         self._wake = asyncio.Event()
         self._back_off = BackOff(2 * heartbeat_seconds, max(_LONGEST_PAUSE_SECONDS, heartbeat_seconds))
@@ -205,6 +208,7 @@ class Publisher:
             async with self._heartbeats(run):
                 promotion = await self._gate.judge(version, files)
             if await self._registry.record_promotion(version.name, version.version, promotion):
+                self._instruments.count_promotion(promotion.promoted)
                 return version.model_copy(update={"promotion": promotion})
             logger.info("The champion of %s changed meanwhile; compared again", version.name)
 

@@ -10,6 +10,7 @@ from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.errors import Conflict, TrainingRunNotFound
+from common.instruments import Instruments, unscraped
 from common.models.versions import new_artifact_id
 from common.mongo.collection import NEWEST, DocumentCollection, Index
 from common.mongo.document import utc_now
@@ -36,7 +37,13 @@ _INDEXES = [
 class TrainingRunRepository:
     """Queue, progress and results of trainings; safe with several services on one database."""
 
-    def __init__(self, client: AsyncMongoClient[dict[str, Any]], database: str) -> None:
+    def __init__(
+        self,
+        client: AsyncMongoClient[dict[str, Any]],
+        database: str,
+        instruments: Instruments | None = None,
+    ) -> None:
+        self._instruments = instruments or unscraped()
         self._read = DocumentCollection(client, database, "training_run", TrainingRun, _INDEXES)
         self._runs = self._read.stored
 
@@ -147,13 +154,17 @@ class TrainingRunRepository:
             sort=[("created_at", ASCENDING)],
             return_document=ReturnDocument.AFTER,
         )
+        if document is None:
+            return None
         try:
-            return self._read.one(document) if document else None
+            run = self._read.one(document)
         except UnreadableDocument as error:
-            assert document is not None, "nothing was read otherwise"
             # Put back, it would be taken again and again, and keep all others waiting.
             await self._give_up(document["_id"], owner, str(error))
             return None
+        if document["artifact_ids"] == [artifact_id]:  # later attempts were queued again nobody knows when
+            self._instruments.training_wait.observe(_seconds_between(run.created_at, now))
+        return run
 
     async def report(
         self, run_id: str, owner: str, fields: Mapping[str, Any], lines: Sequence[str] = ()
@@ -185,11 +196,15 @@ class TrainingRunRepository:
             "finished_at": utc_now(),
             "result": result.model_dump() if result else None,
         }
-        await self.report(run_id, owner, fields, [f"{state.value.lower()} {detail}".strip()])
+        ended = await self.report(run_id, owner, fields, [f"{state.value.lower()} {detail}".strip()])
+        if ended is not None and ended.started_at is not None and ended.finished_at is not None:
+            seconds = _seconds_between(ended.started_at, ended.finished_at)
+            self._instruments.training_duration.labels(state.value).observe(seconds)
 
     async def _give_up(self, run_id: str, owner: str, why: str) -> None:
         fields = {"state": TrainingState.FAILED.value, "detail": why[:4000], "finished_at": utc_now()}
         await self._runs.update_one({"_id": run_id, "owner": owner}, {"$set": fields})
+        self._instruments.training_duration.labels(TrainingState.FAILED.value).observe(0.0)
 
     async def put_back(self, run_id: str, owner: str, detail: str) -> None:
         """Queue a run again that its owner could not finish."""
@@ -280,6 +295,11 @@ class TrainingRunRepository:
 
 def _not_found(run_id: str) -> TrainingRunNotFound:
     return TrainingRunNotFound(f"There is no training run {run_id[:100]!r}.")
+
+
+def _seconds_between(earlier: datetime, later: datetime) -> float:
+    """At least 0, where the clocks of two machines differ."""
+    return max(0.0, (later - earlier).total_seconds())
 
 
 def _line(text: str) -> str:

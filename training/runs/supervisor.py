@@ -19,6 +19,7 @@ from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged
 from common.errors import ModelKindNotFound, ServiceError
+from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop, until_done
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, NewVersion, model_name
@@ -57,6 +58,7 @@ class _Progress:
 
     fields: dict[str, Any]
     lines: list[str]
+    instruments: Instruments
     result: dict[str, Any] | None = None
     error: str | None = None
     _trials: list[dict[str, Any]] = field(default_factory=list)
@@ -69,7 +71,9 @@ class _Progress:
                 self.fields |= {"trials_done": event["done"], "trials_total": event["total"]}
                 if event.get("best_loss") is not None:
                     self.fields["best_loss"] = event["best_loss"]
-                self._trials.append(TrialOutcome.model_validate(event).model_dump())
+                outcome = TrialOutcome.model_validate(event)
+                self.instruments.count_trial(outcome.state)
+                self._trials.append(outcome.model_dump())
                 self.fields["trials"] = self._trials[:TRIALS_KEPT]
                 loss = event.get("loss")
                 shown = "no loss" if loss is None else f"loss {loss:.4f}"
@@ -98,12 +102,14 @@ class TrainingSupervisor:
         publisher: Publisher,
         settings: TrainingSettings,
         data_dir: Path,
+        instruments: Instruments | None = None,
     ) -> None:
         self._runs = runs
         self._registry = registry
         self._kinds = kinds
         self.publisher = publisher
         self._settings = settings
+        self._instruments = instruments or unscraped()
         self._folder = data_dir / "training"
         self._owner = service_identity()
         self._wake = asyncio.Event()
@@ -243,7 +249,7 @@ class TrainingSupervisor:
         await self._report(run, fields, list(material.log))
         await asyncio.to_thread(write_request, folder, dict(material.request))
 
-        progress = _Progress({}, [])
+        progress = _Progress({}, [], self._instruments)
         with open_private(folder / "stderr.log") as stderr:
             process = await GuardedProcess.start(
                 *(sys.executable, "-m", kind.module, str(folder)),

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,27 +14,21 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
-from prometheus_client.parser import text_string_to_metric_families
 from pymongo import AsyncMongoClient
 
 from app.http import metrics
-from app.http.metrics import count_states
+from app.http.snapshot import count_states, read_stored
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments
+from common.models.registry import ModelRegistry
+from common.models.versions import ModelVersion
 from common.mongo.types import Client
+from prediction.serving.cache import Files, ModelCache
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
+from tests.support.publishing.publishing_service import Service
 from tests.support.samples import execution
+from tests.support.scraping import scrape
 from training.runs.repository import TrainingRunRepository
-
-
-async def scrape(service: httpx.AsyncClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    answer = await service.get("/metrics")
-    assert answer.status_code == 200
-    families: Iterable = text_string_to_metric_families(answer.text)
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in families
-        for sample in family.samples
-    }
 
 
 def requests(found: dict, route: str, status: int, method: str = "GET") -> float:
@@ -83,13 +77,23 @@ def touch_and_wait(file: Path) -> None:
     threading.Event().wait()
 
 
+async def nothing_kept() -> set[str]:
+    return set()
+
+
+async def no_files(_: ModelVersion) -> Files:
+    raise AssertionError("nobody asks for a model here")
+
+
 def counted_of(mongo: Client, database: str, **others: Any) -> Any:
     """What metrics read of a service's state."""
     return SimpleNamespace(
         executions=ExecutionRepository(mongo, database),
         pretraining=SimpleNamespace(runs=TrainingRunRepository(mongo, database)),
         access=SimpleNamespace(refusals={}),
-        **others,
+        instruments=Instruments(),
+        models=SimpleNamespace(cache=ModelCache(no_files, entries=1, size_bytes=1)),
+        **{"publisher": SimpleNamespace(kept=nothing_kept), **others},
     )
 
 
@@ -98,7 +102,7 @@ async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        yield {"service": counted_of(mongo, database, worker_counts=pool.counts)}
+        yield {"service": counted_of(mongo, database, workers=pool)}
         await pool.close()
 
     app = FastAPI(lifespan=lifespan)
@@ -121,6 +125,9 @@ async def test_troubles_of_workers_are_counted(mongo: Client, database: str, tmp
 
         running = asyncio.create_task(pool.run(touch_and_wait, tmp_path / "running"))
         await wait_for(tmp_path / "running")
+        found = await scrape(client)
+        for state, count in (("waiting", 0), ("computing", 1)):
+            assert found["enel_prediction_requests", frozenset({("state", state)})] == count
         pool.deadline_seconds = 0.1
         with pytest.raises(WorkerFailed, match="No worker was free"):
             await pool.run(worker_pid, 0)
@@ -146,8 +153,20 @@ async def test_without_mongodb_nothing_is_claimed_about_states(
     async def no_answer(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("app.http.metrics.count_states", no_answer)
+    monkeypatch.setattr("app.http.snapshot.count_states", no_answer)
     found = await scrape(service)
     assert found["enel_mongodb_up", frozenset()] == 0
     assert not any(name == "enel_applications" for name, _ in found)
     assert any(name == "enel_http_request_duration_seconds_count" for name, _ in found)
+
+
+async def test_models_that_are_to_be_published_are_counted(
+    mongo: Client, database: str, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    service = Service(TrainingRunRepository(mongo, database), registry, tmp_path)
+    publisher = service.publisher()
+    for count in (1, 2):
+        await service.train()
+        assert (await read_stored(counted_of(mongo, database, publisher=publisher))).outbox == count
+    await publisher.publish_all()
+    assert (await read_stored(counted_of(mongo, database, publisher=publisher))).outbox == 0

@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from common.instruments import Instruments
 from common.models.artifacts import ArtifactDamaged, StoreUnavailable
 from common.models.versions import ModelVersion
 from prediction.serving.cache import Files, ModelCache
 from tests.support.registered import NAME, new_version
+from tests.support.scraping import Counted
 
 
 def version(number: int, **fields: object) -> ModelVersion:
@@ -205,3 +207,25 @@ async def test_many_at_once_leave_the_count_right(loader: Loader) -> None:
     kept = cache.cached_versions(NAME)
     assert cache.cached_bytes == sum(kept) <= 60
     assert len(kept) == len(cache) <= 5
+
+
+async def test_what_is_asked_loaded_and_pushed_out_is_counted(loader: Loader) -> None:
+    instruments = Instruments()
+    counted = Counted(instruments.registry)
+    cache = ModelCache(loader, entries=2, size_bytes=1000, instruments=instruments)
+    await asyncio.gather(*(cache.get(version(7)) for _ in range(3)))  # one load, for which two others wait
+    await cache.get(version(7))
+    assert counted("enel_model_cache_requests_total", result="miss") == 3
+    assert counted("enel_model_cache_requests_total", result="hit") == 1
+    assert counted("enel_model_load_duration_seconds_count", result="loaded") == 1
+
+    loader.failing = StoreUnavailable("away")
+    with pytest.raises(StoreUnavailable):
+        await cache.get(version(8))
+    assert counted("enel_model_load_duration_seconds_count", result="failed") == 1
+    loader.failing = None
+    for number in (8, 9):
+        await cache.get(version(number))
+    assert counted("enel_model_cache_evictions_total") == 1
+    cache.drop(version(9).id)
+    assert counted("enel_model_cache_evictions_total") == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from prediction.serving.worker_pool import WorkerFailed, WorkerPool
+from prediction.serving.worker_pool import PoolLoad, WorkerFailed, WorkerPool
 
 
 def double(value: int) -> int:
@@ -94,3 +94,19 @@ async def test_closing_ends_the_workers() -> None:
             break
         await asyncio.sleep(0.1)
     assert not psutil.pid_exists(pid)
+
+
+async def test_who_waits_and_what_is_computed_is_known(pool: WorkerPool, tmp_path: Path) -> None:
+    assert pool.load == PoolLoad(waiting=0, computing=0)
+    asked = [asyncio.create_task(pool.run_timed(wait_for, tmp_path / "go-on")) for _ in range(3)]
+    async with asyncio.timeout(60):
+        while pool.load != PoolLoad(waiting=2, computing=1):
+            await asyncio.sleep(0.01)
+    asked.pop().cancel()
+    async with asyncio.timeout(60):
+        while pool.load != PoolLoad(waiting=1, computing=1):
+            await asyncio.sleep(0.01)
+    (tmp_path / "go-on").touch()
+    first, second = await asyncio.gather(*asked)
+    assert 0.0 < first.wait_seconds < second.wait_seconds
+    assert pool.load == PoolLoad(waiting=0, computing=0)

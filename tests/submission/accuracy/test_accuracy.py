@@ -1,5 +1,6 @@
 """How right forecasts were, from the end of a run to a training that a drift asks for."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from common.executions.candidate import Candidate
 from common.executions.documents import ApplicationExecution, ApplicationState, ScalingDecision
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion
@@ -24,6 +26,7 @@ from submission.accuracy.watch import AccuracyWatch
 from tests.support.finished_runs import store_history
 from tests.support.registered import publish
 from tests.support.samples import execution, unique_name
+from tests.support.scraping import Counted
 from training.runs.pretraining import Pretraining
 from training.runs.repository import TrainingRunRepository
 
@@ -107,8 +110,22 @@ def test_the_last_moment_and_other_scale_outs_say_nothing() -> None:
 
 
 @pytest.fixture
+def instruments() -> Instruments:
+    return Instruments()
+
+
+@pytest.fixture
+def counted(instruments: Instruments) -> Counted:
+    return Counted(instruments.registry)
+
+
+@pytest.fixture
 async def watch(
-    mongo: Client, database: str, executions: ExecutionRepository, registry: ModelRegistry
+    mongo: Client,
+    database: str,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    instruments: Instruments,
 ) -> AccuracyWatch:
     runs = TrainingRunRepository(mongo, database)
     await runs.create_indexes()
@@ -117,7 +134,9 @@ async def watch(
     accuracies = AccuracyRepository(mongo, database)
     await accuracies.create_indexes()
     band = Band(error_ratio=2.0, least_runs=3)
-    return AccuracyWatch(executions, registry, accuracies, pretraining, band, train_on_drift=True)
+    return AccuracyWatch(
+        executions, registry, accuracies, pretraining, band, train_on_drift=True, instruments=instruments
+    )
 
 
 async def store_run(
@@ -190,3 +209,65 @@ async def test_the_latest_runs_count(watch: AccuracyWatch) -> None:
     observed = (await watch.accuracies.observed(["m/1", "m/2"]))["m/1"]
     assert (observed.runs, observed.coverage) == (RUNS, None)
     assert observed.error == pytest.approx(0.1)
+
+
+def ended(counted: Counted) -> dict[str, float]:
+    return {target: counted("enel_ended_runs_total", target=target) for target in ("met", "missed", "none")}
+
+
+async def test_targets_met_and_missed_are_counted(
+    watch: AccuracyWatch, executions: ExecutionRepository, counted: Counted
+) -> None:
+    for runtime_seconds in (100.0, 120.0, 121.0):  # of 120
+        await executions.insert(completed(runtime_seconds))
+    for state in (ApplicationState.FAILED, ApplicationState.KILLED, ApplicationState.SUBMISSION_FAILED):
+        run = completed()
+        run.state = state
+        await executions.insert(run)
+    running = completed()
+    running.state, running.end_time = ApplicationState.RUNNING, None
+    await executions.insert(running)
+    await watch.tick()
+    assert ended(counted) == {"met": 2, "missed": 1, "none": 3}
+    await watch.tick()
+    assert ended(counted) == {"met": 2, "missed": 1, "none": 3}
+
+
+async def test_errors_and_intervals_are_counted_by_what_forecast(
+    watch: AccuracyWatch,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    tmp_path: Path,
+    counted: Counted,
+) -> None:
+    version = await publish(registry, FolderStore(tmp_path))
+    run = await store_run(executions, version, runtime_seconds=100.0)
+    curve = {"model_key": "ernest", "candidates": [Candidate(2, 50.0)]}
+    for fields in ({"model_key": version.id}, curve):  # with 50 s left
+        await executions.insert_decision(decision(run, 50.0, **fields))
+    await watch.tick()
+    assert counted("enel_forecast_error_ratio_sum", source="model") == pytest.approx((0.0 + 30 / 50) / 2)
+    for source in ("model", "ernest"):
+        assert counted("enel_forecast_error_ratio_count", source=source) == 1
+    for result in ("held", "missed"):
+        assert counted("enel_forecast_intervals_total", source="model", result=result) == 1
+        assert counted("enel_forecast_intervals_total", source="ernest", result=result) == 0
+
+
+async def test_watches_that_look_at_once_count_a_run_once(
+    watch: AccuracyWatch, executions: ExecutionRepository, registry: ModelRegistry, tmp_path: Path
+) -> None:
+    version = await publish(registry, FolderStore(tmp_path))
+    for _ in range(10):
+        await store_run(executions, version, runtime_seconds=100.0)
+    several = [Instruments() for _ in range(3)]
+    watches = [
+        AccuracyWatch(
+            executions, registry, watch.accuracies, watch._pretraining, watch.band, instruments=instruments
+        )
+        for instruments in several
+    ]
+    await asyncio.gather(*(each.tick() for each in watches))
+    counts = [Counted(instruments.registry) for instruments in several]
+    assert sum(counted("enel_ended_runs_total", target="met") for counted in counts) == 10
+    assert sum(counted("enel_forecast_error_ratio_count", source="model") for counted in counts) == 10

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.instruments import Instruments
 from common.models.artifacts import StoreUnavailable
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
@@ -45,6 +46,7 @@ class Service:
     runs: TrainingRunRepository
     registry: ModelRegistry
     data_dir: Path
+    instruments: Instruments = field(default_factory=Instruments)
     store: SometimesAway = field(init=False)
     gate: FixedGate = field(init=False)
     outbox: Outbox = field(init=False)
@@ -56,7 +58,13 @@ class Service:
 
     def publisher(self, gate: Gate | None = None) -> Publisher:
         return Publisher(
-            self.runs, self.registry, self.store, gate or self.gate, self.outbox, HEARTBEAT_SECONDS
+            self.runs,
+            self.registry,
+            self.store,
+            gate or self.gate,
+            self.outbox,
+            HEARTBEAT_SECONDS,
+            self.instruments,
         )
 
     async def queue_training(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from common.executions.repository import ExecutionRepository
+from common.instruments import Instruments
 from common.loops import running
 from common.models.registry import ModelRegistry
 from common.models.versions import CHAMPION, ModelVersion, Promotion, read_version
@@ -18,22 +19,30 @@ from prediction.kinds.registry import model_kinds
 from tests.support.publishing.fixed_gate import FixedGate
 from tests.support.publishing.publishing_service import HEARTBEAT_SECONDS, Service
 from tests.support.registered import FILES, NAME, publish
+from tests.support.scraping import Counted
 from training.promotion.gate import PromotionGate
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.publishing import Publisher
 from training.runs.repository import TrainingRunRepository
 
 
+@pytest.fixture
+def instruments() -> Instruments:
+    return Instruments()
+
+
 @pytest_asyncio.fixture
-async def runs(mongo: Client, database: str) -> TrainingRunRepository:
-    repository = TrainingRunRepository(mongo, database)
+async def runs(mongo: Client, database: str, instruments: Instruments) -> TrainingRunRepository:
+    repository = TrainingRunRepository(mongo, database, instruments)
     await repository.create_indexes()
     return repository
 
 
 @pytest.fixture
-def service(runs: TrainingRunRepository, registry: ModelRegistry, tmp_path: Path) -> Service:
-    return Service(runs, registry, tmp_path)
+def service(
+    runs: TrainingRunRepository, registry: ModelRegistry, tmp_path: Path, instruments: Instruments
+) -> Service:
+    return Service(runs, registry, tmp_path, instruments)
 
 
 def working(publisher: Publisher) -> contextlib.AbstractAsyncContextManager[None]:
@@ -336,3 +345,39 @@ async def test_a_version_that_somebody_makes_champion_before_its_comparison_is_p
     assert (await service.runs.get(run.id)).state is TrainingState.SUCCEEDED
     model = await service.registry.get_model(NAME)
     assert (model.champion, model.aliases[CHAMPION].reason) == (2, "by hand")
+
+
+# --- what is counted of it ------------------------------------------------------------------------
+
+
+async def test_trainings_and_verdicts_of_the_gate_are_counted(
+    service: Service, instruments: Instruments
+) -> None:
+    counted = Counted(instruments.registry)
+    for promoted in (True, False, False):
+        service.gate.promoted = promoted
+        await service.train()
+        await service.publisher().publish_all()
+    assert counted("enel_training_wait_seconds_count") == 3
+    assert counted("enel_training_duration_seconds_count", state="SUCCEEDED") == 3
+    assert counted("enel_model_promotions_total", outcome="promoted") == 1
+    assert counted("enel_model_promotions_total", outcome="kept_back") == 2
+
+    run, _ = await service.train()
+    await service.runs.request_cancel(run.id)
+    await service.publisher().publish_all()
+    assert counted("enel_training_duration_seconds_count", state="CANCELLED") == 1
+
+
+async def test_a_training_that_starts_over_has_waited_and_ended_once(
+    service: Service, instruments: Instruments
+) -> None:
+    counted = Counted(instruments.registry)
+    run_id = await service.queue_training()
+    assert await service.runs.claim("one service") is not None
+    await service.runs.put_back(run_id, "one service", "it stopped")
+    assert await service.runs.claim("another service") is not None
+    assert counted("enel_training_wait_seconds_count") == 1
+    for owner in ("one service", "another service", "another service"):
+        await service.runs.finish(run_id, owner, TrainingState.FAILED)
+    assert counted("enel_training_duration_seconds_count", state="FAILED") == 1

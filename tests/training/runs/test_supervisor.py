@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from common.executions.repository import ExecutionRepository
+from common.instruments import TRIAL_STATES, Instruments
 from common.loops import running
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
@@ -21,6 +22,7 @@ from tests.support.clocks import Clocks
 from tests.support.finished_runs import JOBS, SCALE_OUTS, store_history
 from tests.support.left_processes import processes_of
 from tests.support.samples import application_start, execution, job_end, unique_name
+from tests.support.scraping import Counted
 from training.promotion.gate import PromotionGate
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.outbox import Outbox
@@ -47,16 +49,22 @@ def publisher(
 
 
 @pytest.fixture
+def instruments() -> Instruments:
+    return Instruments()
+
+
+@pytest.fixture
 def supervisor(
     runs: TrainingRunRepository,
     executions: ExecutionRepository,
     registry: ModelRegistry,
     publisher: Publisher,
     tmp_path: Path,
+    instruments: Instruments,
 ) -> TrainingSupervisor:
     settings = TrainingSettings(training_heartbeat_seconds=0.3)
     kinds = model_kinds(executions, settings)
-    return TrainingSupervisor(runs, registry, kinds, publisher, settings, tmp_path)
+    return TrainingSupervisor(runs, registry, kinds, publisher, settings, tmp_path, instruments)
 
 
 def working(supervisor: TrainingSupervisor) -> contextlib.AbstractAsyncContextManager[None]:
@@ -100,6 +108,7 @@ async def test_a_training_learns_reports_and_saves_its_model(
     executions: ExecutionRepository,
     registry: ModelRegistry,
     tmp_path: Path,
+    instruments: Instruments,
 ) -> None:
     await store_history(executions)
     run_id = await enqueue(runs)
@@ -108,6 +117,11 @@ async def test_a_training_learns_reports_and_saves_its_model(
         while await supervisor.publisher.kept():  # the outbox is emptied after the run has ended
             await asyncio.sleep(0.05)
     assert run.state is TrainingState.SUCCEEDED, run.detail
+    counted = Counted(instruments.registry)
+    for state in TRIAL_STATES:
+        trials = [trial for trial in run.trials if trial.state == state]
+        assert counted("enel_training_trials_total", state=state) == len(trials)
+    assert len(run.trials) == 2
     assert (run.trials_done, run.trials_total) == (2, 2)
     assert (run.history_runs, run.history_jobs) == (len(SCALE_OUTS), len(SCALE_OUTS) * JOBS)
     assert run.best_loss is not None
