@@ -24,7 +24,7 @@ async def models(request: Request, models: ModelsDep, cursor: str = "") -> Respo
     """By name."""
     found = await models.registry.models(after=cursor[: 3 * SHORT_TEXT] or None, limit=PAGE + 1)
     page = found[:PAGE]
-    champions = {each.name: await models.registry.find_champion(each.name) for each in page}
+    champions = await models.registry.champions(page)
     return render(
         request,
         "models/list.html",

@@ -5,7 +5,7 @@ of them at once conflict: an alias never names a version that is deleted at the 
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, ReturnDocument
@@ -112,6 +112,12 @@ class ModelRegistry:
         """The version that serves; None where there is none. Raises UnreadableDocument."""
         version = await self.find_champion_number(name)
         return await self._find_version({"_id": version_id(name, version)}) if version else None
+
+    async def champions(self, models: Iterable[RegisteredModel]) -> dict[str, ModelVersion]:
+        """The versions that serve, by model; those that cannot be read are left out."""
+        ids = [version_id(each.name, each.champion) for each in models if each.champion]
+        found = await self._read_version.many(self._versions.find({"_id": {"$in": ids}}))
+        return {version.name: version for version in found}
 
     async def find_champion_number(self, name: str) -> int | None:
         """Which version serves, whether it can be read or not."""

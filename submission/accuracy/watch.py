@@ -9,7 +9,7 @@ from common.instruments import Instruments, unscraped
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion
 from common.mongo.document import utc_now
-from submission.accuracy.documents import ObservedAccuracy, RunAccuracy
+from submission.accuracy.documents import RunAccuracy
 from submission.accuracy.drift import Band, drift_of
 from submission.accuracy.measure import measure
 from submission.accuracy.repository import AccuracyRepository
@@ -59,20 +59,11 @@ class AccuracyWatch:
 
     async def drifts(self, algorithm_name: str | None = None) -> list[tuple[ModelVersion, str]]:
         """Champions that have left their band, and why."""
-        found = []
-        for model in await self._registry.models(algorithm_name=algorithm_name, limit=0):
-            champion = await self._registry.find_champion(model.name)
-            if champion is not None and (why := await self.drift(champion)):
-                found.append((champion, why))
-        return found
-
-    async def observed(self, version: ModelVersion) -> ObservedAccuracy | None:
-        """How right a version's forecasts were lately; None before the first run that it had a part in."""
-        return (await self.accuracies.observed([version.id])).get(version.id)
-
-    async def drift(self, version: ModelVersion) -> str | None:
-        """Why a version has left its band; None: it has not."""
-        return drift_of(version, await self.observed(version), self.band)
+        models = await self._registry.models(algorithm_name=algorithm_name, limit=0)
+        champions = (await self._registry.champions(models)).values()
+        observed = await self.accuracies.observed([each.id for each in champions])
+        whys = [(each, drift_of(each, observed.get(each.id), self.band)) for each in champions]
+        return [(champion, why) for champion, why in whys if why]
 
     async def _measure(self, execution: ApplicationExecution) -> list[RunAccuracy]:
         if execution.state is not ApplicationState.COMPLETED:

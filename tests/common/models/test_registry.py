@@ -114,6 +114,20 @@ async def test_an_unknown_model_has_nothing(registry: ModelRegistry) -> None:
         await registry.record_promotion(NAME, 1, verdict(None))
 
 
+async def test_champions_are_told_at_once_and_without_what_cannot_be_read(
+    registry: ModelRegistry, mongo: Client, database: str
+) -> None:
+    for algorithm_name in ("A", "B", "C"):
+        made = await register(registry, algorithm_name=algorithm_name)
+        if algorithm_name != "C":
+            assert await registry.record_promotion(made.name, 1, verdict(None))
+    await mongo[database]["model_version"].update_one(
+        {"algorithm_name": "B"}, {"$set": {"created_at": "yesterday"}}
+    )
+    champions = await registry.champions(await registry.models())
+    assert [champion.algorithm_name for champion in champions.values()] == ["A"]
+
+
 # --- promotion ----------------------------------------------------------------------------------
 
 

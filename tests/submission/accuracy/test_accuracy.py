@@ -156,7 +156,7 @@ async def test_a_model_that_drifts_is_told_and_trained_once(
     for _ in range(3):
         await store_run(executions, version, runtime_seconds=105.0)
     await watch.tick()
-    observed = await watch.observed(version)
+    observed = (await watch.accuracies.observed([version.id])).get(version.id)
     assert observed is not None
     assert (observed.runs, observed.coverage) == (3, 1.0)
     assert observed.error == pytest.approx(5 / 85)
