@@ -1,0 +1,219 @@
+"""`enel cluster up`, from an empty cluster and from what somebody has installed already."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.cluster_double import DATA, NAME, OPERATOR, ClusterDouble, Tools, operator
+from tests.support.command_line import Enel
+
+
+@pytest.fixture
+def helm(tools: Tools, tmp_path: Path) -> Path:
+    """Notes its arguments; what stood in the first file of values is in values.yaml beside them."""
+    keep = (
+        f'for each; do case "$each" in */defaults.yaml) /bin/cp "$each" {tmp_path}/values.yaml;; esac; done'
+    )
+    return tools("helm", keep)
+
+
+def values(tmp_path: Path) -> dict[str, object]:
+    loaded: dict[str, object] = yaml.safe_load((tmp_path / "values.yaml").read_text())
+    return loaded
+
+
+def test_from_an_empty_cluster_to_the_page(
+    enel: Enel, api: ClusterDouble, tools: Tools, helm: Path, tmp_path: Path
+) -> None:
+    kubectl = tools("kubectl", "echo 'Forwarding from 127.0.0.1:40123 -> 5000'")
+    api.become_empty()
+    api.operators = []
+    ran = enel("cluster", "up", "--timeout", 1)
+    assert ran.code == 5, "the operator does not come up"
+    assert "waits for the spark-operator" in ran.err
+
+    api.operators = [operator(OPERATOR, "enel")]
+    ran = enel("cluster", "up")
+    assert ran.code == 0, ran.err
+    assert ran.out.endswith("http://127.0.0.1:40123\n")
+    assert f"service/{NAME}" in kubectl.read_text()
+
+    assert api.namespaces == {"default", "enel"}
+    assert {name: set(each["data"]) for name, each in api.secrets.items()} == {
+        "enel-admin": {"token"},
+        "enel-mongodb-credentials": {"username", "password", "root-password", "keyfile"},
+    }
+    first, *_ = helm.read_text().splitlines()
+    assert first.startswith(f"upgrade --install {OPERATOR} {OPERATOR} --repo https://kubeflow.github.io/")
+    assert "--version 2.5.2" in first
+    assert "spark.jobNamespaces={enel}" in first
+    assert values(tmp_path) == {
+        "mongodb": {"enabled": True, "existingSecret": "enel-mongodb-credentials"},
+        "secretSettings": {"ADMIN_TOKEN": {"name": "enel-admin", "key": "token"}},
+        "settings": {"SUBMISSION_ALLOWED_SERVICE_ACCOUNTS": ["spark"]},
+    }
+
+
+def test_no_secret_is_shown_and_all_are_random(
+    enel: Enel, api: ClusterDouble, tools: Tools, helm: Path, tmp_path: Path
+) -> None:
+    api.become_empty()
+    api.operators = [operator(OPERATOR)]
+    seen = []
+    for _ in range(2):
+        ran = enel("cluster", "up", "--no-forward")
+        assert ran.code == 0, ran.err
+        secrets = {
+            value for each in api.secrets.values() for key, value in each["data"].items() if key != "username"
+        }
+        written = ran.out + ran.err + helm.read_text() + (tmp_path / "values.yaml").read_text()
+        assert not [value for value in secrets if value in written]
+        assert all(len(value) >= 32 for value in secrets)
+        seen += secrets
+        api.secrets.clear()
+    assert len(set(seen)) == len(seen) == 8
+    assert "kubectl --namespace enel get secret enel-admin --output go-template=" in ran.err
+
+
+def test_the_next_time_it_only_updates(enel: Enel, api: ClusterDouble, helm: Path, tmp_path: Path) -> None:
+    api.operators = [operator(OPERATOR, "enel")]
+    enel("cluster", "up", "--no-forward")
+    first, made = values(tmp_path), dict(api.secrets)
+    helm.unlink()
+    ran = enel("cluster", "up", "--no-forward")
+    assert ran.code == 0, ran.err
+    assert (values(tmp_path), api.secrets) == (first, made)
+    assert len(helm.read_text().splitlines()) == 1
+    assert "Reach it: enel cluster url" in ran.err
+
+
+def test_what_is_given_comes_after_what_it_would_choose(
+    enel: Enel, api: ClusterDouble, helm: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"settings": {"MONGODB_ENDPOINT": "mongodb://a:27017/?replicaSet=rs0"}}))
+    api.ready_after = 3
+    ran = enel("cluster", "up", "--no-forward", "--values", mine, "--set", "replicas=1")
+    assert ran.code == 0, ran.err
+    [line] = helm.read_text().splitlines()
+    said = line.split()
+    assert said[:3] == ["upgrade", "--install", "enel"]
+    assert (Path(said[3]) / "Chart.yaml").is_file()
+    assert said[4:8] == ["--namespace", "enel", "--create-namespace", "--values"]
+    assert said[9:] == ["--values", str(mine), "--set", "replicas=1"]
+    assert "mongodb" not in values(tmp_path)
+    assert f"waits for pod {NAME}: started, not ready yet" in ran.err
+    assert "ready: 1 of 1 replicas" in ran.out
+
+
+def test_each_part_can_be_turned_off(enel: Enel, api: ClusterDouble, helm: Path, tmp_path: Path) -> None:
+    api.become_empty()
+    ran = enel("cluster", "up", "--no-mongodb", "--no-operator", "--no-forward")
+    assert ran.code == 0, ran.err
+    assert set(api.secrets) == {"enel-admin"}
+    assert len(helm.read_text().splitlines()) == 1
+    assert values(tmp_path).keys() == {"secretSettings"}
+
+
+def test_a_dry_run_says_the_steps_and_takes_none(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.become_empty()
+    ran = enel("cluster", "up", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert [re.split(r" (?=enel|2\.)", line)[0] for line in ran.out.splitlines()] == [
+        "create the namespace",
+        "create the Secret",
+        "create the Secret",
+        "install spark-operator",
+        "helm upgrade --install",
+    ]
+    assert json.loads(enel("cluster", "up", "--dry-run", "--json").out) == ran.out.splitlines()
+    assert not helm.exists()
+    assert not [each for each in api.asked if not each.startswith("GET")]
+
+
+def test_a_kind_cluster_is_given_images(enel: Enel, api: ClusterDouble, tools: Tools, helm: Path) -> None:
+    api.write_kubeconfig("kind-lab")
+    docker = tools("docker", 'case "$*" in *"ls --quiet enel-spark"*) echo id;; esac')
+    kind = tools("kind", "exit 0")
+    ran = enel("cluster", "up", "--no-forward")
+    assert ran.code == 0, ran.err
+    [build] = [line for line in docker.read_text().splitlines() if line.startswith("build")]
+    assert build == "build --file deploy/Dockerfile --tag enel-service:0.1.0 ."
+    assert kind.read_text().splitlines() == [
+        "load docker-image enel-service:0.1.0 --name lab",
+        "load docker-image enel-spark:4.1.4 --name lab",
+    ]
+
+
+def test_minikube_builds_where_there_is_no_docker(
+    enel: Enel, api: ClusterDouble, tools: Tools, helm: Path
+) -> None:
+    api.write_kubeconfig("minikube")
+    minikube = tools("minikube", 'case "$2" in ls) echo docker.io/library/enel-service:0.1.0;; esac')
+    assert enel("cluster", "up", "--no-forward").code == 0
+    assert minikube.read_text().splitlines() == [
+        "image ls --profile minikube",
+        "image build --file deploy/spark/Dockerfile --tag enel-spark:4.1.4 --profile minikube .",
+    ]
+
+
+def test_programs_that_are_missing_are_named_before_anything_is_changed(
+    enel: Enel, api: ClusterDouble, tools: Tools, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ran = enel("cluster", "up")
+    assert (ran.code, "helm.sh" in ran.err) == (1, True)
+    tools("helm", "exit 0")
+    ran = enel("cluster", "up")
+    assert "kubectl is not on the PATH" in ran.err
+    api.write_kubeconfig("kind-lab")
+    ran = enel("cluster", "up")
+    assert "docker is not on the PATH" in ran.err
+    tools("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+    ran = enel("cluster", "up")
+    assert "Cannot connect to the Docker daemon" in ran.err
+    assert "--no-images" in ran.err
+    assert not api.secrets
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    ran = enel("cluster", "up")
+    assert ran.code == 3
+    assert "kind create cluster" in ran.err
+
+
+def test_what_helm_refuses_is_said(enel: Enel, api: ClusterDouble, tools: Tools) -> None:
+    tools("helm", "echo 'Error: values do not fit the schema' >&2; exit 1")
+    ran = enel("cluster", "up", "--no-forward")
+    assert (ran.code, ran.out) == (1, "")
+    assert "Helm refuses: Error: values do not fit the schema" in ran.err
+
+
+def test_it_gives_up_and_says_what_is_missing(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.ready_after = 1e9
+    ran = enel("cluster", "up", "--timeout", 1, "--no-forward")
+    assert ran.code == 5
+    assert "/readyz needs MongoDB" in ran.out
+    assert "careful" in ran.out
+    assert "is not ready after 1 s" in ran.err
+
+
+def test_down_takes_away_what_up_has_made(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.become_empty()
+    api.operators = [operator(OPERATOR)]
+    enel("cluster", "up", "--no-forward")
+    assert enel("cluster", "down").code == 0
+    assert set(api.secrets) == {"enel-mongodb-credentials"}, "its volume cannot be read without"
+    assert f"DELETE {DATA}" not in api.asked
+    assert f"uninstall {OPERATOR}" not in helm.read_text()
+    ran = enel("cluster", "down", "--delete-data", "--operator")
+    assert not api.secrets
+    assert f"DELETE {DATA}" in api.asked
+    assert f"uninstall {OPERATOR} --namespace {OPERATOR}" in helm.read_text()
+    assert "the Secret enel-mongodb-credentials" in ran.err
+
+
+def test_down_leaves_the_secrets_of_others(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.secrets["enel-admin"] = {"metadata": {"name": "enel-admin"}, "data": {"token": ""}}
+    assert enel("cluster", "down", "--delete-data").code == 0
+    assert "enel-admin" in api.secrets
