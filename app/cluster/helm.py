@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,30 +23,29 @@ _ADVICE = "Look at --values and --set; deploy/README.md has an example."
 _OPERATOR_ADVICE = "--no-operator leaves it to you; deploy/README.md says what it has to have."
 
 
-def install(
-    release: str,
-    namespace: str,
-    defaults: Mapping[str, Any],
-    files: Sequence[str],
-    assignments: Sequence[str],
-) -> None:
+@dataclass(frozen=True)
+class Values:
+    """What replaces the chart's own values."""
+
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    files: Sequence[str] = ()
+    """Replace `defaults`; the last one wins."""
+    assignments: Sequence[str] = ()
+    """Single values, `a.b=c` each; replace those of files."""
+
+
+def check(release: str, namespace: str, values: Values) -> None:
+    """Raises CannotBeDone where the chart does not take these values; asks no cluster."""
+    _with_chart(("template", release), ("--namespace", namespace), values)
+
+
+def install(release: str, namespace: str, values: Values) -> None:
     """Install the chart, or bring what is installed up to date.
 
-    Args:
-        defaults: Values instead of the chart's own; files and assignments replace them.
-        files: Of values, the last one wins.
-        assignments: Single values, `a.b=c` each.
     Raises:
         CannotBeDone: Nothing was changed, or Helm says what was.
     """
-    from common.settings.group import bundled  # settings take a moment that other commands do without
-
-    with tempfile.TemporaryDirectory() as folder:
-        first = Path(folder) / "defaults.yaml"
-        first.write_text(yaml.safe_dump(dict(defaults)))
-        options = [part for file in (str(first), *files) for part in ("--values", file)]
-        options += [part for assignment in assignments for part in ("--set", assignment)]
-        _helm("upgrade", "--install", release, str(bundled(CHART)), *_into(namespace), *options)
+    _with_chart(("upgrade", "--install", release), _into(namespace), values)
 
 
 def install_operator(namespaces: Iterable[str]) -> None:
@@ -72,6 +72,17 @@ def uninstall(release: str, namespace: str) -> None:
 
 def _into(namespace: str) -> tuple[str, ...]:
     return "--namespace", namespace, "--create-namespace"
+
+
+def _with_chart(command: Sequence[str], options: Sequence[str], values: Values) -> None:
+    from common.settings.group import bundled  # settings take a moment that other commands do without
+
+    with tempfile.TemporaryDirectory() as folder:
+        first = Path(folder) / "defaults.yaml"
+        first.write_text(yaml.safe_dump(dict(values.defaults)))
+        files = [part for file in (str(first), *values.files) for part in ("--values", file)]
+        single = [part for assignment in values.assignments for part in ("--set", assignment)]
+        _helm(*command, str(bundled(CHART)), *options, *files, *single)
 
 
 def _helm(*arguments: str, advice: str = _ADVICE) -> None:

@@ -100,6 +100,9 @@ def _component(pod: Json) -> str:
 
 
 def _reason(status: Json, containers: Sequence[Json], component: str) -> str:
+    for container in status.get("initContainerStatuses") or ():
+        if "running" in container.get("state", {}):
+            return f"{container['name']} comes before it, and is running"
     for container in containers:
         state = container.get("state", {})
         ended = state.get("terminated") or container.get("lastState", {}).get("terminated")

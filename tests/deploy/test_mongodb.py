@@ -81,8 +81,24 @@ def test_what_is_secret_is_only_referred_to(chart: Rendered) -> None:
     assert all("value" in each for each in container_of(named(chart, "StatefulSet"))["env"])
 
 
+def test_the_service_starts_after_it(chart: Rendered) -> None:
+    service = named(chart, "StatefulSet", SERVICE)
+    [waiting] = service["spec"]["template"]["spec"]["initContainers"]
+    container = container_of(service)
+    assert {key: waiting[key] for key in ("image", "env", "envFrom")} == {
+        key: container[key] for key in ("image", "env", "envFrom")
+    }
+    *command, script = waiting["command"]
+    assert command == ["python", "-c"]
+    assert set(re.findall(r'environ\["(\w+)"\]', script)) <= {
+        *(each["name"] for each in waiting["env"]),
+        *named(chart, "ConfigMap", SERVICE)["data"],
+    }
+
+
 def test_another_mongodb_stays_the_one_that_was_named(render: Render) -> None:
     chart = render({**FULL_VALUES, **VALUES})
+    assert "initContainers" not in named(chart, "StatefulSet", SERVICE)["spec"]["template"]["spec"]
     config = named(chart, "ConfigMap", SERVICE)["data"]
     assert config["MONGODB_ENDPOINT"] == FULL_VALUES["settings"]["MONGODB_ENDPOINT"]
     secrets = {each["name"] for each in container_of(named(chart, "StatefulSet", SERVICE))["env"]}
@@ -99,6 +115,8 @@ def test_its_pod_meets_the_restricted_standard(chart: Rendered) -> None:
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"]},
     }
+    [waiting] = named(chart, "StatefulSet", SERVICE)["spec"]["template"]["spec"]["initContainers"]
+    assert waiting["securityContext"] == container_of(named(chart, "StatefulSet"))["securityContext"]
     compose = yaml.safe_load((PROJECT_ROOT / "deploy" / "compose.yaml").read_text())
     assert container_of(named(chart, "StatefulSet"))["image"] == compose["services"]["mongodb"]["image"]
 

@@ -39,6 +39,9 @@ def carry_out(
         ClusterUnreachable: The API server refuses.
     """
     for step in steps:
+        if isinstance(step, InstallChart):  # mistakes in values show before anything is changed
+            helm.check(step.release, step.namespace, helm.Values(step.defaults, files, assignments))
+    for step in steps:
         say(str(step))
         match step:
             case MakeNamespace():
@@ -52,4 +55,4 @@ def carry_out(
             case LoadImage():
                 images.load(step.image, step.cluster)
             case InstallChart():
-                helm.install(step.release, step.namespace, step.defaults, files, assignments)
+                helm.install(step.release, step.namespace, helm.Values(step.defaults, files, assignments))

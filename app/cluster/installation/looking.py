@@ -114,4 +114,4 @@ def _watched(deployment: dict[str, Any]) -> frozenset[str]:
     containers = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
     arguments = [argument for each in containers for argument in each.get("args") or ()]
     named = [each.removeprefix(_NAMESPACES) for each in arguments if each.startswith(_NAMESPACES)]
-    return frozenset(name for each in named for name in each.split(",") if name)
+    return frozenset(name for each in named for name in each.strip('"').split(",") if name)

@@ -53,7 +53,8 @@ class Wishes:
 
     @property
     def application_namespaces(self) -> tuple[str, ...]:
-        return tuple(value_at(self.values, "applications", "namespaces") or (self.namespace,))
+        named = value_at(self.values, "applications", "namespaces")
+        return tuple(named) if named and isinstance(named, list) else (self.namespace,)
 
     @property
     def leaves_mongodb(self) -> bool:
@@ -71,8 +72,8 @@ class Wishes:
         """Secret and key of the admin's token; None where nobody needs one."""
         if value_at(self.values, "settings", "ACCESS_CONTROL") == "open":
             return None
-        named = value_at(self.values, "secretSettings", "ADMIN_TOKEN")
-        return (named["name"], named["key"]) if named else (admin_secret(self.release), ADMIN_KEYS[0])
+        name, key = (value_at(self.values, "secretSettings", "ADMIN_TOKEN", each) for each in ("name", "key"))
+        return (name, key) if name and key else (admin_secret(self.release), ADMIN_KEYS[0])
 
     @property
     def own_secrets(self) -> tuple[str, ...]:

@@ -50,6 +50,8 @@ def test_reasons_from_the_cluster_to_the_container() -> None:
     assert "CrashLoopBackOff, ended with 2" in waits(pod(state=crashing, container=ended))
     assert "being created" in waits(pod(state={"waiting": {"reason": "ContainerCreating"}}))
     assert "/readyz needs MongoDB" in waits(pod(state={"running": {}}))
+    before = {"initContainerStatuses": [{"name": "wait-for-mongodb", "state": {"running": {}}}]}
+    assert "wait-for-mongodb comes before it" in waits(pod(**before))
     mongodb = pod(state={"running": {}})
     mongodb["metadata"]["labels"] = {"app.kubernetes.io/component": "mongodb"}
     assert "becomes a replica set" in waits(mongodb)

@@ -127,6 +127,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $secrets | toJson -}}
 {{- end -}}
 
+{{/* What of a container says where its settings come from. */}}
+{{- define "enel-service.containerEnvironment" -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "enel-service.fullname" . }}
+{{- with include "enel-service.secretEnvironment" . | fromJson }}
+env:
+  {{- range $name, $secret := . }}
+  - name: {{ $name }}
+    valueFrom:
+      secretKeyRef:
+        name: {{ $secret.name }}
+        key: {{ $secret.key }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Mistakes that would otherwise show only when data is lost. */}}
 {{- define "enel-service.check" -}}
 {{- if and .Values.mongodb.enabled (not .Values.mongodb.existingSecret) -}}
