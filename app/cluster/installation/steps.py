@@ -26,7 +26,7 @@ class MakeSecret:
     program = ""
 
     def __str__(self) -> str:
-        return f"create the Secret {self.name} in {self.namespace} with a random {', '.join(self.keys)}"
+        return f"create the Secret {self.name} in {self.namespace} with its own {', '.join(self.keys)}"
 
 
 @dataclass(frozen=True)
