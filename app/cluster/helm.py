@@ -49,20 +49,17 @@ def install(release: str, namespace: str, values: Values) -> None:
 
 
 def install_operator(namespaces: Iterable[str]) -> None:
-    """Install Kubeflow's spark-operator, or change whose applications it looks at. Raises CannotBeDone.
+    """Install Kubeflow's spark-operator. Raises CannotBeDone.
 
     Args:
         namespaces: That are there already, each of which gets a service account for drivers.
     """
-    listed = ",".join(namespaces)
-    _helm(
-        *("upgrade", "--install", OPERATOR, OPERATOR),
-        *("--repo", _OPERATOR_REPOSITORY, "--version", OPERATOR_VERSION),
-        *_into(OPERATOR),
-        *("--set", f"spark.jobNamespaces={{{listed}}}"),
-        *("--set", f"spark.serviceAccount.name={DRIVER_ACCOUNT}"),
-        advice=_OPERATOR_ADVICE,
-    )
+    _upgrade_operator(namespaces, "--set", f"spark.serviceAccount.name={DRIVER_ACCOUNT}")
+
+
+def extend_operator(namespaces: Iterable[str]) -> None:
+    """Change whose applications it looks at, and nothing else. Raises CannotBeDone."""
+    _upgrade_operator(namespaces, "--reset-then-reuse-values")
 
 
 def uninstall(release: str, namespace: str) -> None:
@@ -72,6 +69,18 @@ def uninstall(release: str, namespace: str) -> None:
 
 def _into(namespace: str) -> tuple[str, ...]:
     return "--namespace", namespace, "--create-namespace"
+
+
+def _upgrade_operator(namespaces: Iterable[str], *options: str) -> None:
+    listed = ",".join(namespaces)
+    _helm(
+        *("upgrade", "--install", OPERATOR, OPERATOR),
+        *("--repo", _OPERATOR_REPOSITORY, "--version", OPERATOR_VERSION),
+        *_into(OPERATOR),
+        *("--set", f"spark.jobNamespaces={{{listed}}}"),
+        *options,
+        advice=_OPERATOR_ADVICE,
+    )
 
 
 def _with_chart(command: Sequence[str], options: Sequence[str], values: Values) -> None:

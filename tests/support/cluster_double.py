@@ -31,6 +31,8 @@ class ClusterDouble:
     """Of the operator's resources."""
     operators: list[Json] = field(default_factory=lambda: [operator("elsewhere")])
     """Deployments."""
+    forbidden: set[str] = field(default_factory=set)
+    """Paths."""
     services: set[str] = field(default_factory=set)
     write_kubeconfig: Callable[[str], object] = print
     """With this context as the present one."""
@@ -41,6 +43,8 @@ class ClusterDouble:
 
     def answer(self, method: str, path: str, sent: Json) -> tuple[int, Json]:
         self.asked.append(f"{method} {path}")
+        if path in self.forbidden:
+            return forbidden()
         if method == "POST":
             return self._created(path, sent)
         if secret := _SECRET.fullmatch(path):
@@ -107,3 +111,9 @@ def operator(namespace: str, watched: str = "", *, is_ready: bool = True) -> Jso
 def not_found(kind: str, name: str) -> tuple[int, Json]:
     """As an API server says it."""
     return 404, {"kind": "Status", "code": 404, "details": {"kind": kind, "name": name}}
+
+
+def forbidden() -> tuple[int, Json]:
+    """As an API server says that no rule allows it."""
+    message = 'User "ada" cannot list resource "deployments" at the cluster scope'
+    return 403, {"kind": "Status", "code": 403, "message": message}

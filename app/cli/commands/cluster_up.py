@@ -44,7 +44,7 @@ def up(
     from app.cluster.installation.looking import look
     from app.cluster.installation.plan import steps
     from app.cluster.installation.situation import Wishes
-    from app.cluster.installation.steps import InstallOperator
+    from app.cluster.installation.steps import ExtendOperator, InstallOperator
 
     files, single = values or [], assignments or []
     wishes = Wishes(release, namespace, given_values(files, single), mongodb, operator, images)
@@ -58,7 +58,7 @@ def up(
     will_forward = does_forward and not as_json
     programs.require([*programs_of(to_do), *(["kubectl"] if will_forward else [])])
     carry_out(to_do, cluster, release, files, single, console.say)
-    brings_operator = any(isinstance(step, InstallOperator) for step in to_do)
+    brings_operator = any(isinstance(step, InstallOperator | ExtendOperator) for step in to_do)
     wait_until_ready(cluster, release, namespace, timeout_seconds, brings_operator, as_json=as_json)
     if wishes.admin:
         console.say(f"Sign in as admin; the token: {reading_of_secret(namespace, *wishes.admin)}")

@@ -7,6 +7,7 @@ from app.cluster.installation import images
 from app.cluster.installation.changing import make_namespace, make_secret
 from app.cluster.installation.steps import (
     BuildImage,
+    ExtendOperator,
     InstallChart,
     InstallOperator,
     LoadImage,
@@ -50,6 +51,8 @@ def carry_out(
                 make_secret(cluster, release, step)
             case InstallOperator():
                 helm.install_operator(step.namespaces)
+            case ExtendOperator():
+                helm.extend_operator(step.namespaces)
             case BuildImage():
                 images.build(step.image, step.cluster, step.program)
             case LoadImage():

@@ -12,6 +12,7 @@ from app.cluster.installation.local_cluster import LocalCluster
 from app.cluster.installation.situation import Present, Wishes
 from app.cluster.installation.steps import (
     BuildImage,
+    ExtendOperator,
     InstallChart,
     InstallOperator,
     LoadImage,
@@ -87,7 +88,7 @@ def _operator(present: Present, wishes: Wishes) -> Iterator[Step]:
     if _brings_operator(present, wishes):
         yield InstallOperator(wishes.application_namespaces)
     elif wishes.operator and there and there.overlooks(wishes.application_namespaces):
-        yield InstallOperator(tuple(sorted(there.namespaces.union(wishes.application_namespaces))))
+        yield ExtendOperator(tuple(sorted(there.namespaces.union(wishes.application_namespaces))))
 
 
 def _images(present: Present, wishes: Wishes) -> Iterator[Step]:

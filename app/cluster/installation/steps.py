@@ -39,6 +39,15 @@ class InstallOperator:
 
 
 @dataclass(frozen=True)
+class ExtendOperator:
+    namespaces: tuple[str, ...]
+    program = "helm"
+
+    def __str__(self) -> str:
+        return f"let the spark-operator look at applications in {', '.join(self.namespaces)}"
+
+
+@dataclass(frozen=True)
 class BuildImage:
     image: Image
     cluster: LocalCluster
@@ -73,4 +82,4 @@ class InstallChart:
         return f"helm upgrade --install {self.release} in {self.namespace}{mongodb}"
 
 
-Step = MakeNamespace | MakeSecret | InstallOperator | BuildImage | LoadImage | InstallChart
+Step = MakeNamespace | MakeSecret | InstallOperator | ExtendOperator | BuildImage | LoadImage | InstallChart

@@ -119,6 +119,29 @@ def test_each_part_can_be_turned_off(enel: Enel, api: ClusterDouble, helm: Path,
     assert values(tmp_path).keys() == {"secretSettings"}
 
 
+def test_our_operator_is_told_of_another_namespace(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.operators = [operator(OPERATOR, "others")]
+    assert enel("cluster", "up", "--no-forward").code == 0
+    _, line, _ = helm.read_text().splitlines()
+    assert line.endswith("--set spark.jobNamespaces={enel,others} --reset-then-reuse-values")
+
+
+def test_kinds_of_resources_alone_are_no_operator(enel: Enel, api: ClusterDouble) -> None:
+    api.operators = []
+    assert "install spark-operator" in enel("cluster", "up", "--dry-run").out
+    api.forbidden.add("/apis/apps/v1/deployments")
+    ran = enel("cluster", "up", "--dry-run")
+    assert "install spark-operator" not in ran.out, "whoever may not look leaves it alone"
+
+
+def test_whoever_may_make_no_secret_is_told(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.forbidden.add("/api/v1/namespaces/enel/secrets")
+    ran = enel("cluster", "up", "--no-forward")
+    assert ran.code == 3
+    assert "create secrets in the namespace enel" in ran.err
+    assert "upgrade" not in helm.read_text()
+
+
 def test_a_dry_run_says_the_steps_and_takes_none(enel: Enel, api: ClusterDouble, helm: Path) -> None:
     api.become_empty()
     ran = enel("cluster", "up", "--dry-run")

@@ -11,7 +11,7 @@ from app.cluster.installation.images import service_image, spark_image
 from app.cluster.installation.local_cluster import LocalCluster, local_cluster
 from app.cluster.installation.plan import steps
 from app.cluster.installation.situation import Operator, Present, Wishes
-from app.cluster.installation.steps import InstallChart, InstallOperator, MakeSecret
+from app.cluster.installation.steps import ExtendOperator, InstallChart, InstallOperator, MakeSecret
 
 SECRETS = {"enel-admin": frozenset(ADMIN_KEYS), "enel-mongodb-credentials": frozenset(MONGODB_KEYS)}
 KIND = LocalCluster("kind", "lab")
@@ -93,14 +93,16 @@ def test_applications_in_other_namespaces_get_them_and_an_operator_that_looks_th
     ("operator", "expected"),
     [
         (Operator(True, frozenset({"enel"})), []),
-        (Operator(True, frozenset({"others"})), [InstallOperator(("enel", "others"))]),
+        (Operator(True, frozenset({"others"})), [ExtendOperator(("enel", "others"))]),
         (Operator(True), []),
         (Operator(False, frozenset({"others"})), []),
     ],
 )
 def test_our_operator_learns_of_further_namespaces(operator: Operator, expected: list[Any]) -> None:
     present = Present(**{**EVERYTHING, "operator": operator})
-    assert [step for step in steps(present, wishes()) if isinstance(step, InstallOperator)] == expected
+    assert [
+        step for step in steps(present, wishes()) if isinstance(step, InstallOperator | ExtendOperator)
+    ] == expected
     accounts = chart(present, wishes()).get("settings", {}).get("SUBMISSION_ALLOWED_SERVICE_ACCOUNTS")
     assert accounts == (["spark"] if operator.is_ours else None)
 
