@@ -1,13 +1,6 @@
 """The chart's own MongoDB, as Helm renders it, and the script that its container starts with."""
 
-import os
 import re
-import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -16,12 +9,10 @@ import yaml
 
 from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings
-from tests.deploy.conftest import FULL_VALUES, Render, Rendered
-from tests.deploy.test_chart import CHART, SCHEMA_VERSIONS
+from tests.support.chart import CHART, FULL_VALUES, SCHEMA_VERSIONS, Render, Rendered
 
 SECRET = "enel-mongodb-credentials"
 VALUES = {"mongodb": {"enabled": True, "existingSecret": SECRET}}
-needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 NAME, SERVICE = "enel-enel-service-mongodb", "enel-enel-service"
 
 
@@ -170,50 +161,3 @@ def test_its_scripts_are_mounted_and_read_what_the_pod_has(chart: Rendered) -> N
     assert container["startupProbe"]["exec"]["command"] == ["test", "-f", "/tmp/ready"]
     for default in re.findall(r":-(/[\w/]+)", scripts["start.sh"]):
         assert any(default == mount or default.startswith(mount) for mount in mounts), default
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Callable[[str], subprocess.Popen[bytes]]:
-    """Runs the script with a mongod that waits to be ended, and a mongosh that does as it is told."""
-    programs = {
-        "hostname": "echo mongodb-0.mongodb",
-        "mongod": f'echo "$@" > {tmp_path}/mongod.txt; exec sleep 60',
-        "mongosh": f'echo "$MONGODB_HOST" > {tmp_path}/host.txt; exec sh -c "$THEN"',
-    }
-    for name, then in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/sh\n{then}\n")
-        (tmp_path / name).chmod(0o755)
-    (tmp_path / "keyfile").write_text("key")
-    (tmp_path / "ready").touch()
-
-    def run(then: str) -> subprocess.Popen[bytes]:
-        environment = {
-            "PATH": f"{tmp_path}:{os.environ['PATH']}",
-            **dict.fromkeys(("SCRATCH", "CREDENTIALS", "DATA"), str(tmp_path)),
-        }
-        script = CHART / "files" / "mongodb" / "start.sh"
-        return subprocess.Popen(["bash", str(script)], env={**environment, "THEN": then})
-
-    return run
-
-
-@needs_bash
-def test_it_is_ready_once_it_was_set_up_and_ends_with_its_mongod(start: Any, tmp_path: Path) -> None:
-    with start("test -e $SCRATCH/ready || exit 0; exit 1") as script:
-        deadline = time.monotonic() + 20
-        while not ((tmp_path / "ready").exists() and (tmp_path / "host.txt").exists()):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        script.terminate()
-        assert script.wait(20) == 128 + signal.SIGTERM, "what mongod ended with"
-    assert (tmp_path / "host.txt").read_text() == "mongodb-0.mongodb:27017\n"
-    key = tmp_path / "replica-set.key"
-    assert (key.read_text(), key.stat().st_mode & 0o777) == ("key", 0o400)
-    assert f"--keyFile {key}" in (tmp_path / "mongod.txt").read_text()
-
-
-@needs_bash
-def test_it_ends_if_it_cannot_be_set_up(start: Any, tmp_path: Path) -> None:
-    with start("exit 1") as script:
-        assert script.wait(20) == 1
-    assert not (tmp_path / "ready").exists()

@@ -82,3 +82,12 @@ def enel(capsys: pytest.CaptureFixture[str]) -> Enel:
         return Ran(int(code), *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def helm(tools: Tools, tmp_path: Path) -> Path:
+    """Notes its arguments; what stood in the first file of values is in values.yaml beside them."""
+    keep = (
+        f'for each; do case "$each" in */defaults.yaml) /bin/cp "$each" {tmp_path}/values.yaml;; esac; done'
+    )
+    return tools("helm", keep)

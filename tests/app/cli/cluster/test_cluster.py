@@ -1,8 +1,9 @@
 """`enel cluster` where the service is installed: a helm and a kubectl that note what they are told."""
 
 import json
+from pathlib import Path
 
-from tests.support.cluster_double import DATA, NAME, ClusterDouble, Tools
+from tests.support.cluster_double import DATA, NAME, OPERATOR, ClusterDouble, Tools, operator
 from tests.support.command_line import Enel
 
 
@@ -31,3 +32,24 @@ def test_down_keeps_the_data_unless_told(enel: Enel, api: ClusterDouble, tools: 
     assert "data-0" in ran.err
     assert f"DELETE {DATA}" in api.asked
     assert noted.read_text().count("uninstall enel --namespace enel") == 2
+
+
+def test_down_takes_away_what_up_has_made(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.become_empty()
+    api.operators = [operator(OPERATOR)]
+    enel("cluster", "up", "--no-forward")
+    assert enel("cluster", "down").code == 0
+    assert set(api.secrets) == {"enel-mongodb-credentials"}, "its volume cannot be read without"
+    assert f"DELETE {DATA}" not in api.asked
+    assert f"uninstall {OPERATOR}" not in helm.read_text()
+    ran = enel("cluster", "down", "--delete-data", "--operator")
+    assert not api.secrets
+    assert f"DELETE {DATA}" in api.asked
+    assert f"uninstall {OPERATOR} --namespace {OPERATOR}" in helm.read_text()
+    assert "the Secret enel-mongodb-credentials" in ran.err
+
+
+def test_down_leaves_the_secrets_of_others(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.secrets["enel-admin"] = {"metadata": {"name": "enel-admin"}, "data": {"token": ""}}
+    assert enel("cluster", "down", "--delete-data").code == 0
+    assert "enel-admin" in api.secrets
