@@ -13,7 +13,7 @@ SERVICE = ("app", "common", "prediction", "routers", "submission", "training")
 BUNDLED = {
     "examples": ["*", "submissions/**"],
     "listener/build": ["*.jar"],
-    "deploy/helm/enel-service": ["*", "templates/*", ".helmignore"],
+    "deploy/helm/enel-service": ["*", "templates/**", "files/**", ".helmignore"],
 }
 """Folder of the checkout to what of it is needed; the plugin's jar is there once it was built."""
 

@@ -56,6 +56,8 @@ def test_it_holds_the_service_and_what_comes_with_it(wheel: Path) -> None:
         "examples/submissions/kmeans.json",
         "listener/build/enel-listener.jar",
         "deploy/helm/enel-service/templates/statefulset.yaml",
+        "deploy/helm/enel-service/templates/mongodb/statefulset.yaml",
+        "deploy/helm/enel-service/files/mongodb/start.sh",
     ):
         assert f"app/bundled/{bundled}" in names
     assert {name.split("/")[0] for name in names} <= {*packages, metadata.split("/")[0]}

@@ -24,7 +24,7 @@ from app.cli.commands import (
 from app.cli.exits import CliError, ExitCode, of_problem, of_transport
 from app.cli.session import Session
 from app.client.problems import ProblemError
-from app.cluster.helm import HelmFailed
+from app.cluster.failure import CannotBeDone
 from app.cluster.present import ClusterUnreachable
 from app.version import VERSION
 
@@ -80,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
         failure = of_problem(problem)
     except httpx.TransportError as error:
         failure = of_transport(error, _asked(error))
-    except HelmFailed as error:
+    except CannotBeDone as error:
         failure = CliError(str(error), error.advice, ExitCode.REFUSED)
     except ClusterUnreachable as error:
         advice = (

@@ -1,9 +1,10 @@
 """Reading a release's workload from the API server of the present context, and deleting its volumes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from app.cluster.helm import OPERATOR
 from app.cluster.workload import Workload, workload_of
 from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import Kubernetes, kubernetes_client
@@ -11,7 +12,8 @@ from submission.kubernetes.errors import Access
 
 T = TypeVar("T")
 
-_INSTANCE = "app.kubernetes.io/instance"
+INSTANCE = "app.kubernetes.io/instance"
+"""The label by which Helm's charts say which release something is of."""
 
 
 async def ask(
@@ -29,20 +31,29 @@ async def ask(
 
 async def read_workload(kubernetes: Kubernetes, release: str, namespace: str) -> Workload:
     """What of a release is there now. Raises ServiceError where the API server does not say."""
+    return await _read(kubernetes, release, namespace, "statefulsets")
+
+
+async def read_operator(kubernetes: Kubernetes, _: str = "", __: str = "") -> Workload:
+    """What of the spark-operator that was installed with the service is there now. Raises ServiceError."""
+    return await _read(kubernetes, OPERATOR, OPERATOR, "deployments")
+
+
+async def _read(kubernetes: Kubernetes, release: str, namespace: str, sets: str) -> Workload:
     core, apps = f"/api/v1/namespaces/{namespace}", f"/apis/apps/v1/namespaces/{namespace}"
-    selector = {"labelSelector": f"{_INSTANCE}={release}"}
-    sets, pods, claims, events = await asyncio.gather(
-        _items(kubernetes, f"{apps}/statefulsets", Access("list", "statefulsets.apps", namespace), selector),
-        _items(kubernetes, f"{core}/pods", Access("list", "pods", namespace), selector),
-        _items(
-            kubernetes,
-            f"{core}/persistentvolumeclaims",
-            Access("list", "persistentvolumeclaims", namespace),
-            selector,
-        ),
-        _items(kubernetes, f"{core}/events", Access("list", "events", namespace), {}),
+
+    async def of_release(path: str, resource: str) -> list[dict[str, Any]]:
+        access = Access("list", resource, namespace)
+        return await listed(kubernetes, path, access, {"labelSelector": f"{INSTANCE}={release}"})
+
+    return workload_of(
+        *await asyncio.gather(
+            of_release(f"{apps}/{sets}", f"{sets}.apps"),
+            of_release(f"{core}/pods", "pods"),
+            of_release(f"{core}/persistentvolumeclaims", "persistentvolumeclaims"),
+            listed(kubernetes, f"{core}/events", Access("list", "events", namespace)),
+        )
     )
-    return workload_of(sets, pods, claims, events)
 
 
 async def delete_volumes(kubernetes: Kubernetes, release: str, namespace: str) -> list[str]:
@@ -57,16 +68,17 @@ async def delete_volumes(kubernetes: Kubernetes, release: str, namespace: str) -
 async def find_service(kubernetes: Kubernetes, release: str, namespace: str) -> tuple[str, int] | None:
     """Name and port of the release's Service; None where it has none."""
     path = f"/api/v1/namespaces/{namespace}/services"
-    selector = {"labelSelector": f"{_INSTANCE}={release}"}
-    found = await _items(kubernetes, path, Access("list", "services", namespace), selector)
+    selector = {"labelSelector": f"{INSTANCE}={release}"}
+    found = await listed(kubernetes, path, Access("list", "services", namespace), selector)
     for service in found:
         if service["spec"].get("clusterIP") != "None":
             return service["metadata"]["name"], service["spec"]["ports"][0]["port"]
     return None
 
 
-async def _items(
-    kubernetes: Kubernetes, path: str, access: Access, query: dict[str, str]
+async def listed(
+    kubernetes: Kubernetes, path: str, access: Access, query: Mapping[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    answer = await kubernetes.request("GET", path, access, query={**query, "limit": "500"})
+    """Items of a list, of which hardly any cluster has more than are asked for. Raises ServiceError."""
+    answer = await kubernetes.request("GET", path, access, query={**(query or {}), "limit": "500"})
     return list(answer.json().get("items") or ())

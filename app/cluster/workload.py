@@ -8,6 +8,12 @@ Json = Mapping[str, Any]
 
 _LONGEST = 200
 
+_UNTIL_READY = {
+    "": "started, not ready yet: /readyz needs MongoDB",
+    "mongodb": "started, not ready yet: becomes a replica set, and makes the service's user",
+}
+"""By component; that of the service itself has no name."""
+
 
 @dataclass(frozen=True)
 class Pod:
@@ -46,9 +52,14 @@ class Workload:
         pending = [f"volume {each.name} is {each.phase}" for each in self.volumes if each.phase != "Bound"]
         pods = [f"pod {each.name}: {each.waits_for}" for each in self.pods if each.waits_for]
         if not self.replicas:
-            return ["the StatefulSet, which the cluster does not know yet"]
-        missing = [] if self.pods else ["the first pod, which is not created yet"]
-        return [*pending, *pods, *missing]
+            return ["what was installed, which the cluster does not know yet"]
+        if self.is_ready or pending or pods:
+            return [*pending, *pods]
+        return [
+            "the next pod, which is not created yet"
+            if self.pods
+            else "the first pod, which is not created yet"
+        ]
 
 
 def workload_of(
@@ -72,16 +83,26 @@ def _pod(pod: Json) -> Pod:
     containers = status.get("containerStatuses") or []
     ready = sum(bool(each.get("ready")) for each in containers)
     total = len(pod.get("spec", {}).get("containers") or containers)
+    of_a_job = status.get("phase") == "Succeeded"  # such as a chart's hook
+    is_ready = of_a_job or 0 < total == ready
     return Pod(
         name=pod["metadata"]["name"],
         phase=status.get("phase", "Unknown"),
         ready=f"{ready}/{total}",
         restarts=sum(each.get("restartCount", 0) for each in containers),
-        waits_for="" if total and ready == total else _reason(status, containers),
+        waits_for="" if is_ready else _reason(status, containers, _component(pod)),
     )
 
 
-def _reason(status: Json, containers: Sequence[Json]) -> str:
+def _component(pod: Json) -> str:
+    labels = pod["metadata"].get("labels") or {}
+    return str(labels.get("app.kubernetes.io/component", ""))
+
+
+def _reason(status: Json, containers: Sequence[Json], component: str) -> str:
+    for container in status.get("initContainerStatuses") or ():
+        if "running" in container.get("state", {}):
+            return f"{container['name']} comes before it, and is running"
     for container in containers:
         state = container.get("state", {})
         ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
@@ -92,7 +113,7 @@ def _reason(status: Json, containers: Sequence[Json]) -> str:
         if waiting:
             return "its container is being created (image, volumes)"
         if "running" in state:
-            return "started, not ready yet: /readyz needs MongoDB"
+            return _UNTIL_READY.get(component, "started, not ready yet")
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             return _line(f"no node takes it: {condition.get('message') or condition.get('reason')}")

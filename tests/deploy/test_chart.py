@@ -13,10 +13,7 @@ import pytest
 from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings
 from submission.kubernetes.rights import REVIEWS, RIGHTS
-
-CHART = PROJECT_ROOT / "deploy" / "helm" / "enel-service"
-SCHEMA_VERSIONS = ("1.27", "1.37")
-"""The oldest that Chart.yaml admits, and the newest there are schemas of."""
+from tests.support.chart import CHART, SCHEMA_VERSIONS
 
 DRIVER = {"spark-role": "driver"}
 

@@ -50,6 +50,17 @@ def test_reasons_from_the_cluster_to_the_container() -> None:
     assert "CrashLoopBackOff, ended with 2" in waits(pod(state=crashing, container=ended))
     assert "being created" in waits(pod(state={"waiting": {"reason": "ContainerCreating"}}))
     assert "/readyz needs MongoDB" in waits(pod(state={"running": {}}))
+    before = {"initContainerStatuses": [{"name": "wait-for-mongodb", "state": {"running": {}}}]}
+    assert "wait-for-mongodb comes before it" in waits(pod(**before))
+    mongodb = pod(state={"running": {}})
+    mongodb["metadata"]["labels"] = {"app.kubernetes.io/component": "mongodb"}
+    assert "becomes a replica set" in waits(mongodb)
+    assert "next pod" in waits(pod(True, state={"running": {}})), "that of the other StatefulSet"
+
+
+def test_jobs_that_are_done_are_not_waited_for() -> None:
+    done = pod(state={"terminated": {"exitCode": 0}}, phase="Succeeded")
+    assert [each.waits_for for each in workload_of([], [done], [], []).pods] == [""]
 
 
 def test_warnings_about_others_are_left_out() -> None:

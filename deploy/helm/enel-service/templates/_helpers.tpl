@@ -52,6 +52,28 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if not (or .Values.settings.KUBERNETES_ENDPOINT .Values.settings.KUBECONFIG) -}}true{{- end -}}
 {{- end -}}
 
+{{/* The release's own MongoDB: shorter than the full name, for what Kubernetes appends to its pods. */}}
+{{- define "enel-service.mongodbName" -}}
+{{- printf "%s-mongodb" (include "enel-service.fullname" . | trunc 42 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "enel-service.mongodbSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "enel-service.name" . }}-mongodb
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "enel-service.mongodbLabels" -}}
+{{ include "enel-service.mongodbSelectorLabels" . }}
+app.kubernetes.io/component: mongodb
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{/* "true" where the service is to use the release's own MongoDB, by the name in values.yaml. */}}
+{{- define "enel-service.usesOwnMongodb" -}}
+{{- if and .Values.mongodb.enabled (eq .Values.settings.MONGODB_ENDPOINT "mongodb") -}}true{{- end -}}
+{{- end -}}
+
 {{/* What the ConfigMap holds, as JSON: the settings of the values, and those that the chart knows better. */}}
 {{- define "enel-service.environment" -}}
 {{- $environment := dict
@@ -83,11 +105,50 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $environment $name ($value | toJson) -}}
 {{- end -}}
 {{- end -}}
+{{- if include "enel-service.usesOwnMongodb" . -}}
+{{- $mongodb := include "enel-service.mongodbName" . -}}
+{{- $_ := set $environment "MONGODB_ENDPOINT" (printf "mongodb://%s-0.%s.%s.svc:27017/?replicaSet=rs0" $mongodb $mongodb .Release.Namespace) -}}
+{{- end -}}
 {{- $environment | toJson -}}
+{{- end -}}
+
+{{/* What the container gets from Secrets, as JSON by the name of the setting. */}}
+{{- define "enel-service.secretEnvironment" -}}
+{{- $secrets := deepCopy .Values.secretSettings -}}
+{{- if include "enel-service.usesOwnMongodb" . -}}
+{{- $name := .Values.mongodb.existingSecret -}}
+{{- if not .Values.settings.MONGODB_USERNAME -}}
+{{- $_ := set $secrets "MONGODB_USERNAME" (dict "name" $name "key" "username") -}}
+{{- end -}}
+{{- if not (hasKey $secrets "MONGODB_PASSWORD") -}}
+{{- $_ := set $secrets "MONGODB_PASSWORD" (dict "name" $name "key" "password") -}}
+{{- end -}}
+{{- end -}}
+{{- $secrets | toJson -}}
+{{- end -}}
+
+{{/* What of a container says where its settings come from. */}}
+{{- define "enel-service.containerEnvironment" -}}
+envFrom:
+  - configMapRef:
+      name: {{ include "enel-service.fullname" . }}
+{{- with include "enel-service.secretEnvironment" . | fromJson }}
+env:
+  {{- range $name, $secret := . }}
+  - name: {{ $name }}
+    valueFrom:
+      secretKeyRef:
+        name: {{ $secret.name }}
+        key: {{ $secret.key }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Mistakes that would otherwise show only when data is lost. */}}
 {{- define "enel-service.check" -}}
+{{- if and .Values.mongodb.enabled (not .Values.mongodb.existingSecret) -}}
+{{- fail "mongodb.existingSecret: name a Secret with username, password, root-password and keyfile" -}}
+{{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}
 {{- if not .Values.settings.HDFS_ENDPOINT -}}
 {{- fail "replicas: several services have to share their models: set settings.HDFS_ENDPOINT" -}}

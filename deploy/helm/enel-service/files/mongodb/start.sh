@@ -1,0 +1,31 @@
+#!/bin/bash
+# Entry point of the chart's MongoDB: a replica set of one member that lets nobody in without a password.
+# Started again, it comes back as the same member under the same name. It is ready once READY is there.
+set -euo pipefail
+SCRATCH=${SCRATCH:-/tmp}
+CREDENTIALS=${CREDENTIALS:-/run/secrets/mongodb}
+READY=$SCRATCH/ready
+key=$SCRATCH/replica-set.key
+
+rm -f "$READY" "$key"
+# mongod takes no key that a group may read, and the group of a volume may.
+install -m 0400 "$CREDENTIALS/keyfile" "$key"
+
+# The kubelet writes the pod's whole name into its /etc/hosts, so that it is itself whatever the DNS says yet.
+MONGODB_HOST=$(hostname --fqdn):${MONGODB_PORT:=27017}
+export MONGODB_HOST CREDENTIALS
+
+mongod --replSet rs0 --keyFile "$key" --port "$MONGODB_PORT" --bind_ip_all \
+    --dbpath "${DATA:-/data/db}" --unixSocketPrefix "$SCRATCH" &
+mongod=$!
+trap 'kill -TERM "$mongod"' TERM INT
+
+if mongosh --quiet --norc --nodb --file "${SETUP:-/setup}/setup.js" && kill -0 "$mongod"; then
+    touch "$READY"
+else
+    kill -TERM "$mongod" || true
+    wait "$mongod" || true
+    exit 1
+fi
+# A signal ends the first wait before mongod has ended.
+wait "$mongod" || wait "$mongod"
