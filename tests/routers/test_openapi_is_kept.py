@@ -30,9 +30,9 @@ from common.executions.repository import ExecutionRepository
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
-from tests.routers.test_principal import ROUTES
 from tests.support.finished_runs import store_finished_runs
 from tests.support.registered import publish
+from tests.support.routes import ROUTES
 from tests.support.samples import execution, unique_name
 from tests.support.services import started_service
 from tests.support.tokens import ADMIN_TOKEN

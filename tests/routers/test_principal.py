@@ -1,83 +1,22 @@
 """What routes need of who asks, and that what was done is stored with who did it."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 import pytest_asyncio
 
 from app.factory import create_app
-from common.auth import Permission, Role
+from common.auth import Role
 from common.models.versions import AliasChange
 from common.mongo.types import Client
 from common.settings.settings import Settings
 from tests.support.finished_runs import store_history
+from tests.support.routes import ROUTES
 from tests.support.samples import execution, specs, unique_name
 from tests.support.served_model import Registered
 from tests.support.tokens import ADMIN_TOKEN, Guarded, bearer, guarded_service
-
-READ, SUBMIT, OPERATE, ADMINISTER, REPORT = (
-    Permission.READ,
-    Permission.SUBMIT,
-    Permission.OPERATE,
-    Permission.ADMINISTER,
-    Permission.REPORT,
-)
-
-APPLICATION = "/submission/applications/{application_execution_id}"
-SCHEDULE = "/submission/schedules/{name}"
-VERSION = "/models/{name}/versions/{version}"
-ALIAS = "/models/{name}/aliases/{alias}"
-
-ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
-    ("POST", "/submission/submit"): (SUBMIT, 422),
-    ("GET", "/submission/applications"): (READ, 200),
-    ("GET", "/submission/applications/summary"): (READ, 200),
-    ("GET", APPLICATION): (READ, 404),
-    ("DELETE", APPLICATION): (SUBMIT, 404),
-    ("GET", f"{APPLICATION}/jobs"): (READ, 404),
-    ("GET", f"{APPLICATION}/decisions"): (READ, 404),
-    ("GET", f"{APPLICATION}/picture.svg"): (READ, 404),
-    ("GET", f"{APPLICATION}/logs"): (READ, 404),
-    ("POST", "/submission/schedules"): (SUBMIT, 422),
-    ("GET", "/submission/schedules"): (READ, 200),
-    ("GET", SCHEDULE): (READ, 404),
-    ("PUT", SCHEDULE): (SUBMIT, 422),
-    ("DELETE", SCHEDULE): (SUBMIT, 404),
-    ("POST", f"{SCHEDULE}/pause"): (SUBMIT, 404),
-    ("POST", f"{SCHEDULE}/resume"): (SUBMIT, 404),
-    ("POST", f"{SCHEDULE}/run"): (SUBMIT, 404),
-    ("POST", "/prediction/initial_scale_out"): (SUBMIT, 422),
-    ("POST", "/prediction/online_scale_out_prediction"): (REPORT, 422),
-    ("GET", "/prediction/preload/{base_name}"): (READ, 404),
-    ("POST", "/training/update_information"): (REPORT, 422),
-    ("POST", "/training/trigger_model_training"): (SUBMIT, 422),
-    ("GET", "/training/runs"): (READ, 200),
-    ("GET", "/training/schedules"): (READ, 200),
-    ("GET", "/training/runs/{run_id}"): (READ, 404),
-    ("GET", "/training/runs/{run_id}/events"): (READ, 404),
-    ("POST", "/training/runs/{run_id}/cancel"): (SUBMIT, 404),
-    ("GET", "/models"): (READ, 200),
-    ("GET", "/models/{name}"): (READ, 404),
-    ("GET", "/models/{name}/versions"): (READ, 404),
-    ("GET", VERSION): (READ, 404),
-    ("POST", f"{VERSION}/verify"): (OPERATE, 404),
-    ("DELETE", VERSION): (OPERATE, 404),
-    ("PUT", ALIAS): (OPERATE, 422),
-    ("DELETE", ALIAS): (OPERATE, 404),
-    ("POST", "/access/tokens"): (ADMINISTER, 422),
-    ("GET", "/access/tokens"): (ADMINISTER, 200),
-    ("GET", "/access/tokens/{token_id}"): (ADMINISTER, 404),
-    ("DELETE", "/access/tokens/{token_id}"): (ADMINISTER, 404),
-    ("GET", "/access/me"): (None, 200),
-    ("POST", "/access/session"): (None, 422),
-    ("DELETE", "/access/session"): (None, 204),
-    ("GET", "/healthz"): (None, 200),
-    ("GET", "/readyz"): (None, 200),
-    ("GET", "/metrics"): (None, 200),
-}
-"""What each route needs (None: nothing), and how it answers who may to a request without a body."""
 
 EXAMPLES = {"version": "1"}
 """Of parameters in paths that are no text."""
