@@ -1,5 +1,6 @@
 """A recurring submission: what a request says of it, and how it is stored."""
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, field_serializer
@@ -46,6 +47,13 @@ class ScheduleSpec(WireModel):
             return Cron.parse(self.cron, self.time_zone)
         except ValueError as error:
             raise InvalidRequest(f"cron, time_zone: {error}.") from error
+
+    def next_due(self, after: datetime, times: int) -> list[datetime]:
+        """The next due times, the soonest first. Raises InvalidRequest."""
+        trigger, due = self.trigger(), [after]
+        for _ in range(times):
+            due.append(trigger.next_after(due[-1]))
+        return due[1:]
 
 
 class Firing(BaseModel):

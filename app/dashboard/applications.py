@@ -32,6 +32,12 @@ _GROUPS = {
 _TEXTS = ("algorithm_name", "experiment_name", "solution_name", "schedule_name", "submitted_by", "name")
 _VERDICTS = {"met": True, "missed": False}
 
+
+def _states(word: str) -> Sequence[ApplicationState]:
+    """Of a group, or the one that the API calls so; none for what is nobody's word."""
+    return _GROUPS.get(word.lower()) or [each for each in ApplicationState if each.value == word.upper()]
+
+
 Text = Annotated[str, Query(max_length=SHORT_TEXT)]
 
 
@@ -58,7 +64,7 @@ async def applications(
     """Newest first; what is empty, or nobody's word, filters nothing."""
     texts = {name: request.query_params.get(name, "").strip()[:SHORT_TEXT] for name in _TEXTS}
     by_text = ExecutionFilter(**{name: text or None for name, text in texts.items()})  # type: ignore[arg-type]
-    wanted = replace(by_text, states=_GROUPS.get(state, ()), target_met=_VERDICTS.get(target))
+    wanted = replace(by_text, states=_states(state), target_met=_VERDICTS.get(target))
     found = await executions.newest(wanted, before=decode_cursor(cursor or None), limit=PAGE + 1)
     page = found[:PAGE]
     filters = {name: text for name, text in {**texts, "state": state, "target": target}.items() if text}
@@ -68,7 +74,7 @@ async def applications(
         "applications/list.html",
         rows=await rows_of(page, executions),
         filters=filters,
-        groups=list(_GROUPS),
+        groups=[*_GROUPS, *([state] if state not in _GROUPS and _states(state) else [])],
         is_first=not cursor,
         here=urlencode({**filters, "cursor": cursor} if cursor else filters),
         first=urlencode(filters),

@@ -82,6 +82,11 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:,.2f}".rstrip("0").rstrip(".")
 
 
+def counted(value: float | None, what: str) -> str:
+    """A number of things: `1 run`, `1,200 runs`."""
+    return f"{number(value)} {what}{'' if value == 1 else 's'}"
+
+
 def hours(value: float | None) -> str:
     """Executor-hours; of small values two digits that count."""
     if value is None:
@@ -90,6 +95,7 @@ def hours(value: float | None) -> str:
 
 
 _templates.filters |= {
+    "counted": counted,
     "hours": hours,
     "moment": moment,
     "duration": duration,

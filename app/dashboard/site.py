@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
@@ -20,6 +20,9 @@ PREFIX = "/ui"
 
 SECTIONS = ("applications", "schedules", "trainings", "models")
 """Pages that list something, by the first part of their addresses."""
+
+_IS_PART = "HX-Request"
+"""Header of requests for a part of a page that is open."""
 
 _HERE = Path(__file__).parent
 
@@ -47,8 +50,10 @@ def _as_page(handler: Handler) -> Handler:
             return _to_login(request)
         answer = await handler(request, error)
         problem = json.loads(bytes(answer.body))
+        if _IS_PART in request.headers:
+            return PlainTextResponse(f"{problem['title']}: {problem['detail']}", answer.status_code)
         if isinstance(error, HTTPException) and error.status_code == 404:  # no route of this name
-            problem |= {"title": "There is no such page", "detail": "Look at what is above."}
+            problem |= {"title": "There is no such page", "detail": "Choose one of the pages above."}
         page = render(request, "problem.html", problem=problem, sections=SECTIONS)
         page.status_code = answer.status_code
         kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
@@ -63,6 +68,6 @@ def _to_login(request: Request) -> Response:
     page = request.url.path.removeprefix(PREFIX) or "/"
     to = f"{page}?{request.url.query}" if request.url.query else page
     login = f"{PREFIX}/login?{urlencode({'to': to})}" if request.method == "GET" else f"{PREFIX}/login"
-    if "HX-Request" in request.headers:  # a part of a page that is open
-        return Response(status_code=401, headers={"HX-Redirect": f"{PREFIX}/login"})
+    if _IS_PART in request.headers:  # a part of a page that is open, and may hold what somebody has typed
+        return Response(status_code=401)
     return RedirectResponse(login, status_code=303)

@@ -57,6 +57,13 @@ SCHEDULE: Mapping[str, tuple[str, ...]] = {
 }
 """The same of a schedule."""
 
+_WORDS = {
+    "int_parsing": "Write a whole number.",
+    "int_from_float": "Write a whole number.",
+    "float_parsing": "Write a number, such as 1.5.",
+}
+"""For what people type, by the kind of error."""
+
 OTHERS = "others"
 """The input with everything else."""
 
@@ -91,11 +98,23 @@ def request_of(typed: Mapping[str, str]) -> SubmitRequest:
         raise FormError(_by_input(error, FIELDS)) from error
 
 
+def recurs(typed: Mapping[str, str]) -> bool:
+    """Whether a schedule is asked for, and no single run."""
+    return any(typed.get(name, "").strip() for name in ("cron", "schedule_name"))
+
+
+def wanted_by(typed: Mapping[str, str]) -> SubmitRequest:
+    """What would be submitted, now or whenever it is due. Raises FormError."""
+    return schedule_of(typed).submission if recurs(typed) else request_of(typed)
+
+
 def schedule_of(typed: Mapping[str, str]) -> CreateSchedule:
     """The schedule as it will be sent. Raises FormError."""
     submission = request_of(typed)
     if not typed.get("schedule_name", "").strip():
         raise FormError({"schedule_name": "A recurring submission needs a name."})
+    if not typed.get("cron", "").strip():
+        raise FormError({"cron": "Write when it recurs, or leave the schedule's name empty to run it once."})
     said = {where[0]: typed.get(name, "").strip() for name, where in SCHEDULE.items()}
     try:
         return CreateSchedule.model_validate(
@@ -126,6 +145,8 @@ def _others(text: str) -> Json:
         found = json.loads(text)
     except ValueError as error:
         raise FormError({OTHERS: f"This is no JSON: {error}."}) from error
+    except RecursionError as error:
+        raise FormError({OTHERS: "This is nested too deeply."}) from error
     if not isinstance(found, dict):
         raise FormError({OTHERS: 'This is no JSON object: write {"optional_specs": {…}}, for instance.'})
     return found
@@ -177,5 +198,5 @@ def _by_input(error: ValidationError, fields: Mapping[str, tuple[str, ...]]) -> 
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         where = tuple(str(part) for part in each["loc"])
         name = inputs.get(where) or inputs.get(where[:2]) or ".".join(where) or OTHERS
-        found.setdefault(name, each["msg"].removeprefix("Value error, "))
+        found.setdefault(name, _WORDS.get(each["type"]) or each["msg"].removeprefix("Value error, "))
     return found

@@ -15,12 +15,14 @@ from app.dashboard.submission_form import (
     SCHEDULE,
     FormError,
     body_of,
-    request_of,
+    recurs,
     schedule_of,
     typed_for,
+    wanted_by,
 )
 from common.access.limits import TooManyRequests
 from common.errors import ServiceError
+from common.mongo.document import utc_now
 from common.wire.specs import SHORT_TEXT
 from prediction.policies.registry import POLICIES
 from routers import submission as api
@@ -29,6 +31,9 @@ from routers.principal import SUBMITS, PrincipalDep
 from routers.schedules import create_schedule
 
 router = APIRouter(prefix="/submit")
+
+DUE_SHOWN = 5
+"""Next times of a schedule."""
 
 _KEY = "key"
 """Of the form, so that a second click submits nothing."""
@@ -67,11 +72,16 @@ async def what_if(
 ) -> Response:
     """What a submission would start with and lead to, as a part of the page; nothing is stored."""
     typed = await _typed(request)
-    planned, body, errors = None, "", {}
+    planned, body, errors, due = None, "", {}, []
     try:
-        wanted = request_of(typed)
-        planned = await api.submit(wanted, submissions, state.access, principal, Response(), dry_run=True)
+        if recurs(typed):
+            due = schedule_of(typed).next_due(utc_now(), DUE_SHOWN)
+        planned = await api.submit(
+            wanted_by(typed), submissions, state.access, principal, Response(), dry_run=True
+        )
         body = json.dumps(body_of(typed), indent=2)
+        if not planned.k8s_api_response.get("accepted", True):
+            errors = {"": str(planned.k8s_api_response.get("reason") or "The platform refuses it.")}
     except FormError as error:
         errors = error.errors
     except TooManyRequests:
@@ -79,7 +89,8 @@ async def what_if(
     except ServiceError as error:
         errors = {"": str(error)}
     price = state.executor_hour_price
-    return render(request, "submit/what_if.html", planned=planned, errors=errors, body=body, price=price)
+    shown = {"planned": planned, "errors": errors, "body": body, "due": due}
+    return render(request, "submit/what_if.html", **shown, price=price)
 
 
 @router.post("", dependencies=SUBMITS)
@@ -94,13 +105,13 @@ async def submit(
     """Submit, or have it submitted again and again, and go there; what is refused stays in the form."""
     typed = await _typed(request)
     try:
-        if typed.get("cron", "").strip():
+        if recurs(typed):
             wanted = schedule_of(typed)
             await create_schedule(wanted, schedules, principal, Response())
             return see_other(request, f"/schedules/{wanted.name}")
         key = typed.get(_KEY, "")[:SHORT_TEXT] or None
         submitted = await api.submit(
-            request_of(typed), submissions, access, principal, Response(), idempotency_key=key
+            wanted_by(typed), submissions, access, principal, Response(), idempotency_key=key
         )
         return see_other(request, f"/applications/{submitted.db_entry.id}")
     except FormError as error:

@@ -89,8 +89,13 @@ async def test_submit_run_and_finish(running: ServiceProcess) -> None:
         await page.get_by_label("Search").fill("final cost")
         await expect(page.locator(".log [role=status]")).to_have_text(re.compile(r"^[12] lines?$"))
         await assert_usable(page)
-        await page.goto("/ui/applications?state=completed")
-        await expect(page.get_by_role("link", name="by-hand")).to_be_visible()
+        await page.goto("/ui/applications")
+        await page.get_by_label("State").select_option("completed")
+        await expect(page).to_have_url(re.compile("state=completed"))
+        await page.get_by_role("link", name="by-hand").click()
+        await page.go_back()
+        await expect(page.get_by_label("State")).to_have_value("completed")
+        await expect(page.locator("tbody tr .state").first).to_have_text("Completed")
 
 
 async def test_kill(running: ServiceProcess) -> None:
@@ -144,6 +149,7 @@ async def test_without_a_token_nobody_gets_in_and_a_reader_changes_nothing(
     async with started_service(tmp_path, **settings) as service:
         async with AsyncClient(service.url, token=admin) as client:
             reader = (await client.create_token("rita", "reader"))["token"]
+            submitter = await client.create_token("ada", "submitter")
         async with opened_page(service.url) as page:
             await page.goto("/ui/schedules")
             await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
@@ -163,8 +169,22 @@ async def test_without_a_token_nobody_gets_in_and_a_reader_changes_nothing(
             assert refused.status == 403
             await page.get_by_role("button", name="Log out").click()
             await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
-            await page.goto("/ui/models")
-            await expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+            await page.goto("/ui/submit")
+            await page.get_by_label("Token").fill(submitter["token"])
+            await page.get_by_role("button", name="Log in").click()
+            await expect(page.locator("#what-if")).to_contain_text("Would start with")
+
+            # What was typed survives the network's absence, and the end of the session.
+            await page.context.set_offline(True)
+            await page.get_by_label("Arguments").fill("--iterations 7")
+            await expect(page.locator("#troubles")).to_contain_text("does not answer")
+            await page.context.set_offline(False)
+            await expect(page.locator("#troubles")).to_be_empty()
+            async with AsyncClient(service.url, token=admin) as client:
+                await client.revoke_token(submitter["id"])
+            await page.get_by_label("Arguments").fill("--iterations 8")
+            await expect(page.locator("#troubles")).to_contain_text("Your session has ended. Log in")
+            await expect(page.get_by_label("Arguments")).to_have_value("--iterations 8")
 
 
 PAGES = ("/", "/applications", "/submit", "/schedules", "/trainings", "/models", "/nothing")

@@ -21,6 +21,13 @@ function trouble(text) {
   document.getElementById("troubles").textContent = text;
 }
 
+// In a tab of its own: what was typed here stays.
+function askForLogin() {
+  const link = document.createElement("a");
+  Object.assign(link, { href: `${document.body.dataset.root}/login`, target: "_blank", textContent: "Log in" });
+  document.getElementById("troubles").replaceChildren("Your session has ended. ", link, ", then go on here.");
+}
+
 document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
@@ -48,10 +55,21 @@ document.addEventListener("click", (event) => {
   if (details && pointed.delete(details) && details.open) event.preventDefault();
 });
 document.addEventListener("htmx:after:swap", () => { trouble(""); refresh(); });
-document.addEventListener("htmx:error", () => trouble("The service does not answer; what you see may be old. Trying again."));
+// What asks by itself asks again anyway; this is for what somebody has typed.
+function retry(source) {
+  if (source?.hasAttribute("data-retry")) setTimeout(() => htmx.trigger(source, "retry"), 2000);
+}
+document.addEventListener("htmx:error", (event) => {
+  trouble("The service does not answer; what you see may be old. Trying again.");
+  retry(event.detail.ctx?.sourceElement);
+});
 // A live part that cannot be had leaves what is there.
 document.addEventListener("htmx:before:swap", (event) => {
   const { ctx } = event.detail;
-  if (ctx?.response?.status >= 500) { event.preventDefault(); trouble(`The service answered ${ctx.response.status}; what you see may be old. Trying again.`); }
+  const status = ctx?.response?.status;
+  if (status >= 400) event.preventDefault();
+  if (status === 401) askForLogin();
+  else if (status >= 400 && status < 500) trouble(ctx.text);
+  if (status >= 500) { trouble(`The service answered ${status}; what you see may be old. Trying again.`); retry(ctx.sourceElement); }
 });
 refresh();

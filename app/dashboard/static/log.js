@@ -45,6 +45,6 @@ function follow(panel) {
   wanted.addEventListener("input", () => {
     let found = 0;
     for (const line of lines.children) { line.hidden = !matches(line.textContent); found += line.hidden ? 0 : 1; }
-    status.textContent = wanted.value ? `${found} lines` : "";
+    status.textContent = wanted.value ? `${found} ${found === 1 ? "line" : "lines"}` : "";
   });
 }

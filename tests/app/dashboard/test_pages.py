@@ -60,7 +60,9 @@ async def test_an_empty_page_says_what_would_fill_it(service: httpx.AsyncClient,
 async def test_what_is_not_there_is_said_as_a_page(service: httpx.AsyncClient) -> None:
     assert "There is no application execution 'none'" in await page(service, "/applications/none", 404)
     assert "All models" in await page(service, "/models/none", 404)
-    assert "There is no such page Look at what is above. Overview" in await page(service, "/nothing", 404)
+    assert "There is no such page Choose one of the pages above. Overview" in await page(
+        service, "/nothing", 404
+    )
     await page(service, "/schedules/none", 404)
     await page(service, "/trainings/none", 404)
     await page(service, "/applications?cursor=odd", 422)
@@ -88,6 +90,7 @@ async def test_a_list_shows_how_each_stands_and_keeps_to_its_filters(
         "&target=missed": {late.id},
         "&target=met": set(),
         "&state=running": {waiting.id},
+        "&state=COMPLETED": {late.id},
         "&submitted_by=ada": {late.id},
         "&submitted_by=eve": set(),
     }.items():
@@ -123,7 +126,7 @@ async def test_what_if_says_what_would_happen_or_be_refused(
     await store_history(stored, algorithm)
     form = {
         "algorithm_name": algorithm,
-        "main_application_file": "local:///opt/program.py",
+        "main_application_file": __file__,
         "data_size_MB": "100",
         "min_scale_out": "1",
         "max_scale_out": "6",
@@ -138,6 +141,10 @@ async def test_what_if_says_what_would_happen_or_be_refused(
     refused = await post(service, "/submit/what-if", **{**form, "max_runtime": "-3"})
     assert "This would be refused" in refused.text
     assert "max_runtime" in refused.text
+    for odd in ({"executor_memory": "1k"}, {"cron": "61 * * * *", "schedule_name": "odd"}):
+        refused = await post(service, "/submit/what-if", **{**form, **odd})
+        assert "This would be refused" in refused.text, odd
+        assert "Would start" not in refused.text
     before = await stored.count_states()
     kept = await post(service, "/submit", **{**form, "max_scale_out": "0"})
     assert kept.status_code == 422

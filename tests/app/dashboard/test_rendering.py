@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.dashboard.rendering import duration, hours, moment, number, percent
+from app.dashboard.rendering import counted, duration, hours, moment, number, percent
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,7 @@ def test_a_time_is_in_utc_for_whoever_has_no_script() -> None:
     assert moment(datetime(2026, 1, 1, tzinfo=UTC)) == moment(
         datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
     )
+
+
+def test_things_are_counted() -> None:
+    assert [counted(value, "run") for value in (0, 1, 1200)] == ["0 runs", "1 run", "1,200 runs"]

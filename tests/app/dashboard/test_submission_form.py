@@ -9,9 +9,11 @@ from app.dashboard.submission_form import (
     FIELDS,
     FormError,
     body_of,
+    recurs,
     request_of,
     schedule_of,
     typed_for,
+    wanted_by,
 )
 from common.executions.documents import ApplicationExecution
 from tests.support.samples import specs
@@ -57,12 +59,29 @@ def test_another_run_like_an_earlier_one() -> None:
         ({"executor_memory": "much"}, "executor_memory"),
         ({"solution_name": "magic"}, "solution_name"),
         ({"min_scale_out": "7"}, "global_specs"),
+        ({"others": "[" * 20_000}, "others"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field(typed: dict[str, str], field: str) -> None:
     with pytest.raises(FormError) as failure:
         request_of({**DEFAULTS, **typed})
     assert field in failure.value.errors
+
+
+@pytest.mark.parametrize("typed", ["0.5", "much", "1e3"])
+def test_numbers_are_asked_for_in_words(typed: str) -> None:
+    with pytest.raises(FormError) as failure:
+        request_of({**DEFAULTS, "data_size_MB": typed})
+    assert failure.value.errors == {"data_size_MB": "Write a whole number."}
+
+
+def test_a_schedule_is_asked_for_by_its_times_or_its_name() -> None:
+    assert not recurs(DEFAULTS)
+    assert recurs({**DEFAULTS, "cron": "@daily"})
+    with pytest.raises(FormError) as failure:
+        wanted_by({**DEFAULTS, "schedule_name": "nightly"})
+    assert list(failure.value.errors) == ["cron"]
+    assert wanted_by({**DEFAULTS, "schedule_name": "nightly", "cron": "@daily"}) == request_of(DEFAULTS)
 
 
 def test_words_stay_words() -> None:
