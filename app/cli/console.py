@@ -24,8 +24,15 @@ def show(answer: T, view: Callable[[T], RenderableType], *, as_json: bool) -> No
     """Print an answer as JSON, or as a view of it for people."""
     if as_json:
         print_json(answer)
-    else:
-        _console(stderr=False).print(view(answer), soft_wrap=False)
+        return
+    console = _console(stderr=False)
+    if sys.stdout.isatty():
+        console.print(view(answer), soft_wrap=False)
+        return
+    with console.capture() as drawn:
+        console.print(view(answer), soft_wrap=False)
+    # Tables fill their lines with blanks, which files and pipes have no use for.
+    print_text("\n".join(line.rstrip() for line in drawn.get().split("\n")))
 
 
 def print_json(answer: Any) -> None:

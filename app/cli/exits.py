@@ -8,6 +8,9 @@ from app.client.problems import ProblemError
 
 _TRY_LATER = (502, 503, 504)
 
+CLIENT_ERRORS = (ProblemError, httpx.TransportError)
+"""What a client raises."""
+
 
 class ExitCode(IntEnum):
     """As `docs/cli.md` has them; programs rely on these."""
@@ -37,6 +40,11 @@ class CliError(Exception):
     def __init__(self, message: str, advice: str = "", code: ExitCode = ExitCode.USAGE) -> None:
         super().__init__(message)
         self.message, self.advice, self.code = message, advice, code
+
+
+def of_client(error: ProblemError | httpx.TransportError, url: str) -> CliError:
+    """Any of `CLIENT_ERRORS`, of a service at this address."""
+    return of_problem(error) if isinstance(error, ProblemError) else of_transport(error, url)
 
 
 def of_problem(problem: ProblemError) -> CliError:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Iterator
+from copy import copy
 from typing import Any, Self, TypeVar, cast
 
 import httpx
@@ -155,6 +156,12 @@ class Client:
                 raise ProblemError.of(response)
             for line in response.iter_lines():
                 yield from events.of(line)
+
+    def with_retries(self, retries: Retries) -> Self:
+        """The same client with other patience; both share their connections."""
+        other = copy(self)
+        other._retries = retries
+        return other
 
     def close(self) -> None:
         self.http.close()

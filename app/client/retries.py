@@ -1,5 +1,6 @@
 """What is asked again, when, and how often: only what is safe to repeat, with growing, uneven pauses."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +27,12 @@ class Retries:
         attempts: Of one request in all; 1: nothing is repeated.
         longest_seconds: For all of them with their pauses; a service that asks for a longer pause is not
             waited for.
+        before_pause: Called before each pause, for whoever watches.
     """
 
     attempts: int = 4
     longest_seconds: float = 30.0
+    before_pause: Callable[[], None] | None = None
 
     def plain(self, call: Call[Any]) -> Retrying:
         """Calls a function again where that is worth it; what it raised last is raised."""
@@ -46,7 +49,12 @@ class Retries:
             "wait": _wait_seconds,
             "retry": retry_if_exception(_is_worth_another),
             "reraise": True,
+            "before_sleep": self._before_pause,
         }
+
+    def _before_pause(self, _: RetryCallState) -> None:
+        if self.before_pause is not None:
+            self.before_pause()
 
 
 NEVER = Retries(attempts=1)

@@ -6,14 +6,13 @@ import typer
 
 from app.cli import console
 from app.cli.exits import CliError, ExitCode
+from app.cli.served import CHAMPION, served_before
 from app.cli.session import AsJson, session
 from app.cli.views.models import ModelWithVersions, model_view, models_view
 from app.client.client import Client
 from app.client.problems import ProblemError
 
 group = typer.Typer(help="Models: versions, and which of them serves.", no_args_is_help=True)
-
-_CHAMPION = "champion"
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Of a model, or of the algorithm that has one.")]
 Reason = Annotated[str | None, typer.Option(help="For the record.")]
@@ -44,17 +43,17 @@ def promote(
     """Let a version serve, in every service from the next request on."""
     with session(context).client() as client:
         model = _resolved(client, name)
-        client.set_alias(model, _CHAMPION, version, reason=reason or "promoted on the command line")
+        client.set_alias(model, CHAMPION, version, reason=reason or "promoted on the command line")
         console.show(_with_versions(client, model), model_view, as_json=as_json)
 
 
 @group.command()
 def rollback(context: typer.Context, name: Name, reason: Reason = None, as_json: AsJson = False) -> None:
-    """Let the version serve that served before the present one."""
+    """Let the version serve that served before the present one; another roll-back goes further back."""
     with session(context).client() as client:
         model = _resolved(client, name)
         version = _before(client, model)
-        client.set_alias(model, _CHAMPION, version, reason=reason or "rolled back on the command line")
+        client.set_alias(model, CHAMPION, version, reason=reason or "rolled back on the command line")
         console.show(_with_versions(client, model), model_view, as_json=as_json)
 
 
@@ -81,12 +80,14 @@ def _before(client: Client, model: str) -> int:
     """The latest version that served before the present one, and can serve again. Raises CliError."""
     found = client.model(model)
     usable = {each["version"] for each in client.iterate_versions(model) if each["state"] == "READY"}
-    for change in found["alias_changes"]:  # newest first
-        earlier = change["previous"]
-        if change["alias"] == _CHAMPION and earlier in usable and earlier != found["champion"]:
-            return int(earlier)
+    former = served_before(found["alias_changes"], found["champion"])
+    for version in former:
+        if version in usable:
+            return version
+    present = "" if found["champion"] is None else f" before version {found['champion']}"
+    again = " that could serve again" if former else ""
     raise CliError(
-        f"No version of {model} served before that could serve again.",
+        f"{model}: no version served{present}{again}.",
         f"`enel models show {model}` lists the versions; `enel models promote` takes any of them.",
         ExitCode.REFUSED,
     )

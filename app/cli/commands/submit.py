@@ -11,7 +11,7 @@ from app.cli.session import AsJson, session
 from app.cli.submission_body import said_options, submission_body
 from app.cli.units import duration
 from app.cli.views.submissions import submission_view
-from app.client.answers import ApplicationDetails
+from app.client.answers import ApplicationDetails, Submission
 
 
 def submit(
@@ -61,9 +61,18 @@ def submit(
             return
         if not wait or starts_nothing:
             console.show(answer, lambda found: submission_view(found, dry_run), as_json=as_json)
+            _check_verdict(answer)
             return
         ended = wait_for_application(client, answer["db_entry"]["_id"], as_json=as_json)
     _check(ended, require_target)
+
+
+def _check_verdict(answer: Submission) -> None:
+    """Raises CliError where it was only tried, and the platform would refuse it."""
+    verdict = answer["k8s_api_response"]
+    if not verdict.get("accepted", True):
+        reason = verdict.get("reason") or "it says no more"
+        raise CliError(f"The platform refuses it: {reason}", code=ExitCode.REFUSED)
 
 
 def _check(ended: ApplicationDetails, require_target: bool) -> None:

@@ -1,5 +1,10 @@
-"""Waiting for what goes on in the service, with progress on stderr."""
+"""Waiting for what goes on in the service, with progress on stderr, over restarts of the service."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -10,29 +15,45 @@ from rich.progress import (
 )
 
 from app.cli import console
+from app.cli.exits import CLIENT_ERRORS, CliError, ExitCode, of_client
 from app.cli.units import duration, executors
 from app.cli.views.applications import application_view
-from app.client.answers import ApplicationDetails, Training
+from app.client.answers import FINAL_TRAINING_STATES, ApplicationDetails, Training
 from app.client.client import Client
+from app.client.retries import Retries
 
 _PAUSE_SECONDS = 1.0
 
+_PATIENCE_SECONDS = 120.0
+"""Without an answer of the service: time for a restart."""
 
-def wait_for_application(client: Client, execution_id: str, *, as_json: bool) -> ApplicationDetails:
+_ON_LOCAL_SPARK = " (on the local Spark it ends with its service)"
+
+_MANY = 10_000
+"""Attempts: the time decides."""
+
+
+def wait_for_application(
+    client: Client, execution_id: str, *, as_json: bool, patience_seconds: float = _PATIENCE_SECONDS
+) -> ApplicationDetails:
     """Follow an application to its end, and show what came of it.
 
     Raises:
+        CliError: The service answers no more.
         KeyboardInterrupt: Somebody would not wait; it goes on.
     """
+    look = f"enel applications show {execution_id}"
+    console.say(f"Waiting for {execution_id}. Follow it elsewhere: {look}")
     shown = console.progress()
+    outage = _Outage(shown, patience_seconds)
     latest: ApplicationDetails | None = None
-    try:
-        with shown.status(f"{execution_id}: submitted") as status:
-            for latest in client.follow_application(execution_id, pause_seconds=_PAUSE_SECONDS):
-                status.update(_line(latest))
-    except KeyboardInterrupt:
-        console.say(f"{execution_id} goes on; `enel applications kill {execution_id}` ends it.")
-        raise
+    patient = client.with_retries(outage.retries())
+    status = shown.status(f"{execution_id}: submitted")
+    stop = f"enel applications kill {execution_id}"
+    with _going_on(client, execution_id, look, stop=stop, but=_ON_LOCAL_SPARK), status:
+        for latest in patient.follow_application(execution_id, pause_seconds=_PAUSE_SECONDS):
+            outage.is_told = False
+            status.update(_line(latest))
     assert latest is not None, "following begins with an answer"
     console.show(latest, application_view, as_json=as_json)
     return latest
@@ -45,17 +66,74 @@ def _line(application: ApplicationDetails) -> str:
     return f"{application['_id']}: {application['state']}{last} (target {target})"
 
 
-def wait_for_training(client: Client, training_id: str) -> Training:
-    """Follow a training to its end, with a bar of its trials."""
+def wait_for_training(
+    client: Client, training_id: str, *, patience_seconds: float = _PATIENCE_SECONDS
+) -> Training:
+    """Follow a training to its end, with a bar of its trials.
+
+    Raises:
+        CliError: The service answers no more.
+        KeyboardInterrupt: Somebody would not wait; it goes on.
+    """
+    look = f"enel trainings show {training_id}"
+    console.say(f"Waiting for training {training_id}. Follow it elsewhere: {look}")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, TimeElapsedColumn(), console=console.progress(), transient=True)
+    outage = _Outage(bar.console, patience_seconds)
+    patient = client.with_retries(outage.retries())
     latest: Training | None = None
+    with _going_on(client, training_id, look, stop=f"enel trainings cancel {training_id}"), bar:
+        task = bar.add_task("trials", total=None)
+        for latest in _looks_at_training(patient, training_id):
+            outage.is_told = False
+            total = latest["trials_total"] or None
+            bar.update(task, total=total, completed=latest["trials_done"], description=latest["state"])
+    assert latest is not None, "following begins with an answer"
+    return latest
+
+
+def _looks_at_training(client: Client, training_id: str) -> Iterator[Training]:
+    """Ask again and again, until it has ended: a stream of its events would end with the service."""
+    while True:
+        training = client.training(training_id)
+        yield training
+        if training["state"] in FINAL_TRAINING_STATES:
+            return
+        time.sleep(_PAUSE_SECONDS)
+
+
+class _Outage:
+    """Tells once that the service does not answer, until somebody resets `is_told`."""
+
+    def __init__(self, shown: Console, patience_seconds: float) -> None:
+        self._shown, self._patience_seconds = shown, patience_seconds
+        self.is_told = False
+
+    def retries(self) -> Retries:
+        return Retries(_MANY, self._patience_seconds, before_pause=self._tell)
+
+    def _tell(self) -> None:
+        if not self.is_told:
+            limit = duration(self._patience_seconds)
+            self._shown.print(f"The service does not answer; trying again for up to {limit}.", markup=False)
+        self.is_told = True
+
+
+@contextmanager
+def _going_on(client: Client, what: str, look: str, *, stop: str, but: str = "") -> Iterator[None]:
+    """Say that it goes on, and how to find it again, where waiting ends before it does.
+
+    Args:
+        but: Which ones end with the service.
+    """
     try:
-        with Progress(*columns, TimeElapsedColumn(), console=console.progress(), transient=True) as bar:
-            task = bar.add_task("trials", total=None)
-            for latest in client.follow_training(training_id):
-                total = latest["trials_total"] or None
-                bar.update(task, total=total, completed=latest["trials_done"], description=latest["state"])
+        yield
     except KeyboardInterrupt:
-        console.say(f"{training_id} goes on; `enel trainings cancel {training_id}` stops it.")
+        console.say(f"{what} goes on; `{stop}` ends it.")
         raise
-    return latest if latest is not None else client.training(training_id)
+    except CLIENT_ERRORS as error:
+        cause = of_client(error, str(client.http.base_url).rstrip("/"))
+        if cause.code is not ExitCode.UNREACHABLE:
+            raise
+        message = f"{cause.message.rstrip('.')}. {what} goes on without this command{but}."
+        raise CliError(message, f"Once the service answers again: {look}", cause.code) from error

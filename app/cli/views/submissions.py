@@ -21,7 +21,6 @@ def submission_view(answer: Submission, is_dry_run: bool) -> RenderableType:
             ("State", "" if is_dry_run else entry["state"]),
             ("Starts with", executors(entry["initial_scale_out"])),
             ("Because", entry["initial_scale_out_reason"]),
-            ("Refused", _refusal(verdict) if is_dry_run else ""),
         )
     )
     lines: list[RenderableType] = [head]
@@ -31,10 +30,6 @@ def submission_view(answer: Submission, is_dry_run: bool) -> RenderableType:
     if not is_dry_run:
         lines.append(Text(f"Follow it: enel applications show {entry['_id']}"))
     return Group(*lines)
-
-
-def _refusal(verdict: Mapping[str, Any]) -> str:
-    return "" if verdict.get("accepted", True) else str(verdict.get("reason") or "by the platform")
 
 
 def first_choice_view(choice: Mapping[str, Any]) -> RenderableType:

@@ -46,6 +46,10 @@ def test_models_by_the_name_of_their_algorithm(enel: Enel) -> None:
     assert "version 2" in shown.out
     back = enel("models", "rollback", LEARNED)
     assert "version 1" in back.out
+    again = enel("models", "rollback", LEARNED)
+    assert (again.code, again.out) == (1, "")
+    assert "no version served before version 1." in again.err
+    assert json.loads(enel("models", "show", LEARNED, "--json").out)["champion"] == 1
     assert "version 2" in enel("models", "promote", MODEL, 2, "--reason", "for a test").out
     assert "for a test" in enel("models", "show", MODEL).out
 

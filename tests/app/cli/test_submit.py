@@ -30,6 +30,29 @@ def test_a_dry_run_says_what_would_be(enel: Enel) -> None:
     assert enel("applications", "list", "--algorithm", "KMeans", "--json").out == "[]\n"
 
 
+def test_what_the_platform_refuses_ends_a_dry_run_with_1(enel: Enel) -> None:
+    refused = (*ENOUGH, "--main-file", "local:///nowhere/report.py", "--dry-run")
+    ran = enel("submit", *refused)
+    assert ran.code == 1
+    assert "nothing is stored or started" in ran.out
+    assert ran.err.startswith("Error: The platform refuses it: ")
+    assert "/nowhere/report.py" in ran.err
+    ran = enel("submit", *refused, "--json")
+    assert (ran.code, json.loads(ran.out)["k8s_api_response"]["accepted"]) == (1, False)
+    assert "The platform refuses it" in ran.err
+
+
+def test_lines_for_a_pipe_end_without_blanks(enel: Enel) -> None:
+    for arguments in (
+        ("submit", *ENOUGH, "--dry-run"),
+        ("applications", "list"),
+        ("models", "show", LEARNED),
+    ):
+        lines = enel(*arguments).out.splitlines()
+        assert len(lines) > 1
+        assert [line for line in lines if line != line.rstrip()] == []
+
+
 def test_options_replace_what_the_file_says_and_set_replaces_both(enel: Enel, tmp_path: Path) -> None:
     file = written(tmp_path, yaml.safe_dump(specs(max_runtime=99.0, max_scale_out=3)))
     values = ("--set", "global_specs.max_runtime=77", "--set", "spark_template_values.labels.team=data")

@@ -114,3 +114,16 @@ async def test_the_one_for_asyncio_does_the_same() -> None:
     async with AsyncClient("http://service", transport=httpx.MockTransport(answers)) as client:
         assert (await client.applications())["items"] == []
     assert len(answers.asked) == 3
+
+
+def test_another_patience_counts_for_one_of_two_clients_and_pauses_are_told() -> None:
+    pauses: list[str] = []
+    answers = Answers(BUSY, BUSY, FINE)
+    client = answers.client(NEVER)
+    patient = client.with_retries(Retries(before_pause=lambda: pauses.append("one")))
+    assert patient.models()["items"] == []
+    assert pauses == ["one", "one"]
+    answers.answers = [BUSY]
+    with pytest.raises(ProblemError):
+        client.models()
+    assert len(answers.asked) == 4
