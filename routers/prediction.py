@@ -14,6 +14,8 @@ from prediction.requests import RunRequest
 from routers.dependencies import AccessDep, InitialScaleOutChooserDep, ModelsDep, PredictorDep
 from routers.principal import READS, REPORTS, SUBMITS, AdmittedDep, ReporterDep
 from routers.schemas import examples
+from submission.manifest.unknown import unknown_warnings
+from submission.requests import SubmitRequest
 
 router = APIRouter(tags=["prediction"])
 
@@ -29,19 +31,28 @@ class Preloaded(WireModel):
     training_id: str | None
 
 
+class ExpectedStart(FirstChoice):
+    """The choice, and what of the request nobody reads."""
+
+    warnings: list[str]
+    """Fields that are ignored, the first ten; empty where all are known."""
+
+
 @router.post("/prediction/initial_scale_out", dependencies=SUBMITS)
 async def initial_scale_out(
     specs: Annotated[RunRequest, examples.RUN],
     chooser: InitialScaleOutChooserDep,
     access: AccessDep,
     principal: AdmittedDep,
-) -> FirstChoice:
+) -> ExpectedStart:
     """Say what a submission of these specs would start with, and why; nothing is stored or started.
 
     The bounds are those of the request: what the platform can hold is known when it is submitted.
     """
     async with access.submitting(principal):
-        return await chooser.choose(specs)
+        choice = await chooser.choose(specs)
+    warnings = unknown_warnings(specs, elsewhere=SubmitRequest.model_fields)
+    return ExpectedStart(**dict(choice), warnings=warnings)
 
 
 @router.post("/prediction/online_scale_out_prediction", dependencies=REPORTS)

@@ -1,17 +1,20 @@
 """Recurring submissions."""
 
 import contextlib
+from itertools import chain
 from typing import Annotated
 
 from fastapi import APIRouter, Response, status
 
 from common.auth import Principal
 from common.wire.specs import Name, WireModel
+from common.wire.unknown import warnings_about
 from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
 from routers.pagination import Hint, Unreadable, hint_for
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas import examples
 from routers.schemas.applications import SubmitResponse, links_of
+from submission.manifest.unknown import unknown_values
 from submission.schedule_documents import ScheduleNotFound, ScheduleSpec, SubmissionSchedule
 from submission.schedules import SubmissionSchedules
 
@@ -36,18 +39,33 @@ class ScheduleDetails(SubmissionSchedule):
     """Ids of its application executions that have not ended, oldest first."""
 
 
+class AcceptedSchedule(SubmissionSchedule):
+    """A schedule as it was made or changed, and what of the request nobody reads."""
+
+    warnings: list[str]
+    """Fields that are ignored, the first ten; empty where all are known."""
+
+    @classmethod
+    def of(cls, schedule: SubmissionSchedule, request: ScheduleSpec) -> "AcceptedSchedule":
+        # Who changes a schedule may send all that was shown.
+        shown = {*ScheduleDetails.model_fields, *cls.model_fields, "name"}
+        values = request.submission.spark_template_values
+        unknown = chain(request.unknown_fields(elsewhere=shown), unknown_values(values, "submission."))
+        return cls(**schedule.model_dump(by_alias=False), warnings=warnings_about(unknown))
+
+
 @router.post(
     "",
     status_code=status.HTTP_201_CREATED,
     dependencies=SUBMITS,
-    responses={200: {"model": SubmissionSchedule, "description": "It was there, and says the same"}},
+    responses={200: {"model": AcceptedSchedule, "description": "It was there, and says the same"}},
 )
 async def create_schedule(
     request: Annotated[CreateSchedule, examples.NEW_SCHEDULE],
     schedules: SubmissionSchedulesDep,
     principal: PrincipalDep,
     response: Response,
-) -> SubmissionSchedule:
+) -> AcceptedSchedule:
     """Submit again and again, so that history builds up by itself.
 
     The same schedule again changes nothing (200); another one of the same name is refused (409).
@@ -56,7 +74,7 @@ async def create_schedule(
     if not is_new:
         response.status_code = status.HTTP_200_OK
     response.headers["Location"] = f"/submission/schedules/{request.name}"
-    return schedule
+    return AcceptedSchedule.of(schedule, request)
 
 
 @router.put("/{name}", dependencies=SUBMITS)
@@ -65,11 +83,11 @@ async def replace_schedule(
     request: Annotated[ScheduleSpec, examples.SCHEDULE],
     schedules: SubmissionSchedulesDep,
     principal: PrincipalDep,
-) -> SubmissionSchedule:
+) -> AcceptedSchedule:
     """Create a schedule, or change what it says; its history stays. An operator may change others', too."""
     with contextlib.suppress(ScheduleNotFound):
         await _check_owner(principal, name, schedules)
-    return await schedules.replace(name, request, principal.name)
+    return AcceptedSchedule.of(await schedules.replace(name, request, principal.name), request)
 
 
 @router.get("", dependencies=READS)

@@ -13,6 +13,8 @@ from prediction.first_choice import FirstChoice, as_requested
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
 from submission.manifest.platform import Platform
+from submission.manifest.template_values import find_value
+from submission.manifest.unknown import unknown_warnings
 
 logger = logging.getLogger(__name__)
 
@@ -104,6 +106,7 @@ class Planner:
         initial = await self._initial(bounded, policy)
         shadow = shadow or specs.global_specs.algorithm_name in self._shadow_algorithms
         start = _within_bounds(_requested(bounded), bounded).scale_out if shadow else None
+        warnings += unknown_warnings(specs)
         return self._render(specs, bounded, execution_id, initial, warnings, name, start)
 
     def check(self, specs: ApplicationSpecs, execution_id: str) -> Manifest:
@@ -152,7 +155,7 @@ class Planner:
         name: str | None = None,
         shadow_start: int | None = None,
     ) -> Plan:
-        if name is not None and not specs.spark_template_values.get("release_name"):
+        if name is not None and not find_value(specs.spark_template_values, "release_name"):
             values = {**specs.spark_template_values, "release_name": name}
             specs = specs.model_copy(update={"spark_template_values": values})
         max_scale_out = bounded.global_specs.max_scale_out

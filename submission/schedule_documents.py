@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, field_serializer
 from common.errors import Conflict, InvalidRequest, NotFound
 from common.mongo.document import Document, UtcTime, utc_now
 from common.triggers import Cron
-from common.wire.specs import Seconds, WireModel
+from common.wire.specs import RequestModel, Seconds
 from submission.requests import SubmitRequest
 
 ConcurrencyPolicy = Literal["allow", "forbid", "replace"]
@@ -22,7 +22,7 @@ class ScheduleExists(Conflict):
     title = "There is another schedule of this name"
 
 
-class ScheduleSpec(WireModel):
+class ScheduleSpec(RequestModel):
     """What is submitted, and when."""
 
     cron: Annotated[str, Field(max_length=100, examples=["30 2 * * 1-5"])]

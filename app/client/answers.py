@@ -191,6 +191,8 @@ class Schedule(TypedDict):
     created_by: str | None
     active: NotRequired[list[str]]
     """Of one schedule: ids of its application executions that have not ended."""
+    warnings: NotRequired[list[str]]
+    """Of one that was just made or changed: fields of the request that are ignored."""
 
 
 class Token(TypedDict):

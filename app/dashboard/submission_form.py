@@ -128,7 +128,8 @@ def typed_for(execution: ApplicationExecution) -> dict[str, str]:
     """What to type for another run like this one; its name stays its own."""
     specs = ("global_specs", "optional_specs", "master_specs", "worker_specs", "spark_template_values")
     body: Json = execution.model_dump(mode="json", include=set(specs), exclude_defaults=True)
-    body.get("spark_template_values", {}).pop("release_name", None)
+    for spelling in ("release_name", "releaseName"):
+        body.get("spark_template_values", {}).pop(spelling, None)
     typed = dict.fromkeys(FIELDS, "")
     for name, where in FIELDS.items():
         value = _take(body, where)

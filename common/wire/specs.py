@@ -3,7 +3,8 @@
 The same models validate requests and describe the stored documents.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 
 import bson
 from pydantic import (
@@ -12,11 +13,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
     StringConstraints,
     model_validator,
 )
 
 from common.forms import Form
+from common.wire.unknown import UnknownField, UnknownNames
 
 SHORT_TEXT = 256
 """Characters. Longest name anywhere; a Kubernetes label value is shorter still."""
@@ -55,11 +59,20 @@ NoBoolean = BeforeValidator(_no_boolean)
 ScaleOut = Annotated[int, Field(gt=0, le=100_000), NoBoolean]
 """Number of executors."""
 
+
+def _size_as_text(value: object) -> object:
+    """A JSON number is the size that it is as a text: mebibytes."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 MemorySize = Annotated[
     str,
+    BeforeValidator(_size_as_text),
     Form(r"^[1-9][0-9]{0,9}([bkmgtpBKMGTP]|[KMGTP]i|[kmgtp]b)?$", "a size such as 512m, 2g or 1Gi"),
 ]
-"""A JVM or Kubernetes size, such as `512m`, `2g` or `1Gi`."""
+"""A JVM or Kubernetes size, such as `512m`, `2g` or `1Gi`; without a unit it is MiB, as for Spark."""
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False, le=10 * 365 * 86_400), NoBoolean]
 
@@ -101,7 +114,35 @@ class WireModel(BaseModel):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
-class Spec(WireModel):
+class RequestModel(WireModel):
+    """What somebody asks for; names of its unknown fields are kept, so that the answer can tell of them."""
+
+    _unknown: UnknownNames = PrivateAttr(default_factory=UnknownNames)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _remember_unknown(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        model = handler(value)
+        if isinstance(value, Mapping):
+            aliases = {field.alias for field in cls.model_fields.values() if field.alias}
+            model._unknown = UnknownNames.among(value, cls.model_fields.keys() | aliases)
+        return model
+
+    def unknown_fields(self, place: str = "", elsewhere: Collection[str] = ()) -> Iterator[UnknownField]:
+        """Of this and of all its parts.
+
+        Args:
+            elsewhere: Names that the same body may have for another route.
+        """
+        for name in self._unknown.names:
+            if name not in elsewhere:
+                yield UnknownField(place, name, type(self).model_fields)
+        for name in type(self).model_fields:
+            if isinstance(part := getattr(self, name), RequestModel):
+                yield from part.unknown_fields(f"{place}{name}.")
+
+
+class Spec(RequestModel):
     """A part of a submission."""
 
 

@@ -7,7 +7,7 @@ server checks them.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -108,7 +108,30 @@ Count = Annotated[int, Field(ge=0, le=_INT32_MAX), NoBoolean]
 PositiveCount = Annotated[int, Field(ge=1, le=_INT32_MAX), NoBoolean]
 
 
-class _Part(BaseModel):
+def in_camel(name: str) -> str:
+    """As the CRD would write it; dots stay."""
+    return ".".join(to_camel(part) for part in name.split("."))
+
+
+def in_one_spelling(values: Mapping[str, Any], names: Iterable[str]) -> Fields:
+    """The values, with each of these keys as it was written, but not twice.
+
+    Raises:
+        ValueError: A key is there in both spellings, and they say different things.
+    """
+    said = dict(values)
+    for name in names:
+        other = in_camel(name)
+        if other == name or name not in said or other not in said:
+            continue
+        left_out, kept = (name, other) if said[name] is None else (other, name)
+        if said[left_out] is not None and said[left_out] != said[kept]:
+            raise ValueError(f"{name} and {other} are the same, but say different things; write one of them")
+        del said[left_out]
+    return said
+
+
+class Part(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", hide_input_in_errors=True
     )
@@ -124,24 +147,29 @@ class _Part(BaseModel):
                     raise ValueError(f"{key} is not known here")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_spelling(cls, value: Any) -> Any:
+        return in_one_spelling(value, cls.model_fields) if isinstance(value, Mapping) else value
 
-def _exactly_one(part: _Part, *names: str) -> None:
+
+def _exactly_one(part: Part, *names: str) -> None:
     if sum(getattr(part, name) is not None for name in names) != 1:
         raise ValueError(f"needs exactly one of {', '.join(to_camel(name) for name in names)}")
 
 
-class KeyReference(_Part):
+class KeyReference(Part):
     name: ObjectName
     key: Text
     optional: bool | None = None
 
 
-class ObjectReference(_Part):
+class ObjectReference(Part):
     name: ObjectName
     optional: bool | None = None
 
 
-class ValueFrom(_Part):
+class ValueFrom(Part):
     secret_key_ref: KeyReference | None = None
     config_map_key_ref: KeyReference | None = None
     field_ref: dict[str, Any] | None = None
@@ -153,7 +181,7 @@ class ValueFrom(_Part):
         return self
 
 
-class EnvVariable(_Part):
+class EnvVariable(Part):
     name: EnvName
     value: Plain | None = None
     value_from: ValueFrom | None = None
@@ -164,7 +192,7 @@ class EnvVariable(_Part):
         return self
 
 
-class EnvSource(_Part):
+class EnvSource(Part):
     prefix: Annotated[str, _VARIABLE] | None = None
     secret_ref: ObjectReference | None = None
     config_map_ref: ObjectReference | None = None
@@ -175,7 +203,7 @@ class EnvSource(_Part):
         return self
 
 
-class Mount(_Part):
+class Mount(Part):
     name: ObjectName
     mount_path: Annotated[
         str,
@@ -186,7 +214,7 @@ class Mount(_Part):
     read_only: bool | None = None
 
 
-class Volume(_Part):
+class Volume(Part):
     model_config = ConfigDict(extra="allow")
 
     name: ObjectName
@@ -199,7 +227,7 @@ class Volume(_Part):
         return self
 
 
-class Toleration(_Part):
+class Toleration(Part):
     key: LabelKey | None = None
     operator: Literal["Exists", "Equal"] | None = None
     value: LabelValue | None = None
@@ -207,13 +235,13 @@ class Toleration(_Part):
     toleration_seconds: Annotated[int, Field(le=2**63 - 1), NoBoolean] | None = None
 
 
-class Affinity(_Part):
+class Affinity(Part):
     node_affinity: dict[str, Any] | None = None
     pod_affinity: dict[str, Any] | None = None
     pod_anti_affinity: dict[str, Any] | None = None
 
 
-class Pod(_Part):
+class Pod(Part):
     """Driver or executor."""
 
     labels: Labels | None = None
@@ -282,7 +310,7 @@ POD_OF_TEMPLATE = frozenset(
 """Fields of the CRD that decide on more than the application: for who runs the service."""
 
 
-class Prometheus(_Part):
+class Prometheus(Part):
     jmx_exporter_jar: Location | None = None
     port: Annotated[int, Field(ge=1024, le=49151), NoBoolean] | None = None
     port_name: Text | None = None
@@ -290,7 +318,7 @@ class Prometheus(_Part):
     configuration: Annotated[str, StringConstraints(max_length=_CONTENT)] | None = None
 
 
-class Monitoring(_Part):
+class Monitoring(Part):
     expose_driver_metrics: bool | None = None
     expose_executor_metrics: bool | None = None
     metrics_properties: Annotated[str, StringConstraints(max_length=_CONTENT)] | None = None
@@ -298,13 +326,13 @@ class Monitoring(_Part):
     prometheus: Prometheus | None = None
 
 
-class BatchSchedulerOptions(_Part):
+class BatchSchedulerOptions(Part):
     queue: Text | None = None
     priority_class_name: ObjectName | None = None
     resources: dict[Text, Quantity] | None = None
 
 
-class RestartPolicy(_Part):
+class RestartPolicy(Part):
     type: Literal["Never", "OnFailure", "Always"] | None = None
     on_failure_retries: Count | None = None
     on_failure_retry_interval: PositiveCount | None = None
@@ -312,7 +340,7 @@ class RestartPolicy(_Part):
     on_submission_failure_retry_interval: PositiveCount | None = None
 
 
-class Dependencies(_Part):
+class Dependencies(Part):
     jars: list[Location] | None = None
     files: list[Location] | None = None
     py_files: list[Location] | None = None
@@ -338,7 +366,7 @@ def _spark_conf(conf: object, info: ValidationInfo) -> object:
     return conf
 
 
-class SpecFields(_Part):
+class SpecFields(Part):
     """Of the resource's `spec`."""
 
     image: Text | None = None
@@ -363,7 +391,7 @@ class SpecFields(_Part):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
-class MetadataFields(_Part):
+class MetadataFields(Part):
     labels: Labels | None = None
     annotations: Annotations | None = None
 

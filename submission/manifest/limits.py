@@ -153,10 +153,9 @@ def _check_pod(
 
 def _further_bytes(conf: Mapping[str, str]) -> int:
     """What Spark adds to an executor's container on top of heap and overhead."""
-    python = conf.get("spark.executor.pyspark.memory", "0")
-    further = int(python) * MIB if python.isdigit() else size_in_bytes(python)
+    further = size_in_bytes(conf.get("spark.executor.pyspark.memory", "0"))
     if conf.get("spark.memory.offHeap.enabled", "false").strip().lower() == "true":
-        further += size_in_bytes(conf.get("spark.memory.offHeap.size", "0"))
+        further += size_in_bytes(conf.get("spark.memory.offHeap.size", "0"), default_unit="b")
     return further
 
 

@@ -6,16 +6,20 @@ from common.errors import InvalidRequest
 
 MIB = 1 << 20
 
-_POWERS = {"": 0, "b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_POWERS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _LARGEST_MIB = 2**31 - 1  # Spark counts executor memory in MiB, as a Java int
 
 
-def size_in_bytes(size: str) -> int:
-    """Bytes of a JVM or Kubernetes size; letters mean powers of 1024, no letter means bytes, as for a JVM."""
+def size_in_bytes(size: str, *, default_unit: str = "m") -> int:
+    """Bytes of a JVM or Kubernetes size; letters mean powers of 1024.
+
+    Args:
+        default_unit: Of a size without a letter; Spark takes MiB for memory, and bytes for little else.
+    """
     match = re.fullmatch(r"([0-9]+)([bkmgtp]?)(?:i|b)?", size.lower())
     if match is None:
         raise InvalidRequest(f"{size!r} is not a memory size such as 512m or 2g.")
-    return int(match[1]) * int(1024 ** _POWERS[match[2]])
+    return int(match[1]) * int(1024 ** _POWERS[match[2] or default_unit])
 
 
 def spark_size(size: str) -> str:

@@ -1,6 +1,7 @@
 """What a request says about its SparkApplication: `spark_template_values`.
 
-Keys that are not named here or in `manifest_fields` are ignored, as the contract says. What the
+Keys may be written as in the CRD or in snake_case. Those that are not named here or in `fields` are
+ignored, as the contract says, and told (`unknown`). What the
 spark-operator refuses, or what the service sets itself, is refused here with a reason, instead of
 failing later in Kubernetes or fighting the listener.
 """
@@ -10,12 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
-from pydantic.alias_generators import to_camel
 
 from common.addresses import file_uri
 from common.errors import InvalidRequest
 from common.wire.specs import LONG_TEXT
-from submission.manifest.fields import Fields, MetadataFields, SpecFields, complaints
+from submission.manifest.fields import (
+    Fields,
+    MetadataFields,
+    SpecFields,
+    complaints,
+    in_camel,
+    in_one_spelling,
+)
 
 RescalingMode = Literal["fixed", "muted"]
 """`fixed`: a fixed number of executors, which the plugin changes. `muted`: dynamic allocation with
@@ -23,6 +30,22 @@ shuffle tracking, muted so that it never acts by itself."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _PREFIX = "spark_template_values"
+_IS_ADAPTIVE = "scale_out_tuner.config.is_adaptive"
+
+KEYS = (
+    "main_application_file",
+    "main_class",
+    "log_dir",
+    "release_name",
+    "namespace",
+    "rescaling_mode",
+    "rbac_service_account",
+    "scale_out_tuner",
+    _IS_ADAPTIVE,
+    *SpecFields.model_fields,
+    *MetadataFields.model_fields,
+)
+"""Everything that is read, in snake_case."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +70,10 @@ def parse_template_values(values: Mapping[str, Any]) -> TemplateValues:
     """Read the known keys.
 
     Raises:
-        InvalidRequest: A known key has a value of the wrong kind, or says what a request may not say.
+        InvalidRequest: A known key has a value of the wrong kind, or says what a request may not say, or
+            its two spellings say different things.
     """
+    values = _in_one_spelling(values)
     main_application_file = _text(values, "main_application_file")
     spec = _validated(SpecFields, values).fields()
     if service_account := _text(values, "rbac_service_account"):
@@ -75,10 +100,30 @@ def as_uri(location: str, name: str) -> str:
         raise InvalidRequest(f"{name}: {error}.") from error
 
 
+def find_value(values: Mapping[str, Any], key: str) -> Any:
+    """Of a key in snake_case, however it is written; None where it is empty."""
+    value = values.get(_written(values, key))
+    return None if value == "" else value
+
+
+def _written(values: Mapping[str, Any], key: str) -> str:
+    other = in_camel(key)
+    return other if other in values and values.get(key) in (None, "") else key
+
+
+def _in_one_spelling(values: Mapping[str, Any]) -> Fields:
+    """Without what is empty, which says nothing."""
+    said = {key: value for key, value in values.items() if value not in (None, "")}
+    try:
+        return in_one_spelling(said, KEYS)
+    except ValueError as error:
+        raise InvalidRequest(f"{_PREFIX}: {error}.") from error
+
+
 def _validated(model: type[_Model], values: Mapping[str, Any]) -> _Model:
-    """The model's own keys of a request; one that is empty says nothing."""
-    known = {name for key in model.model_fields for name in (key, to_camel(key))}
-    said = {key: value for key, value in values.items() if key in known and value not in (None, "")}
+    """The model's own keys of a request."""
+    known = {name for key in model.model_fields for name in (key, in_camel(key))}
+    said = {key: value for key, value in values.items() if key in known}
     try:
         return model.model_validate(said)
     except ValidationError as error:
@@ -86,11 +131,11 @@ def _validated(model: type[_Model], values: Mapping[str, Any]) -> _Model:
 
 
 def _text(values: Mapping[str, Any], key: str) -> str | None:
-    value = values.get(key)
-    if value is None or value == "":
+    value = find_value(values, key)
+    if value is None:
         return None
     if not isinstance(value, str) or len(value) > LONG_TEXT or not value.isprintable() or not value.strip():
-        raise InvalidRequest(f"{_PREFIX}.{key} must be a text without control characters.")
+        raise InvalidRequest(f"{_PREFIX}.{_written(values, key)} must be a text without control characters.")
     return value.strip()
 
 
@@ -102,24 +147,33 @@ def _log_dir(values: Mapping[str, Any]) -> str | None:
 
 
 def _rescaling_mode(values: Mapping[str, Any]) -> RescalingMode | None:
-    mode = values.get("rescaling_mode")
-    if mode is None or mode == "":
+    mode = find_value(values, "rescaling_mode")
+    if mode is None:
         return None
     for known in get_args(RescalingMode):
         if mode == known:
             return known  # type: ignore[no-any-return]
-    raise InvalidRequest(f"{_PREFIX}.rescaling_mode must be 'fixed' or 'muted'.")
+    raise InvalidRequest(f"{_PREFIX}.{_written(values, 'rescaling_mode')} must be 'fixed' or 'muted'.")
 
 
 def _is_adaptive(values: Mapping[str, Any]) -> bool | None:
     """Of `scale_out_tuner.config.is_adaptive`, written as one dotted key or as nested objects."""
-    name = "scale_out_tuner.config.is_adaptive"
-    nested: Any = values
-    for key in name.split("."):
-        nested = nested.get(key) if isinstance(nested, Mapping) else None
-    value = values.get(name, nested)
+    value = find_value(values, _IS_ADAPTIVE)
+    if value is None:
+        value = _nested(values, _IS_ADAPTIVE)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in ("true", "false"):
         return value.strip().lower() == "true"
-    raise InvalidRequest(f"{_PREFIX}: {name} must be true or false.")
+    raise InvalidRequest(f"{_PREFIX}: {_IS_ADAPTIVE} must be true or false.")
+
+
+def _nested(values: Any, name: str) -> Any:
+    for key in name.split("."):
+        if not isinstance(values, Mapping):
+            return None
+        try:
+            values = find_value(in_one_spelling(values, [key]), key)
+        except ValueError as error:
+            raise InvalidRequest(f"{_PREFIX}: {name}: {error}.") from error
+    return values

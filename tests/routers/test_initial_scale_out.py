@@ -94,6 +94,7 @@ async def test_nothing_known_is_said_so(service: httpx.AsyncClient) -> None:
         "candidates": [],
         "source": None,
         "runs": 0,
+        "warnings": [],
     }
 
 

@@ -101,6 +101,24 @@ async def test_platform_limit(
         await submissions.submit(request_specs(min_scale_out=2))
 
 
+async def test_what_nobody_reads_is_told(submissions: SubmissionService) -> None:
+    specs = request_specs(max_runtim=1, spark_template_values={"imag": "x"})
+    submission = await submissions.submit(specs, SubmitOptions(name="nightly", idempotency_key="one"))
+    told = [
+        "unknown field global_specs.max_runtim is ignored; did you mean max_runtime?",
+        "unknown field spark_template_values.imag is ignored; did you mean image?",
+    ]
+    assert submission.response["warnings"] == told
+    again = await submissions.submit(specs, SubmitOptions(name="nightly", idempotency_key="one"))
+    assert (again.replayed, again.response["warnings"]) == (True, told)
+
+
+async def test_a_name_stays_out_of_the_way_of_a_release_name(submissions: SubmissionService) -> None:
+    specs = request_specs(spark_template_values={"releaseName": "mine"})
+    submission = await submissions.submit(specs, SubmitOptions(name="nightly"))
+    assert submission.execution.manifests[0]["metadata"]["name"].startswith("mine-")
+
+
 async def test_a_failing_prediction_does_not_stop_a_submission(
     submissions: SubmissionService, chooser: FixedChooser
 ) -> None:

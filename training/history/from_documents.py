@@ -8,7 +8,7 @@ from common.wire.specs import ApplicationSpecs
 from training.history.values import JobRecord, RunContext, RunRecord, StageMetrics, StageRecord
 
 _MEMORY_UNITS_MB = {
-    "": 1 / 2**20,
+    "": 1.0,
     "b": 1 / 2**20,
     "k": 1 / 2**10,
     "m": 1.0,
@@ -19,7 +19,7 @@ _MEMORY_UNITS_MB = {
 
 
 def memory_megabytes(size: str) -> int:
-    """`512m`, `2g` or `1Gi` in MiB; at least 1."""
+    """`512m`, `2g`, `1Gi` or `512` (MiB, as for Spark) in MiB; at least 1."""
     match = re.fullmatch(r"([0-9]+)([a-z]?)i?b?", size.lower())
     if match is None:
         raise ValueError(f"{size!r} is not a memory size")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from app.cli.console import facts, table
@@ -32,7 +32,7 @@ def schedules_view(schedules: Sequence[Schedule]) -> RenderableType:
 def schedule_view(schedule: Schedule) -> RenderableType:
     specs = schedule["submission"]["global_specs"]
     deadline = schedule["starting_deadline_seconds"]
-    return facts(
+    head = facts(
         (
             ("Name", schedule["name"]),
             ("Algorithm", specs["algorithm_name"]),
@@ -50,3 +50,4 @@ def schedule_view(schedule: Schedule) -> RenderableType:
             ("Created by", schedule["created_by"] or ""),
         )
     )
+    return Group(head, *(Text(f"Note: {warning}") for warning in schedule.get("warnings", ())))

@@ -44,9 +44,11 @@ def first_choice_view(choice: Mapping[str, Any]) -> RenderableType:
             ("Learned from", f"{choice['runs']} runs" if choice.get("runs") else ""),
         )
     )
+    notes = [Text(f"Note: {warning}") for warning in choice.get("warnings") or ()]
     if not choice.get("candidates"):
-        return Group(head, Text("Nothing can be predicted yet: run it three times, then `enel train`."))
-    return Group(head, candidates_view(choice))
+        nothing = Text("Nothing can be predicted yet: run it three times, then `enel train`.")
+        return Group(head, *notes, nothing)
+    return Group(head, *notes, candidates_view(choice))
 
 
 def candidates_view(choice: Mapping[str, Any]) -> RenderableType:

@@ -73,9 +73,20 @@ def test_impossible_specs_are_refused(wrong: dict[str, Any]) -> None:
         ApplicationSpecs.model_validate(specs(**wrong))
 
 
-@pytest.mark.parametrize("memory", ["0g", "-1g", "1e3g", "lots", "", "1.5g"])
-def test_impossible_sizes_are_refused(memory: str) -> None:
+@pytest.mark.parametrize(
+    "memory",
+    ["0g", "-1g", "1e3g", "lots", "", "1.5g", 0, -1, 1.5, 1e300, math.nan, math.inf, True, None, [512]],
+    ids=str,
+)
+def test_impossible_sizes_are_refused(memory: object) -> None:
     body = specs()
     body["worker_specs"]["memory"] = memory
     with pytest.raises(ValidationError):
         ApplicationSpecs.model_validate(body)
+
+
+@pytest.mark.parametrize(("memory", "text"), [(512, "512"), (512.0, "512"), ("2g", "2g")])
+def test_a_number_is_a_size(memory: object, text: str) -> None:
+    body = specs()
+    body["worker_specs"]["memory"] = memory
+    assert ApplicationSpecs.model_validate(body).worker_specs.memory == text

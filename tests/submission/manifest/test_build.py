@@ -19,6 +19,7 @@ from submission.manifest.spark_conf import reserved_reason
 from tests.support.doubles import rescales
 from tests.support.golden import EXECUTION_ID, FOLDER, LOCAL, cases, render
 from tests.support.manifests import request_specs
+from tests.support.samples import specs as body_of
 
 # As in the operator's internal/webhook/sparkconf_validator.go.
 WEBHOOK_REFUSES = re.compile(
@@ -174,13 +175,23 @@ def test_algorithm_without_an_example_needs_a_main_file() -> None:
         ("1Gi", "1024m"),
         ("2gb", "2048m"),
         ("1k", "1m"),
-        ("1048577", "2m"),
+        ("2048", "2048m"),
+        ("1048577b", "2m"),
         ("1t", "1048576m"),
     ],
 )
 def test_memory_sizes(written: str, meant: str) -> None:
     assert spark_size(written) == meant
     assert size_in_bytes(meant) >= size_in_bytes(written)
+
+
+@pytest.mark.parametrize("size", [2048, 2048.0, "2048", "2048m"])
+@pytest.mark.parametrize("specs_of", ["master_specs", "worker_specs"])
+def test_sizes_without_a_unit_are_mebibytes_as_for_spark(specs_of: str, size: object) -> None:
+    body = {**body_of(), specs_of: {"memory": size, "memory_overhead": size}}
+    spec = build(ApplicationSpecs.model_validate(body))["spec"]
+    pod = spec["driver" if specs_of == "master_specs" else "executor"]
+    assert (pod["memory"], pod["memoryOverhead"]) == ("2048m", "2048m")
 
 
 def test_more_memory_than_spark_counts_is_refused() -> None:

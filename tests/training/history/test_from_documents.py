@@ -19,7 +19,16 @@ def job(body: dict[str, Any]) -> JobExecution:
 
 @pytest.mark.parametrize(
     ("size", "megabytes"),
-    [("512m", 512), ("2g", 2048), ("1Gi", 1024), ("1024k", 1), ("3mb", 3), ("1T", 1 << 20), ("1", 1)],
+    [
+        ("512m", 512),
+        ("2g", 2048),
+        ("1Gi", 1024),
+        ("1024k", 1),
+        ("3mb", 3),
+        ("1T", 1 << 20),
+        ("1", 1),
+        ("2048", 2048),
+    ],
 )
 def test_memory_sizes(size: str, megabytes: int) -> None:
     assert memory_megabytes(size) == megabytes
