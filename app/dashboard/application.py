@@ -52,6 +52,7 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
         "applications/one.html",
         run=run.execution,
         progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None),
+        attempts=await executions.driver_attempts(execution_id),
         jobs=[JobView.of(job) for job in run.jobs],
         decisions=[DecisionView.of(each, run.decisions, timeline) for each in reversed(run.decisions)],
     )

@@ -73,14 +73,35 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-def _to_text(value: object) -> object:
+def _to_text(value: object, longest: int = LONG_TEXT) -> object:
     if isinstance(value, str):
-        return value[:LONG_TEXT].encode("utf-8", "replace").decode()
+        return value[:longest].encode("utf-8", "replace").decode()
     return value
 
 
 Text = Annotated[str, BeforeValidator(_to_text)]
 """Spark puts whole stack traces into failure reasons: cut, never refused."""
+
+
+def _cut(value: object) -> object:
+    return _to_text(value, SHORT_TEXT)
+
+
+def _cut_name(value: object) -> object:
+    text = _cut(value)
+    return None if isinstance(text, str) and not text.strip() else text
+
+
+ShortText = Annotated[str, BeforeValidator(_cut)]
+ApplicationName = Annotated[str | None, BeforeValidator(_cut_name)]
+"""Spark takes names of any length, and blank ones, which say nothing: cut, never refused."""
+
+MAX_PARENTS = 1000
+"""Of a stage; what a union of more RDDs has beyond that is left out."""
+
+
+def _cut_parents(value: object) -> object:
+    return value[:MAX_PARENTS] if isinstance(value, list) else value
 
 
 class _Interval(WireModel):
@@ -110,7 +131,7 @@ class StageUpdate(_Interval):
     stage_name: Text = ""
     attempt_id: Count = 0
     num_tasks: Count = 0
-    parent_stage_ids: Annotated[list[StageId], Field(max_length=1000)] = Field(default_factory=list)
+    parent_stage_ids: Annotated[list[StageId], BeforeValidator(_cut_parents)] = Field(default_factory=list)
     failure_reason: Text | None = ""
     rdd_num_partitions: Count = 0
     rdd_num_cached_partitions: Count = 0
@@ -124,7 +145,7 @@ class ApplicationStarted(WireModel):
 
     name: ClassVar[str] = "APPLICATION_START"
     application_id: SparkId
-    application_signature: SparkId | None = None
+    application_signature: ApplicationName = None
     attempt_id: Count | None = None
     start_time: Time
     start_scale_out: ScaleOut | None = None
@@ -143,7 +164,7 @@ class JobEnded(_Interval):
     job_id: JobId
     end_time: Time
     predicted_scale_out: ScaleOut | None = None
-    job_result: Annotated[str, StringConstraints(max_length=SHORT_TEXT)] | None = None
+    job_result: ShortText | None = None
     stages: dict[StageId, StageUpdate | None] = Field(default_factory=dict)
 
     @field_validator("stages", mode="before")

@@ -10,7 +10,7 @@ from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from tests.support.finished_runs import store_history
-from tests.support.samples import application_start, execution, job_end, unique_name
+from tests.support.samples import START_MS, application_start, execution, job_end, unique_name
 
 SCHEDULE = {
     "algorithm_name": "KMeans",
@@ -117,6 +117,33 @@ async def test_one_application(service: httpx.AsyncClient, stored: ExecutionRepo
     assert "1 skipped" in stages
     again = await service.get(f"/ui/submit?from={first.id}")
     assert f'value="{algorithm}"' in again.text
+
+
+async def test_attempts_of_the_driver_are_told_apart(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    run = execution()
+    await stored.insert(run)
+    assert "Attempts" not in await page(service, f"/applications/{run.id}")
+    reports = [
+        application_start(run.id, "spark-1"),
+        job_end(run.id, 0, "spark-1"),
+        application_start(run.id, "spark-2", start_time=START_MS + 60_000),
+        *(job_end(run.id, job_id, "spark-2", start_seconds=90.0) for job_id in (0, 1)),
+    ]
+    for report in reports:
+        assert (await service.post("/training/update_information", json=report)).status_code == 200
+    first, second = await stored.driver_attempts(run.id)
+    assert (first.application_id, first.jobs, second.application_id, second.jobs) == (
+        "spark-1",
+        1,
+        "spark-2",
+        2,
+    )
+    text = await page(service, f"/applications/{run.id}")
+    assert re.search(r"1 spark-1 1 .* replaced 2 spark-2 2 .* in charge", text)
+    await stored.record_state(run.id, ApplicationState.COMPLETED, fields={"end_time": second.last_job_at})
+    assert "the last" in await page(service, f"/applications/{run.id}")
 
 
 async def test_what_if_says_what_would_happen_or_be_refused(

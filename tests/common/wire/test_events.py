@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from common.executions.documents import JobExecution
 from common.executions.merging import merge_job, new_job
-from common.wire.events import JobEnded, UpdateInformation
+from common.wire.events import MAX_PARENTS, JobEnded, UpdateInformation
 from tests.support.impossible_events import IMPOSSIBLE
 from tests.support.samples import application_start, execution, job_end, stage
 
@@ -44,6 +44,22 @@ def test_ids_of_stages_may_be_texts_or_numbers() -> None:
     body = job_end("e", 0)
     body["updates"]["stages"] = {"4": {**stage(4, 1, 2), "stage_id": 4, "parent_stage_ids": [3, "2"]}}
     assert parsed(body).stages["4"].parent_stage_ids == ["3", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [("n" * 300, "n" * 256), ("", None), ("  ", None), (None, None), ("\ud800", "?"), ("k-means", "k-means")],
+)
+def test_names_that_spark_takes_are_taken(name: str | None, stored: str | None) -> None:
+    assert parsed(application_start("e", application_signature=name)).application_signature == stored
+
+
+def test_what_is_long_is_cut_and_not_refused() -> None:
+    """A union of many RDDs has a stage with as many parents; an exception's text may be a job's result."""
+    stages = {"2000": {**stage(2000, 1, 2), "parent_stage_ids": list(range(1201))}}
+    event = parsed(job_end("e", 0, stages=stages, job_result="r" * 5000))
+    assert len(event.stages["2000"].parent_stage_ids) == MAX_PARENTS
+    assert event.job_result == "r" * 256
 
 
 def test_unknown_fields_are_ignored() -> None:
