@@ -28,6 +28,7 @@ from app.client.problems import ProblemError
 from app.client.retries import Retries
 
 T = TypeVar("T")
+AnyClient = TypeVar("AnyClient", bound="Client | AsyncClient")
 
 _PAUSE_SECONDS = 0.2
 _RETRIES = Retries()
@@ -159,9 +160,7 @@ class Client:
 
     def with_retries(self, retries: Retries) -> Self:
         """The same client with other patience; both share their connections."""
-        other = copy(self)
-        other._retries = retries
-        return other
+        return _with_retries(self, retries)
 
     def close(self) -> None:
         self.http.close()
@@ -287,6 +286,10 @@ class AsyncClient:
                 for event in events.of(line):
                     yield event
 
+    def with_retries(self, retries: Retries) -> Self:
+        """The same client with other patience; both share their connections."""
+        return _with_retries(self, retries)
+
     async def aclose(self) -> None:
         await self.http.aclose()
 
@@ -313,3 +316,9 @@ def _request(call: Call[Any]) -> dict[str, Any]:
         "headers": dict(call.headers),
         "timeout": limit,
     }
+
+
+def _with_retries(client: AnyClient, retries: Retries) -> AnyClient:
+    other = copy(client)
+    other._retries = retries
+    return other

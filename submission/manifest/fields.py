@@ -7,7 +7,7 @@ server checks them.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,6 +27,7 @@ from common.addresses import check_location
 from common.forms import Form
 from common.wire.specs import LONG_TEXT, NoBoolean
 from submission.manifest.spark_conf import refused_reason, reserved_reason
+from submission.manifest.spellings import in_one_spelling
 
 Fields = dict[str, Any]
 
@@ -106,29 +107,6 @@ Quantity = Annotated[
 ]
 Count = Annotated[int, Field(ge=0, le=_INT32_MAX), NoBoolean]
 PositiveCount = Annotated[int, Field(ge=1, le=_INT32_MAX), NoBoolean]
-
-
-def in_camel(name: str) -> str:
-    """As the CRD would write it; dots stay."""
-    return ".".join(to_camel(part) for part in name.split("."))
-
-
-def in_one_spelling(values: Mapping[str, Any], names: Iterable[str]) -> Fields:
-    """The values, with each of these keys as it was written, but not twice.
-
-    Raises:
-        ValueError: A key is there in both spellings, and they say different things.
-    """
-    said = dict(values)
-    for name in names:
-        other = in_camel(name)
-        if other == name or name not in said or other not in said:
-            continue
-        left_out, kept = (name, other) if said[name] is None else (other, name)
-        if said[left_out] is not None and said[left_out] != said[kept]:
-            raise ValueError(f"{name} and {other} are the same, but say different things; write one of them")
-        del said[left_out]
-    return said
 
 
 class Part(BaseModel):

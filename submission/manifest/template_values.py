@@ -15,14 +15,8 @@ from pydantic import BaseModel, ValidationError
 from common.addresses import file_uri
 from common.errors import InvalidRequest
 from common.wire.specs import LONG_TEXT
-from submission.manifest.fields import (
-    Fields,
-    MetadataFields,
-    SpecFields,
-    complaints,
-    in_camel,
-    in_one_spelling,
-)
+from submission.manifest.fields import Fields, MetadataFields, SpecFields, complaints
+from submission.manifest.spellings import in_camel, in_one_spelling
 
 RescalingMode = Literal["fixed", "muted"]
 """`fixed`: a fixed number of executors, which the plugin changes. `muted`: dynamic allocation with

@@ -6,7 +6,8 @@ from typing import Any, get_args
 
 from common.wire.specs import ApplicationSpecs
 from common.wire.unknown import UnknownField, warnings_about
-from submission.manifest.fields import MetadataFields, Part, SpecFields, in_camel
+from submission.manifest.fields import MetadataFields, Part, SpecFields
+from submission.manifest.spellings import in_camel
 from submission.manifest.template_values import KEYS
 
 _VALUES = "spark_template_values."
