@@ -44,6 +44,15 @@ class Instruments:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._make_of_answers()
+        self._make_of_trainings()
+        self._make_of_models()
+        self._make_of_runs()
+        self.submissions = Gauge(
+            "enel_submissions_in_progress", "Submissions that are being worked on.", registry=self.registry
+        )
+
+    def _make_of_answers(self) -> None:
         self._phases = self._histogram(
             "enel_recommendation_duration_seconds",
             "Duration of recommendations after a job, by phase.",
@@ -61,6 +70,8 @@ class Instruments:
             _ANSWER_SECONDS,
             source=(*SOURCES, NONE, FAILED),
         )
+
+    def _make_of_trainings(self) -> None:
         self.training_duration = self._histogram(
             "enel_training_duration_seconds",
             "Duration of trainings from the start of their last attempt, by the state they ended in.",
@@ -80,6 +91,8 @@ class Instruments:
             "Verdicts of the promotion gate about new model versions.",
             outcome=("promoted", "kept_back"),
         )
+
+    def _make_of_models(self) -> None:
         self.cache_requests = self._counter(
             "enel_model_cache_requests_total",
             "Requests for a model version's files, by whether they were in memory.",
@@ -94,6 +107,8 @@ class Instruments:
         self.cache_evictions = self._counter(
             "enel_model_cache_evictions_total", "Model versions that left memory to make room for others."
         )
+
+    def _make_of_runs(self) -> None:
         self._errors = self._histogram(
             "enel_forecast_error_ratio",
             "Mean absolute relative error of a completed run's forecasts, by what made them.",
@@ -113,9 +128,6 @@ class Instruments:
         )
         self.reports = self._counter(
             "enel_reports_total", "Reports of listeners.", event=EVENTS, result=REPORT_RESULTS
-        )
-        self.submissions = Gauge(
-            "enel_submissions_in_progress", "Submissions that are being worked on.", registry=self.registry
         )
 
     def recommendation(self) -> Timing:
