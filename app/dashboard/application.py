@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from app.dashboard.plots import run_plot
 from app.dashboard.progress import progress_of
 from app.dashboard.rendering import render, see_other
+from common.executions.attempts import DriverAttempt, driver_attempts
 from common.executions.documents import ApplicationExecution, JobExecution, JobSummary, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.wire.specs import INT64_MAX, SHORT_TEXT
@@ -29,6 +30,8 @@ class Run:
 
     execution: ApplicationExecution
     jobs: list[JobSummary]
+    """Of the present driver."""
+    attempts: list[DriverAttempt]
     decisions: list[ScalingDecision]
 
     @property
@@ -38,8 +41,9 @@ class Run:
 
 async def _run(execution_id: str, executions: ExecutionRepository) -> Run:
     execution = await executions.get(execution_id)
-    jobs = await executions.job_summaries(execution.id, execution.application_id)
-    return Run(execution, jobs, await executions.decisions(execution.id))
+    of_all = await executions.job_summaries(execution.id)
+    jobs = [job for job in of_all if execution.application_id in (None, job.application_id)]
+    return Run(execution, jobs, driver_attempts(of_all), await executions.decisions(execution.id))
 
 
 @router.get("", dependencies=READS)
@@ -52,7 +56,7 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
         "applications/one.html",
         run=run.execution,
         progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None),
-        attempts=await executions.driver_attempts(execution_id),
+        attempts=run.attempts,
         jobs=[JobView.of(job) for job in run.jobs],
         decisions=[DecisionView.of(each, run.decisions, timeline) for each in reversed(run.decisions)],
     )

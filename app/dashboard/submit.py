@@ -16,6 +16,7 @@ from app.dashboard.submission_form import (
     FormError,
     body_of,
     recurs,
+    request_of,
     schedule_of,
     typed_for,
     wanted_by,
@@ -111,7 +112,7 @@ async def submit(
             return see_other(request, f"/schedules/{wanted.name}")
         key = typed.get(_KEY, "")[:SHORT_TEXT] or None
         submitted = await api.submit(
-            wanted_by(typed), submissions, access, principal, Response(), idempotency_key=key
+            request_of(typed), submissions, access, principal, Response(), idempotency_key=key
         )
         return see_other(request, f"/applications/{submitted.db_entry.id}")
     except FormError as error:

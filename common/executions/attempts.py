@@ -1,12 +1,12 @@
-"""Attempts of a run's driver, as far as their reported jobs tell of them."""
+"""Attempts of a run's driver, as far as their reported jobs tell of them; pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from pymongo.asynchronous.collection import AsyncCollection
+from common.executions.documents import JobSummary
 
-Json = dict[str, Any]
+_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -22,30 +22,23 @@ class DriverAttempt:
     """When the last of them ended."""
 
 
-async def driver_attempts(
-    jobs: AsyncCollection[Json], application_execution_id: str, most: int
-) -> list[DriverAttempt]:
-    """Drivers of a run that reported jobs, the first one first, at most `most`."""
-    pipeline: list[Json] = [
-        {
-            "$match": {
-                "application_execution_id": application_execution_id,
-                "application_id": {"$type": "string"},
-                "end_time": {"$type": "date"},
-            }
-        },
-        {
-            "$group": {
-                "_id": "$application_id",
-                "jobs": {"$sum": 1},
-                "first": {
-                    "$min": {"$cond": [{"$eq": [{"$type": "$start_time"}, "date"]}, "$start_time", None]}
-                },
-                "last": {"$max": "$end_time"},
-            }
-        },
-        {"$sort": {"last": 1}},
-        {"$limit": most},
+def driver_attempts(jobs: Iterable[JobSummary]) -> list[DriverAttempt]:
+    """Drivers of a run that reported jobs, the first one first; a hundred at most.
+
+    Args:
+        jobs: Of all drivers.
+    """
+    of_driver: dict[str, list[JobSummary]] = {}
+    for job in jobs:
+        if job.application_id is not None:
+            of_driver.setdefault(job.application_id, []).append(job)
+    found = [
+        DriverAttempt(
+            application_id,
+            len(ended),
+            min((job.start_time for job in ended if job.start_time is not None), default=None),
+            max(job.end_time for job in ended),
+        )
+        for application_id, ended in of_driver.items()
     ]
-    found = await jobs.aggregate(pipeline)
-    return [DriverAttempt(each["_id"], each["jobs"], each["first"], each["last"]) async for each in found]
+    return sorted(found, key=lambda attempt: attempt.last_job_at)[:_MOST]

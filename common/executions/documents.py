@@ -183,6 +183,8 @@ class StageSpan(BaseModel):
 class JobSummary(Document):
     """A job without what was measured of its stages."""
 
+    application_id: str | None = None
+    """Of the driver that reported it."""
     job_id: int
     start_time: UtcTime | None = None
     end_time: UtcTime

@@ -8,7 +8,6 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.errors import ApplicationExecutionNotFound
-from common.executions.attempts import DriverAttempt, driver_attempts
 from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
@@ -33,8 +32,6 @@ Json = dict[str, Any]
 _FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
 _OTHER_STATES = [state.value for state in ApplicationState if not state.is_final]
 
-
-_MOST_ATTEMPTS = 100
 
 _OF_JOBS = [Index("one_job_once", ["application_execution_id", "application_id", "job_id"], {"unique": True})]
 
@@ -297,10 +294,6 @@ class ExecutionRepository(RunHistory):
         pipeline: list[Json] = [{"$match": query}, {"$sort": {"job_id": 1}}, {"$project": SUMMARY}]
         found = await self._jobs.aggregate(pipeline)
         return await self._read_summary.many(found)
-
-    async def driver_attempts(self, application_execution_id: str) -> list[DriverAttempt]:
-        """Drivers of the run that reported jobs, the first one first."""
-        return await driver_attempts(self._jobs, application_execution_id, _MOST_ATTEMPTS)
 
     async def mean_scale_outs(self, application_execution_ids: Collection[str]) -> dict[str, float]:
         """Executors of each run, on average over the time of its jobs; runs without any are left out."""

@@ -1,8 +1,7 @@
 """The whole API is asked for what its OpenAPI allows, and for more, by every role: it answers as it says."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
+from benchmarks.support.kubernetes_api import kubernetes_api
 from common.access.repository import AccessTokenRepository
 from common.access.tokens import Tokens
 from common.auth import Role
@@ -71,7 +70,7 @@ async def service(
     mongo_uri: str, mongo: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Service]:
     folder, database = tmp_path_factory.mktemp("openapi"), unique_name("openapi")
-    with _cluster() as api:
+    with kubernetes_api() as api:
         environment = {
             "MONGODB_ENDPOINT": mongo_uri,
             "MONGODB_DATABASE": database,
@@ -82,15 +81,6 @@ async def service(
         }
         async with started_service(folder, **environment) as process:
             yield await _filled(process.url, folder / "data", mongo, database)
-
-
-@contextmanager
-def _cluster() -> Iterator[KubernetesApi]:
-    try:
-        with kubernetes_api() as api:
-            yield api
-    except FileNotFoundError as error:
-        pytest.skip(f"the double of the API server has no schema of SparkApplications: {error}")
 
 
 async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Service:

@@ -6,6 +6,7 @@ from html import unescape
 import httpx
 import pytest
 
+from common.executions.attempts import driver_attempts
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
@@ -133,7 +134,7 @@ async def test_attempts_of_the_driver_are_told_apart(
     ]
     for report in reports:
         assert (await service.post("/training/update_information", json=report)).status_code == 200
-    first, second = await stored.driver_attempts(run.id)
+    first, second = driver_attempts(await stored.job_summaries(run.id))
     assert (first.application_id, first.jobs, second.application_id, second.jobs) == (
         "spark-1",
         1,
