@@ -1,0 +1,123 @@
+"""What people do with workspaces: files by their content in the artifact store, what there is in MongoDB.
+
+A file's content is an artifact under its checksum, written before anything refers to it: what is told of
+a workspace is always there, in the store that is configured, and the same content is stored once.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from common.errors import PayloadTooLarge
+from common.models.artifacts import ArtifactDamaged, ArtifactExists, ArtifactStore
+from common.workspaces.archives import Bounds, read_archive
+from common.workspaces.documents import Quota, Snapshot, StoredFile, Workspace, snapshot_id
+from common.workspaces.paths import check_path, check_tree
+from common.workspaces.repository import FileNotInWorkspace, WorkspaceRepository
+
+_ROOT = "workspaces"
+_CONTENT = "content"
+"""Name of the one file that such an artifact holds."""
+
+
+class FileTooLarge(PayloadTooLarge):
+    title = "The file is too large"
+
+
+class Workspaces:
+    """Files and snapshots; who may do what is asked before."""
+
+    def __init__(self, stored: WorkspaceRepository, store: ArtifactStore) -> None:
+        self.stored = stored
+        self._store = store
+
+    @property
+    def quota(self) -> Quota:
+        return self.stored.quota
+
+    async def put(self, workspace: str, path: str, content: bytes, by: str | None) -> Workspace:
+        """Create a file, or replace it.
+
+        Raises:
+            InvalidPath, FileTooLarge, QuotaExceeded, FileInTheWay, WorkspaceNotFound: Nothing was changed.
+            StoreUnavailable: Nothing was changed.
+        """
+        return await self._put(workspace, {check_path(path): content}, by)
+
+    async def upload(
+        self, workspace: str, archive: bytes, by: str | None, *, folder: str = "", replace: bool = False
+    ) -> Workspace:
+        """Put what an archive holds, all or nothing.
+
+        Args:
+            folder: Where to; empty: the workspace itself.
+            replace: Remove what lies there and is not in the archive.
+        Raises:
+            InvalidArchive, ArchiveTooLarge, and what `put` raises: Nothing was changed.
+        """
+        folder = check_path(folder) if folder else ""
+        bounds = Bounds(self.quota.files, self.quota.size_bytes, self.quota.file_bytes)
+        found = read_archive(archive, bounds)
+        files = {check_path(f"{folder}/{path}" if folder else path): data for path, data in found.items()}
+        return await self._put(workspace, files, by, all_others_in=folder if replace else None)
+
+    async def read(self, workspace: str, path: str) -> bytes:
+        """Raises FileNotInWorkspace, ArtifactDamaged or StoreUnavailable."""
+        return await self.content(workspace, await self.stored.file(workspace, check_path(path)))
+
+    async def content(self, workspace: str, file: StoredFile) -> bytes:
+        """What a file holds, or held when a snapshot was made. Raises ArtifactDamaged or StoreUnavailable."""
+        content = (await self._store.read(_key(workspace, file.sha256))).get(_CONTENT, b"")
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise ArtifactDamaged(f"{workspace}: the content of {file.path!r} is not what was stored.")
+        return content
+
+    async def remove(self, workspace: str, path: str, by: str | None) -> Workspace:
+        """Remove a file, or a folder with all that lies in it. Raises FileNotInWorkspace."""
+        path = check_path(path)
+        below = [each.path for each in await self.stored.files(workspace, folder=path)]
+        if not below:
+            await self.stored.file(workspace, path)
+        return await self.stored.change(workspace, [], by=by, remove=[path, *below])
+
+    async def take_snapshot(self, workspace: str, by: str | None, *, folder: str = "") -> Snapshot:
+        """What a folder holds now; of the same files there is one snapshot, however often it is taken.
+
+        Raises:
+            FileNotInWorkspace: It holds nothing.
+        """
+        folder = check_path(folder) if folder else ""
+        found = await self.stored.files_at_once(workspace, folder)
+        if not found:
+            raise FileNotInWorkspace(f"There is no file in {folder or workspace!r}.")
+        below = len(folder) + 1 if folder else 0
+        files = [
+            StoredFile(path=each.path[below:], sha256=each.sha256, size_bytes=each.size_bytes)
+            for each in found
+        ]
+        made = snapshot_id(workspace, folder, files)
+        return await self.stored.keep(
+            Snapshot(id=made, workspace=workspace, folder=folder, files=files, created_by=by)
+        )
+
+    async def _put(
+        self, workspace: str, files: Mapping[str, bytes], by: str | None, all_others_in: str | None = None
+    ) -> Workspace:
+        check_tree(list(files))
+        for path, content in files.items():
+            if len(content) > self.quota.file_bytes:
+                raise FileTooLarge(f"{path!r}: a file holds at most {self.quota.file_bytes:,} bytes.")
+        await self.stored.get(workspace)  # before its contents are written
+        put = [
+            StoredFile(path=path, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+            for path, content in files.items()
+        ]
+        for file in put:
+            try:
+                await self._store.write(_key(workspace, file.sha256), {_CONTENT: files[file.path]})
+            except ArtifactExists:
+                continue  # the same content, of this or another path
+        return await self.stored.change(workspace, put, by=by, all_others_in=all_others_in)
+
+
+def _key(workspace: str, sha256: str) -> str:
+    return f"{_ROOT}/{workspace}/{sha256}"

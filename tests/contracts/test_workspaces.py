@@ -1,0 +1,199 @@
+"""What a workspace does, with its files' content in a folder as in HDFS."""
+
+import asyncio
+import io
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from common.auth import Principal, Role
+from common.models.artifacts import ArtifactDamaged, ArtifactStore
+from common.models.folder import FolderStore
+from common.models.hdfs import HdfsStore
+from common.mongo.types import Client
+from common.settings.hdfs import HdfsSettings
+from common.workspaces.documents import EVERYBODY, Quota, Workspace
+from common.workspaces.paths import InvalidPath
+from common.workspaces.repository import (
+    FileInTheWay,
+    FileNotInWorkspace,
+    QuotaExceeded,
+    SnapshotNotFound,
+    WorkspaceExists,
+    WorkspaceNotFound,
+    WorkspaceRepository,
+)
+from common.workspaces.workspaces import FileTooLarge, Workspaces
+from tests.support.samples import unique_name
+
+pytestmark = pytest.mark.parametrize(
+    "store", ["folder", pytest.param("hdfs", marks=pytest.mark.hdfs)], indirect=True
+)
+
+NAME, BY = "digits", "ada"
+QUOTA = Quota(files=5, size_bytes=1000, file_bytes=400)
+
+
+@pytest_asyncio.fixture
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ArtifactStore]:
+    if request.param == "folder":
+        yield FolderStore(tmp_path)
+        return
+    endpoint = request.getfixturevalue("hdfs_endpoint")
+    settings = HdfsSettings(hdfs_endpoint=endpoint, hdfs_output_dir=f"/tests/{unique_name('workspaces')}")
+    async with AsyncExitStack() as stack:
+        opened = HdfsStore(settings)
+        stack.push_async_callback(opened.aclose)
+        yield opened
+
+
+@pytest_asyncio.fixture
+async def workspaces(mongo: Client, database: str, store: ArtifactStore) -> AsyncIterator[Workspaces]:
+    repository = WorkspaceRepository(mongo, database, QUOTA)
+    await repository.create_indexes()
+    await repository.create(Workspace(name=NAME, owner=BY))
+    yield Workspaces(repository, store)
+    await mongo.drop_database(database)
+
+
+async def paths(workspaces: Workspaces, folder: str = "") -> list[str]:
+    return [file.path for file in await workspaces.stored.files(NAME, folder=folder)]
+
+
+def a_zip(**files: bytes) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "/"), content)
+    return made.getvalue()
+
+
+async def test_files_are_put_read_replaced_and_removed(workspaces: Workspaces) -> None:
+    for content in (b"one", b"", bytes(range(256))):
+        changed = await workspaces.put(NAME, "./a/train.py", content, BY)
+        assert (changed.files, changed.size_bytes) == (1, len(content))
+        assert await workspaces.read(NAME, "a/train.py") == content
+    await workspaces.put(NAME, "a/b.py", b"same", BY)
+    await workspaces.put(NAME, "c.py", b"same", BY)
+    assert await paths(workspaces) == ["a/b.py", "a/train.py", "c.py"]
+    assert await paths(workspaces, "a") == ["a/b.py", "a/train.py"]
+    assert [file.changed_by for file in await workspaces.stored.files(NAME)] == [BY] * 3
+    await workspaces.remove(NAME, "c.py", BY)
+    assert await workspaces.read(NAME, "a/b.py") == b"same"
+    assert (await workspaces.remove(NAME, "a", BY)).files == 0
+    for path in ("c.py", "a", "a/b.py"):
+        with pytest.raises(FileNotInWorkspace):
+            await workspaces.read(NAME, path)
+        with pytest.raises(FileNotInWorkspace):
+            await workspaces.remove(NAME, path, BY)
+
+
+async def test_what_is_refused_changes_nothing(workspaces: Workspaces) -> None:
+    await workspaces.put(NAME, "a/b", bytes(300), BY)
+    before = await workspaces.stored.get(NAME)
+    with pytest.raises(InvalidPath):
+        await workspaces.put(NAME, "../a", b"", BY)
+    with pytest.raises(FileTooLarge):
+        await workspaces.put(NAME, "c", bytes(401), BY)
+    with pytest.raises(FileInTheWay):
+        await workspaces.put(NAME, "a", b"", BY)
+    with pytest.raises(FileInTheWay):
+        await workspaces.put(NAME, "a/b/c", b"", BY)
+    with pytest.raises(QuotaExceeded, match="bytes"):
+        await workspaces.upload(NAME, a_zip(c=bytes(400), d=bytes(301)), BY)
+    with pytest.raises(QuotaExceeded, match="files"):
+        await workspaces.upload(NAME, a_zip(**{str(number): b"" for number in range(5)}), BY)
+    with pytest.raises(WorkspaceNotFound):
+        await workspaces.put("none", "a", b"", BY)
+    with pytest.raises(WorkspaceExists):
+        await workspaces.stored.create(Workspace(name=NAME))
+    assert await workspaces.stored.get(NAME) == before
+    assert await paths(workspaces) == ["a/b"]
+
+
+async def test_an_archive_adds_or_replaces(workspaces: Workspaces) -> None:
+    await workspaces.put(NAME, "keep.py", b"1", BY)
+    await workspaces.upload(NAME, a_zip(train=b"1", data__a=b"2"), BY, folder="digits")
+    assert await paths(workspaces) == ["digits/data/a", "digits/train", "keep.py"]
+    await workspaces.upload(NAME, a_zip(train=b"3"), BY, folder="digits", replace=True)
+    assert await paths(workspaces) == ["digits/train", "keep.py"]
+    assert await workspaces.read(NAME, "digits/train") == b"3"
+    changed = await workspaces.upload(NAME, a_zip(only=b"4"), BY, replace=True)
+    assert (await paths(workspaces), changed.files, changed.size_bytes) == (["only"], 1, 1)
+
+
+async def test_a_snapshot_stays_whatever_changes(workspaces: Workspaces) -> None:
+    await workspaces.upload(NAME, a_zip(digits__train=b"1", digits__data=b"2", other=b"3"), BY)
+    taken = await workspaces.take_snapshot(NAME, BY, folder="digits")
+    assert taken == await workspaces.take_snapshot(NAME, "bob", folder="digits")
+    assert ([file.path for file in taken.files], taken.size_bytes) == (["data", "train"], 2)
+    await workspaces.put(NAME, "digits/train", b"changed", BY)
+    assert (await workspaces.take_snapshot(NAME, BY, folder="digits")).id != taken.id
+    await workspaces.stored.delete(NAME)
+    found = await workspaces.stored.snapshot(taken.id)
+    held = {file.path: await workspaces.content(NAME, file) for file in found.files}
+    assert held == {"train": b"1", "data": b"2"}
+    with pytest.raises(WorkspaceNotFound):
+        await workspaces.take_snapshot(NAME, BY)
+    with pytest.raises(SnapshotNotFound):
+        await workspaces.stored.snapshot("none")
+
+
+async def test_of_changes_at_once_each_is_whole_and_all_are_counted(workspaces: Workspaces) -> None:
+    async def put(number: int) -> bool:
+        try:
+            await workspaces.put(NAME, f"{number}.py", bytes(100), BY)
+        except QuotaExceeded:
+            return False
+        return True
+
+    done = await asyncio.gather(*(put(number) for number in range(8)))
+    now = await workspaces.stored.get(NAME)
+    assert sum(done) == now.files == QUOTA.files == len(await paths(workspaces))
+    assert now.size_bytes == 500
+
+
+async def test_content_that_is_not_what_was_stored_is_told(
+    workspaces: Workspaces, store: ArtifactStore
+) -> None:
+    await workspaces.put(NAME, "a", b"1", BY)
+    file = await workspaces.stored.file(NAME, "a")
+    key = f"workspaces/{NAME}/{file.sha256}"
+    await store.delete(key)
+    await store.write(key, {"content": b"2"})
+    with pytest.raises(ArtifactDamaged):
+        await workspaces.read(NAME, "a")
+
+
+async def test_owners_change_runners_run_readers_read(workspaces: Workspaces) -> None:
+    def who(name: str, role: Role) -> Principal:
+        return Principal(name, role.permissions, role)
+
+    people = [
+        who("ada", Role.SUBMITTER),
+        who("bob", Role.SUBMITTER),
+        who("eve", Role.READER),
+        who("op", Role.OPERATOR),
+    ]
+
+    def may(workspace: Workspace) -> list[str]:
+        return [
+            "".join(
+                letter
+                for letter, allowed in (
+                    ("c", workspace.may_change(person)),
+                    ("x", workspace.may_run(person)),
+                    ("r", workspace.may_read(person)),
+                )
+                if allowed
+            )
+            for person in people
+        ]
+
+    assert may(await workspaces.stored.get(NAME)) == ["cxr", "r", "r", "cxr"]
+    assert may(await workspaces.stored.set_members(NAME, ["bob"], [])) == ["cxr", "xr", "", "cxr"]
+    assert may(await workspaces.stored.set_members(NAME, [], [EVERYBODY])) == ["cxr", "r", "r", "cxr"]
