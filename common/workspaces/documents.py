@@ -25,7 +25,7 @@ class Quota(BaseModel):
 class Workspace(Document):
     """A place for the programs of a person or a team."""
 
-    name: str = Field(alias="_id", serialization_alias="name")
+    name: str = Field(alias="_id")
     owner: str | None = None
     """Who made it; null where everybody may do everything."""
     runners: list[str] = Field(default_factory=list)

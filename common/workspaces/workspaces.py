@@ -4,17 +4,20 @@ A file's content is an artifact under its checksum, written before anything refe
 a workspace is always there, in the store that is configured, and the same content is stored once.
 """
 
+import asyncio
 import hashlib
+import random
 from collections.abc import Mapping
 
 from common.errors import PayloadTooLarge
-from common.models.artifacts import ArtifactDamaged, ArtifactExists, ArtifactStore
+from common.models.artifacts import ArtifactDamaged, ArtifactExists, ArtifactStore, StoreUnavailable
 from common.workspaces.archives import Bounds, read_archive
 from common.workspaces.documents import Quota, Snapshot, StoredFile, Workspace, snapshot_id
 from common.workspaces.paths import check_path, check_tree
 from common.workspaces.repository import FileNotInWorkspace, WorkspaceRepository
 
 _ROOT = "workspaces"
+_ATTEMPTS = 4
 _CONTENT = "content"
 """Name of the one file that such an artifact holds."""
 
@@ -112,11 +115,21 @@ class Workspaces:
             for path, content in files.items()
         ]
         for file in put:
-            try:
-                await self._store.write(_key(workspace, file.sha256), {_CONTENT: files[file.path]})
-            except ArtifactExists:
-                continue  # the same content, of this or another path
+            await self._keep(_key(workspace, file.sha256), files[file.path])
         return await self.stored.change(workspace, put, by=by, all_others_in=all_others_in)
+
+    async def _keep(self, key: str, content: bytes) -> None:
+        """Of two that write the same content at once, one may lose its half: it looks again."""
+        for attempt in range(_ATTEMPTS):
+            await asyncio.sleep(attempt * random.random() / 4)
+            try:
+                return await self._store.write(key, {_CONTENT: content})
+            except ArtifactExists:
+                return None  # the same content, of this or another path
+            except (StoreUnavailable, ArtifactDamaged):
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        return None
 
 
 def _key(workspace: str, sha256: str) -> str:

@@ -30,20 +30,22 @@ from common.workspaces.repository import (
 from common.workspaces.workspaces import FileTooLarge, Workspaces
 from tests.support.samples import unique_name
 
-pytestmark = pytest.mark.parametrize(
-    "store", ["folder", pytest.param("hdfs", marks=pytest.mark.hdfs)], indirect=True
-)
+pytestmark = pytest.mark.parametrize("kind", ["folder", pytest.param("hdfs", marks=pytest.mark.hdfs)])
 
 NAME, BY = "digits", "ada"
 QUOTA = Quota(files=5, size_bytes=1000, file_bytes=400)
 
 
+@pytest.fixture
+def endpoint(request: pytest.FixtureRequest, kind: str) -> str | None:
+    return request.getfixturevalue("hdfs_endpoint") if kind == "hdfs" else None
+
+
 @pytest_asyncio.fixture
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ArtifactStore]:
-    if request.param == "folder":
+async def store(endpoint: str | None, tmp_path: Path) -> AsyncIterator[ArtifactStore]:
+    if endpoint is None:
         yield FolderStore(tmp_path)
         return
-    endpoint = request.getfixturevalue("hdfs_endpoint")
     settings = HdfsSettings(hdfs_endpoint=endpoint, hdfs_output_dir=f"/tests/{unique_name('workspaces')}")
     async with AsyncExitStack() as stack:
         opened = HdfsStore(settings)
