@@ -81,6 +81,16 @@ class ArtifactStore(Protocol):
             ArtifactExists: There is an artifact of that key.
         """
 
+    async def keep(self, key: str, files: Mapping[str, bytes]) -> None:
+        """`write` for a key that is made of what the files hold: whoever else does so at once succeeds, too.
+
+        It leaves alone what others write beside it, and with it what interrupted writes have left: those are
+        removed by `remove_interrupted_writes` as soon as the artifact is there, and by `delete`.
+
+        Raises:
+            ArtifactDamaged: What is there already has other files, or of other sizes.
+        """
+
     async def read(self, key: str) -> dict[str, bytes]:
         """All files of an artifact. Raises ArtifactNotFound."""
 
@@ -90,7 +100,7 @@ class ArtifactStore(Protocol):
     async def remove_interrupted_writes(self, prefix: str, keys: Collection[str]) -> list[str]:
         """Remove what interrupted writes of these artifacts, one level below a prefix, have left beside them.
 
-        Not for what may be being written.
+        Not for what may be being written, unless by `keep`, and it is there: then that does no harm.
 
         Returns:
             Keys of those that had left something, sorted.
@@ -137,6 +147,19 @@ def verify(key: str, files: Mapping[str, bytes], expected: Mapping[str, FileInfo
             raise ArtifactDamaged(f"{key}: {name} has {len(content)} bytes, published were {size}.")
         if hashlib.sha256(content).hexdigest() != expected[name].sha256:
             raise ArtifactDamaged(f"{key}: the checksum of {name} is not that of the published file.")
+
+
+def is_kept(key: str, sizes: Mapping[str, int], files: Mapping[str, bytes]) -> bool:
+    """Whether files of these sizes are those that `keep` was given; none are not there yet.
+
+    Raises:
+        ArtifactDamaged: Others are.
+    """
+    if not sizes:
+        return False
+    if sizes != {name: len(content) for name, content in files.items()}:
+        raise ArtifactDamaged(f"{key}: what is there has other files, or of other sizes.")
+    return True
 
 
 def incomplete_name(key: str) -> str:

@@ -18,6 +18,7 @@ from common.models.artifacts import (
     describe,
     incomplete_name,
     interrupted_writes,
+    is_kept,
     keys_of,
     verify,
 )
@@ -35,6 +36,11 @@ class FolderStore:
             check_file_name(name)
         await asyncio.to_thread(self._write, check_key(key), dict(files))
 
+    async def keep(self, key: str, files: Mapping[str, bytes]) -> None:
+        for name in files:
+            check_file_name(name)
+        await asyncio.to_thread(self._keep, check_key(key), dict(files))
+
     async def read(self, key: str) -> dict[str, bytes]:
         return await asyncio.to_thread(self._read, check_key(key))
 
@@ -51,9 +57,30 @@ class FolderStore:
         await asyncio.to_thread(self._check)
 
     def _write(self, key: str, files: dict[str, bytes]) -> None:
+        self._remove_interrupted_writes((self._root / key).parent, [key])
+        self._write_beside(key, files)
+
+    def _keep(self, key: str, files: dict[str, bytes]) -> None:
+        if is_kept(key, self._sizes(key), files):
+            return
+        try:
+            self._write_beside(key, files)
+        except ServiceError:  # such as somebody else's being there first
+            if not is_kept(key, self._sizes(key), files):
+                raise
+
+    def _sizes(self, key: str) -> dict[str, int]:
+        """Of an artifact's files; none where it is not there. Raises StoreUnavailable."""
+        try:
+            return {file.name: file.stat().st_size for file in (self._root / key).iterdir() if file.is_file()}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        except OSError as error:
+            raise StoreUnavailable(f"The folder of models cannot be read: {error.strerror}.") from error
+
+    def _write_beside(self, key: str, files: dict[str, bytes]) -> None:
         target, temporary = self._root / key, self._root / incomplete_name(key)
         try:
-            self._remove_interrupted_writes(target.parent, [key])
             temporary.mkdir(parents=True)
             for name, content in files.items():
                 with (temporary / name).open("xb") as file:

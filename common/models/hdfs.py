@@ -28,6 +28,7 @@ from common.models.artifacts import (
     describe,
     incomplete_name,
     interrupted_writes,
+    is_kept,
     keys_of,
     verify,
 )
@@ -82,6 +83,11 @@ class HdfsStore:
             check_file_name(name)
         await self._run(self._write, check_key(key), dict(files))
 
+    async def keep(self, key: str, files: Mapping[str, bytes]) -> None:
+        for name in files:
+            check_file_name(name)
+        await self._run(self._keep, check_key(key), dict(files))
+
     async def read(self, key: str) -> dict[str, bytes]:
         return await self._run(self._read, check_key(key))
 
@@ -115,10 +121,33 @@ class HdfsStore:
         raise failure  # out here: inside, the error with its addresses would be the context
 
     def _write(self, key: str, files: dict[str, bytes]) -> None:
-        target, temporary = self._path(key), self._path(incomplete_name(key))
+        target = self._path(key)
         if _unless_missing(self._client.status, target) is not None:
             raise ArtifactExists(f"There is an artifact {key!r} already.")
         self._remove_interrupted_writes(target.rpartition("/")[0], [key])
+        self._write_beside(key, files)
+
+    def _keep(self, key: str, files: dict[str, bytes]) -> None:
+        if is_kept(key, self._sizes(key), files):
+            return
+        try:
+            self._write_beside(key, files)
+        except requests.Timeout:
+            raise
+        except Exception:  # such as somebody else's being there first
+            if not is_kept(key, self._sizes(key), files):
+                raise
+
+    def _sizes(self, key: str) -> dict[str, int]:
+        """Of an artifact's files; none where it is not there."""
+        return {
+            name: status["length"]
+            for name, status in self._list(self._path(key)).items()
+            if not _is_folder(status)
+        }
+
+    def _write_beside(self, key: str, files: dict[str, bytes]) -> None:
+        temporary = self._path(incomplete_name(key))
         try:
             self._client.makedirs(temporary)
             for name, content in files.items():

@@ -168,6 +168,8 @@ async def test_keys_cannot_leave_the_store(store: ArtifactStore, key: str) -> No
     with pytest.raises(InvalidArtifactKey):
         await store.write(key, {"x": b""})
     with pytest.raises(InvalidArtifactKey):
+        await store.keep(key, {"x": b""})
+    with pytest.raises(InvalidArtifactKey):
         await store.delete(key)
     with pytest.raises(InvalidArtifactKey):
         await store.keys(key)
@@ -270,6 +272,43 @@ async def test_of_many_who_write_the_same_at_once_one_wins(
         if not winners:
             await store.write(key, contents[0])
         assert await store.read(key) == contents[winners[0] if winners else 0]
+
+
+async def test_of_many_who_keep_the_same_at_once_all_succeed(
+    store: ArtifactStore, open_store: OpenStore, put_file: PutFile
+) -> None:
+    stores = [store, *(open_store() for _ in range(7))]
+    for attempt in range(5):
+        key, files = f"{PREFIX}/{attempt}", {"content": bytes([attempt]) * 1000}
+        put_file(f"{incomplete_name(key)}/content", b"half of")
+        await asyncio.gather(*(each.keep(key, files) for each in stores))
+        await store.keep(key, files)
+        assert await store.read(key) == files
+        assert await store.remove_interrupted_writes(PREFIX, [key]) == [key]
+        assert await store.remove_interrupted_writes(PREFIX, [key]) == []
+
+
+async def test_what_is_kept_is_not_hindered_by_who_cleans_up(
+    store: ArtifactStore, open_store: OpenStore
+) -> None:
+    files, other, key = {"content": bytes(100_000)}, open_store(), f"{PREFIX}/kept"
+    await store.keep(key, files)
+
+    async def clean() -> None:
+        for _ in range(10):
+            await other.remove_interrupted_writes(PREFIX, [key])
+
+    await asyncio.gather(clean(), *(store.keep(key, files) for _ in range(10)))
+    assert await store.read(key) == files
+
+
+async def test_something_else_under_a_key_of_what_is_kept_is_told(store: ArtifactStore) -> None:
+    await store.write(KEY, FILES)
+    await store.keep(KEY, FILES)
+    for files in ({"other": b""}, {**FILES, "model.json": b""}):
+        with pytest.raises(ArtifactDamaged, match=KEY):
+            await store.keep(KEY, files)
+    assert await store.read(KEY) == FILES
 
 
 async def test_all_who_use_a_store_know_it_by_the_same_name(
