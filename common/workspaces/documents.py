@@ -20,6 +20,8 @@ class Quota(BaseModel):
     size_bytes: int
     file_bytes: int
     """Of one file."""
+    archive_bytes: int = 64 * 1024 * 1024
+    """Of an archive as it is sent."""
 
 
 class Workspace(Document):
@@ -27,10 +29,11 @@ class Workspace(Document):
 
     name: str = Field(alias="_id")
     owner: str | None = None
-    """Who made it; null where everybody may do everything."""
+    """Who made it; null where nobody had to say who they are: then operators may what an owner may."""
     runners: list[str] = Field(default_factory=list)
-    """Who may run its programs, and read."""
+    """Who may run its programs, if they may submit at all, and read; `*`: everybody."""
     readers: list[str] = Field(default_factory=lambda: [EVERYBODY])
+    """Who may read; `*`: everybody."""
     files: int = 0
     size_bytes: int = 0
     revision: int = 0
@@ -40,15 +43,21 @@ class Workspace(Document):
 
     def may_change(self, principal: Principal) -> bool:
         """Owners may, and operators."""
-        return self.owner is None or principal.name == self.owner or principal.may(Permission.OPERATE)
+        return self._is_owners(principal) and principal.may(Permission.SUBMIT)
 
     def may_run(self, principal: Principal) -> bool:
-        """Owners may, and whom they let."""
-        return self.may_change(principal) or _is_among(principal, self.runners)
+        """Owners may, and whom they let; all of them have to be allowed to submit."""
+        return principal.may(Permission.SUBMIT) and (
+            self._is_owners(principal) or _is_among(principal, self.runners)
+        )
 
     def may_read(self, principal: Principal) -> bool:
-        """Whoever may run, too."""
-        return self.may_run(principal) or _is_among(principal, self.readers)
+        """Whoever may run, or could if they were allowed to submit, may read, too."""
+        return self._is_owners(principal) or _is_among(principal, [*self.runners, *self.readers])
+
+    def _is_owners(self, principal: Principal) -> bool:
+        is_owner = principal.is_known and principal.name == self.owner
+        return is_owner or principal.may(Permission.OPERATE)
 
 
 class StoredFile(BaseModel):

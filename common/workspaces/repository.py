@@ -1,21 +1,38 @@
 """Workspaces in MongoDB: what belongs together changes in one transaction."""
 
-from collections.abc import Mapping, Sequence
+import uuid
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
 from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
 from common.errors import Conflict, NotFound, PayloadTooLarge
 from common.mongo.collection import NEWEST, DocumentCollection, Index
-from common.mongo.document import utc_now
+from common.mongo.document import Document, utc_now
 from common.mongo.stored import Readable
 from common.mongo.transactions import in_transaction
-from common.workspaces.documents import Quota, Snapshot, StoredFile, Workspace, WorkspaceFile, file_id
+from common.workspaces.documents import (
+    EVERYBODY,
+    Quota,
+    Snapshot,
+    StoredFile,
+    Workspace,
+    WorkspaceFile,
+    file_id,
+)
+from common.workspaces.marks import ContentMarks
 
 Json = dict[str, Any]
+
+_ROOT = "workspaces"
+_PLACE = "place"
+
+Precondition = Callable[[Mapping[str, str]], None]
+"""Looks at checksums by path as they are in the moment of a change; what it raises, the change raises."""
 
 
 class WorkspaceNotFound(NotFound):
@@ -42,6 +59,13 @@ class FileInTheWay(Conflict):
     title = "One would be a file and a folder"
 
 
+class Place(Document):
+    """What tells this database's folder in the store from those of others."""
+
+    id: str = Field(alias="_id")
+    name: str
+
+
 class WorkspaceRepository:
     """Workspaces, their files and snapshots; safe with several services on one database."""
 
@@ -57,13 +81,33 @@ class WorkspaceRepository:
             database,
             "workspace_snapshot",
             Snapshot,
-            [Index("of_workspace", ["workspace", *NEWEST.fields])],
+            [
+                Index("of_workspace", ["workspace", *NEWEST.fields]),
+                Index("of_content", ["workspace", "files.sha256"]),
+            ],
         )
+        self._place = DocumentCollection(client, database, "workspace_place", Place)
+        self._root = ""
+        self.marks = ContentMarks(client, database)
 
     async def create_indexes(self) -> None:
         """Raises StartError where an index that is there says something else."""
-        for each in (self._read, self._read_file, self._read_snapshot):
+        for each in (self._read, self._read_file, self._read_snapshot, self.marks):
             await each.create_indexes()
+
+    async def root(self) -> str:
+        """Where in the artifact store contents lie: not where those of another database do.
+
+        Two services on one HDFS, each with a MongoDB of its own, may have workspaces of the same name.
+        """
+        if not self._root:
+            await self._place.stored.update_one(
+                {"_id": _PLACE}, {"$setOnInsert": {"name": uuid.uuid4().hex[:12]}}, upsert=True
+            )
+            place = await self._place.find(_PLACE)
+            assert place is not None, "it was stored just now"
+            self._root = f"{_ROOT}/{place.name}"
+        return self._root
 
     # --- workspaces -----------------------------------------------------------------------------
 
@@ -81,9 +125,19 @@ class WorkspaceRepository:
             raise WorkspaceNotFound(f"There is no workspace {name[:100]!r}.")
         return found
 
-    async def newest(self, *, before: tuple[datetime, str] | None, limit: int) -> Readable[Workspace]:
-        """By time of creation, the latest first."""
-        return await self._read.newest({}, before=before, limit=limit, without=())
+    async def newest(
+        self, *, before: tuple[datetime, str] | None, limit: int, readable_by: str | None = None
+    ) -> Readable[Workspace]:
+        """By time of creation, the latest first.
+
+        Args:
+            readable_by: Only those that this one, who is no operator, may read; None: all.
+        """
+        query: Json = {}
+        if readable_by is not None:
+            names = {"$in": [readable_by, EVERYBODY]}
+            query = {"$or": [{"owner": readable_by}, {"runners": names}, {"readers": names}]}
+        return await self._read.newest(query, before=before, limit=limit, without=())
 
     async def set_members(self, name: str, runners: Sequence[str], readers: Sequence[str]) -> Workspace:
         """Raises WorkspaceNotFound."""
@@ -135,12 +189,14 @@ class WorkspaceRepository:
         by: str | None,
         remove: Sequence[str] = (),
         all_others_in: str | None = None,
+        precondition: Precondition | None = None,
     ) -> Workspace:
         """Put files and remove others, all or none; returns the workspace as it is afterwards.
 
         Args:
             remove: Paths; what is not there is no error.
             all_others_in: A folder (empty: the workspace) of which whatever is not put is removed.
+            precondition: What it raises is raised, and nothing was changed.
         Raises:
             WorkspaceNotFound: Nothing was changed.
             QuotaExceeded: Nothing was changed.
@@ -150,12 +206,12 @@ class WorkspaceRepository:
         async def work(session: AsyncClientSession) -> Workspace:
             present = await self.get(workspace, session)
             stored = self._read_file.stored
-            before = {
-                each["path"]: each["size_bytes"]
-                async for each in stored.find(
-                    {"workspace": workspace}, {"path": 1, "size_bytes": 1}, session=session
-                )
-            }
+            fields = {"path": 1, "size_bytes": 1, "sha256": 1}
+            cursor = stored.find({"workspace": workspace}, fields, session=session)
+            found = [each async for each in cursor]
+            if precondition is not None:
+                precondition({each["path"]: each["sha256"] for each in found})
+            before = {each["path"]: each["size_bytes"] for each in found}
             wanted = {file.path: file for file in put}
             gone = {path for path in remove if path in before and path not in wanted}
             if all_others_in is not None:
@@ -232,6 +288,20 @@ class WorkspaceRepository:
         if found is None:
             raise SnapshotNotFound(f"There is no snapshot {snapshot_id[:100]!r}.")
         return found
+
+    async def referred_to(self, workspace: str, sha256: Collection[str]) -> set[str]:
+        """Those of these contents that a file or a snapshot of the workspace has."""
+        wanted = list(sha256)
+        query: Json = {"workspace": workspace, "sha256": {"$in": wanted}}
+        found = set(await self._read_file.stored.distinct("sha256", query))
+        of_snapshots = await self._read_snapshot.stored.aggregate(
+            [
+                {"$match": {"workspace": workspace, "files.sha256": {"$in": list(set(wanted) - found)}}},
+                {"$unwind": "$files"},
+                {"$group": {"_id": "$files.sha256"}},
+            ]
+        )
+        return (found | {each["_id"] async for each in of_snapshots}) & set(wanted)
 
 
 def _below(workspace: str, folder: str) -> Json:

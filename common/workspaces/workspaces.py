@@ -6,18 +6,24 @@ a workspace is always there, in the store that is configured, and the same conte
 
 import asyncio
 import hashlib
-import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import IO
 
-from common.errors import PayloadTooLarge
-from common.models.artifacts import ArtifactDamaged, ArtifactExists, ArtifactStore, StoreUnavailable
+from common.clocks import monotonic_seconds
+from common.errors import PayloadTooLarge, Unavailable
+from common.models.artifacts import ArtifactDamaged, ArtifactStore
 from common.workspaces.archives import Bounds, read_archive
 from common.workspaces.documents import Quota, Snapshot, StoredFile, Workspace, snapshot_id
+from common.workspaces.garbage import GRACE_SECONDS
+from common.workspaces.packing import pack
 from common.workspaces.paths import check_path, check_tree
-from common.workspaces.repository import FileNotInWorkspace, WorkspaceRepository
+from common.workspaces.repository import FileNotInWorkspace, Precondition, WorkspaceRepository
 
-_ROOT = "workspaces"
-_ATTEMPTS = 4
+_ARCHIVES_AT_ONCE = 2
+"""That are unpacked: each may come to WORKSPACE_MAX_BYTES of memory."""
+
+_WRITES_AT_ONCE = 4
+
 _CONTENT = "content"
 """Name of the one file that such an artifact holds."""
 
@@ -32,19 +38,29 @@ class Workspaces:
     def __init__(self, stored: WorkspaceRepository, store: ArtifactStore) -> None:
         self.stored = stored
         self._store = store
+        self._unpacking = asyncio.Semaphore(_ARCHIVES_AT_ONCE)
 
     @property
     def quota(self) -> Quota:
         return self.stored.quota
 
-    async def put(self, workspace: str, path: str, content: bytes, by: str | None) -> Workspace:
+    async def put(
+        self,
+        workspace: str,
+        path: str,
+        content: bytes,
+        by: str | None,
+        *,
+        precondition: Precondition | None = None,
+    ) -> Workspace:
         """Create a file, or replace it.
 
         Raises:
             InvalidPath, FileTooLarge, QuotaExceeded, FileInTheWay, WorkspaceNotFound: Nothing was changed.
             StoreUnavailable: Nothing was changed.
+            And what the precondition raises.
         """
-        return await self._put(workspace, {check_path(path): content}, by)
+        return await self._put(workspace, {check_path(path): content}, by, precondition=precondition)
 
     async def upload(
         self, workspace: str, archive: bytes, by: str | None, *, folder: str = "", replace: bool = False
@@ -59,9 +75,10 @@ class Workspaces:
         """
         folder = check_path(folder) if folder else ""
         bounds = Bounds(self.quota.files, self.quota.size_bytes, self.quota.file_bytes)
-        found = read_archive(archive, bounds)
-        files = {check_path(f"{folder}/{path}" if folder else path): data for path, data in found.items()}
-        return await self._put(workspace, files, by, all_others_in=folder if replace else None)
+        async with self._unpacking:
+            found = await asyncio.to_thread(read_archive, archive, bounds)
+            files = {check_path(f"{folder}/{path}" if folder else path): data for path, data in found.items()}
+            return await self._put(workspace, files, by, all_others_in=folder if replace else None)
 
     async def read(self, workspace: str, path: str) -> bytes:
         """Raises FileNotInWorkspace, ArtifactDamaged or StoreUnavailable."""
@@ -69,18 +86,35 @@ class Workspaces:
 
     async def content(self, workspace: str, file: StoredFile) -> bytes:
         """What a file holds, or held when a snapshot was made. Raises ArtifactDamaged or StoreUnavailable."""
-        content = (await self._store.read(_key(workspace, file.sha256))).get(_CONTENT, b"")
-        if hashlib.sha256(content).hexdigest() != file.sha256:
+        content = (await self._store.read(await self._key(workspace, file.sha256))).get(_CONTENT, b"")
+        if await asyncio.to_thread(_sha256, content) != file.sha256:
             raise ArtifactDamaged(f"{workspace}: the content of {file.path!r} is not what was stored.")
         return content
 
-    async def remove(self, workspace: str, path: str, by: str | None) -> Workspace:
-        """Remove a file, or a folder with all that lies in it. Raises FileNotInWorkspace."""
+    async def pack(self, workspace: str, files: Sequence[StoredFile]) -> IO[bytes]:
+        """Files of now or of a snapshot as a ZIP, open at its beginning. Raises what `content` raises."""
+
+        async def content(file: StoredFile) -> bytes:
+            return await self.content(workspace, file)
+
+        return await pack(files, content)
+
+    async def remove(
+        self, workspace: str, path: str, by: str | None, *, precondition: Precondition | None = None
+    ) -> Workspace:
+        """Remove a file, or a folder with all that lies in it.
+
+        Raises:
+            FileNotInWorkspace: There is none.
+            And what the precondition raises: nothing was changed.
+        """
         path = check_path(path)
         below = [each.path for each in await self.stored.files(workspace, folder=path)]
         if not below:
             await self.stored.file(workspace, path)
-        return await self.stored.change(workspace, [], by=by, remove=[path, *below])
+        return await self.stored.change(
+            workspace, [], by=by, remove=[path, *below], precondition=precondition
+        )
 
     async def take_snapshot(self, workspace: str, by: str | None, *, folder: str = "") -> Snapshot:
         """What a folder holds now; of the same files there is one snapshot, however often it is taken.
@@ -103,34 +137,50 @@ class Workspaces:
         )
 
     async def _put(
-        self, workspace: str, files: Mapping[str, bytes], by: str | None, all_others_in: str | None = None
+        self,
+        workspace: str,
+        files: Mapping[str, bytes],
+        by: str | None,
+        *,
+        all_others_in: str | None = None,
+        precondition: Precondition | None = None,
     ) -> Workspace:
         check_tree(list(files))
         for path, content in files.items():
             if len(content) > self.quota.file_bytes:
                 raise FileTooLarge(f"{path!r}: a file holds at most {self.quota.file_bytes:,} bytes.")
         await self.stored.get(workspace)  # before its contents are written
-        put = [
-            StoredFile(path=path, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
-            for path, content in files.items()
-        ]
-        for file in put:
-            await self._keep(_key(workspace, file.sha256), files[file.path])
-        return await self.stored.change(workspace, put, by=by, all_others_in=all_others_in)
+        put = await asyncio.to_thread(_described, files)
+        contents = {file.sha256: files[file.path] for file in put}
+        began = monotonic_seconds()
+        await self.stored.marks.take_away(workspace, contents)
+        await self._keep(workspace, contents)
+        if monotonic_seconds() - began > GRACE_SECONDS / 2:
+            raise Unavailable("Storing the files took so long that the first may be gone again.")
+        return await self.stored.change(
+            workspace, put, by=by, all_others_in=all_others_in, precondition=precondition
+        )
 
-    async def _keep(self, key: str, content: bytes) -> None:
-        """Of two that write the same content at once, one may lose its half: it looks again."""
-        for attempt in range(_ATTEMPTS):
-            await asyncio.sleep(attempt * random.random() / 4)
-            try:
-                return await self._store.write(key, {_CONTENT: content})
-            except ArtifactExists:
-                return None  # the same content, of this or another path
-            except (StoreUnavailable, ArtifactDamaged):
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        return None
+    async def _keep(self, workspace: str, contents: Mapping[str, bytes]) -> None:
+        """Raises StoreUnavailable or ArtifactDamaged."""
+        slots = asyncio.Semaphore(_WRITES_AT_ONCE)
+
+        async def keep(sha256: str, content: bytes) -> None:
+            async with slots:
+                await self._store.keep(await self._key(workspace, sha256), {_CONTENT: content})
+
+        await asyncio.gather(*(keep(sha256, content) for sha256, content in contents.items()))
+
+    async def _key(self, workspace: str, sha256: str) -> str:
+        return f"{await self.stored.root()}/{workspace}/{sha256}"
 
 
-def _key(workspace: str, sha256: str) -> str:
-    return f"{_ROOT}/{workspace}/{sha256}"
+def _described(files: Mapping[str, bytes]) -> list[StoredFile]:
+    return [
+        StoredFile(path=path, sha256=_sha256(content), size_bytes=len(content))
+        for path, content in files.items()
+    ]
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
