@@ -15,6 +15,7 @@ from app.wiring.prediction import open_prediction
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
+from app.wiring.workspaces import open_workspaces
 from common.instruments import Instruments
 from common.loops import running
 from common.settings.settings import Settings
@@ -61,6 +62,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         )
     )
     accuracy = await open_accuracy(settings.training, storage, training.pretraining, instruments)
+    opened = await open_workspaces(settings.workspaces, storage)
     loops = every_loop(
         training.supervisor,
         training.publisher,
@@ -70,6 +72,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.schedules,
         submission.runner,
         accuracy,
+        collect_contents=opened.collect_garbage,
         collect_ended_tokens=access.tokens.collect_ended,
         heartbeat_seconds=settings.training.training_heartbeat_seconds,
     )
@@ -89,6 +92,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         accuracy=accuracy,
         submissions=submission.service,
         submission_schedules=submission.schedules,
+        workspaces=opened.workspaces,
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,
     )

@@ -34,6 +34,7 @@ def every_loop(
     runner: Runner,
     accuracy: AccuracyWatch,
     *,
+    collect_contents: Callable[[], Awaitable[float | None]],
     collect_ended_tokens: Callable[[], Awaitable[object]],
     heartbeat_seconds: float,
 ) -> list[Loop]:
@@ -46,6 +47,7 @@ def every_loop(
     | models that wait | signs of life for these | a heartbeat |
     | periodic trainings | queues what is due | a heartbeat |
     | garbage | deletes what belongs to no version | an hour |
+    | contents of workspaces | deletes what no file and no snapshot refers to | an hour |
     | listeners' tokens | deletes those of ended applications | an hour |
     | recurring submissions | submits what is due | 2 s |
     | abandoned submissions | hands over what was only stored | 30 s |
@@ -53,6 +55,7 @@ def every_loop(
     | of the runner | follows applications where the platform does not report | its own |
 
     Args:
+        collect_contents: Of workspaces; returns a shorter pause where one is worth it.
         collect_ended_tokens: Of listeners whose applications have ended.
         heartbeat_seconds: Between two signs of life of a training.
     """
@@ -60,6 +63,7 @@ def every_loop(
         supervisor.loop(),
         *publisher.loops(),
         Loop("garbage", collect_garbage, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
+        Loop("contents of workspaces", collect_contents, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
         Loop("listeners' tokens", collect_ended_tokens, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
         Loop("recurring submissions", submission_schedules.tick, _SCHEDULE_SECONDS, _SCHEDULE_SECONDS),
         Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),

@@ -70,6 +70,10 @@ class NoHistory(ServiceError):
     status, title = 412, "No history to learn from"
 
 
+class PreconditionFailed(ServiceError):
+    status, title = 412, "It is not as the request says"
+
+
 class PayloadTooLarge(ServiceError):
     status, title = 413, "The request body is too large"
 

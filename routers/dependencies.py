@@ -9,6 +9,7 @@ from common.executions.repository import ExecutionRepository
 from common.forms import Form
 from common.mongo.types import Client
 from common.wire.specs import SHORT_TEXT
+from common.workspaces.workspaces import Workspaces
 from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
@@ -67,6 +68,10 @@ def get_submission_schedules(state: StateDep) -> SubmissionSchedules:
     return state.submission_schedules
 
 
+def get_workspaces(state: StateDep) -> Workspaces:
+    return state.workspaces
+
+
 MongoDep = Annotated[Client, Depends(get_mongo)]
 AccessDep = Annotated[AccessControl, Depends(get_access)]
 ExecutionsDep = Annotated[ExecutionRepository, Depends(get_executions)]
@@ -77,6 +82,7 @@ PretrainingDep = Annotated[Pretraining, Depends(get_pretraining)]
 PeriodicTrainingsDep = Annotated[PeriodicTrainings, Depends(get_periodic_trainings)]
 SubmissionsDep = Annotated[SubmissionService, Depends(get_submissions)]
 SubmissionSchedulesDep = Annotated[SubmissionSchedules, Depends(get_submission_schedules)]
+WorkspacesDep = Annotated[Workspaces, Depends(get_workspaces)]
 
 IdempotencyKey = Annotated[
     Annotated[str, Form(r"^[!-~]+$", "visible ASCII characters without spaces, such as nightly-2026-11-28")]

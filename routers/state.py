@@ -7,6 +7,7 @@ from common.access.control import AccessControl
 from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments
 from common.mongo.types import Client
+from common.workspaces.workspaces import Workspaces
 from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
@@ -37,6 +38,7 @@ class ServiceState:
     accuracy: AccuracyWatch
     submissions: SubmissionService
     submission_schedules: SubmissionSchedules
+    workspaces: Workspaces
     executor_hour_price: float | None
     """What one executor costs for an hour, in whatever currency; None: nobody said."""
     stopping: asyncio.Event

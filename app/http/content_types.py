@@ -1,12 +1,14 @@
-"""Bodies are JSON and say so: a form on a page from elsewhere cannot send that without asking first."""
+"""Bodies are JSON, or files, and say so: no form on a page from elsewhere can, without asking first."""
 
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.problems import problem
 from app.http.refusals import count_refusal
+from app.http.uploads import is_archive, is_file
 
 _ONLY_READING = ("GET", "HEAD", "OPTIONS")
 
@@ -25,12 +27,7 @@ class RequireJson:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in _ONLY_READING and self._is_refused(scope):
             count_refusal(scope, "content_type")
-            response = problem(
-                415,
-                "The body has to be JSON",
-                "Send the header `Content-Type: application/json` with a body of JSON.",
-                {"Accept": "application/json"},
-            )
+            response = _refusal(scope)
             await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -38,8 +35,19 @@ class RequireJson:
     def _is_refused(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
         has_body = headers.get("content-length", "0").strip() != "0" or "transfer-encoding" in headers
-        if not has_body or scope["path"].startswith(self._forms):
+        if not has_body or scope["path"].startswith(self._forms) or is_file(scope):
             return False
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         main, _, sub = kind.partition("/")
+        if is_archive(scope):
+            return main != "application" or sub == "x-www-form-urlencoded"
         return not (main == "application" and (sub == "json" or sub.endswith("+json")))
+
+
+def _refusal(scope: Scope) -> Response:
+    if is_archive(scope):
+        kinds = "application/zip, application/x-tar, application/gzip"
+        detail = f"Send the archive as it is, with a header such as `Content-Type: {kinds.split(',')[0]}`."
+        return problem(415, "The body has to be an archive", detail, {"Accept": kinds})
+    detail = "Send the header `Content-Type: application/json` with a body of JSON."
+    return problem(415, "The body has to be JSON", detail, {"Accept": "application/json"})

@@ -5,6 +5,7 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import problem
+from app.http.uploads import is_archive, is_file
 from routers.principal import BODY_BYTES
 
 
@@ -21,14 +22,17 @@ class NormalizePath:
 
 
 class LimitBody:
-    """Refuse bodies above the limit, announced or not, before they are read or parsed."""
+    """Refuse bodies above the limit, announced or not, before they are read or parsed.
+
+    Files have limits of their own, and are read by their handlers.
+    """
 
     def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or is_file(scope) or is_archive(scope):
             await self._app(scope, receive, send)
             return
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")

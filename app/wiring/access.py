@@ -55,10 +55,15 @@ async def open_access(settings: Settings, storage: Storage) -> AsyncIterator[Acc
 
 
 def _shares(given: Settings) -> Shares:
-    settings = given.access
+    settings, workspaces = given.access, given.workspaces
     return Shares(
         requests_per_minute=settings.requests_per_minute,
-        bytes_per_minute=max(settings.bytes_per_minute, given.server.max_body_bytes),
+        bytes_per_minute=max(
+            settings.bytes_per_minute,
+            given.server.max_body_bytes,
+            workspaces.workspace_max_file_bytes,
+            workspaces.workspace_max_upload_bytes,
+        ),
         concurrent_submissions=settings.concurrent_submissions,
         wrong_tokens_per_minute=settings.wrong_tokens_per_minute,
     )

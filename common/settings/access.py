@@ -47,7 +47,8 @@ class AccessSettings(SettingsGroup):
     the application execution that they are of."""
 
     bytes_per_minute: Annotated[int, Field(ge=1024)] = 1024**3
-    """Bytes of bodies that one principal may send in a minute; the same. At least MAX_BODY_BYTES."""
+    """Bytes of bodies that one principal may send in a minute; the same. At least MAX_BODY_BYTES, and what a
+    workspace takes at once."""
 
     concurrent_submissions: Annotated[int, Field(ge=1)] = 16
     """Submissions of one principal, dry ones and questions before them included, that are worked on at once;

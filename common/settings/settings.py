@@ -17,6 +17,7 @@ from common.settings.prediction import PredictionSettings
 from common.settings.server import ServerSettings
 from common.settings.submission import SubmissionSettings
 from common.settings.training import TrainingSettings
+from common.settings.workspaces import WorkspaceSettings
 
 __all__ = ["PROJECT_ROOT", "Settings", "SubmissionSettings"]
 
@@ -32,6 +33,7 @@ class Settings(BaseModel):
     submission: SubmissionSettings = Field(default_factory=SubmissionSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     prediction: PredictionSettings = Field(default_factory=PredictionSettings)
+    workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
 
     @property
     def callback_address(self) -> tuple[str, int]:

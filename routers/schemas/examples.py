@@ -108,3 +108,4 @@ TOKEN = _body(
     until_next_year={"name": "nightly-jobs", "role": "operator", "expires_at": "2027-12-31T00:00:00Z"},
 )
 LOGIN = _body(token={"token": "enel_66f0c2a4e1b2_…"})
+WORKSPACE = _body(of_a_team={"runners": ["nightly-jobs"], "readers": ["*"]})

@@ -18,8 +18,8 @@ from tests.support.samples import execution, specs, unique_name
 from tests.support.served_model import Registered
 from tests.support.tokens import ADMIN_TOKEN, Guarded, bearer, guarded_service
 
-EXAMPLES = {"version": "1"}
-"""Of parameters in paths that are no text."""
+EXAMPLES = {"version": "1", "workspace": "NONE"}
+"""Of parameters in paths that are no text; and a workspace that nobody can make."""
 
 
 @pytest_asyncio.fixture(scope="module")

@@ -15,6 +15,9 @@ READ, SUBMIT, OPERATE, ADMINISTER, REPORT = (
 APPLICATION = "/submission/applications/{application_execution_id}"
 SCHEDULE = "/submission/schedules/{name}"
 VERSION = "/models/{name}/versions/{version}"
+WORKSPACE = "/workspaces/{workspace}"
+FILE = f"{WORKSPACE}/files/{{path}}"
+SNAPSHOT = f"{WORKSPACE}/snapshots/{{snapshot_id}}"
 ALIAS = "/models/{name}/aliases/{alias}"
 
 ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
@@ -53,6 +56,18 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("DELETE", VERSION): (OPERATE, 404),
     ("PUT", ALIAS): (OPERATE, 422),
     ("DELETE", ALIAS): (OPERATE, 404),
+    ("PUT", WORKSPACE): (SUBMIT, 422),
+    ("GET", "/workspaces"): (READ, 200),
+    ("GET", WORKSPACE): (READ, 422),
+    ("DELETE", WORKSPACE): (SUBMIT, 422),
+    ("GET", f"{WORKSPACE}/files"): (READ, 422),
+    ("PUT", FILE): (SUBMIT, 422),
+    ("GET", FILE): (READ, 422),
+    ("DELETE", FILE): (SUBMIT, 422),
+    ("POST", f"{WORKSPACE}/archive"): (SUBMIT, 422),
+    ("GET", f"{WORKSPACE}/archive"): (READ, 422),
+    ("GET", SNAPSHOT): (READ, 422),
+    ("GET", f"{SNAPSHOT}/archive"): (READ, 422),
     ("POST", "/access/tokens"): (ADMINISTER, 422),
     ("GET", "/access/tokens"): (ADMINISTER, 200),
     ("GET", "/access/tokens/{token_id}"): (ADMINISTER, 404),

@@ -1,0 +1,1 @@
+"""Workspaces over HTTP: who may do what in them, their files, and snapshots."""
