@@ -13,7 +13,7 @@ from routers.principal import READS, SUBMITS, PrincipalDep, Requester, printable
 from routers.schemas import examples
 from routers.schemas.applications import ApplicationView, SubmitResponse, links_of
 from submission.requests import SubmitRequest
-from submission.service import SubmitOptions
+from submission.submissions import SubmitOptions
 
 router = APIRouter(prefix="/submission", tags=["submission"])
 

@@ -39,7 +39,8 @@ from submission.schedule_documents import (
     ScheduleSpec,
     SubmissionSchedule,
 )
-from submission.service import Submission, SubmissionService, SubmitOptions
+from submission.service import SubmissionService
+from submission.submissions import Submission, SubmitOptions
 
 logger = logging.getLogger(__name__)
 

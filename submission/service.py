@@ -9,16 +9,14 @@ handed to the runner later: at the next start, by `reconcile`, or when it is sub
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged, monotonic_seconds
-from common.errors import Conflict, NotFound, ServiceError, Unavailable
-from common.executions.documents import ApplicationExecution, ApplicationState, ScalingDecision
+from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
+from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments, unscraped
 from common.mongo.document import utc_now
@@ -27,12 +25,13 @@ from submission.idempotency import SubmissionLedger, fingerprint
 from submission.manifest.options import ManifestOptions
 from submission.planning import (
     Chooser,
-    InitialScaleOutPolicy,
     Plan,
     Planner,
     with_scale_out,
 )
+from submission.programs.preparation import Prepared, Programs
 from submission.runners import Runner
+from submission.submissions import Submission, SubmitOptions, infeasible
 
 logger = logging.getLogger(__name__)
 
@@ -43,47 +42,6 @@ _ANSWER_POLL_SECONDS = 0.1
 
 _ABANDONED_SECONDS = 60.0
 """After these a stored execution that no runner has taken is handed over anew: its submission died."""
-
-
-class TargetInfeasible(ServiceError):
-    status, title = 409, "The runtime target is not expected to be met"
-
-
-@dataclass(frozen=True)
-class SubmitOptions:
-    """How to submit, besides what.
-
-    Args:
-        policy: `requested` starts with `worker_specs.scale_out`, whatever history says.
-        shadow: Decisions about it are recorded, and change nothing.
-        name: Of two requests with the same name only the first creates an application, as long as that
-            one has not ended.
-        idempotency_key: The same, as long as the key is remembered.
-        require_feasible: Refuse a target that no candidate is expected to meet.
-        alone: Refuse while another one of the schedule that was submitted so has not ended.
-        submitted_by: Who asked, for the record.
-    """
-
-    policy: InitialScaleOutPolicy = "predicted"
-    shadow: bool = False
-    name: str | None = None
-    idempotency_key: str | None = None
-    require_feasible: bool = False
-    schedule_name: str | None = None
-    scheduled_for: datetime | None = None
-    alone: bool = False
-    submitted_by: str | None = None
-
-
-@dataclass(frozen=True)
-class Submission:
-    execution: ApplicationExecution
-    decision: ScalingDecision | None
-    """About the first scale-out."""
-    response: Mapping[str, Any]
-    """What the platform answered; `warnings` says where the request was not followed to the letter."""
-    replayed: bool = False
-    """Whether it was submitted before."""
 
 
 class SubmissionService:
@@ -98,7 +56,10 @@ class SubmissionService:
         manifest_options: ManifestOptions,
         shadow_algorithms: Collection[str] = (),
         instruments: Instruments | None = None,
+        programs: Programs | None = None,
     ) -> None:
+        """`programs`: what prepares programs of workspaces; None: there are none."""
+        self._programs = programs
         self._executions = executions
         self._ledger = ledger
         self._runner = runner
@@ -133,7 +94,7 @@ class SubmissionService:
         said = _fingerprint(specs, options)
         execution, plan = await self._prepare(specs, options)
         if options.require_feasible and plan.initial.feasible is False:
-            raise _infeasible(plan, specs.global_specs.max_runtime)
+            raise infeasible(plan, specs.global_specs.max_runtime)
         await self._runner.check(plan.manifest)
         decision = plan.initial.to_decision(execution)
         self._taken[execution.id] = monotonic_seconds()
@@ -174,7 +135,7 @@ class SubmissionService:
         specs = with_scale_out(specs)
         execution, plan = await self._prepare(specs, options)
         if options.require_feasible and plan.initial.feasible is False:
-            raise _infeasible(plan, specs.global_specs.max_runtime)
+            raise infeasible(plan, specs.global_specs.max_runtime)
         response = await self._runner.dry_run(plan.manifest)
         if options.name is not None and (holder := await self._executions.find_named(options.name)):
             plan.warnings.append(f"{options.name!r} is the name of {holder.id}, which has not ended.")
@@ -240,7 +201,8 @@ class SubmissionService:
 
     async def resume(self) -> None:
         """Hand executions from before a restart to the runner; once, before requests are served."""
-        unfinished = await self._executions.unfinished(self._runner.name)
+        found = await self._executions.unfinished(self._runner.name)
+        unfinished = [execution for execution in found if not _may_wait(execution)]
         if unfinished:
             logger.info("resuming %d unfinished executions", len(unfinished))
             self._taken |= {execution.id: monotonic_seconds() for execution in unfinished}
@@ -257,13 +219,40 @@ class SubmissionService:
         self._waiting.keep(new)
         self._taken = {name: since for name, since in self._taken.items() if name in new or since > recent}
 
+    async def start_ready(self) -> None:
+        """Hand over what has waited for its environment; to be called every few seconds."""
+        for execution in await self._executions.unfinished(self._runner.name, ApplicationState.NEW):
+            if not _may_wait(execution) or execution.id in self._taken:
+                continue
+            try:
+                if not await self._is_ready(execution):
+                    continue
+            except InvalidRequest as error:
+                ended = {"end_time": utc_now()}
+                await self._executions.record_state(
+                    execution.id, ApplicationState.SUBMISSION_FAILED, str(error), fields=ended
+                )
+                continue
+            self._taken[execution.id] = monotonic_seconds()
+            await self._runner.resume([execution])
+
     async def aclose(self) -> None:
         await self._runner.aclose()
+
+    async def _is_ready(self, execution: ApplicationExecution) -> bool:
+        """Whether it has what it needs to start. Raises InvalidRequest where it never will."""
+        if self._programs is None or not _may_wait(execution):
+            return True
+        readiness = await self._programs.readiness(execution)
+        if readiness.failure:
+            raise InvalidRequest(readiness.failure)
+        return readiness.is_ready
 
     async def _prepare(
         self, specs: ApplicationSpecs, options: SubmitOptions
     ) -> tuple[ApplicationExecution, Plan]:
         execution_id = str(ObjectId())
+        program = await self._prepare_program(specs, options)
         plan = await self._planner.plan(
             specs, execution_id, options.policy, options.name, shadow=options.shadow
         )
@@ -282,13 +271,25 @@ class SubmissionService:
             initial_scale_out_reason=plan.reason,
             shadow=plan.shadow,
             max_scale_out_in_effect=plan.max_scale_out,
+            snapshot_id=program.snapshot_id if program else None,
+            environment_id=program.environment_id if program else None,
         )
         return execution, plan
+
+    async def _prepare_program(self, specs: ApplicationSpecs, options: SubmitOptions) -> Prepared | None:
+        if specs.program is None:
+            return None
+        if self._programs is None:
+            raise InvalidRequest("program: this service has no workspaces.")
+        return await self._programs.prepare(specs.program, options.submitted_by)
 
     async def _hand_over(
         self, execution: ApplicationExecution, plan: Plan, key: str | None
     ) -> dict[str, Any]:
         try:
+            if not await self._is_ready(execution):
+                self._taken.pop(execution.id, None)  # `start_ready` hands it over
+                return _with_warnings({"waits_for": "its environment"}, plan)
             return _with_warnings(await self._runner.start(plan.manifest, execution.id), plan)
         except Exception as error:
             reason = str(error) if isinstance(error, ServiceError) else type(error).__name__
@@ -330,6 +331,7 @@ class SubmissionService:
             execution.state is not ApplicationState.NEW
             or execution.runner != self._runner.name
             or execution.id in self._taken
+            or _may_wait(execution)
             or self._waiting_seconds(execution) < _ABANDONED_SECONDS
         ):
             return False
@@ -351,6 +353,11 @@ class SubmissionService:
             return execution
 
 
+def _may_wait(execution: ApplicationExecution) -> bool:
+    """Whether it is handed over when its environment is ready."""
+    return execution.environment_id is not None and execution.state is ApplicationState.NEW
+
+
 def _fingerprint(specs: ApplicationSpecs, options: SubmitOptions) -> str:
     # Said only where it is so: what earlier versions stored stays the same request.
     shadow = ["shadow"] if options.shadow else []
@@ -360,21 +367,3 @@ def _fingerprint(specs: ApplicationSpecs, options: SubmitOptions) -> str:
 def _with_warnings(response: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
     told = [*response.get("warnings", ()), *plan.warnings]
     return {**response, "warnings": told} if told else dict(response)
-
-
-def _infeasible(plan: Plan, target_seconds: float) -> TargetInfeasible:
-    initial = plan.initial
-    error = TargetInfeasible(
-        f"No scale-out is expected to finish within {target_seconds:g} s: the fastest takes"
-        f" {initial.fastest_runtime_seconds:.1f} s, and {initial.nearest_feasible_target_seconds:.1f} s are"
-        " the nearest target that can be met."
-    )
-    error.members = {
-        "feasible": False,
-        "target_seconds": target_seconds,
-        "fastest_runtime_seconds": initial.fastest_runtime_seconds,
-        "nearest_feasible_target_seconds": initial.nearest_feasible_target_seconds,
-        "source": initial.source,
-        "candidates": initial.model_dump(mode="json")["candidates"],
-    }
-    return error

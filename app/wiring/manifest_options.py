@@ -43,12 +43,23 @@ def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
         callback_token_secret=_secret_key(submission.callback_token_secret),
         token_per_execution=settings.access_by_tokens,
         examples=bundled_examples(submission.examples_location or platform.examples_location),
+        launcher=_launcher(settings, platform),
         platform=platform,
         namespace=settings.kubernetes.kubernetes_namespace,
         namespaces=settings.kubernetes.kubernetes_namespaces,
         template=load_template(submission.spark_application_template),
         limits=_limits(settings, platform),
     )
+
+
+def _launcher(settings: Settings, platform: Platform) -> str:
+    """Empty where programs of workspaces are not to run: on this machine, as the service's own user."""
+    programs = settings.programs
+    if platform.jars_in_image is None:
+        allowed = programs.local_programs
+        if not (not settings.access_by_tokens if allowed is None else allowed):
+            return ""
+    return programs.program_launcher or platform.launcher
 
 
 def _must_exist(setting: str, location: str) -> None:

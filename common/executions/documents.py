@@ -85,6 +85,10 @@ class ApplicationExecution(Document, ApplicationSpecs):
     """Whether decisions about it are recorded only, and change nothing."""
     max_scale_out_in_effect: int | None = None
     """Where the platform holds fewer executors than `max_scale_out`."""
+    snapshot_id: str | None = None
+    """Of the program's files, where a program of a workspace runs."""
+    environment_id: str | None = None
+    """What its requirements.txt became; null where it has none."""
 
     application_id: str | None = None
     """Spark's; unknown until the first event."""

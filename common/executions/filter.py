@@ -15,6 +15,7 @@ _TEXTS = {
     "schedule_name": "schedule_name",
     "submitted_by": "submitted_by",
     "name": "name",
+    "workspace": "program.workspace",
 }
 
 
@@ -41,6 +42,8 @@ class ExecutionFilter:
     schedule_name: str | None = None
     submitted_by: str | None = None
     name: str | None = None
+    workspace: str | None = None
+    """Runs of its programs."""
     states: Sequence[ApplicationState] = ()
     """One of them."""
     created_from: datetime | None = None

@@ -48,6 +48,7 @@ _OF_APPLICATIONS = [
     _newest_by("state", "state"),
     _newest_by("owner", "submitted_by", {"partialFilterExpression": {"submitted_by": IS_TEXT}}),
     _newest_by("schedule", "schedule_name", {"partialFilterExpression": {"schedule_name": IS_TEXT}}),
+    _newest_by("workspace", "program.workspace", {"partialFilterExpression": {"program.workspace": IS_TEXT}}),
     Index(
         "one_with_this_name",
         ["held_name"],

@@ -37,6 +37,9 @@ class VersionState(StrEnum):
 
 class PublishedFile(FileInfo):
     name: str
+    """In the artifact."""
+    path: str | None = None
+    """Where a program had left it, in folders; null: it is called as it was."""
 
 
 class TrainingData(BaseModel):
@@ -52,6 +55,31 @@ class TrainingData(BaseModel):
     run_ids: list[str] = Field(default_factory=list)
     held_out_run_ids: list[str] = Field(default_factory=list)
     """Kept back from the training, to compare the version with the champion on."""
+
+
+class ProgramOrigin(BaseModel):
+    """Which run of which program has made a version, and of what."""
+
+    application_execution_id: str
+    workspace: str
+    folder: str
+    file: str
+    arguments: list[Any] = Field(default_factory=list)
+    snapshot_id: str
+    environment_id: str | None = None
+    runtime_seconds: float | None = None
+    executor_hours: float | None = None
+    """Null where no Spark job was reported."""
+    metrics: dict[str, float] = Field(default_factory=dict)
+    """Of its metrics.json."""
+    signature: dict[str, Any] | None = None
+    """What the version is asked with, as its signature.json says."""
+    parent_version: int | None = None
+    """The version that served when it was trained, and whose files it was given."""
+    inputs: dict[str, str] = Field(default_factory=dict)
+    """Runs of programs whose outputs it was given, by the folder's name."""
+    data: list[str] = Field(default_factory=list)
+    """What it says it has learned from."""
 
 
 class Promotion(BaseModel):
@@ -127,6 +155,8 @@ class VersionFacts(BaseModel):
     hyperparameters: dict[str, Any] = Field(default_factory=dict)
     validation: dict[str, Any] = Field(default_factory=dict)
     training_data: TrainingData
+    program: ProgramOrigin | None = None
+    """Of kind `program`: where it comes from."""
 
     def expected_files(self) -> dict[str, FileInfo]:
         return {file.name: FileInfo(size_bytes=file.size_bytes, sha256=file.sha256) for file in self.files}

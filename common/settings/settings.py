@@ -14,6 +14,7 @@ from common.settings.hdfs import HdfsSettings
 from common.settings.kubernetes import KubernetesSettings
 from common.settings.mongo import MongoSettings
 from common.settings.prediction import PredictionSettings
+from common.settings.programs import ProgramSettings
 from common.settings.server import ServerSettings
 from common.settings.submission import SubmissionSettings
 from common.settings.training import TrainingSettings
@@ -32,6 +33,7 @@ class Settings(BaseModel):
     kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)
     submission: SubmissionSettings = Field(default_factory=SubmissionSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
+    programs: ProgramSettings = Field(default_factory=ProgramSettings)
     prediction: PredictionSettings = Field(default_factory=PredictionSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
 

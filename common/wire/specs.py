@@ -197,6 +197,50 @@ class WorkerSpecs(MasterSpecs):
     """Each executor; `scale_out` is how many to start with when there is no history."""
 
 
+WorkspaceName = Annotated[
+    str,
+    Form(
+        r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        "up to 63 lower-case letters, digits and hyphens, such as team-a",
+    ),
+]
+"""Of a workspace: it ends up in paths and keys."""
+
+_ProgramPath = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+
+
+class MetricGate(Spec):
+    """The figure of `metrics.json` by which a new version is compared with the one that serves."""
+
+    metric: Annotated[str, StringConstraints(min_length=1, max_length=SHORT_TEXT)]
+    better: Literal["higher", "lower"]
+
+
+class ProgramSpec(Spec):
+    """A program of a workspace, which runs in place of a main application file."""
+
+    workspace: WorkspaceName
+    folder: _ProgramPath = "."
+    """Of the workspace; all that lies in it is there when the program runs."""
+    file: _ProgramPath = "train.py"
+    """Of the folder."""
+    snapshot_id: Annotated[str, Form(r"^[0-9a-f]{64}$", "the id of a snapshot")] | None = None
+    """Run these files, rather than those that are there at the submission."""
+    output: Literal["version", "kept", "optional"] = "version"
+    """What becomes of ENEL_OUTPUT_DIR: a version of the model; files that are kept; the same, and it may be
+    empty."""
+    gate: MetricGate | None = None
+    """None: the latest version serves."""
+    inputs: Annotated[dict[Name, Annotated[str, StringConstraints(max_length=64)]], Field(max_length=32)] = (
+        Field(default_factory=dict)
+    )
+    """Runs of programs whose outputs it finds in ENEL_INPUT_DIR, by the folder's name."""
+    time_limit_seconds: Seconds = 86_400.0
+    """After which it is ended, whatever the runtime target says."""
+    silence_limit_seconds: Seconds = 600.0
+    """After which it is told that nothing is heard of it."""
+
+
 class ApplicationSpecs(Spec):
     """Everything a submission fixes about a run."""
 
@@ -205,3 +249,5 @@ class ApplicationSpecs(Spec):
     master_specs: MasterSpecs = Field(default_factory=MasterSpecs)
     worker_specs: WorkerSpecs = Field(default_factory=WorkerSpecs)
     spark_template_values: FreeObject = Field(default_factory=dict)
+    program: ProgramSpec | None = None
+    """What runs is a program of a workspace (docs/programs.md)."""

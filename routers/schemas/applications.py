@@ -15,7 +15,7 @@ from common.mongo.document import UtcTime
 from common.wire.specs import WireModel
 from prediction.first_choice import FirstChoice
 from submission.outcomes.outcomes import Outcome, RunTimeline, outcome_of
-from submission.service import Submission
+from submission.submissions import Submission
 
 
 def links_of(execution_id: str) -> dict[str, str]:

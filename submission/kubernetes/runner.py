@@ -55,6 +55,7 @@ KUBERNETES = Platform(
     rescaling_modes=("fixed", "muted"),
     listener_jar="local:///opt/spark/jars/enel-listener.jar",
     examples_location="local:///opt/enel-service/examples",
+    launcher="local:///opt/enel-service/submission/launcher/launch.py",
     jars_in_image="local:///opt/spark/jars/",
     token_by_secret=True,
 )

@@ -6,6 +6,7 @@ Its queue (`submission.local.runner`) decides when that turn comes, and may end 
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,9 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 """Between two looks at a log."""
 
-_REGISTERED = "Connected to Spark cluster with app ID"
+_RUNS = ("Connected to Spark cluster with app ID", "enel: the program starts")
+"""What a log says once it runs: Spark, or the launcher of a program that may make no session."""
+
 _STOP_GRACE_SECONDS = 5.0
 _REASON_LINES = 400
 _BACK_OFF = BackOff(0.5, 5.0)
@@ -136,6 +139,8 @@ class LocalApplication:
         finally:
             await self._process.stop()
             await asyncio.to_thread(properties_file.unlink, missing_ok=True)
+            # Of a program whose launcher was killed.
+            await asyncio.to_thread(shutil.rmtree, log.with_name("program"), True)
 
     async def _attend(self, process: GuardedProcess, submit: SparkSubmit, log: Path) -> Outcome:
         ended = asyncio.create_task(process.wait())
@@ -164,7 +169,8 @@ class LocalApplication:
         """Store that it runs, or ran before it ended."""
         while True:
             is_last = ended.done()
-            if _REGISTERED in await asyncio.to_thread(_head, log):
+            head = await asyncio.to_thread(_head, log)
+            if any(line in head for line in _RUNS):
                 break
             if is_last:
                 return

@@ -26,7 +26,7 @@ from pymongo.errors import PyMongoError
 from common.errors import InvalidRequest, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.loops import Loop
-from common.settings.group import bundled
+from common.settings.group import PROJECT_ROOT, bundled
 from common.wire.specs import WorkerSpecs
 from submission.driver_log import read_further, read_start, read_tail
 from submission.local.application import POLL_SECONDS, LocalApplication, Workshop
@@ -45,6 +45,7 @@ LOCAL = Platform(
     rescaling_modes=("muted",),
     listener_jar=str(bundled("listener/build/enel-listener.jar")),
     examples_location=str(bundled("examples")),
+    launcher=str(PROJECT_ROOT / "submission" / "launcher" / "launch.py"),
     refused_modes={
         "fixed": "is for Kubernetes: on a standalone Spark cluster an application without dynamic allocation"
         " takes every core there is"

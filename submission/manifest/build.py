@@ -74,7 +74,7 @@ def build_manifest(
     """
     values = parse_template_values(specs.spark_template_values)
     options.limits.check(specs, values, options.examples)
-    main_file = values.main_application_file or _example(specs.global_specs.algorithm_name, options)
+    main_file = _main_file(specs, values, options)
     bounds = {
         "initialExecutors": initial_scale_out,
         "minExecutors": specs.global_specs.min_scale_out,
@@ -86,6 +86,8 @@ def build_manifest(
     template_spec = options.template.get("spec", {})
     spec = merge(merge(_defaults(specs, template_spec, options), template_spec), values.spec)
     spec |= _main(specs, values, main_file)
+    if specs.program is not None:
+        spec["arguments"] = launcher_arguments(application_execution_id, options)
     spec["driver"] = merge(spec.get("driver", {}), _driver(specs))
     spec["executor"] = merge(spec.get("executor", {}), _executor(specs, initial_scale_out))
     spec["sparkConf"] = {
@@ -140,6 +142,15 @@ def execution_labels(specs: ApplicationSpecs, application_execution_id: str) -> 
         "enelservice.org/solution-name": names.solution_name,
     }
     return {key: _label_value(value) for key, value in labels.items()}
+
+
+def launcher_arguments(application_execution_id: str, options: ManifestOptions) -> list[str]:
+    """What the launcher is told: where the service is, and of which execution it asks there.
+
+    As arguments, and not as variables: the spark-operator sets variables by its webhook alone.
+    """
+    address = f"{options.callback_method}://{_in_address(options.callback_host)}:{options.callback_port}"
+    return [address, application_execution_id]
 
 
 def execution_id_of(manifest: Manifest) -> str:
@@ -212,10 +223,9 @@ def _rescaling_mode(rescales: bool, values: TemplateValues, options: ManifestOpt
 def _listener_conf(
     application_execution_id: str, is_adaptive: bool, bounds: Mapping[str, int], options: ManifestOptions
 ) -> dict[str, str]:
-    host = options.callback_host
     listener = {
         "method": options.callback_method,
-        "service": f"[{host}]" if ":" in host and not host.startswith("[") else host,
+        "service": _in_address(options.callback_host),
         "port": options.callback_port,
         "restTimeout": math.ceil(options.callback_timeout_seconds),  # listeners in the field read an integer
         "onlineScaleOutPredictionEndpoint": "prediction/online_scale_out_prediction",
@@ -227,6 +237,10 @@ def _listener_conf(
     return {"spark.plugins": PLUGIN_CLASS} | {
         LISTENER_PREFIX + name: str(value) for name, value in listener.items()
     }
+
+
+def _in_address(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def _log_conf(values: TemplateValues) -> dict[str, str]:
@@ -281,6 +295,21 @@ def _namespace(values: TemplateValues, options: ManifestOptions) -> str:
             " (KUBERNETES_NAMESPACE, KUBERNETES_NAMESPACES)."
         )
     return namespace
+
+
+def _main_file(specs: ApplicationSpecs, values: TemplateValues, options: ManifestOptions) -> str:
+    if specs.program is None:
+        return values.main_application_file or _example(specs.global_specs.algorithm_name, options)
+    if values.main_application_file or values.main_class:
+        raise InvalidRequest(
+            "program: spark_template_values.main_application_file and main_class name something else to run."
+        )
+    if not options.launcher:
+        raise InvalidRequest(
+            f"program: this service runs no programs of workspaces on {options.platform.in_words}"
+            " (LOCAL_PROGRAMS, PROGRAM_LAUNCHER; docs/programs.md)."
+        )
+    return as_uri(options.launcher, "PROGRAM_LAUNCHER")
 
 
 def _example(algorithm_name: str, options: ManifestOptions) -> str:

@@ -47,6 +47,8 @@ class ManifestOptions:
     """Whether each execution has a token of its own, where `callback_token_secret` says nothing."""
     examples: Mapping[str, str] = field(default_factory=dict)
     """Algorithm name to main application file, for requests that name none."""
+    launcher: str = ""
+    """What runs programs of workspaces, as the driver sees it."""
     spark_version: str = field(default_factory=lambda: version("pyspark"))
     """Of a request that names none."""
     namespace: str = "default"

@@ -20,6 +20,9 @@ class Platform:
     """Path or URI of the Spark plugin where LISTENER_JAR says nothing, as the driver sees it."""
     examples_location: str
     """Folder or URI of the bundled examples where EXAMPLES_LOCATION says nothing."""
+    launcher: str = ""
+    """Path or URI of what runs programs of workspaces, where PROGRAM_LAUNCHER says nothing, as the driver
+    sees it; empty: this platform runs none."""
     jars_in_image: str | None = None
     """Where its images have Spark's class path: a jar below it is loaded without being named. None: there
     are no images, every jar has to be named."""

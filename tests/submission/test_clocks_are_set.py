@@ -12,7 +12,8 @@ from common.mongo.document import utc_now
 from common.mongo.types import Client
 from submission.idempotency import SubmissionLedger
 from submission.schedules import ScheduleSpec, SubmissionSchedules
-from submission.service import SubmissionService, SubmitOptions
+from submission.service import SubmissionService
+from submission.submissions import SubmitOptions
 from tests.support.clocks import Clocks
 from tests.support.doubles import NotingRunner
 from tests.support.manifests import request_specs

@@ -12,7 +12,8 @@ from common.mongo.document import utc_now
 from common.mongo.types import Client
 from common.wire.specs import ApplicationSpecs
 from submission.idempotency import IdempotencyKeyReused, NameInUse, fingerprint
-from submission.service import SubmissionService, SubmitOptions
+from submission.service import SubmissionService
+from submission.submissions import SubmitOptions
 from tests.support.doubles import NotingRunner, OpenSubmissions
 from tests.support.manifests import request_specs
 from tests.support.samples import specs

@@ -12,7 +12,8 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
 from submission.idempotency import IdempotencyKeyReused
-from submission.service import SubmissionService, SubmitOptions, TargetInfeasible
+from submission.service import SubmissionService
+from submission.submissions import SubmitOptions, TargetInfeasible
 from tests.support.doubles import FixedChooser, NotingRunner
 from tests.support.manifests import request_specs
 from tests.support.samples import specs

@@ -1,0 +1,1 @@
+"""Programs of workspaces over HTTP: for people, and for the launchers that run them."""

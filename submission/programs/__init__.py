@@ -1,0 +1,1 @@
+"""Programs of workspaces: prepared before they run, heard while they run, kept as versions afterwards."""

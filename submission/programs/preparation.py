@@ -1,0 +1,142 @@
+"""What has to be there before a program runs: its files as they are now, and its environment."""
+
+import contextlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from common.auth import Permission, Principal
+from common.errors import Forbidden, InvalidRequest
+from common.executions.documents import ApplicationExecution
+from common.wire.specs import ProgramSpec
+from common.workspaces.documents import Snapshot, StoredFile
+from common.workspaces.paths import check_path
+from common.workspaces.repository import WorkspaceNotFound
+from common.workspaces.workspaces import Workspaces
+from submission.programs.repository import ProgramRunRepository
+
+REQUIREMENTS = "requirements.txt"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether an environment is there."""
+
+    is_ready: bool
+    failure: str = ""
+    """Why it never will be."""
+
+
+class Environments(Protocol):
+    """Environments of programs (`submission.environments`)."""
+
+    async def require(self, requirements: bytes) -> str:
+        """Id of the environment of a requirements.txt, which is built where it is not there.
+
+        Raises:
+            InvalidRequest: The file says what no environment can be made of.
+        """
+        ...
+
+    async def readiness(self, environment_id: str) -> Readiness:
+        """Whether a program may start with it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run of a program uses."""
+
+    snapshot_id: str
+    environment_id: str | None
+
+
+class Programs:
+    """Programs of workspaces, before they run."""
+
+    def __init__(
+        self, workspaces: Workspaces, runs: ProgramRunRepository, environments: Environments
+    ) -> None:
+        self._workspaces = workspaces
+        self._runs = runs
+        self._environments = environments
+
+    async def check_may_run(self, program: ProgramSpec | None, principal: Principal) -> None:
+        """Return if somebody may run this. Raises WorkspaceNotFound or Forbidden."""
+        if program is None:
+            return
+        workspace = await self._workspaces.stored.get(program.workspace)
+        if not (principal.may(Permission.SUBMIT) and workspace.may_run(principal)):
+            owner = workspace.owner or "nobody that is known"
+            raise Forbidden(
+                f"{principal.name!r} may not run programs of the workspace {program.workspace!r}; it belongs"
+                f" to {owner}, who may add runners."
+            )
+
+    async def check_may_read(self, program: ProgramSpec | None, principal: Principal) -> None:
+        """Return if somebody may see what a program has left; of a workspace that is gone, anybody may.
+
+        Raises:
+            Forbidden: They may not.
+        """
+        if program is None:
+            return
+        with contextlib.suppress(WorkspaceNotFound):
+            workspace = await self._workspaces.stored.get(program.workspace)
+            if not workspace.may_read(principal):
+                raise Forbidden(f"{principal.name!r} may not read the workspace {program.workspace!r}.")
+
+    async def prepare(self, program: ProgramSpec, by: str | None) -> Prepared:
+        """What it runs with from now on, whatever changes afterwards.
+
+        Raises:
+            WorkspaceNotFound, SnapshotNotFound, FileNotInWorkspace, InvalidRequest: It cannot run.
+        """
+        snapshot = await self._snapshot(program, by)
+        file = check_path(program.file)
+        if not file.endswith(".py"):
+            raise InvalidRequest(f"program.file is {file!r}: a program is a Python file (.py).")
+        _find(snapshot, file)
+        for name, run_id in program.inputs.items():
+            run = await self._runs.find(run_id)
+            if run is None or run.output is None or run.output.completed_at is None:
+                raise InvalidRequest(f"program.inputs.{name}: the run {run_id!r} has left no output.")
+        return Prepared(snapshot.id, await self._environment(snapshot))
+
+    async def readiness(self, execution: ApplicationExecution) -> Readiness:
+        """Whether it may start now."""
+        if execution.environment_id is None:
+            return Readiness(is_ready=True)
+        return await self._environments.readiness(execution.environment_id)
+
+    async def _snapshot(self, program: ProgramSpec, by: str | None) -> Snapshot:
+        folder = "" if program.folder in (".", "./") else check_path(program.folder)
+        if program.snapshot_id is None:
+            return await self._workspaces.take_snapshot(program.workspace, by, folder=folder)
+        snapshot = await self._workspaces.stored.snapshot(program.snapshot_id)
+        if (snapshot.workspace, snapshot.folder) != (program.workspace, folder):
+            raise InvalidRequest(
+                f"program.snapshot_id: it is of {snapshot.folder or '.'!r} in {snapshot.workspace!r}."
+            )
+        return snapshot
+
+    async def _environment(self, snapshot: Snapshot) -> str | None:
+        found = next((file for file in snapshot.files if file.path == REQUIREMENTS), None)
+        if found is None:
+            return None
+        content = await self._workspaces.content(snapshot.workspace, found)
+        return await self._environments.require(content) if _says_anything(content) else None
+
+
+def _find(snapshot: Snapshot, path: str) -> StoredFile:
+    """Raises InvalidRequest where it is not there, and names what might be meant."""
+    for file in snapshot.files:
+        if file.path == path:
+            return file
+    programs = [file.path for file in snapshot.files if file.path.endswith(".py")][:5]
+    there = f"; there is {', '.join(programs)}" if programs else ", nor any other Python file"
+    raise InvalidRequest(f"program.file: there is no {path!r} in {snapshot.folder or '.'!r}{there}.")
+
+
+def _says_anything(requirements: bytes) -> bool:
+    lines = requirements.decode(errors="replace").splitlines()
+    return any(line.split("#")[0].strip() for line in lines)

@@ -1,0 +1,70 @@
+"""A submission as a value: how it is made, what comes of it, and why it may be refused."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.errors import ServiceError
+from common.executions.documents import ApplicationExecution, ScalingDecision
+from submission.planning import InitialScaleOutPolicy, Plan
+
+
+class TargetInfeasible(ServiceError):
+    status, title = 409, "The runtime target is not expected to be met"
+
+
+@dataclass(frozen=True)
+class SubmitOptions:
+    """How to submit, besides what.
+
+    Args:
+        policy: `requested` starts with `worker_specs.scale_out`, whatever history says.
+        shadow: Decisions about it are recorded, and change nothing.
+        name: Of two requests with the same name only the first creates an application, as long as that
+            one has not ended.
+        idempotency_key: The same, as long as the key is remembered.
+        require_feasible: Refuse a target that no candidate is expected to meet.
+        alone: Refuse while another one of the schedule that was submitted so has not ended.
+        submitted_by: Who asked, for the record.
+    """
+
+    policy: InitialScaleOutPolicy = "predicted"
+    shadow: bool = False
+    name: str | None = None
+    idempotency_key: str | None = None
+    require_feasible: bool = False
+    schedule_name: str | None = None
+    scheduled_for: datetime | None = None
+    alone: bool = False
+    submitted_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    execution: ApplicationExecution
+    decision: ScalingDecision | None
+    """About the first scale-out."""
+    response: Mapping[str, Any]
+    """What the platform answered; `warnings` says where the request was not followed to the letter."""
+    replayed: bool = False
+    """Whether it was submitted before."""
+
+
+def infeasible(plan: Plan, target_seconds: float) -> TargetInfeasible:
+    """What refuses a target that no candidate of the plan is expected to meet."""
+    initial = plan.initial
+    error = TargetInfeasible(
+        f"No scale-out is expected to finish within {target_seconds:g} s: the fastest takes"
+        f" {initial.fastest_runtime_seconds:.1f} s, and {initial.nearest_feasible_target_seconds:.1f} s are"
+        " the nearest target that can be met."
+    )
+    error.members = {
+        "feasible": False,
+        "target_seconds": target_seconds,
+        "fastest_runtime_seconds": initial.fastest_runtime_seconds,
+        "nearest_feasible_target_seconds": initial.nearest_feasible_target_seconds,
+        "source": initial.source,
+        "candidates": initial.model_dump(mode="json")["candidates"],
+    }
+    return error
