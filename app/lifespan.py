@@ -12,6 +12,7 @@ from app.wiring.data_dir import locked_data_dir
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
+from app.wiring.programs import NoEnvironments, open_programs
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
@@ -50,6 +51,10 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         open_prediction(settings.prediction, storage, kinds, instruments)
     )
     training = await build_training(settings.training, storage, kinds, stopping, instruments)
+    opened = await open_workspaces(settings.workspaces, storage)
+    programs = await open_programs(
+        settings.programs, storage, opened.workspaces, NoEnvironments(), instruments
+    )
     submission = await stack.enter_async_context(
         open_submission(
             settings,
@@ -58,11 +63,11 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
             prediction.chooser,
             options,
             driver_tokens(settings, access),
+            programs.preparation,
             instruments,
         )
     )
     accuracy = await open_accuracy(settings.training, storage, training.pretraining, instruments)
-    opened = await open_workspaces(settings.workspaces, storage)
     loops = every_loop(
         training.supervisor,
         training.publisher,
@@ -72,6 +77,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.schedules,
         submission.runner,
         accuracy,
+        programs.publisher,
         collect_contents=opened.collect_garbage,
         collect_ended_tokens=access.tokens.collect_ended,
         heartbeat_seconds=settings.training.training_heartbeat_seconds,
@@ -93,6 +99,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submissions=submission.service,
         submission_schedules=submission.schedules,
         workspaces=opened.workspaces,
+        programs=programs,
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,
     )

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from common.loops import Loop
 from submission.accuracy.watch import AccuracyWatch
+from submission.programs.publishing import ProgramPublisher
 from submission.runners import Runner
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
@@ -23,6 +24,8 @@ _RECONCILE_SECONDS = 30.0
 
 _ACCURACY_SECONDS = 15.0
 
+_PROGRAM_SECONDS = 2.0
+
 
 def every_loop(
     supervisor: TrainingSupervisor,
@@ -33,6 +36,7 @@ def every_loop(
     submission_schedules: SubmissionSchedules,
     runner: Runner,
     accuracy: AccuracyWatch,
+    programs: ProgramPublisher,
     *,
     collect_contents: Callable[[], Awaitable[float | None]],
     collect_ended_tokens: Callable[[], Awaitable[object]],
@@ -51,6 +55,8 @@ def every_loop(
     | listeners' tokens | deletes those of ended applications | an hour |
     | recurring submissions | submits what is due | 2 s |
     | abandoned submissions | hands over what was only stored | 30 s |
+    | programs that wait | hands over those whose environments are built | 2 s |
+    | versions of programs | makes versions of what programs have left | 2 s |
     | accuracy of forecasts | measures runs that have ended | 15 s |
     | of the runner | follows applications where the platform does not report | its own |
 
@@ -68,6 +74,8 @@ def every_loop(
         Loop("recurring submissions", submission_schedules.tick, _SCHEDULE_SECONDS, _SCHEDULE_SECONDS),
         Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),
         Loop("accuracy of forecasts", accuracy.tick, _ACCURACY_SECONDS, _ACCURACY_SECONDS),
+        Loop("programs that wait", submissions.start_ready, _PROGRAM_SECONDS, _PROGRAM_SECONDS),
+        programs.loop(),
         *runner.loops(),
     ]
     if periodic_trainings.configured:

@@ -14,9 +14,9 @@ from common.errors import Conflict, Forbidden, InvalidRequest
 from common.forms import Form
 from common.mongo.document import UtcTime, utc_now
 from common.wire.events import Time
-from common.wire.specs import SHORT_TEXT, WireModel
+from common.wire.specs import WireModel
 from routers.dependencies import AccessDep
-from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
+from routers.pagination import Cursor, Hint, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import ADMINISTERS, OPEN, AdmittedDep
 from routers.schemas import examples
 
@@ -30,7 +30,6 @@ TokenName = Annotated[
         "letters, digits, spaces and -._@+, beginning and ending with a letter or digit, such as ada",
     ),
 ]
-Cursor = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
 
 _RESERVED = (ADMIN_NAME, LISTENERS_NAME)
 

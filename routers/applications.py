@@ -13,7 +13,7 @@ from common.mongo.document import utc_now
 from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep
-from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
+from routers.pagination import Cursor, Hint, Limit, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS
 from routers.schemas.applications import (
     ApplicationDetails,
@@ -29,8 +29,6 @@ from submission.outcomes.summary import RunSummary, summarize
 router = APIRouter(prefix="/applications")
 
 NameFilter = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
-Cursor = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
-Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 class ApplicationPage(WireModel):

@@ -14,6 +14,7 @@ from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from routers.state import ServiceState
+from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
@@ -82,6 +83,13 @@ PretrainingDep = Annotated[Pretraining, Depends(get_pretraining)]
 PeriodicTrainingsDep = Annotated[PeriodicTrainings, Depends(get_periodic_trainings)]
 SubmissionsDep = Annotated[SubmissionService, Depends(get_submissions)]
 SubmissionSchedulesDep = Annotated[SubmissionSchedules, Depends(get_submission_schedules)]
+
+
+def get_programs(state: StateDep) -> OpenPrograms:
+    return state.programs
+
+
+ProgramsDep = Annotated[OpenPrograms, Depends(get_programs)]
 WorkspacesDep = Annotated[Workspaces, Depends(get_workspaces)]
 
 IdempotencyKey = Annotated[

@@ -7,9 +7,14 @@ from collections.abc import Sized
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import Field
+from fastapi import Query
+from pydantic import Field, StringConstraints
 
 from common.errors import InvalidRequest
+from common.wire.specs import SHORT_TEXT
+
+Cursor = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
+Limit = Annotated[int, Query(ge=1, le=200)]
 
 Unreadable = Annotated[
     list[str],

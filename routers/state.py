@@ -13,6 +13,7 @@ from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
 from submission.accuracy.watch import AccuracyWatch
+from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
@@ -39,6 +40,7 @@ class ServiceState:
     submissions: SubmissionService
     submission_schedules: SubmissionSchedules
     workspaces: Workspaces
+    programs: OpenPrograms
     executor_hour_price: float | None
     """What one executor costs for an hour, in whatever currency; None: nobody said."""
     stopping: asyncio.Event

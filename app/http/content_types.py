@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.problems import problem
 from app.http.refusals import count_refusal
-from app.http.uploads import is_archive, is_file
+from app.http.uploads import is_archive, is_file, is_part
 
 _ONLY_READING = ("GET", "HEAD", "OPTIONS")
 
@@ -35,7 +35,7 @@ class RequireJson:
     def _is_refused(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
         has_body = headers.get("content-length", "0").strip() != "0" or "transfer-encoding" in headers
-        if not has_body or scope["path"].startswith(self._forms) or is_file(scope):
+        if not has_body or scope["path"].startswith(self._forms) or is_file(scope) or is_part(scope):
             return False
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         main, _, sub = kind.partition("/")

@@ -15,6 +15,7 @@ from submission.accuracy.repository import AccuracyRepository
 from submission.accuracy.watch import AccuracyWatch
 from submission.idempotency import SubmissionLedger
 from submission.manifest.options import ManifestOptions
+from submission.programs.preparation import Programs
 from submission.runners import Runner, TokenFor
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
@@ -55,6 +56,7 @@ async def open_submission(
     chooser: InitialScaleOutChooser,
     options: ManifestOptions,
     token_for: TokenFor,
+    programs: Programs,
     instruments: Instruments,
 ) -> AsyncIterator[Submission]:
     """With what an earlier service left taken up; the runner is closed with the context.
@@ -62,6 +64,7 @@ async def open_submission(
     Args:
         start_runner: Of a platform that is connected.
         token_for: Makes what drivers show when they report.
+        programs: Prepares programs of workspaces.
     """
     executions, database = storage.executions, storage.database
     ledger = SubmissionLedger(
@@ -69,7 +72,14 @@ async def open_submission(
     )
     runner = start_runner(storage.data_dir, storage.mongo, executions, token_for)
     service = SubmissionService(
-        executions, ledger, runner, chooser, options, settings.prediction.shadow_algorithms, instruments
+        executions,
+        ledger,
+        runner,
+        chooser,
+        options,
+        settings.prediction.shadow_algorithms,
+        instruments,
+        programs,
     )
     schedules = SubmissionSchedules(storage.mongo, database, executions, service)
     try:

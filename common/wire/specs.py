@@ -209,6 +209,10 @@ WorkspaceName = Annotated[
 _ProgramPath = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
+ProgramOutput = Literal["version", "kept", "optional"]
+"""What becomes of what a program leaves."""
+
+
 class MetricGate(Spec):
     """The figure of `metrics.json` by which a new version is compared with the one that serves."""
 
@@ -226,7 +230,7 @@ class ProgramSpec(Spec):
     """Of the folder."""
     snapshot_id: Annotated[str, Form(r"^[0-9a-f]{64}$", "the id of a snapshot")] | None = None
     """Run these files, rather than those that are there at the submission."""
-    output: Literal["version", "kept", "optional"] = "version"
+    output: ProgramOutput = "version"
     """What becomes of ENEL_OUTPUT_DIR: a version of the model; files that are kept; the same, and it may be
     empty."""
     gate: MetricGate | None = None

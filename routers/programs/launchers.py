@@ -18,7 +18,7 @@ from submission.programs.tasks import tar
 
 router = APIRouter(prefix="/training/program_runs/{application_execution_id}", tags=["programs"])
 
-_TAR = {200: {"content": {"application/x-tar": {}}}}
+_TAR: dict[int | str, dict[str, Any]] = {200: {"content": {"application/x-tar": {}}}}
 
 
 async def _speaker(request: Request, application_execution_id: str, principal: AdmittedDep) -> str:

@@ -9,13 +9,12 @@ from pydantic import Field, StringConstraints
 from common.wire.specs import (
     INT64_MAX,
     FreeObject,
-    GlobalSpecs,
     MasterSpecs,
     MetricGate,
     Name,
     NoBoolean,
     OptionalSpecs,
-    ProgramSpec,
+    ProgramOutput,
     RequestModel,
     ScaleOut,
     Seconds,
@@ -24,7 +23,6 @@ from common.wire.specs import (
 from submission.requests import SubmitRequest
 
 _Path = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-_Arguments = GlobalSpecs.model_fields["algorithm_args"]
 
 DEFAULT_TARGET_SECONDS = 3600.0
 
@@ -49,7 +47,9 @@ class StartProgram(RequestModel):
     """Of which the run makes a version, and whose history tells how many executors it takes; null: made of
     workspace, folder and file."""
     experiment_name: Name = "default"
-    output: ProgramSpec.model_fields["output"].annotation = "version"  # type: ignore[name-defined]
+    output: ProgramOutput = "version"
+    """What becomes of ENEL_OUTPUT_DIR: a version of the model; files that are kept; the same, and it may be
+    empty."""
     gate: MetricGate | None = None
     """Which figure decides whether the new version serves; null: it does."""
     inputs: dict[Name, Annotated[str, StringConstraints(max_length=64)]] = Field(default_factory=dict)

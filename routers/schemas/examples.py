@@ -91,6 +91,28 @@ SUBMISSION = _body(
     bundled_example=_SUBMISSION,
     named_and_as_requested={**_SUBMISSION, "name": "nightly-report", "initial_scale_out_policy": "requested"},
 )
+PROGRAM = _body(
+    all_defaults={},
+    with_a_gate={
+        "file": "train.py",
+        "folder": "digits",
+        "arguments": ["--epochs", 3],
+        "runtime_target_seconds": 600,
+        "max_scale_out": 4,
+        "gate": {"metric": "accuracy", "better": "higher"},
+    },
+)
+PROGRESS = _body(
+    lines={
+        "attempt": 1,
+        "sequence": 0,
+        "lines": [{"progress": 0.25, "step": 100, "metrics": {"loss": 0.31}, "message": "epoch 1 of 4"}],
+    },
+    alive={"attempt": 1, "sequence": 1, "silent_seconds": 12.5},
+)
+OUTPUT = _body(nothing={"attempt": 1, "files": []})
+COMPLETION = _body(all_has_come={"attempt": 1})
+END = _body(failed={"attempt": 1, "exit_code": 1})
 RUN = _body(bundled_example=_SUBMISSION)
 NEW_SCHEDULE = _body(
     nightly={"name": "nightly", **_SCHEDULE},

@@ -3,17 +3,15 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
-from pydantic import StringConstraints
 from starlette.responses import StreamingResponse
 
 from common.auth import Permission, Principal
 from common.errors import Forbidden
-from common.wire.specs import SHORT_TEXT
 from common.workspaces.documents import Snapshot, Workspace
 from common.workspaces.repository import SnapshotNotFound, WorkspaceExists, WorkspaceNotFound
 from common.workspaces.workspaces import Workspaces
 from routers.dependencies import WorkspacesDep
-from routers.pagination import decode_cursor, encode_cursor, hint_for
+from routers.pagination import Cursor, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
 from routers.schemas import examples
 from routers.schemas.workspaces import (
@@ -28,8 +26,6 @@ from routers.workspaces.downloads import ZIP, archive_of, etag_of
 from routers.workspaces.permission import changeable, check_change, readable
 
 router = APIRouter(prefix="/workspaces", tags=["workspaces"])
-
-Cursor = Annotated[str, StringConstraints(max_length=SHORT_TEXT)]
 
 
 @router.put(

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from common.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge
 from common.forms import Form
-from common.models.artifacts import ArtifactDamaged, ArtifactExists, ArtifactStore
+from common.models.artifacts import ArtifactDamaged, ArtifactStore
 from common.settings.programs import ProgramSettings
 from common.wire.specs import WireModel
 from common.workspaces.paths import check_path, check_tree
@@ -103,10 +103,7 @@ class Outputs:
         files = run.output.files if run is not None and run.output is not None else []
         if not any(part.sha256 == sha256 for file in files for part in file.parts):
             raise InvalidRequest(f"The part {sha256[:12]}… belongs to no file that was described.")
-        try:
-            await self._store.write(_key(application_execution_id, sha256), {_CONTENT: content})
-        except ArtifactExists:
-            return
+        await self._store.keep(_key(application_execution_id, sha256), {_CONTENT: content})
 
     async def complete(self, run: ProgramRun, *, unpublished: bool) -> None:
         """Store that all has come.

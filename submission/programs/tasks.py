@@ -214,7 +214,8 @@ def _parent(champion: ModelVersion) -> Mapping[str, Any]:
     return {"model": champion.name, "version": champion.version, "files": files}
 
 
-def _model(execution: ApplicationExecution) -> str:
+def model_of(execution: ApplicationExecution) -> str:
+    """Name of the model that an execution's program trains."""
     specs = execution.global_specs
     return model_name(specs.system_name, specs.algorithm_name, KIND)
 
