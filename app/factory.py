@@ -16,7 +16,7 @@ from app.version import VERSION
 from common.settings.settings import Settings
 from routers import access, health, models, prediction, submission, training
 from routers.principal import Admitted
-from routers.programs import launchers, people
+from routers.programs import launchers, people, pipelines
 from routers.workspaces import places
 
 
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    for module in (submission, prediction, training, models, places, people, launchers, access):
+    for module in (submission, prediction, training, models, places, people, launchers, pipelines, access):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody
     site.install(app)

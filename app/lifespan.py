@@ -12,7 +12,7 @@ from app.wiring.data_dir import locked_data_dir
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
-from app.wiring.programs import NoEnvironments, open_programs
+from app.wiring.programs import NoEnvironments, open_pipelines, open_programs
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
@@ -67,6 +67,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
             instruments,
         )
     )
+    pipelines = await open_pipelines(storage, opened.workspaces, submission.service, programs.runs)
     accuracy = await open_accuracy(settings.training, storage, training.pretraining, instruments)
     loops = every_loop(
         training.supervisor,
@@ -78,6 +79,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.runner,
         accuracy,
         programs.publisher,
+        pipelines,
         collect_contents=opened.collect_garbage,
         collect_ended_tokens=access.tokens.collect_ended,
         heartbeat_seconds=settings.training.training_heartbeat_seconds,
@@ -100,6 +102,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission_schedules=submission.schedules,
         workspaces=opened.workspaces,
         programs=programs,
+        pipelines=pipelines,
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,
     )

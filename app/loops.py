@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from common.loops import Loop
 from submission.accuracy.watch import AccuracyWatch
+from submission.pipelines.pipelines import Pipelines
 from submission.programs.publishing import ProgramPublisher
 from submission.runners import Runner
 from submission.schedules import SubmissionSchedules
@@ -37,6 +38,7 @@ def every_loop(
     runner: Runner,
     accuracy: AccuracyWatch,
     programs: ProgramPublisher,
+    pipelines: Pipelines,
     *,
     collect_contents: Callable[[], Awaitable[float | None]],
     collect_ended_tokens: Callable[[], Awaitable[object]],
@@ -56,6 +58,7 @@ def every_loop(
     | recurring submissions | submits what is due | 2 s |
     | abandoned submissions | hands over what was only stored | 30 s |
     | programs that wait | hands over those whose environments are built | 2 s |
+    | pipelines | starts the steps whose turn it is | 1 s |
     | versions of programs | makes versions of what programs have left | 2 s |
     | accuracy of forecasts | measures runs that have ended | 15 s |
     | of the runner | follows applications where the platform does not report | its own |
@@ -76,6 +79,7 @@ def every_loop(
         Loop("accuracy of forecasts", accuracy.tick, _ACCURACY_SECONDS, _ACCURACY_SECONDS),
         Loop("programs that wait", submissions.start_ready, _PROGRAM_SECONDS, _PROGRAM_SECONDS),
         programs.loop(),
+        pipelines.loop(),
         *runner.loops(),
     ]
     if periodic_trainings.configured:

@@ -14,6 +14,7 @@ from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from routers.state import ServiceState
+from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
@@ -89,6 +90,11 @@ def get_programs(state: StateDep) -> OpenPrograms:
     return state.programs
 
 
+def get_pipelines(state: StateDep) -> Pipelines:
+    return state.pipelines
+
+
+PipelinesDep = Annotated[Pipelines, Depends(get_pipelines)]
 ProgramsDep = Annotated[OpenPrograms, Depends(get_programs)]
 WorkspacesDep = Annotated[Workspaces, Depends(get_workspaces)]
 

@@ -13,6 +13,7 @@ from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
 from submission.accuracy.watch import AccuracyWatch
+from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
@@ -41,6 +42,7 @@ class ServiceState:
     submission_schedules: SubmissionSchedules
     workspaces: Workspaces
     programs: OpenPrograms
+    pipelines: Pipelines
     executor_hour_price: float | None
     """What one executor costs for an hour, in whatever currency; None: nobody said."""
     stopping: asyncio.Event

@@ -8,12 +8,15 @@ from common.errors import InvalidRequest, NotFound
 from common.instruments import Instruments
 from common.settings.programs import ProgramSettings
 from common.workspaces.workspaces import Workspaces
+from submission.pipelines.pipelines import Pipelines
+from submission.pipelines.repository import PipelineRepository
 from submission.programs.opened import OpenPrograms
 from submission.programs.outputs import Outputs
 from submission.programs.preparation import Programs, Readiness
 from submission.programs.publishing import ProgramPublisher
 from submission.programs.repository import ProgramRunRepository
 from submission.programs.tasks import ProgramTasks
+from submission.service import SubmissionService
 
 
 class Environments(Protocol):
@@ -68,3 +71,12 @@ async def open_programs(
         storage.executions, runs, outputs, storage.registry, storage.artifacts, instruments
     )
     return OpenPrograms(Programs(workspaces, runs, environments), runs, tasks, outputs, publisher)
+
+
+async def open_pipelines(
+    storage: Storage, workspaces: Workspaces, submissions: SubmissionService, runs: ProgramRunRepository
+) -> Pipelines:
+    """Beside the programs that their steps are."""
+    stored = PipelineRepository(storage.mongo, storage.database)
+    await create_indexes(stored)
+    return Pipelines(stored, workspaces, submissions, storage.executions, runs)

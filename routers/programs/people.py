@@ -22,9 +22,9 @@ from routers.dependencies import (
 )
 from routers.pagination import Cursor, Limit, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS, SUBMITS, PrincipalDep
-from routers.programs.start import StartProgram
 from routers.programs.views import ProgramRunDetails, ProgramRunPage, ProgramRunView, links_of
 from routers.schemas import examples
+from submission.program_requests import StartProgram
 from submission.programs.figures import METRICS_FILE, MOST_BYTES, RESULT_FILE, Unreadable, read_object
 from submission.submissions import SubmitOptions
 
@@ -127,6 +127,13 @@ async def get_program_result(
     application_execution_id: str, executions: ExecutionsDep, programs: ProgramsDep, principal: PrincipalDep
 ) -> dict[str, Any]:
     """The result of a run: its result.json, or else its metrics.json; 404 while there is neither."""
+    return await result_of(application_execution_id, executions, programs, principal)
+
+
+async def result_of(
+    application_execution_id: str, executions: ExecutionsDep, programs: ProgramsDep, principal: PrincipalDep
+) -> dict[str, Any]:
+    """The JSON object that a run has left as its result. Raises NotFound where there is none."""
     execution = await _of_a_program(application_execution_id, executions)
     await programs.preparation.check_may_read(execution.program, principal)
     run = await programs.runs.find(execution.id)

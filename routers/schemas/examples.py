@@ -102,6 +102,7 @@ PROGRAM = _body(
         "gate": {"metric": "accuracy", "better": "higher"},
     },
 )
+PIPELINE = _body(all_defaults={}, every_step={"folder": "digits", "anew": True})
 PROGRESS = _body(
     lines={
         "attempt": 1,

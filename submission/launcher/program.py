@@ -13,7 +13,7 @@ from pathlib import Path
 
 from submission.launcher import processes
 from submission.launcher.files import size_of
-from submission.launcher.log import Budget, Stream, say
+from submission.launcher.log import Budget, Stream
 
 TIMED_OUT = 124
 """Exit code, as `timeout` has it."""
@@ -109,7 +109,7 @@ class Program:
                 broken = self._too_large()
             if not broken:
                 self._wait_a_moment()
-        if not broken and not self._stopped:
+        if not broken and not self._stopped and self._process.returncode == 0:
             broken = self._too_large()
         ended = self._end(self._stopped or broken)
         if broken and not self._stopped:
@@ -128,7 +128,6 @@ class Program:
 
     def _end(self, why: str) -> int:
         if why:
-            say(f"the program is ended: {why}.")
             processes.end_descendants(_GRACE_SECONDS)
         code = self._process.wait()
         processes.end_descendants(0.0)  # what it has left behind: its pipes would never end

@@ -1,0 +1,1 @@
+"""Pipelines: programs of a workspace, one after another, each with what earlier ones have left."""

@@ -1,0 +1,236 @@
+"""Pipelines, from the request to their end.
+
+A turn looks at every run that goes on: what has ended is noted, what may start is submitted, with a key made
+of the run and the step, so that a service that dies in between, or two that look at once, start it once.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from bson import ObjectId
+
+from common.errors import InvalidRequest, ServiceError, Unavailable
+from common.executions.documents import ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.loops import Loop
+from common.mongo.document import utc_now
+from common.workspaces.documents import Snapshot, snapshot_id
+from common.workspaces.paths import check_path
+from common.workspaces.repository import FileNotInWorkspace
+from common.workspaces.workspaces import Workspaces
+from submission.pipelines.definition import InvalidPipeline, Pipeline, Step, as_stored, chosen, parse_pipeline
+from submission.pipelines.documents import (
+    PipelineRun,
+    PipelineState,
+    PipelineStep,
+    StepState,
+    output_digest,
+    step_key,
+)
+from submission.pipelines.repository import PipelineRepository
+from submission.programs.documents import OutputFile
+from submission.programs.repository import ProgramRunRepository
+from submission.service import SubmissionService
+from submission.submissions import SubmitOptions
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_FILE = "pipeline.yaml"
+_TURN_SECONDS = 1.0
+
+
+class Pipelines:
+    """Starts and carries on pipelines; its `loop` is to run while the service does."""
+
+    def __init__(
+        self,
+        stored: PipelineRepository,
+        workspaces: Workspaces,
+        submissions: SubmissionService,
+        executions: ExecutionRepository,
+        runs: ProgramRunRepository,
+    ) -> None:
+        self.stored = stored
+        self._workspaces = workspaces
+        self._submissions = submissions
+        self._executions = executions
+        self._runs = runs
+
+    def loop(self) -> Loop:
+        """To run while the service does."""
+        return Loop("pipelines", self.turn, _TURN_SECONDS)
+
+    # --- what people do -----------------------------------------------------------------------------
+
+    async def start(
+        self,
+        workspace: str,
+        *,
+        folder: str = ".",
+        file: str = DEFAULT_FILE,
+        anew: bool = False,
+        by: str | None = None,
+        run_id: str | None = None,
+    ) -> PipelineRun:
+        """A run of what the file says now; its steps start one after another.
+
+        Args:
+            anew: Run every step, also where nothing has changed.
+            run_id: Of a request that may have been sent before: the same id is the same run.
+        Raises:
+            InvalidPipeline, FileNotInWorkspace, WorkspaceNotFound: Nothing is stored.
+        """
+        if run_id is not None and (there := await self.stored.find(run_id)):
+            return there
+        path = check_path(file)
+        below = "" if folder in (".", "./") else check_path(folder)
+        whole = await self._workspaces.take_snapshot(workspace, by, folder=below)
+        found = next((each for each in whole.files if each.path == path), None)
+        if found is None:
+            raise FileNotInWorkspace(f"There is no {path!r} in {below or workspace!r}.")
+        pipeline = parse_pipeline(await self._workspaces.content(workspace, found), path)
+        steps = [
+            PipelineStep(
+                name=name,
+                needs=step.needs,
+                said=as_stored(step),
+                snapshot_id=await self._snapshot(whole, name, step, by),
+            )
+            for name, step in pipeline.steps.items()
+        ]
+        await self._check(workspace, folder, pipeline, steps)
+        run = PipelineRun(
+            id=run_id or str(ObjectId()),
+            workspace=workspace,
+            folder=folder,
+            file=path,
+            result_step=pipeline.result_step,
+            anew=anew,
+            steps=steps,
+            submitted_by=by,
+        )
+        return await self.stored.insert(run)
+
+    async def cancel(self, run_id: str, by: str) -> PipelineRun:
+        """End what runs, and start nothing more; one that has ended is left as it is."""
+        while not (run := await self.stored.get(run_id)).state.is_final:
+            run.cancel_requested_by = run.cancel_requested_by or by
+            for step in run.steps:
+                if step.state is StepState.RUNNING and step.application_execution_id is not None:
+                    await self._submissions.kill(step.application_execution_id, by)
+                if not step.state.is_final:
+                    _end(step, StepState.CANCELLED, f"Cancelled on request of {by}.")
+            run.state, run.ended_at = PipelineState.CANCELLED, utc_now()
+            if await self.stored.store(run):
+                break
+        return run
+
+    async def _snapshot(self, whole: Snapshot, name: str, step: Step, by: str | None) -> str:
+        files = chosen(whole.files, step)
+        if not any(file.path == check_path(step.file) for file in files):
+            raise InvalidPipeline(f"steps.{name}.file: there is no {step.file!r} among its files.")
+        made = snapshot_id(whole.workspace, whole.folder, files)
+        part = Snapshot(id=made, workspace=whole.workspace, folder=whole.folder, files=files, created_by=by)
+        return (await self._workspaces.stored.keep(part)).id
+
+    async def _check(
+        self, workspace: str, folder: str, pipeline: Pipeline, steps: list[PipelineStep]
+    ) -> None:
+        """Raises InvalidRequest where a step's submission would be refused."""
+        for step in steps:
+            said = pipeline.steps[step.name].model_copy(update={"folder": folder})
+            try:
+                await self._submissions.check(said.submission(workspace))
+            except (InvalidRequest, ValueError) as error:
+                raise InvalidPipeline(f"steps.{step.name}: {error}") from error
+
+    # --- carrying on --------------------------------------------------------------------------------
+
+    async def turn(self) -> None:
+        """Look at every run that goes on."""
+        for run in await self.stored.running():
+            try:
+                while await self._advance(run):
+                    pass
+            except Unavailable as error:
+                logger.info("pipeline %s: tried again later: %s", run.id, error)
+
+    async def _advance(self, run: PipelineRun) -> bool:
+        """Whether something has changed, so that it is worth to look again."""
+        before = run.model_dump()
+        for step in run.steps:
+            if step.state is StepState.RUNNING:
+                await self._follow(step)
+            elif step.state is StepState.WAITING:
+                await self._start_if_ready(run, step)
+        if all(step.state.is_final for step in run.steps):
+            succeeded = all(step.state.is_done for step in run.steps)
+            run.state = PipelineState.SUCCEEDED if succeeded else PipelineState.FAILED
+            run.ended_at = utc_now()
+        if run.model_dump() == before:
+            return False
+        return await self.stored.store(run) and not run.state.is_final
+
+    async def _follow(self, step: PipelineStep) -> None:
+        assert step.application_execution_id is not None, "it runs"
+        execution = await self._executions.get(step.application_execution_id)
+        if not execution.state.is_final:
+            return
+        if execution.state is not ApplicationState.COMPLETED:
+            reason = execution.state_reason or f"The application is {execution.state.value.lower()}."
+            _end(step, StepState.FAILED, reason)
+            return
+        run = await self._runs.find(execution.id)
+        if run is None or run.output is None or run.output.completed_at is None:
+            _end(step, StepState.FAILED, "The program ended well, but what it left is not there.")
+        elif run.unpublished:
+            return  # a version is being made of it
+        elif run.version is None and execution.program is not None and execution.program.output == "version":
+            _end(step, StepState.FAILED, run.publishing_detail or "No version was made of what it left.")
+        else:
+            _end(step, StepState.SUCCEEDED, f"Version {run.version}." if run.version else "")
+
+    async def _start_if_ready(self, run: PipelineRun, step: PipelineStep) -> None:
+        needed = [run.step(name) for name in step.needs]
+        if any(each.state.is_final and not each.state.is_done for each in needed):
+            _end(step, StepState.SKIPPED, "What it needs has not ended well.")
+            return
+        if not all(each.state.is_done for each in needed):
+            return
+        inputs = {each.name: str(each.application_execution_id) for each in needed}
+        digests = {name: output_digest(await self._output(run_id)) for name, run_id in inputs.items()}
+        step.key = step_key(step, run.workspace, digests)
+        if not run.anew and (made := await self.stored.find_output(step.key)) and await self._is_there(made):
+            step.application_execution_id = made
+            _end(step, StepState.REUSED, "Nothing that it is made of has changed.")
+            return
+        try:
+            await self._submit(run, step, inputs)
+        except Unavailable:
+            raise
+        except (ServiceError, ValueError) as error:
+            _end(step, StepState.FAILED, str(error)[:1000])
+
+    async def _submit(self, run: PipelineRun, step: PipelineStep, inputs: Mapping[str, str]) -> None:
+        said = Step.model_validate(step.said).model_copy(
+            update={"folder": run.folder, "snapshot_id": step.snapshot_id, "inputs": dict(inputs)}
+        )
+        options = SubmitOptions(
+            idempotency_key=f"pipeline/{run.id}/{step.name}", submitted_by=run.submitted_by
+        )
+        submission = await self._submissions.submit(said.submission(run.workspace), options)
+        step.application_execution_id = submission.execution.id
+        step.state, step.started_at = StepState.RUNNING, utc_now()
+
+    async def _is_there(self, run_id: str) -> bool:
+        return bool(await self._output(run_id))
+
+    async def _output(self, run_id: str) -> list[OutputFile]:
+        run = await self._runs.find(run_id)
+        if run is None or run.output is None or run.output.completed_at is None:
+            return []
+        return run.output.files
+
+
+def _end(step: PipelineStep, state: StepState, reason: str) -> None:
+    step.state, step.reason, step.ended_at = state, reason, utc_now()

@@ -1,0 +1,222 @@
+"""Programs of workspaces on the real local Spark: run by the launcher, heard of, kept as versions."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.support.programs import ProgramClient
+from tests.support.services import started_service
+
+pytestmark = [pytest.mark.service, pytest.mark.spark]
+
+TRAINS = """
+import json, os, pathlib, sys
+output = pathlib.Path(os.environ["ENEL_OUTPUT_DIR"])
+with open(os.environ["ENEL_PROGRESS_FILE"], "a") as progress:
+    for step in range(4):
+        line = {"progress": (step + 1) / 4, "step": step, "metrics": {"loss": 1 / (step + 1)}}
+        progress.write(json.dumps(line) + "\\n")
+    progress.write("no JSON\\n")
+    progress.write(json.dumps({"data": "the digits of 1998"}) + "\\n")
+print("trained", sys.argv[1])
+(output / "metrics.json").write_text(json.dumps({"accuracy": float(sys.argv[1])}))
+(output / "weights").mkdir()
+(output / "weights" / "part.bin").write_bytes(b"w" * 5_000_000)
+parent = os.environ.get("ENEL_PARENT_VERSION")
+found = [str(path.relative_to(parent)) for path in pathlib.Path(parent).rglob("*.bin")] if parent else []
+(output / "result.json").write_text(json.dumps({"parent": found}))
+
+def predict(width: float, height: int = 3) -> str: ...
+"""
+
+ON_SPARK = """
+import json, os, pathlib
+from pyspark.sql import SparkSession
+import doubling
+with SparkSession.builder.getOrCreate() as spark:
+    total = spark.sparkContext.parallelize(range(100), 4).map(doubling.twice).sum()
+(pathlib.Path(os.environ["ENEL_OUTPUT_DIR"]) / "result.json").write_text(json.dumps({"total": total}))
+"""
+
+PIPELINE = """
+steps:
+  processing:
+    file: process.py
+    files: [process.py]
+    arguments: [3]
+  training:
+    needs: [processing]
+    file: sum.py
+    files: [sum.py]
+    output: version
+"""
+
+PROCESSES = """
+import os, pathlib, sys
+for number in range(int(sys.argv[1])):
+    (pathlib.Path(os.environ["ENEL_OUTPUT_DIR"]) / f"part-{number}").write_text(str(number))
+"""
+
+SUMS = """
+import json, os, pathlib
+parts = pathlib.Path(os.environ["ENEL_INPUT_DIR"], "processing").iterdir()
+result = {"sum": sum(int(part.read_text()) for part in parts)}
+pathlib.Path(os.environ["ENEL_OUTPUT_DIR"], "result.json").write_text(json.dumps(result))
+"""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ProgramClient]:
+    folder = tmp_path_factory.mktemp("programs")
+    limits = {"PROGRAM_DISK_MAX_BYTES": str(50 << 20), "PROGRAM_MAX_PROCESSES": "64"}
+    async with (
+        started_service(folder, PROGRAM_LOG_MAX_BYTES=str(1 << 20), **limits) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=60) as client,
+    ):
+        yield ProgramClient(client, str(folder))
+
+
+async def test_what_a_program_leaves_becomes_a_version_and_a_worse_one_does_not_serve(
+    programs: ProgramClient,
+) -> None:
+    await programs.put("team", {"train.py": TRAINS})
+    gate = {"metric": "accuracy", "better": "higher"}
+    first = await programs.run("team", arguments=[0.9], gate=gate)
+    assert first["state"] == "COMPLETED", await programs.log(first)
+    assert (first["version"], first["progress"], first["exit_code"]) == (1, 1.0, 0)
+    assert [point["metrics"]["loss"] for point in first["curve"]] == [1.0, 0.5, 1 / 3, 0.25]
+    assert first["data"] == ["the digits of 1998"]
+    assert first["unreadable_lines"] == 1
+    assert first["runtime_seconds"] > 0
+    assert first["target_met"] is True
+    assert await programs.result(first) == {"parent": []}
+    assert "trained 0.9" in await programs.log(first)
+    assert await programs.output(first, "weights/part.bin") == b"w" * 5_000_000
+
+    second = await programs.run("team", arguments=[0.8], gate=gate)
+    assert (second["version"], second["parent_version"]) == (2, 1)
+    assert await programs.result(second) == {"parent": ["weights/part.bin"]}
+    [newest, oldest] = await programs.versions(first["model"])
+    assert oldest["promotion"]["promoted"] is True
+    assert newest["promotion"]["promoted"] is False
+    assert "worse than the 0.9 of version 1" in newest["promotion"]["reason"]
+    origin = newest["program"]
+    assert origin["signature"] == {"inputs": {"width": "float", "height": "int"}, "output": "str"}
+    assert origin["snapshot_id"] == first["snapshot_id"] == second["snapshot_id"]
+    assert origin["arguments"] == [0.8]
+    assert (await programs.model(first["model"]))["aliases"]["champion"]["version"] == 1
+
+    # What ran can be had again, whatever has changed since.
+    await programs.put("team", {"train.py": "raise SystemExit('changed')"})
+    again = await programs.run("team", arguments=[0.95], gate=gate, snapshot_id=first["snapshot_id"])
+    assert again["version"] == 3
+    assert (await programs.model(first["model"]))["aliases"]["champion"]["version"] == 3
+
+
+async def test_modules_of_the_folder_are_there_on_executors_and_jobs_are_reported(
+    programs: ProgramClient,
+) -> None:
+    files = {"sub/count.py": ON_SPARK, "sub/doubling.py": "def twice(number):\n    return 2 * number\n"}
+    await programs.put("spark", files)
+    run = await programs.run("spark", folder="sub", file="count.py", output="kept", max_scale_out=2)
+    assert run["state"] == "COMPLETED", await programs.log(run)
+    assert await programs.result(run) == {"total": 9900}
+    assert run["version"] is None
+    application = await programs.application(run)
+    assert application["application_signature"]
+    assert application["jobs"]
+
+
+async def test_a_pipeline_runs_again_from_the_first_step_whose_input_has_changed(
+    programs: ProgramClient,
+) -> None:
+    await programs.put("line", {"pipeline.yaml": PIPELINE, "process.py": PROCESSES, "sum.py": SUMS})
+    first = await programs.pipeline("line")
+    assert [step["state"] for step in first["steps"]] == ["SUCCEEDED", "SUCCEEDED"], first
+    assert await programs.pipeline_result(first) == {"sum": 3}
+    await programs.put("line", {"sum.py": SUMS.replace('"sum"', '"total"')})
+    second = await programs.pipeline("line")
+    assert [step["state"] for step in second["steps"]] == ["REUSED", "SUCCEEDED"], second
+    assert await programs.pipeline_result(second) == {"total": 3}
+    third = await programs.pipeline("line")
+    assert [step["state"] for step in third["steps"]] == ["REUSED", "REUSED"], third
+    await programs.put("line", {"pipeline.yaml": PIPELINE.replace("[3]", "[4]")})
+    fourth = await programs.pipeline("line")
+    assert [step["state"] for step in fourth["steps"]] == ["SUCCEEDED", "SUCCEEDED"], fourth
+    assert await programs.pipeline_result(fourth) == {"total": 6}
+
+
+async def test_a_step_that_fails_ends_the_pipeline(programs: ProgramClient) -> None:
+    files = {"pipeline.yaml": PIPELINE, "process.py": "raise ValueError('no data today')", "sum.py": SUMS}
+    await programs.put("broken", files)
+    run = await programs.pipeline("broken")
+    assert run["state"] == "FAILED"
+    assert [step["state"] for step in run["steps"]] == ["FAILED", "SKIPPED"]
+    assert "no data today" in run["steps"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("program", "limits", "exit_code", "told"),
+    [
+        ("print('nothing to keep')", {}, 70, "left nothing in ENEL_OUTPUT_DIR"),
+        ("import os; os.symlink('/etc/hostname', os.environ['ENEL_OUTPUT_DIR'] + '/x')", {}, 70, "is a link"),
+        ("import time; time.sleep(600)", {"time_limit_seconds": 2}, 124, "longer than 2 seconds"),
+        ("open('large', 'wb').write(bytes(60 << 20))", {}, 1, "File too large"),
+        (
+            "import time\nfor n in range(100): open(f'{n}', 'wb').write(bytes(2 << 20))\ntime.sleep(60)",
+            {},
+            125,
+            "PROGRAM_DISK_MAX_BYTES",
+        ),
+        (
+            "import threading as t, time\nfor _ in range(99): t.Thread(target=time.sleep, args=(60,)).start()",
+            {},
+            125,
+            "processes and threads",
+        ),
+        ("raise SystemExit(3)", {}, 3, "exit code 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", {}, 137, "exit code 137"),
+    ],
+    ids=["no-output", "link", "endless", "large-file", "disk", "threads", "exits", "killed"],
+)
+async def test_what_goes_wrong_is_limited_and_told(
+    programs: ProgramClient, program: str, limits: dict[str, Any], exit_code: int, told: str
+) -> None:
+    await programs.put("wrong", {"train.py": program})
+    run = await programs.run("wrong", **limits)
+    log = await programs.log(run)
+    assert run["state"] == "FAILED", log
+    assert run["exit_code"] == exit_code, log
+    assert run["version"] is None
+    assert told in log
+    application = Path(programs.data_dir) / "spark" / "applications" / run["id"]
+    assert not (application / "program").exists()
+
+
+async def test_of_a_program_that_writes_without_end_the_beginning_and_the_end_are_kept(
+    programs: ProgramClient,
+) -> None:
+    loud = "print('first')\nfor _ in range(200_000): print('x' * 100)\nprint('last')\nraise SystemExit(4)"
+    await programs.put("loud", {"train.py": loud})
+    run = await programs.run("loud")
+    log = await programs.log(run, tail_lines=10_000)
+    assert run["log_bytes"] > 20_000_000
+    assert len(log) < 3_000_000
+    assert "bytes were dropped" in log
+    assert "last" in log
+
+
+async def test_a_run_that_is_cancelled_becomes_no_version(programs: ProgramClient) -> None:
+    slow = TRAINS + "\nimport time; time.sleep(600)"
+    await programs.put("slow", {"train.py": slow})
+    started = await programs.start("slow", arguments=[0.5])
+    await programs.heard(started, lambda run: run["progress"] == 1.0)
+    cancelled = await programs.cancel(started)
+    assert cancelled["state"] == "KILLED"
+    assert await programs.has_no_version(started["model"])
+    assert json.dumps(await programs.details(started)).count("KILLED") == 1
