@@ -63,7 +63,7 @@ class PipelineStep(BaseModel):
 
 
 _CALLED = ("file", "arguments", "model", "output")
-"""Of what is said of a step: what its output depends on; more executors, or another target, change nothing."""
+"""Of what is said of a step: what its output depends on. More executors or another target change nothing."""
 
 
 class PipelineRun(Document):

@@ -174,7 +174,7 @@ async def test_a_step_that_fails_ends_the_pipeline(programs: ProgramClient) -> N
             "PROGRAM_DISK_MAX_BYTES",
         ),
         (
-            "import threading as t, time\nfor _ in range(99): t.Thread(target=time.sleep, args=(60,)).start()",
+            "import threading as t, time\nfor _ in range(99): t.Thread(target=time.sleep, args=[60]).start()",
             {},
             125,
             "processes and threads",
