@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response, status
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
-from common.wire.specs import RequestModel, WireModel
+from common.wire.specs import Name, RequestModel, WireModel
 from routers.dependencies import (
     REPLAYED,
     AccessDep,
@@ -18,6 +18,7 @@ from routers.pagination import Cursor, Hint, Limit, Unreadable, decode_cursor, e
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.programs.people import Workspace, result_of
 from routers.schemas import examples
+from submission.pipelines.definition import Scalar
 from submission.pipelines.documents import PipelineRun
 from submission.pipelines.pipelines import DEFAULT_FILE
 from submission.pipelines.repository import PipelineRunNotFound
@@ -35,6 +36,8 @@ class StartPipeline(RequestModel):
     """Of the folder."""
     folder: _Path = "."
     """Of the workspace; steps' files lie in it."""
+    parameters: Annotated[dict[Name, Scalar], Field(max_length=64)] = Field(default_factory=dict)
+    """Values for what the file calls parameters, in place of its own."""
     anew: bool = False
     """Run every step; otherwise one whose files, arguments and inputs have not changed is not run again."""
 
@@ -73,6 +76,7 @@ async def start_pipeline(
             folder=request.folder,
             file=request.file,
             anew=request.anew,
+            parameters=request.parameters,
             by=principal.name,
             run_id=run_id,
         )

@@ -1,9 +1,12 @@
 """A pipeline as a workspace's YAML file declares it.
 
+parameters:
+  images: digits.npz
 steps:
   processing:
     file: process.py
     files: [process.py, "lib/*.py"]
+    arguments: [--images, {parameter: images}]
   training:
     needs: [processing]
     file: train.py
@@ -11,6 +14,7 @@ steps:
 result: training
 """
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
@@ -18,7 +22,7 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError
 
 from common.errors import InvalidRequest
-from common.wire.specs import Name, ProgramOutput, RequestModel
+from common.wire.specs import LONG_TEXT, Name, ProgramOutput, RequestModel
 from common.workspaces.documents import StoredFile
 from submission.program_requests import StartProgram
 
@@ -31,6 +35,9 @@ _NOT_FOR_STEPS = {"folder", "inputs", "snapshot_id", "name"}
 
 class InvalidPipeline(InvalidRequest):
     title = "This is no pipeline"
+
+
+Scalar = Annotated[str, StringConstraints(max_length=LONG_TEXT)] | bool | int | float
 
 
 class Step(StartProgram):
@@ -48,9 +55,28 @@ class Step(StartProgram):
 class Pipeline(RequestModel):
     """Steps by their names, in the order in which they are written."""
 
+    parameters: Annotated[dict[Name, Scalar], Field(max_length=64)] = Field(default_factory=dict)
+    """What an argument `{parameter: NAME}` stands for, where the request says nothing else."""
     steps: Annotated[dict[Name, Step], Field(min_length=1, max_length=MOST_STEPS)]
     result: Name | None = None
     """The step whose result is that of the pipeline; null: the last one."""
+
+    def with_parameters(self, given: Mapping[str, Scalar]) -> "Pipeline":
+        """The same with values in place of parameters.
+
+        Raises:
+            InvalidPipeline: One that was given, or that an argument asks for, is none of the pipeline's.
+        """
+        known = ", ".join(self.parameters) or "none"
+        for name in given.keys() - self.parameters.keys():
+            raise InvalidPipeline(f"parameters.{name}: the pipeline has no such parameter (it has {known}).")
+        values = {**self.parameters, **given}
+        steps: dict[str, Step] = {}
+        for name, step in self.steps.items():
+            arguments = [_value(argument, values, name) for argument in step.arguments]
+            # Set by name, so that it is among what was said of the step.
+            steps[name] = Step.model_validate({**as_stored(step), "arguments": arguments})
+        return self.model_copy(update={"steps": steps})
 
     @property
     def result_step(self) -> str:
@@ -78,6 +104,18 @@ def parse_pipeline(content: bytes, path: str) -> Pipeline:
         raise InvalidPipeline(f"{path}: {_told(error)}") from error
     _check(pipeline, path)
     return pipeline
+
+
+def _value(argument: Any, values: Mapping[str, Scalar], step: str) -> Any:
+    if not isinstance(argument, dict):
+        return argument
+    name = argument.get("parameter")
+    if len(argument) != 1 or not isinstance(name, str) or name not in values:
+        raise InvalidPipeline(
+            f"steps.{step}.arguments: {argument!r} is neither a value nor {{parameter: NAME}} of one that the"
+            " pipeline has."
+        )
+    return values[name]
 
 
 def _told(error: ValidationError) -> str:

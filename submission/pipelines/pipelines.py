@@ -18,7 +18,15 @@ from common.workspaces.documents import Snapshot, snapshot_id
 from common.workspaces.paths import check_path
 from common.workspaces.repository import FileNotInWorkspace
 from common.workspaces.workspaces import Workspaces
-from submission.pipelines.definition import InvalidPipeline, Pipeline, Step, as_stored, chosen, parse_pipeline
+from submission.pipelines.definition import (
+    InvalidPipeline,
+    Pipeline,
+    Scalar,
+    Step,
+    as_stored,
+    chosen,
+    parse_pipeline,
+)
 from submission.pipelines.documents import (
     PipelineRun,
     PipelineState,
@@ -69,6 +77,7 @@ class Pipelines:
         folder: str = ".",
         file: str = DEFAULT_FILE,
         anew: bool = False,
+        parameters: Mapping[str, Scalar] | None = None,
         by: str | None = None,
         run_id: str | None = None,
     ) -> PipelineRun:
@@ -76,6 +85,7 @@ class Pipelines:
 
         Args:
             anew: Run every step, also where nothing has changed.
+            parameters: Values for what the file calls parameters, in place of its own.
             run_id: Of a request that may have been sent before: the same id is the same run.
         Raises:
             InvalidPipeline, FileNotInWorkspace, WorkspaceNotFound: Nothing is stored.
@@ -88,7 +98,8 @@ class Pipelines:
         found = next((each for each in whole.files if each.path == path), None)
         if found is None:
             raise FileNotInWorkspace(f"There is no {path!r} in {below or workspace!r}.")
-        pipeline = parse_pipeline(await self._workspaces.content(workspace, found), path)
+        declared = parse_pipeline(await self._workspaces.content(workspace, found), path)
+        pipeline = declared.with_parameters(parameters or {})
         steps = [
             PipelineStep(
                 name=name,

@@ -44,11 +44,13 @@ with SparkSession.builder.getOrCreate() as spark:
 """
 
 PIPELINE = """
+parameters:
+  parts: 3
 steps:
   processing:
     file: process.py
     files: [process.py]
-    arguments: [3]
+    arguments: [{parameter: parts}]
   training:
     needs: [processing]
     file: sum.py
@@ -145,8 +147,7 @@ async def test_a_pipeline_runs_again_from_the_first_step_whose_input_has_changed
     assert await programs.pipeline_result(second) == {"total": 3}
     third = await programs.pipeline("line")
     assert [step["state"] for step in third["steps"]] == ["REUSED", "REUSED"], third
-    await programs.put("line", {"pipeline.yaml": PIPELINE.replace("[3]", "[4]")})
-    fourth = await programs.pipeline("line")
+    fourth = await programs.pipeline("line", parameters={"parts": 4})
     assert [step["state"] for step in fourth["steps"]] == ["SUCCEEDED", "SUCCEEDED"], fourth
     assert await programs.pipeline_result(fourth) == {"total": 6}
 
