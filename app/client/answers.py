@@ -220,7 +220,7 @@ class Quota(TypedDict):
 
 
 class Workspace(TypedDict):
-    _id: str
+    name: str
     owner: str | None
     runners: list[str]
     readers: list[str]
@@ -246,7 +246,7 @@ class File(StoredFile):
 
 
 class Snapshot(TypedDict):
-    _id: str
+    id: str
     workspace: str
     folder: str
     files: list[StoredFile]

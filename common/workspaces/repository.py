@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import Field
-from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
+from pymongo import ASCENDING, AsyncMongoClient, ReplaceOne, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -224,11 +224,8 @@ class WorkspaceRepository:
                 await stored.delete_many(
                     {"_id": {"$in": [file_id(workspace, path) for path in gone]}}, session=session
                 )
-            for file in put:
-                document = WorkspaceFile(
-                    **file.model_dump(), id=file_id(workspace, file.path), workspace=workspace, changed_by=by
-                ).to_mongo()
-                await stored.replace_one({"_id": document["_id"]}, document, upsert=True, session=session)
+            if put:
+                await stored.bulk_write([_replacing(workspace, file, by) for file in put], session=session)
             # Whoever changes the workspace at the same time meets this one here, and begins anew.
             changed = await self._read.stored.find_one_and_update(
                 {"_id": workspace, "revision": present.revision},
@@ -309,3 +306,10 @@ def _below(workspace: str, folder: str) -> Json:
     if folder:
         query["path"] = {"$gte": f"{folder}/", "$lt": f"{folder}0"}  # 0 is what follows the slash
     return query
+
+
+def _replacing(workspace: str, file: StoredFile, by: str | None) -> ReplaceOne[Json]:
+    document = WorkspaceFile(
+        **file.model_dump(), id=file_id(workspace, file.path), workspace=workspace, changed_by=by
+    ).to_mongo()
+    return ReplaceOne({"_id": document["_id"]}, document, upsert=True)

@@ -126,7 +126,9 @@ async def delete_file(
 @router.post(
     "/archive",
     dependencies=SUBMITS,
-    openapi_extra=raw_body("application/zip", "application/x-tar", "application/gzip"),
+    openapi_extra=raw_body(
+        "application/zip", "application/x-tar", "application/gzip", "application/octet-stream"
+    ),
 )
 async def upload_archive(
     workspace: WorkspaceName,

@@ -102,7 +102,7 @@ async def test_a_workspace_from_its_creation_to_its_end(service: httpx.AsyncClie
         "file_bytes": 32 * KIB,
         "archive_bytes": 16 * KIB,
     }
-    assert "first" in [each["_id"] for each in (await service.get("/workspaces")).json()["items"]]
+    assert "first" in [each["name"] for each in (await service.get("/workspaces")).json()["items"]]
     assert (await service.delete("/workspaces/first")).status_code == 200
     for request in ("GET", "DELETE"):
         assert (await service.request(request, "/workspaces/first")).status_code == 404
@@ -128,7 +128,7 @@ async def test_lists_come_in_pages(service: httpx.AsyncClient, workspace: str) -
         assert [file["path"] async for file in client.iterate_files(name, limit=1)] == ["a/1", "a/2", "b"]
         assert [file["path"] async for file in client.iterate_files(name, folder="a")] == ["a/1", "a/2"]
         await client.create_workspace("another")
-        found = [each["_id"] async for each in client.iterate_workspaces(limit=1)]
+        found = [each["name"] async for each in client.iterate_workspaces(limit=1)]
         assert {name, "another"} <= set(found)
     assert (await service.get(f"{workspace}/files", params={"folder": "none"})).json()["hint"]
 
@@ -319,7 +319,7 @@ async def test_what_ran_can_be_had_again(service: httpx.AsyncClient, mongo: Clie
     await service.put(f"{workspace}/files/a", content=b"2")
     async with AsyncClient("http://127.0.0.1", transport=service._transport) as client:
         shown = await client.snapshot(name, taken.id)
-        assert (shown["total_bytes"], shown["files"][0]["path"]) == (1, "a")
+        assert (shown["id"], shown["total_bytes"], shown["files"][0]["path"]) == (taken.id, 1, "a")
         first = await client.download_snapshot(name, taken.id)
         assert unzipped(first) == {"a": b"1"}
         assert unzipped(await client.download_archive(name)) == {"a": b"2"}
@@ -340,7 +340,7 @@ async def test_the_client_never_leaves_the_files_of_a_workspace(
             with pytest.raises(ProblemError) as refused:
                 await client.delete_file(name, path)
             assert refused.value.status == 422
-        assert (await client.workspace(name))["_id"] == name
+        assert (await client.workspace(name))["name"] == name
 
 
 # --- who may do what ----------------------------------------------------------------------------
@@ -371,7 +371,7 @@ async def test_owners_change_readers_read_and_others_are_told_why_not(
         refused = await eve.get(f"/workspaces/guarded{path}")
         assert (refused.status_code, "'eve' may not read the workspace" in refused.text) == (403, True)
     assert (await eve.get("/workspaces")).json()["items"] == []
-    assert [each["_id"] for each in (await bob.get("/workspaces")).json()["items"]] == ["guarded"]
+    assert [each["name"] for each in (await bob.get("/workspaces")).json()["items"]] == ["guarded"]
     assert (await op.put("/workspaces/guarded", json={"readers": ["eve"]})).json()["runners"] == ["bob"]
     assert (await eve.get("/workspaces/guarded/files/a")).status_code == 200
     assert (await eve.put("/workspaces/guarded/files/a", content=b"2")).status_code == 403

@@ -16,7 +16,7 @@ def workspaces_view(workspaces: Sequence[Workspace]) -> RenderableType:
     columns = ("Name", "Owner", "Files", "Size", "Changed")
     rows = (
         (
-            each["_id"],
+            each["name"],
             each["owner"] or "–",
             str(each["files"]),
             size(each["size_bytes"]),
@@ -36,7 +36,7 @@ def workspace_view(workspace: Workspace) -> RenderableType:
     ]
     return facts(
         (
-            ("Name", workspace["_id"]),
+            ("Name", workspace["name"]),
             ("Owner", workspace["owner"] or ""),
             ("May run", ", ".join(map(_who, workspace["runners"]))),
             ("May read", ", ".join(map(_who, workspace["readers"]))),
