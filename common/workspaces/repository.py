@@ -31,8 +31,9 @@ Json = dict[str, Any]
 _ROOT = "workspaces"
 _PLACE = "place"
 
-Precondition = Callable[[Mapping[str, str]], None]
-"""Looks at checksums by path as they are in the moment of a change; what it raises, the change raises."""
+Precondition = Callable[[Workspace, Mapping[str, str]], None]
+"""Looks at a workspace, and at checksums by path, as they are in the moment of a change: storing contents
+takes minutes, in which somebody may lose a right. What it raises, the change raises."""
 
 
 class WorkspaceNotFound(NotFound):
@@ -210,7 +211,7 @@ class WorkspaceRepository:
             cursor = stored.find({"workspace": workspace}, fields, session=session)
             found = [each async for each in cursor]
             if precondition is not None:
-                precondition({each["path"]: each["sha256"] for each in found})
+                precondition(present, {each["path"]: each["sha256"] for each in found})
             before = {each["path"]: each["size_bytes"] for each in found}
             wanted = {file.path: file for file in put}
             gone = {path for path in remove if path in before and path not in wanted}
