@@ -11,6 +11,7 @@ from app.http.hosts import KnownHosts
 from app.http.middleware import LimitBody, NormalizePath
 from app.http.origins import CheckOrigin
 from app.http.request_ids import RequestIds
+from app.http.uploads import AnswerUploads
 from app.lifespan import lifespan_for
 from app.version import VERSION
 from common.settings.settings import Settings
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics.install(app, settings.mongo.mongodb_database)
     app.add_middleware(RequireJson, forms=[f"{site.PREFIX}/"])
     app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
+    app.add_middleware(AnswerUploads)
     app.add_middleware(NormalizePath)
     app.add_middleware(
         CheckOrigin, hosts=KnownHosts.of(settings), allowed_origins=settings.access.allowed_origins

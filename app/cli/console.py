@@ -45,6 +45,13 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+def print_bytes(content: bytes) -> None:
+    """Print as it is, whatever it is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
 def progress() -> Console:
     """Where progress is shown: nothing of it reaches a program that reads the answer."""
     return _console(stderr=True)

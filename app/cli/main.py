@@ -20,6 +20,7 @@ from app.cli.commands import (
     tokens,
     training,
     what_if,
+    workspaces,
 )
 from app.cli.exits import CliError, ExitCode, of_problem, of_transport
 from app.cli.session import Session
@@ -42,6 +43,7 @@ app.add_typer(schedules.group, name="schedules")
 app.command("train")(training.train)
 app.add_typer(training.group, name="trainings")
 app.add_typer(models.group, name="models")
+app.add_typer(workspaces.group, name="workspaces")
 app.add_typer(tokens.group, name="tokens")
 app.command("doctor")(doctor.doctor)
 app.add_typer(cluster.group, name="cluster")

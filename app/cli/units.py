@@ -3,6 +3,7 @@
 from datetime import datetime
 
 _MINUTE, _HOUR = 60, 3600
+_KIBI = 1024
 
 
 def duration(seconds: float | None) -> str:
@@ -37,6 +38,15 @@ def share(value: float | None) -> str:
 
 def executor_hours(executor_seconds: float) -> str:
     return f"{executor_seconds / _HOUR:.3g}"
+
+
+def size(size_bytes: int) -> str:
+    """Such as `12 B`, `1.5 KiB` or `64 MiB`."""
+    value, units = float(size_bytes), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while round(value) >= _KIBI and len(units) > 1:
+        value, units = value / _KIBI, units[1:]
+    digits = 1 if units[0] != "B" and value < 10 and not value.is_integer() else 0
+    return f"{value:.{digits}f} {units[0]}"
 
 
 def moment(text: str | None) -> str:

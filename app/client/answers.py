@@ -210,3 +210,46 @@ class Token(TypedDict):
 class NewToken(Token):
     token: str
     """Its text, which is shown this once."""
+
+
+class Quota(TypedDict):
+    files: int
+    size_bytes: int
+    file_bytes: int
+    archive_bytes: int
+
+
+class Workspace(TypedDict):
+    name: str
+    owner: str | None
+    runners: list[str]
+    readers: list[str]
+    files: int
+    size_bytes: int
+    revision: int
+    created_at: str
+    changed_at: str
+    quota: Quota
+    can_change: bool
+    can_run: bool
+
+
+class StoredFile(TypedDict):
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+class File(StoredFile):
+    changed_at: str
+    changed_by: str | None
+
+
+class Snapshot(TypedDict):
+    id: str
+    workspace: str
+    folder: str
+    files: list[StoredFile]
+    created_at: str
+    created_by: str | None
+    total_bytes: int

@@ -57,6 +57,10 @@ class Call(Generic[T]):
     """Whatever the method suggests, as with a dry run."""
     is_text: bool = False
     """Whether the answer is text rather than JSON."""
+    content: bytes | None = None
+    """A body that is no JSON."""
+    is_file: bool = False
+    """Whether the answer is bytes, whatever they are."""
 
     @property
     def is_safe_to_repeat(self) -> bool:
@@ -67,6 +71,8 @@ class Call(Generic[T]):
         """The answer. Raises ProblemError where it is none of an Enel Service."""
         if self.is_text:
             return cast(T, response.text)
+        if self.is_file:
+            return cast(T, response.content)
         media_type = response.headers.get("content-type", "")
         if not media_type.startswith("application/json"):
             title = "Something else than an Enel Service answers"
@@ -74,11 +80,16 @@ class Call(Generic[T]):
         return cast(T, response.json())
 
 
-def _path(*parts: str | int) -> str:
-    return "/" + "/".join(quote(str(part), safe="") for part in parts)
+def path_of(*parts: str | int) -> str:
+    """An address from its parts, each of which stays one; `..` as well, which httpx would carry out."""
+    return "/" + "/".join(_quoted(str(part)) for part in parts)
 
 
-def _given(**params: Any) -> dict[str, Any]:
+def _quoted(part: str) -> str:
+    return part.replace(".", "%2E") if part in (".", "..") else quote(part, safe="")
+
+
+def given(**params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
@@ -117,46 +128,46 @@ def submit(
 
 def applications(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Application]]:
     """Newest first; filters are those of the API, such as `algorithm_name` or a list of `state`."""
-    return Call("GET", "/submission/applications", _given(limit=limit, cursor=cursor, **filters))
+    return Call("GET", "/submission/applications", given(limit=limit, cursor=cursor, **filters))
 
 
 def application(execution_id: str) -> Call[ApplicationDetails]:
-    return Call("GET", _path("submission", "applications", execution_id))
+    return Call("GET", path_of("submission", "applications", execution_id))
 
 
 def jobs(execution_id: str, *, after_job_id: int = -1, limit: int = PAGE) -> Call[JobPage]:
     """Finished jobs with their stages and metrics."""
     params = {"after_job_id": after_job_id, "limit": limit}
-    return Call("GET", _path("submission", "applications", execution_id, "jobs"), params)
+    return Call("GET", path_of("submission", "applications", execution_id, "jobs"), params)
 
 
 def decisions(execution_id: str, *, limit: int = PAGE, cursor: str | None = None) -> Call[Page[Decision]]:
     """Why it has the executors it has."""
-    params = _given(limit=limit, cursor=cursor)
-    return Call("GET", _path("submission", "applications", execution_id, "decisions"), params)
+    params = given(limit=limit, cursor=cursor)
+    return Call("GET", path_of("submission", "applications", execution_id, "decisions"), params)
 
 
 def log(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
     """The last lines that the driver wrote."""
     params = {"tail_lines": tail_lines}
-    return Call("GET", _path("submission", "applications", execution_id, "logs"), params, is_text=True)
+    return Call("GET", path_of("submission", "applications", execution_id, "logs"), params, is_text=True)
 
 
 def log_events(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
     """The last lines, then every further one, as server-sent events."""
     params = {"follow": True, "tail_lines": tail_lines}
-    return Call("GET", _path("submission", "applications", execution_id, "logs"), params)
+    return Call("GET", path_of("submission", "applications", execution_id, "logs"), params)
 
 
 def picture(execution_id: str) -> Call[str]:
     """Executors over time, and predicted against real remaining runtime, as SVG."""
-    return Call("GET", _path("submission", "applications", execution_id, "picture.svg"), is_text=True)
+    return Call("GET", path_of("submission", "applications", execution_id, "picture.svg"), is_text=True)
 
 
 def kill(execution_id: str, *, requested_by: str | None = None) -> Call[Application]:
     """End an application; one that has ended is answered as it is."""
-    params = _given(requested_by=requested_by)
-    return Call("DELETE", _path("submission", "applications", execution_id), params)
+    params = given(requested_by=requested_by)
+    return Call("DELETE", path_of("submission", "applications", execution_id), params)
 
 
 def schedules() -> Call[Page[Schedule]]:
@@ -164,7 +175,7 @@ def schedules() -> Call[Page[Schedule]]:
 
 
 def schedule(name: str) -> Call[Schedule]:
-    return Call("GET", _path("submission", "schedules", name))
+    return Call("GET", path_of("submission", "schedules", name))
 
 
 def create_schedule(body: Mapping[str, Any]) -> Call[Schedule]:
@@ -173,20 +184,20 @@ def create_schedule(body: Mapping[str, Any]) -> Call[Schedule]:
 
 def run_schedule(name: str, *, idempotency_key: str | None = None) -> Call[Submission]:
     """Submit at once, whenever it is due."""
-    return Call("POST", _path("submission", "schedules", name, "run"), headers=_key(idempotency_key))
+    return Call("POST", path_of("submission", "schedules", name, "run"), headers=_key(idempotency_key))
 
 
 def pause_schedule(name: str) -> Call[Schedule]:
     """Submit no more until it is resumed; repeating it is safe."""
-    return Call("POST", _path("submission", "schedules", name, "pause"))
+    return Call("POST", path_of("submission", "schedules", name, "pause"))
 
 
 def resume_schedule(name: str) -> Call[Schedule]:
-    return Call("POST", _path("submission", "schedules", name, "resume"))
+    return Call("POST", path_of("submission", "schedules", name, "resume"))
 
 
 def delete_schedule(name: str) -> Call[Schedule]:
-    return Call("DELETE", _path("submission", "schedules", name))
+    return Call("DELETE", path_of("submission", "schedules", name))
 
 
 # --- what drivers do ------------------------------------------------------------------------------
@@ -224,26 +235,26 @@ def start_training(
         "POST",
         "/training/trigger_model_training",
         {"wait": wait_seconds is not None},
-        {**names, **_given(trials=trials)},
+        {**names, **given(trials=trials)},
         timeout_seconds=wait_seconds,
     )
 
 
 def trainings(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Training]]:
-    return Call("GET", "/training/runs", _given(limit=limit, cursor=cursor, **filters))
+    return Call("GET", "/training/runs", given(limit=limit, cursor=cursor, **filters))
 
 
 def training(training_id: str) -> Call[Training]:
-    return Call("GET", _path("training", "runs", training_id))
+    return Call("GET", path_of("training", "runs", training_id))
 
 
 def training_events(training_id: str) -> Call[str]:
     """A training whenever something about it changes, as server-sent events."""
-    return Call("GET", _path("training", "runs", training_id, "events"))
+    return Call("GET", path_of("training", "runs", training_id, "events"))
 
 
 def cancel_training(training_id: str) -> Call[Training]:
-    return Call("POST", _path("training", "runs", training_id, "cancel"))
+    return Call("POST", path_of("training", "runs", training_id, "cancel"))
 
 
 def training_schedules() -> Call[Page[Json]]:
@@ -252,31 +263,31 @@ def training_schedules() -> Call[Page[Json]]:
 
 
 def models(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Model]]:
-    return Call("GET", "/models", _given(limit=limit, cursor=cursor, **filters))
+    return Call("GET", "/models", given(limit=limit, cursor=cursor, **filters))
 
 
 def model(name: str) -> Call[ModelDetails]:
     """With what its aliases have named, newest first."""
-    return Call("GET", _path("models", name))
+    return Call("GET", path_of("models", name))
 
 
 def versions(name: str, *, limit: int = PAGE, cursor: str | None = None) -> Call[Page[ModelVersion]]:
     """Newest first."""
-    return Call("GET", _path("models", name, "versions"), _given(limit=limit, cursor=cursor))
+    return Call("GET", path_of("models", name, "versions"), given(limit=limit, cursor=cursor))
 
 
 def set_alias(name: str, alias: str, version: int, *, reason: str | None = None) -> Call[ModelDetails]:
     """Let an alias name a version; `champion` is the one that serves."""
-    return Call("PUT", _path("models", name, "aliases", alias), body=_given(version=version, reason=reason))
+    return Call("PUT", path_of("models", name, "aliases", alias), body=given(version=version, reason=reason))
 
 
 def delete_version(name: str, version: int) -> Call[ModelVersion]:
-    return Call("DELETE", _path("models", name, "versions", version))
+    return Call("DELETE", path_of("models", name, "versions", version))
 
 
 def preload(base_name: str) -> Call[Preloaded]:
     """Load an algorithm's model into the cache of the service that is asked."""
-    return Call("GET", _path("prediction", "preload", base_name))
+    return Call("GET", path_of("prediction", "preload", base_name))
 
 
 def initial_scale_out(body: Mapping[str, Any]) -> Call[Json]:
@@ -294,11 +305,11 @@ def me() -> Call[Json]:
 
 def tokens(*, limit: int = PAGE, cursor: str | None = None) -> Call[Page[Token]]:
     """Newest first, revoked ones too, without their texts."""
-    return Call("GET", "/access/tokens", _given(limit=limit, cursor=cursor))
+    return Call("GET", "/access/tokens", given(limit=limit, cursor=cursor))
 
 
 def token(token_id: str) -> Call[Token]:
-    return Call("GET", _path("access", "tokens", token_id))
+    return Call("GET", path_of("access", "tokens", token_id))
 
 
 def create_token(name: str, role: str, *, expires_at: str | None = None) -> Call[NewToken]:
@@ -307,8 +318,8 @@ def create_token(name: str, role: str, *, expires_at: str | None = None) -> Call
     Args:
         expires_at: ISO 8601; None: never.
     """
-    return Call("POST", "/access/tokens", body=_given(name=name, role=role, expires_at=expires_at))
+    return Call("POST", "/access/tokens", body=given(name=name, role=role, expires_at=expires_at))
 
 
 def revoke_token(token_id: str) -> Call[Token]:
-    return Call("DELETE", _path("access", "tokens", token_id))
+    return Call("DELETE", path_of("access", "tokens", token_id))

@@ -19,8 +19,8 @@ class WorkspaceSettings(SettingsGroup):
     """Bytes that the files of one workspace may have together; an archive is unpacked in memory up to that
     size, two at a time."""
 
-    workspace_max_files: Annotated[int, Field(ge=1, le=20_000)] = 2_000
-    """Files that one workspace may hold."""
+    workspace_max_files: Annotated[int, Field(ge=1, le=5_000)] = 2_000
+    """Files that one workspace may hold; a snapshot is a document, and MongoDB bounds its size."""
 
     workspace_max_file_bytes: Annotated[int, Field(ge=1024, le=_LARGEST_FILE)] = 32 * _MIB
     """Bytes of one file. It is in memory while it is sent or fetched."""

@@ -33,7 +33,7 @@ def check_path(path: str) -> str:
         raise InvalidPath(f"{_shown(path)}: a path cannot lead out of the workspace (`..`).")
     if any(_is_strange(character) for character in path):
         raise InvalidPath(
-            f"{_shown(path)}: a path holds no backslash, control or invisible formatting character."
+            f"{_shown(path)}: a path is UTF-8, without backslashes, controls and invisible formatting."
         )
     if len(path) > LONGEST_PATH or len(parts) > DEEPEST:
         raise InvalidPath(
@@ -59,8 +59,9 @@ def check_tree(paths: list[str]) -> None:
 
 
 def _is_strange(character: str) -> bool:
+    # U+FFFD stands for what was no text: of two such names nobody could tell one from the other.
     # Cc: controls; Cf: such as marks of direction, which show another path; Cs: half a character.
-    return character == "\\" or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return character in "\\\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
 
 
 def _shown(path: str) -> str:

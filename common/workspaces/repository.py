@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import Field
-from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
+from pymongo import ASCENDING, AsyncMongoClient, ReplaceOne, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.errors import DuplicateKeyError
 
@@ -31,8 +31,9 @@ Json = dict[str, Any]
 _ROOT = "workspaces"
 _PLACE = "place"
 
-Precondition = Callable[[Mapping[str, str]], None]
-"""Looks at checksums by path as they are in the moment of a change; what it raises, the change raises."""
+Precondition = Callable[[Workspace, Mapping[str, str]], None]
+"""Looks at a workspace, and at checksums by path, as they are in the moment of a change: storing contents
+takes minutes, in which somebody may lose a right. What it raises, the change raises."""
 
 
 class WorkspaceNotFound(NotFound):
@@ -210,7 +211,7 @@ class WorkspaceRepository:
             cursor = stored.find({"workspace": workspace}, fields, session=session)
             found = [each async for each in cursor]
             if precondition is not None:
-                precondition({each["path"]: each["sha256"] for each in found})
+                precondition(present, {each["path"]: each["sha256"] for each in found})
             before = {each["path"]: each["size_bytes"] for each in found}
             wanted = {file.path: file for file in put}
             gone = {path for path in remove if path in before and path not in wanted}
@@ -224,11 +225,8 @@ class WorkspaceRepository:
                 await stored.delete_many(
                     {"_id": {"$in": [file_id(workspace, path) for path in gone]}}, session=session
                 )
-            for file in put:
-                document = WorkspaceFile(
-                    **file.model_dump(), id=file_id(workspace, file.path), workspace=workspace, changed_by=by
-                ).to_mongo()
-                await stored.replace_one({"_id": document["_id"]}, document, upsert=True, session=session)
+            if put:
+                await stored.bulk_write([_replacing(workspace, file, by) for file in put], session=session)
             # Whoever changes the workspace at the same time meets this one here, and begins anew.
             changed = await self._read.stored.find_one_and_update(
                 {"_id": workspace, "revision": present.revision},
@@ -309,3 +307,10 @@ def _below(workspace: str, folder: str) -> Json:
     if folder:
         query["path"] = {"$gte": f"{folder}/", "$lt": f"{folder}0"}  # 0 is what follows the slash
     return query
+
+
+def _replacing(workspace: str, file: StoredFile, by: str | None) -> ReplaceOne[Json]:
+    document = WorkspaceFile(
+        **file.model_dump(), id=file_id(workspace, file.path), workspace=workspace, changed_by=by
+    ).to_mongo()
+    return ReplaceOne({"_id": document["_id"]}, document, upsert=True)

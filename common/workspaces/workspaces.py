@@ -22,7 +22,8 @@ from common.workspaces.repository import FileNotInWorkspace, Precondition, Works
 _ARCHIVES_AT_ONCE = 2
 """That are unpacked: each may come to WORKSPACE_MAX_BYTES of memory."""
 
-_WRITES_AT_ONCE = 4
+_WRITES_AT_ONCE = 3
+"""Of one change: HDFS carries out four operations at once, and somebody may wait for a model."""
 
 _CONTENT = "content"
 """Name of the one file that such an artifact holds."""
@@ -63,7 +64,14 @@ class Workspaces:
         return await self._put(workspace, {check_path(path): content}, by, precondition=precondition)
 
     async def upload(
-        self, workspace: str, archive: bytes, by: str | None, *, folder: str = "", replace: bool = False
+        self,
+        workspace: str,
+        archive: bytes,
+        by: str | None,
+        *,
+        folder: str = "",
+        replace: bool = False,
+        precondition: Precondition | None = None,
     ) -> Workspace:
         """Put what an archive holds, all or nothing.
 
@@ -78,7 +86,8 @@ class Workspaces:
         async with self._unpacking:
             found = await asyncio.to_thread(read_archive, archive, bounds)
             files = {check_path(f"{folder}/{path}" if folder else path): data for path, data in found.items()}
-            return await self._put(workspace, files, by, all_others_in=folder if replace else None)
+            others = folder if replace else None
+            return await self._put(workspace, files, by, all_others_in=others, precondition=precondition)
 
     async def read(self, workspace: str, path: str) -> bytes:
         """Raises FileNotInWorkspace, ArtifactDamaged or StoreUnavailable."""

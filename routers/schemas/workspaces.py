@@ -37,6 +37,7 @@ class WorkspaceSpec(WireModel):
 class WorkspaceView(Workspace):
     """A workspace, how full it is, and what who asks may do."""
 
+    name: str = Field(alias="_id", serialization_alias="name")
     quota: Quota
     can_change: bool
     can_run: bool
@@ -79,6 +80,8 @@ class FilePage(WireModel):
 class SnapshotView(Snapshot):
     """Files as they were; the archive of a snapshot holds them."""
 
+    id: str = Field(alias="_id", serialization_alias="id")
+    """Made of the workspace and of every path and checksum: the same files are the same snapshot."""
     total_bytes: int
 
     @classmethod

@@ -8,14 +8,15 @@ from pydantic import StringConstraints
 from starlette.responses import StreamingResponse
 
 from common.errors import PreconditionFailed
+from common.workspaces.documents import Workspace
 from common.workspaces.paths import LONGEST_PATH, check_path
-from common.workspaces.repository import FileNotInWorkspace, Precondition
+from common.workspaces.repository import FileNotInWorkspace
 from routers.dependencies import WorkspacesDep
 from routers.pagination import hint_for
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
 from routers.schemas.workspaces import FilePage, FileView, WorkspaceName, WorkspaceView
 from routers.workspaces.downloads import FILE, ZIP, archive_of, etag_of, file_of, names, unchanged
-from routers.workspaces.permission import changeable, readable
+from routers.workspaces.permission import changeable, check_change, readable
 from routers.workspaces.uploads import UploadDep, raw_body
 
 router = APIRouter(prefix="/{workspace}")
@@ -72,7 +73,8 @@ async def put_file(
     content = await upload.read(workspaces.quota.file_bytes, "WORKSPACE_MAX_FILE_BYTES")
     before: dict[str, str] = {}
 
-    def precondition(present: Mapping[str, str]) -> None:
+    def precondition(found: Workspace, present: Mapping[str, str]) -> None:
+        check_change(found, principal)
         before.clear()
         before.update(present)
         _check(path, present.get(path), if_match, if_none_match)
@@ -112,12 +114,11 @@ async def delete_file(
 ) -> WorkspaceView:
     """Remove a file, or a folder with all that lies in it; answers what is left."""
     await changeable(workspace, workspaces, principal)
-    precondition: Precondition | None = None
-    if if_match is not None:
-        checked = check_path(path)
+    path = check_path(path)
 
-        def precondition(present: Mapping[str, str]) -> None:
-            _check(checked, present.get(checked), if_match, None)
+    def precondition(found: Workspace, present: Mapping[str, str]) -> None:
+        check_change(found, principal)
+        _check(path, present.get(path), if_match, None)
 
     left = await workspaces.remove(workspace, path, principal.name, precondition=precondition)
     return WorkspaceView.of(left, workspaces.quota, principal)
@@ -126,7 +127,9 @@ async def delete_file(
 @router.post(
     "/archive",
     dependencies=SUBMITS,
-    openapi_extra=raw_body("application/zip", "application/x-tar", "application/gzip"),
+    openapi_extra=raw_body(
+        "application/zip", "application/x-tar", "application/gzip", "application/octet-stream"
+    ),
 )
 async def upload_archive(
     workspace: WorkspaceName,
@@ -143,7 +146,14 @@ async def upload_archive(
     """
     await changeable(workspace, workspaces, principal)
     archive = await upload.read(workspaces.quota.archive_bytes, "WORKSPACE_MAX_UPLOAD_BYTES")
-    changed = await workspaces.upload(workspace, archive, principal.name, folder=folder, replace=replace)
+    changed = await workspaces.upload(
+        workspace,
+        archive,
+        principal.name,
+        folder=folder,
+        replace=replace,
+        precondition=lambda found, _: check_change(found, principal),
+    )
     return WorkspaceView.of(changed, workspaces.quota, principal)
 
 

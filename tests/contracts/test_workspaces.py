@@ -3,7 +3,7 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from common.auth import Principal, Role
-from common.errors import Unavailable
+from common.errors import Forbidden, Unavailable
 from common.models.artifacts import ArtifactDamaged, ArtifactStore, incomplete_name
 from common.models.folder import FolderStore
 from common.models.hdfs import HdfsStore
@@ -137,6 +137,23 @@ async def test_what_is_refused_changes_nothing(workspaces: Workspaces) -> None:
         await workspaces.stored.create(Workspace(name=NAME))
     assert await workspaces.stored.get(NAME) == before
     assert await paths(workspaces) == ["a/b"]
+
+
+async def test_a_right_that_was_lost_meanwhile_is_lost(workspaces: Workspaces) -> None:
+    def refuse(found: Workspace, checksums: Mapping[str, str]) -> None:
+        assert (found.name, list(checksums)) == (NAME, ["a"])
+        raise Forbidden("It is somebody else's now.")
+
+    await workspaces.put(NAME, "a", b"1", BY)
+    for change in (
+        workspaces.put(NAME, "a", b"2", BY, precondition=refuse),
+        workspaces.upload(NAME, a_zip(b=b"2"), BY, replace=True, precondition=refuse),
+        workspaces.remove(NAME, "a", BY, precondition=refuse),
+    ):
+        with pytest.raises(Forbidden):
+            await change
+    assert await paths(workspaces) == ["a"]
+    assert await workspaces.read(NAME, "a") == b"1"
 
 
 async def test_an_archive_adds_or_replaces(workspaces: Workspaces) -> None:

@@ -29,6 +29,9 @@ from common.executions.repository import ExecutionRepository
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
+from common.workspaces.documents import Quota, Workspace
+from common.workspaces.repository import WorkspaceRepository
+from common.workspaces.workspaces import Workspaces
 from tests.support.finished_runs import store_finished_runs
 from tests.support.registered import publish
 from tests.support.routes import ROUTES
@@ -98,6 +101,11 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
         experiment_name="x",
         trials=1,
     )
+    quota = Quota(files=100, size_bytes=1 << 20, file_bytes=1 << 20)
+    workspaces = Workspaces(WorkspaceRepository(mongo, database, quota), FolderStore(data_dir / "models"))
+    await workspaces.stored.create(Workspace(name="known", owner="a submitter"))
+    await workspaces.put("known", "a/b", b"1", "a submitter")
+    snapshot = await workspaces.take_snapshot("known", "a submitter")
     tokens = Tokens(AccessTokenRepository(mongo, database), executions.ended_at)
     made = {role: await tokens.issue(f"a {role}", role, by=None) for role in Role if role != Role.LISTENER}
     return Service(
@@ -114,6 +122,9 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
             "name": version.name,
             "version": version.version,
             "alias": "champion",
+            "workspace": "known",
+            "path": "a/b",
+            "snapshot_id": snapshot.id,
             "token_id": made[Role.READER][0].id,
         },
         running.id,
