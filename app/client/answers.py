@@ -253,3 +253,65 @@ class Snapshot(TypedDict):
     created_at: str
     created_by: str | None
     total_bytes: int
+
+
+class ProgramRun(TypedDict):
+    """A run of a program of a workspace; its id is that of its application execution."""
+
+    id: str
+    workspace: str
+    program: Json
+    arguments: list[Any]
+    state: str
+    state_reason: str
+    created_at: str
+    submitted_by: str | None
+    start_time: str | None
+    end_time: str | None
+    runtime_seconds: float | None
+    runtime_target_seconds: float
+    target_met: bool | None
+    model: str
+    version: int | None
+    publishing_detail: str
+    snapshot_id: str | None
+    environment_id: str | None
+    progress: float | None
+    message: str
+    metrics: dict[str, float]
+    silent_seconds: float | None
+    is_silent: bool
+    exit_code: int | None
+    end_reason: str
+
+
+class ProgramFile(TypedDict):
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+class ProgramRunDetails(ProgramRun):
+    curve: list[Json]
+    output: list[ProgramFile]
+    """What it has left; empty until all of it has come."""
+
+
+class PipelineStep(TypedDict):
+    name: str
+    state: str
+    application_execution_id: str | None
+    reason: str
+
+
+class PipelineRun(TypedDict):
+    id: str
+    workspace: str
+    folder: str
+    file: str
+    state: str
+    steps: list[PipelineStep]
+    result_step: str
+    created_at: str
+    ended_at: str | None
+    submitted_by: str | None

@@ -93,7 +93,7 @@ def given(**params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _key(idempotency_key: str | None) -> dict[str, str]:
+def key_of(idempotency_key: str | None) -> dict[str, str]:
     """One of its own for every call that is given none, so that the same call can be sent again."""
     return {IDEMPOTENCY_KEY: idempotency_key or str(uuid.uuid4())}
 
@@ -122,7 +122,7 @@ def submit(
         idempotency_key: The same one again creates nothing; without, every call is a submission of its own.
     """
     params = {"dry_run": dry_run, "require_feasible": require_feasible}
-    headers = {} if dry_run else _key(idempotency_key)
+    headers = {} if dry_run else key_of(idempotency_key)
     return Call("POST", "/submission/submit", params, body, headers, changes_nothing=dry_run)
 
 
@@ -184,7 +184,7 @@ def create_schedule(body: Mapping[str, Any]) -> Call[Schedule]:
 
 def run_schedule(name: str, *, idempotency_key: str | None = None) -> Call[Submission]:
     """Submit at once, whenever it is due."""
-    return Call("POST", path_of("submission", "schedules", name, "run"), headers=_key(idempotency_key))
+    return Call("POST", path_of("submission", "schedules", name, "run"), headers=key_of(idempotency_key))
 
 
 def pause_schedule(name: str) -> Call[Schedule]:

@@ -9,25 +9,24 @@ from typing import Any, Self, TypeVar, cast
 
 import httpx
 
-from app.client import calls, workspace_calls
+from app.client import calls
 from app.client.answers import (
     FINAL_APPLICATION_STATES,
     Application,
     ApplicationDetails,
     Decision,
-    File,
     Job,
     Model,
     ModelVersion,
     Token,
     Training,
-    Workspace,
 )
 from app.client.calls import Call
 from app.client.events import ServerEvents, new_lines
 from app.client.methods import AsyncIterated, Awaited, Iterated, Sent
 from app.client.problems import ProblemError
 from app.client.retries import Retries
+from app.client.team_methods import AsyncTeamMethods, TeamMethods
 
 T = TypeVar("T")
 AnyClient = TypeVar("AnyClient", bound="Client | AsyncClient")
@@ -36,7 +35,7 @@ _PAUSE_SECONDS = 0.2
 _RETRIES = Retries()
 
 
-class Client:
+class Client(TeamMethods):
     """A client that waits for each answer.
 
     Args:
@@ -96,18 +95,6 @@ class Client:
     token = Sent(calls.token)
     create_token = Sent(calls.create_token)
     revoke_token = Sent(calls.revoke_token)
-    create_workspace = Sent(workspace_calls.create_workspace)
-    workspaces = Sent(workspace_calls.workspaces)
-    workspace = Sent(workspace_calls.workspace)
-    delete_workspace = Sent(workspace_calls.delete_workspace)
-    files = Sent(workspace_calls.files)
-    put_file = Sent(workspace_calls.put_file)
-    get_file = Sent(workspace_calls.get_file)
-    delete_file = Sent(workspace_calls.delete_file)
-    upload_archive = Sent(workspace_calls.upload_archive)
-    download_archive = Sent(workspace_calls.download_archive)
-    snapshot = Sent(workspace_calls.snapshot)
-    download_snapshot = Sent(workspace_calls.download_snapshot)
 
     iterate_applications = Iterated(calls.applications, Application)
     iterate_jobs = Iterated(calls.jobs, Job)
@@ -116,8 +103,6 @@ class Client:
     iterate_models = Iterated(calls.models, Model)
     iterate_versions = Iterated(calls.versions, ModelVersion)
     iterate_tokens = Iterated(calls.tokens, Token)
-    iterate_workspaces = Iterated(workspace_calls.workspaces, Workspace)
-    iterate_files = Iterated(workspace_calls.files, File)
 
     def send(self, call: Call[T]) -> T:
         """One call, repeated where that is safe and worth it."""
@@ -188,7 +173,7 @@ class Client:
         self.close()
 
 
-class AsyncClient:
+class AsyncClient(AsyncTeamMethods):
     """A client for asyncio, otherwise like `Client`; `transport` may be an application of this process."""
 
     def __init__(
@@ -237,18 +222,6 @@ class AsyncClient:
     token = Awaited(calls.token)
     create_token = Awaited(calls.create_token)
     revoke_token = Awaited(calls.revoke_token)
-    create_workspace = Awaited(workspace_calls.create_workspace)
-    workspaces = Awaited(workspace_calls.workspaces)
-    workspace = Awaited(workspace_calls.workspace)
-    delete_workspace = Awaited(workspace_calls.delete_workspace)
-    files = Awaited(workspace_calls.files)
-    put_file = Awaited(workspace_calls.put_file)
-    get_file = Awaited(workspace_calls.get_file)
-    delete_file = Awaited(workspace_calls.delete_file)
-    upload_archive = Awaited(workspace_calls.upload_archive)
-    download_archive = Awaited(workspace_calls.download_archive)
-    snapshot = Awaited(workspace_calls.snapshot)
-    download_snapshot = Awaited(workspace_calls.download_snapshot)
 
     iterate_applications = AsyncIterated(calls.applications, Application)
     iterate_jobs = AsyncIterated(calls.jobs, Job)
@@ -257,8 +230,6 @@ class AsyncClient:
     iterate_models = AsyncIterated(calls.models, Model)
     iterate_versions = AsyncIterated(calls.versions, ModelVersion)
     iterate_tokens = AsyncIterated(calls.tokens, Token)
-    iterate_workspaces = AsyncIterated(workspace_calls.workspaces, Workspace)
-    iterate_files = AsyncIterated(workspace_calls.files, File)
 
     async def send(self, call: Call[T]) -> T:
         """One call, repeated where that is safe and worth it."""

@@ -71,7 +71,7 @@ class PipelineRun(Document):
 
     unknown_values: ClassVar[Mapping[str, str]] = {"state": PipelineState.RUNNING.value}
 
-    id: str = Field(alias="_id")
+    id: str = Field(alias="_id", serialization_alias="id")
     workspace: str
     folder: str
     file: str
@@ -86,6 +86,11 @@ class PipelineRun(Document):
     cancel_requested_by: str | None = None
     revision: int = 0
     """Counts changes: of two services that go on with it at once, one begins its turn anew."""
+
+    def to_mongo(self) -> dict[str, Any]:
+        document = self.model_dump(by_alias=False)
+        document["_id"] = document.pop("id")
+        return document
 
     def step(self, name: str) -> PipelineStep:
         """The step of this name, which there is."""

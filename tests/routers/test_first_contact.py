@@ -16,6 +16,7 @@ from common.wire.events import UpdateInformation
 from routers.schemas.examples import EXECUTION_ID
 from tests.support.answers import is_problem
 from tests.support.finished_runs import store_history
+from tests.support.programs import ProgramClient
 from tests.support.samples import application_start, execution, specs, unique_name
 from tests.support.served_model import Registered
 
@@ -47,7 +48,21 @@ def examples(about: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 async def test_every_example_is_accepted(
     service: httpx.AsyncClient, executions: ExecutionRepository, model: Registered
 ) -> None:
-    await executions.insert(ApplicationExecution(id=EXECUTION_ID, **specs()))
+    files = {
+        "train.py": "",
+        "digits/train.py": "",
+        "pipeline.yaml": "steps: {training: {file: train.py}}",
+        "digits/pipeline.yaml": "steps: {training: {file: train.py}}",
+    }
+    await ProgramClient(service).put("team-a", files)
+    program = await ProgramClient(service).start("team-a")
+    snapshot_id = program["snapshot_id"]
+    await executions.insert(
+        ApplicationExecution(
+            id=EXECUTION_ID, snapshot_id=snapshot_id, program={"workspace": "team-a"}, **specs()
+        )
+    )
+    assert (await service.post(f"/training/program_runs/{EXECUTION_ID}/start")).is_success
     await executions.apply_event(
         EXECUTION_ID, UpdateInformation.model_validate(application_start(EXECUTION_ID, "spark-3f2a")).event()
     )
@@ -57,6 +72,7 @@ async def test_every_example_is_accepted(
         "{name}": {"/models": "spark.KMeans.onlinepredictor"},
         "{alias}": {"": "champion"},
         "{workspace}": {"": "team-a"},
+        "{application_execution_id}": {"": EXECUTION_ID},
     }
     posted = []
     for method, path, about in await operations(service):

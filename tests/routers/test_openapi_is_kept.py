@@ -29,10 +29,13 @@ from common.executions.repository import ExecutionRepository
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
+from common.wire.specs import ProgramSpec
 from common.workspaces.documents import Quota, Workspace
 from common.workspaces.repository import WorkspaceRepository
 from common.workspaces.workspaces import Workspaces
+from submission.pipelines.repository import PipelineRepository
 from tests.support.finished_runs import store_finished_runs
+from tests.support.pipelines import pipeline_run
 from tests.support.registered import publish
 from tests.support.routes import ROUTES
 from tests.support.samples import execution, unique_name
@@ -92,7 +95,6 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
     await store_finished_runs(executions, "Untrained", [2, 4])
     [run, _] = await executions.newest()
     running = execution()
-    await executions.insert(running)
     version = await publish(ModelRegistry(mongo, database), FolderStore(data_dir / "models"))
     training = await TrainingRunRepository(mongo, database).enqueue(
         system_name="spark",
@@ -106,6 +108,9 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
     await workspaces.stored.create(Workspace(name="known", owner="a submitter"))
     await workspaces.put("known", "a/b", b"1", "a submitter")
     snapshot = await workspaces.take_snapshot("known", "a submitter")
+    running.program, running.snapshot_id = ProgramSpec(workspace="known", file="a/b"), snapshot.id
+    await executions.insert(running)
+    pipeline = await PipelineRepository(mongo, database).insert(pipeline_run(running.id))
     tokens = Tokens(AccessTokenRepository(mongo, database), executions.ended_at)
     made = {role: await tokens.issue(f"a {role}", role, by=None) for role in Role if role != Role.LISTENER}
     return Service(
@@ -125,6 +130,8 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
             "workspace": "known",
             "path": "a/b",
             "snapshot_id": snapshot.id,
+            "pipeline_run_id": pipeline.id,
+            "sha256": "0" * 64,
             "token_id": made[Role.READER][0].id,
         },
         running.id,
@@ -172,6 +179,8 @@ def ask(operation: Any, service: Service, token: str, counted: Counter[int]) -> 
     def check(case: Any, is_known: bool) -> None:
         if is_known:
             case.path_parameters = {name: service.known[name] for name in case.path_parameters or {}}
+            if "/training/program_runs/" in operation.path:
+                case.path_parameters["application_execution_id"] = service.running
             if isinstance(case.body, dict) and "application_execution_id" in case.body:
                 case.body["application_execution_id"] = service.running
         headers = {"Authorization": f"Bearer {token}"} if token else {}

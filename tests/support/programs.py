@@ -97,11 +97,11 @@ class ProgramClient:
         while run["state"] == "RUNNING":
             assert asyncio.get_running_loop().time() < deadline, run
             await asyncio.sleep(_PAUSE_SECONDS)
-            run = self._json(await self.client.get(f"/training/pipelines/{run['_id']}"))
+            run = self._json(await self.client.get(f"/training/pipelines/{run['id']}"))
         return run
 
     async def pipeline_result(self, run: Json) -> Json:
-        return self._json(await self.client.get(f"/training/pipelines/{run['_id']}/result"))
+        return self._json(await self.client.get(f"/training/pipelines/{run['id']}/result"))
 
     @staticmethod
     def _json(answer: httpx.Response) -> Json:

@@ -20,6 +20,10 @@ FILE = f"{WORKSPACE}/files/{{path}}"
 SNAPSHOT = f"{WORKSPACE}/snapshots/{{snapshot_id}}"
 ALIAS = "/models/{name}/aliases/{alias}"
 
+PROGRAMS = "/training/programs/{workspace}"
+PROGRAM_RUN = "/training/program_runs/{application_execution_id}"
+PIPELINE_RUN = "/training/pipelines/{pipeline_run_id}"
+
 ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("POST", "/submission/submit"): (SUBMIT, 422),
     ("GET", "/submission/applications"): (READ, 200),
@@ -68,6 +72,27 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("GET", f"{WORKSPACE}/archive"): (READ, 422),
     ("GET", SNAPSHOT): (READ, 422),
     ("GET", f"{SNAPSHOT}/archive"): (READ, 422),
+    ("POST", f"{PROGRAMS}/runs"): (SUBMIT, 422),
+    ("GET", f"{PROGRAMS}/runs"): (READ, 422),
+    ("POST", f"{PROGRAMS}/pipelines"): (SUBMIT, 422),
+    ("GET", f"{PROGRAMS}/pipelines"): (READ, 422),
+    ("GET", PROGRAM_RUN): (READ, 404),
+    ("POST", f"{PROGRAM_RUN}/cancel"): (SUBMIT, 404),
+    ("GET", f"{PROGRAM_RUN}/result"): (READ, 404),
+    ("GET", f"{PROGRAM_RUN}/output/{{path}}"): (READ, 404),
+    ("POST", f"{PROGRAM_RUN}/start"): (REPORT, 404),
+    ("GET", f"{PROGRAM_RUN}/archives/snapshot"): (REPORT, 404),
+    ("GET", f"{PROGRAM_RUN}/archives/parent"): (REPORT, 404),
+    ("GET", f"{PROGRAM_RUN}/archives/inputs/{{name}}"): (REPORT, 404),
+    ("GET", f"{PROGRAM_RUN}/environment"): (REPORT, 404),
+    ("POST", f"{PROGRAM_RUN}/progress"): (REPORT, 422),
+    ("POST", f"{PROGRAM_RUN}/output"): (REPORT, 422),
+    ("PUT", f"{PROGRAM_RUN}/output/parts/{{sha256}}"): (REPORT, 422),
+    ("POST", f"{PROGRAM_RUN}/output/complete"): (REPORT, 422),
+    ("POST", f"{PROGRAM_RUN}/end"): (REPORT, 422),
+    ("GET", PIPELINE_RUN): (READ, 404),
+    ("POST", f"{PIPELINE_RUN}/cancel"): (SUBMIT, 404),
+    ("GET", f"{PIPELINE_RUN}/result"): (READ, 404),
     ("POST", "/access/tokens"): (ADMINISTER, 422),
     ("GET", "/access/tokens"): (ADMINISTER, 200),
     ("GET", "/access/tokens/{token_id}"): (ADMINISTER, 404),

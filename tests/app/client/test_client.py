@@ -68,7 +68,7 @@ def test_events_end_with_an_empty_line() -> None:
 
 def test_both_clients_know_the_same_calls() -> None:
     methods = [
-        {name for name in vars(kind) if not name.startswith("_") and name not in ("close", "aclose")}
+        {name for name in dir(kind) if not name.startswith("_") and name not in ("close", "aclose")}
         for kind in (Client, AsyncClient)
     ]
     assert methods[0] == methods[1]

@@ -1,0 +1,85 @@
+"""Requests about programs of workspaces and pipelines: started, looked at, ended, fetched."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.client.answers import Json, Page, PipelineRun, ProgramRun, ProgramRunDetails
+from app.client.calls import PAGE, Call, given, key_of, path_of
+
+
+def run_program(workspace: str, *, idempotency_key: str | None = None, **said: Any) -> Call[ProgramRun]:
+    """Start a program of a workspace; everything has a default.
+
+    Args:
+        idempotency_key: Of the request; otherwise it has one of its own, and is safe to repeat.
+        said: Fields of the request, such as `file`, `folder`, `arguments`, `runtime_target_seconds`, `gate`.
+    """
+    path = path_of("training", "programs", workspace, "runs")
+    return Call("POST", path, body=given(**said), headers=key_of(idempotency_key))
+
+
+def program_runs(workspace: str, *, limit: int = PAGE, cursor: str | None = None) -> Call[Page[ProgramRun]]:
+    """Of one workspace, newest first."""
+    return Call("GET", path_of("training", "programs", workspace, "runs"), given(limit=limit, cursor=cursor))
+
+
+def program_run(run_id: str) -> Call[ProgramRunDetails]:
+    """With its curves, and what it has left."""
+    return Call("GET", path_of("training", "program_runs", run_id))
+
+
+def cancel_program_run(run_id: str) -> Call[ProgramRun]:
+    """Repeating it is safe."""
+    return Call("POST", path_of("training", "program_runs", run_id, "cancel"), changes_nothing=True)
+
+
+def program_result(run_id: str) -> Call[Json]:
+    """Its result.json, or else its metrics.json."""
+    return Call("GET", path_of("training", "program_runs", run_id, "result"))
+
+
+def program_output(run_id: str, path: str) -> Call[bytes]:
+    """A file that it has left."""
+    parts = path.split("/")
+    return Call("GET", path_of("training", "program_runs", run_id, "output", *parts), is_file=True)
+
+
+def run_pipeline(
+    workspace: str,
+    *,
+    file: str | None = None,
+    folder: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    anew: bool = False,
+    idempotency_key: str | None = None,
+) -> Call[PipelineRun]:
+    """Start the steps that a YAML file of a workspace declares.
+
+    Args:
+        parameters: Values in place of the file's own.
+        anew: Run every step, also where nothing has changed.
+    """
+    body = given(file=file, folder=folder, parameters=dict(parameters) if parameters else None)
+    body |= {"anew": True} if anew else {}
+    headers = key_of(idempotency_key)
+    return Call("POST", path_of("training", "programs", workspace, "pipelines"), body=body, headers=headers)
+
+
+def pipeline_runs(workspace: str, *, limit: int = PAGE, cursor: str | None = None) -> Call[Page[PipelineRun]]:
+    """Of one workspace, newest first."""
+    path = path_of("training", "programs", workspace, "pipelines")
+    return Call("GET", path, given(limit=limit, cursor=cursor))
+
+
+def pipeline_run(run_id: str) -> Call[PipelineRun]:
+    return Call("GET", path_of("training", "pipelines", run_id))
+
+
+def cancel_pipeline_run(run_id: str) -> Call[PipelineRun]:
+    """Repeating it is safe."""
+    return Call("POST", path_of("training", "pipelines", run_id, "cancel"), changes_nothing=True)
+
+
+def pipeline_result(run_id: str) -> Call[Json]:
+    """The result of its result step."""
+    return Call("GET", path_of("training", "pipelines", run_id, "result"))
