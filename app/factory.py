@@ -14,7 +14,7 @@ from app.http.request_ids import RequestIds
 from app.lifespan import lifespan_for
 from app.version import VERSION
 from common.settings.settings import Settings
-from routers import access, health, models, prediction, submission, training
+from routers import access, environments, health, models, prediction, submission, training
 from routers.principal import Admitted
 
 
@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    for module in (submission, prediction, training, models, access):
+    for module in (submission, environments, prediction, training, models, access):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody
     site.install(app)

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app.loops import every_loop
 from app.wiring.access import driver_tokens, open_access
 from app.wiring.data_dir import locked_data_dir
+from app.wiring.environments import build_environments
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
@@ -49,6 +50,8 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         open_prediction(settings.prediction, storage, kinds, instruments)
     )
     training = await build_training(settings.training, storage, kinds, stopping, instruments)
+    heartbeat_seconds = settings.training.training_heartbeat_seconds
+    environments = await build_environments(settings.environments, storage, heartbeat_seconds, instruments)
     submission = await stack.enter_async_context(
         open_submission(
             settings,
@@ -70,8 +73,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.schedules,
         submission.runner,
         accuracy,
+        environments,
         collect_ended_tokens=access.tokens.collect_ended,
-        heartbeat_seconds=settings.training.training_heartbeat_seconds,
+        heartbeat_seconds=heartbeat_seconds,
     )
     await stack.enter_async_context(running(loops))
     return ServiceState(
@@ -87,6 +91,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         publisher=training.publisher,
         periodic_trainings=training.periodic,
         accuracy=accuracy,
+        environments=environments,
         submissions=submission.service,
         submission_schedules=submission.schedules,
         executor_hour_price=settings.submission.executor_hour_price,

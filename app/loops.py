@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from common.loops import Loop
 from submission.accuracy.watch import AccuracyWatch
+from submission.environments.environments import Environments
 from submission.runners import Runner
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
@@ -33,6 +34,7 @@ def every_loop(
     submission_schedules: SubmissionSchedules,
     runner: Runner,
     accuracy: AccuracyWatch,
+    environments: Environments,
     *,
     collect_ended_tokens: Callable[[], Awaitable[object]],
     heartbeat_seconds: float,
@@ -50,6 +52,8 @@ def every_loop(
     | recurring submissions | submits what is due | 2 s |
     | abandoned submissions | hands over what was only stored | 30 s |
     | accuracy of forecasts | measures runs that have ended | 15 s |
+    | environments | builds one that is queued | a heartbeat, or until one is queued |
+    | cache of environments | evicts what was not used for longest, removes leftovers | a minute |
     | of the runner | follows applications where the platform does not report | its own |
 
     Args:
@@ -64,6 +68,7 @@ def every_loop(
         Loop("recurring submissions", submission_schedules.tick, _SCHEDULE_SECONDS, _SCHEDULE_SECONDS),
         Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),
         Loop("accuracy of forecasts", accuracy.tick, _ACCURACY_SECONDS, _ACCURACY_SECONDS),
+        *environments.loops(),
         *runner.loops(),
     ]
     if periodic_trainings.configured:

@@ -13,6 +13,7 @@ from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from routers.state import ServiceState
+from submission.environments.environments import Environments
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
@@ -59,6 +60,10 @@ def get_periodic_trainings(state: StateDep) -> PeriodicTrainings:
     return state.periodic_trainings
 
 
+def get_environments(state: StateDep) -> Environments:
+    return state.environments
+
+
 def get_submissions(state: StateDep) -> SubmissionService:
     return state.submissions
 
@@ -75,6 +80,7 @@ InitialScaleOutChooserDep = Annotated[InitialScaleOutChooser, Depends(get_initia
 ModelsDep = Annotated[Models, Depends(get_models)]
 PretrainingDep = Annotated[Pretraining, Depends(get_pretraining)]
 PeriodicTrainingsDep = Annotated[PeriodicTrainings, Depends(get_periodic_trainings)]
+EnvironmentsDep = Annotated[Environments, Depends(get_environments)]
 SubmissionsDep = Annotated[SubmissionService, Depends(get_submissions)]
 SubmissionSchedulesDep = Annotated[SubmissionSchedules, Depends(get_submission_schedules)]
 

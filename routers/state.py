@@ -12,6 +12,7 @@ from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
 from submission.accuracy.watch import AccuracyWatch
+from submission.environments.environments import Environments
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from training.runs.pretraining import Pretraining
@@ -35,6 +36,7 @@ class ServiceState:
     publisher: Publisher
     periodic_trainings: PeriodicTrainings
     accuracy: AccuracyWatch
+    environments: Environments
     submissions: SubmissionService
     submission_schedules: SubmissionSchedules
     executor_hour_price: float | None

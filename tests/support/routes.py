@@ -15,6 +15,7 @@ READ, SUBMIT, OPERATE, ADMINISTER, REPORT = (
 APPLICATION = "/submission/applications/{application_execution_id}"
 SCHEDULE = "/submission/schedules/{name}"
 VERSION = "/models/{name}/versions/{version}"
+ENVIRONMENT = "/environments/{environment_id}"
 ALIAS = "/models/{name}/aliases/{alias}"
 
 ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
@@ -53,6 +54,10 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("DELETE", VERSION): (OPERATE, 404),
     ("PUT", ALIAS): (OPERATE, 422),
     ("DELETE", ALIAS): (OPERATE, 404),
+    ("GET", "/environments"): (READ, 200),
+    ("GET", ENVIRONMENT): (READ, 404),
+    ("GET", f"{ENVIRONMENT}/log"): (READ, 404),
+    ("POST", f"{ENVIRONMENT}/build"): (SUBMIT, 404),
     ("POST", "/access/tokens"): (ADMINISTER, 422),
     ("GET", "/access/tokens"): (ADMINISTER, 200),
     ("GET", "/access/tokens/{token_id}"): (ADMINISTER, 404),
