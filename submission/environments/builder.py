@@ -149,7 +149,7 @@ class EnvironmentBuilder:
             if not await self._follow(environment, work, log):
                 logger.warning("Environment %s was taken over by another service", environment.id)
                 return
-            outcome = await work
+            self._instruments.count_environment_build(await work, time.monotonic() - started)
         except asyncio.CancelledError:
             with contextlib.suppress(PyMongoError):
                 await self._give_back(environment)
@@ -158,7 +158,6 @@ class EnvironmentBuilder:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
             await asyncio.to_thread(self._remove_left)
-        self._instruments.count_environment_build(outcome, time.monotonic() - started)
 
     async def _follow(self, environment: Environment, work: asyncio.Task[str], log: BuildLog) -> bool:
         """Signs of life until the work has ended; False where it is somebody else's now."""

@@ -44,9 +44,10 @@ class BuildLog:
     def reason(self) -> str:
         """The line that tells best why a build failed; may be empty."""
         errors = [found[1] for line in self._lines if (found := _ERROR.search(line))]
-        if errors:
+        telling = [error for error in errors if not error.startswith("ResolutionImpossible")]
+        if telling:
             # The last one says which requirement cannot be met; what comes before lists all versions.
-            return errors[-1][:1000]
+            return telling[-1][:1000]
         said = [line for line in self._lines if line.strip()]
         return said[-1].strip()[:1000] if said else ""
 

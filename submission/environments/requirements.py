@@ -63,8 +63,9 @@ def own_python() -> str:
 
 
 def own_platform() -> str:
-    """The newest platform tag of this machine."""
-    return next(iter(tags.platform_tags()))
+    """The newest platform tag of this machine; on Linux the one that names its C library."""
+    found = list(tags.platform_tags())
+    return next((tag for tag in found if tag.startswith(("manylinux", "musllinux"))), found[0])
 
 
 def environment_id(requirements: list[str], python_version: str, platform: str) -> str:
