@@ -56,7 +56,7 @@ class Served:
 
 
 def inventory(periodic: Served, collect: Turns, submissions: Served, schedules: Served) -> list[Loop]:
-    others: Any = Served(), Served(), periodic, collect, submissions, schedules, Served(), Served()
+    others: Any = Served(), Served(), periodic, collect, submissions, schedules, Served(), Served(), Served()
     return every_loop(*others, collect_ended_tokens=collect, heartbeat_seconds=0.01)
 
 

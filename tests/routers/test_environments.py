@@ -6,10 +6,8 @@ import pytest
 from app.client.client import AsyncClient
 from app.client.problems import ProblemError
 from common.mongo.types import Client
-from submission.environments.documents import Environment, EnvironmentState
-from submission.environments.log import BuildLog
 from submission.environments.repository import EnvironmentRepository
-from tests.support.samples import unique_name
+from tests.support.environments import failed_environment
 
 
 @pytest.fixture
@@ -17,28 +15,10 @@ def repository(service: httpx.AsyncClient, mongo: Client) -> EnvironmentReposito
     return EnvironmentRepository(mongo, service.database)  # type: ignore[attr-defined]
 
 
-async def failed(repository: EnvironmentRepository) -> Environment:
-    """One for a platform that no service here builds for."""
-    given = Environment(
-        id=unique_name("environment"),
-        requirements=["humanize==4.10.0"],
-        python_version="3.11",
-        platform=unique_name("platform"),
-    )
-    await repository.store(given)
-    claimed = await repository.claim("elsewhere/1/0@0", given.python_version, given.platform)
-    assert claimed is not None
-    log = BuildLog()
-    log.say("ERROR: no index")
-    reason = "no index"
-    assert await repository.finish(claimed, EnvironmentState.FAILED, log, state_reason=reason)
-    return claimed
-
-
 async def test_lists_are_paged_newest_first(
     service: httpx.AsyncClient, repository: EnvironmentRepository
 ) -> None:
-    made = [await failed(repository) for _ in range(3)]
+    made = [await failed_environment(repository) for _ in range(3)]
     async with AsyncClient("http://127.0.0.1", transport=service._transport) as client:
         found = [each["id"] async for each in client.iterate_environments(limit=1, state="FAILED")]
         ready = await client.environments(state="READY")
@@ -50,7 +30,7 @@ async def test_lists_are_paged_newest_first(
 async def test_one_with_its_log_and_another_build(
     service: httpx.AsyncClient, repository: EnvironmentRepository
 ) -> None:
-    environment = await failed(repository)
+    environment = await failed_environment(repository)
     async with AsyncClient("http://127.0.0.1", transport=service._transport) as client:
         shown = await client.environment(environment.id)
         assert (shown["id"], shown["state"], shown["state_reason"]) == (environment.id, "FAILED", "no index")

@@ -29,6 +29,8 @@ from common.executions.repository import ExecutionRepository
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
+from submission.environments.repository import EnvironmentRepository
+from tests.support.environments import failed_environment
 from tests.support.finished_runs import store_finished_runs
 from tests.support.registered import publish
 from tests.support.routes import ROUTES
@@ -98,6 +100,7 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
         experiment_name="x",
         trials=1,
     )
+    environment = await failed_environment(EnvironmentRepository(mongo, database))
     tokens = Tokens(AccessTokenRepository(mongo, database), executions.ended_at)
     made = {role: await tokens.issue(f"a {role}", role, by=None) for role in Role if role != Role.LISTENER}
     return Service(
@@ -110,6 +113,7 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
         {
             "application_execution_id": run.id,
             "run_id": training.id,
+            "environment_id": environment.id,
             "base_name": "kmeans",
             "name": version.name,
             "version": version.version,

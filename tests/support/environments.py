@@ -5,7 +5,7 @@ import functools
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from submission.environments.builder import EnvironmentBuilder
 from submission.environments.cache import EnvironmentCache
 from submission.environments.documents import Environment, EnvironmentState
 from submission.environments.environments import Environments
+from submission.environments.log import BuildLog
 from submission.environments.packed import PART_BYTES, PackedFiles
 from submission.environments.repository import EnvironmentRepository
+from tests.support.samples import unique_name
 
 SMALL = b"humanize==4.10.0\n"
 """One wheel without dependencies, in Python alone."""
@@ -80,6 +82,10 @@ class Made(Environments):
         return path
 
 
+Make = Callable[..., Made]
+"""Settings as keywords; every call is a service of its own."""
+
+
 @asynccontextmanager
 async def silent_index() -> AsyncIterator[str]:
     """The URL of an index that takes requests and never answers."""
@@ -94,3 +100,21 @@ async def silent_index() -> AsyncIterator[str]:
         yield f"http://ada:hunter2secret@127.0.0.1:{port}/simple"
     finally:
         server.close()
+
+
+async def failed_environment(repository: EnvironmentRepository) -> Environment:
+    """One for a platform that no service here builds for."""
+    given = Environment(
+        id=unique_name("environment"),
+        requirements=["humanize==4.10.0"],
+        python_version="3.11",
+        platform=unique_name("platform"),
+    )
+    await repository.store(given)
+    claimed = await repository.claim("elsewhere/1/0@0", given.python_version, given.platform)
+    assert claimed is not None
+    log = BuildLog()
+    log.say("ERROR: no index")
+    reason = "no index"
+    assert await repository.finish(claimed, EnvironmentState.FAILED, log, state_reason=reason)
+    return claimed

@@ -1,16 +1,12 @@
 """Environments on the session's database, built with the machine's index."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from common.models.folder import FolderStore
 from common.mongo.types import Client
-from tests.support.environments import Made, why_no_index
-
-Make = Callable[..., Made]
-"""Further settings as keywords; every call is a service of its own."""
+from tests.support.environments import Made, Make, why_no_index
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ from submission.environments import environments as module
 from submission.environments.documents import EnvironmentState
 from submission.environments.limits import BuildLimits, LimitReached, watch
 from submission.environments.repository import EnvironmentNotFound
-from tests.submission.environments.conftest import Make
-from tests.support.environments import IN_PROGRESS, SMALL, Made, silent_index
+from tests.support.environments import IN_PROGRESS, SMALL, Made, Make, silent_index
 from tests.support.left_processes import processes_of
 from tests.support.scraping import Counted
 

@@ -11,8 +11,7 @@ from common.mongo.document import utc_now
 from submission.environments.cache import FORGOTTEN_SECONDS, KEPT_SECONDS
 from submission.environments.documents import Environment, EnvironmentState
 from submission.environments.repository import EnvironmentNotFound
-from tests.submission.environments.conftest import Make
-from tests.support.environments import Made
+from tests.support.environments import Made, Make
 from tests.support.scraping import Counted
 
 MEGABYTE = 1 << 20

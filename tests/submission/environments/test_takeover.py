@@ -8,8 +8,7 @@ import pytest
 from common.loops import running
 from submission.environments.builder import MAX_ATTEMPTS
 from submission.environments.documents import EnvironmentState
-from tests.submission.environments.conftest import Make
-from tests.support.environments import SMALL, Made, silent_index
+from tests.support.environments import SMALL, Made, Make, silent_index
 from tests.support.left_processes import all_gone
 from tests.support.services import started_service
 
