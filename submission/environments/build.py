@@ -21,6 +21,7 @@ from common.processes.environment import passed_environment
 from common.processes.guarded import GuardedProcess
 from submission.environments.limits import BuildFailed, BuildLimits, LimitReached, check_packed, watch
 from submission.environments.log import BuildLog
+from submission.environments.requirements import own_python
 
 PACKED_NAME = "environment.pex"
 
@@ -91,7 +92,7 @@ async def build(
             await asyncio.wait_for(reading, 5.0)
     packed = folder / PACKED_NAME
     if code != 0 or not packed.is_file():
-        raise BuildFailed(log.reason or f"PEX ended with exit code {code}.")
+        raise BuildFailed(_reason(log, code, allow_source_builds))
     size_bytes = packed.stat().st_size
     check_packed(size_bytes, limits)
     return Built(packed, size_bytes, await asyncio.to_thread(_packages, packed))
@@ -141,6 +142,16 @@ def _environment(folder: Path, index: dict[str, str]) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _reason(log: BuildLog, code: int, allow_source_builds: bool) -> str:
+    reason = log.reason or f"PEX ended with exit code {code}."
+    if allow_source_builds or "No matching distribution" not in reason:
+        return reason
+    return (
+        f"{reason}. Only wheels for Python {own_python()} count: nothing is built from source here"
+        " (ENVIRONMENT_ALLOW_SOURCE_BUILDS)."
+    )
 
 
 def _packages(packed: Path) -> list[str]:

@@ -95,7 +95,24 @@ async def test_a_source_is_not_built_by_default(made: Made) -> None:
     async with running(made.loops()):
         environment = await made.ended(asked.id)
     assert environment.state is EnvironmentState.FAILED
-    assert "docopt==0.6.2" in environment.state_reason
+    assert "docopt==0.6.2. Only wheels for Python" in environment.state_reason
+
+
+async def test_a_source_is_built_where_that_is_allowed(make: Make) -> None:
+    made = make(environment_allow_source_builds=True)
+    asked = await made.ensure(b"docopt==0.6.2\n")
+    async with running(made.loops()):
+        environment = await made.ended(asked.id)
+    assert environment.state is EnvironmentState.READY, environment.log_tail
+    assert environment.packages == ["docopt==0.6.2"]
+
+
+async def test_hashes_are_held_to(made: Made) -> None:
+    asked = await made.ensure(b"humanize==4.10.0 --hash=sha256:" + b"a" * 64)
+    async with running(made.loops()):
+        environment = await made.ended(asked.id)
+    assert environment.state is EnvironmentState.FAILED
+    assert "hash" in environment.state_reason.lower() + environment.log_tail.lower()
 
 
 async def test_what_depends_on_pyspark_gets_sparks_own(made: Made) -> None:
