@@ -86,6 +86,7 @@ class EnvironmentBuilder:
 
     async def _turn(self) -> float | None:
         """Build one; after one, seconds until the next."""
+        await asyncio.to_thread(self._remove_left)
         await self._recover_dead()
         environment = await self._claim()
         if environment is None:
@@ -136,28 +137,33 @@ class EnvironmentBuilder:
         )
 
     async def _carry_out(self, environment: Environment) -> None:
-        await asyncio.to_thread(self._remove_left)
         logger.info("Environment %s is built (attempt %d)", environment.id, environment.attempts)
-        started = time.monotonic()
-        index = await index_environment(self._settings.environment_index_url.get_secret_value())
-        log = BuildLog(secrets_of(index))
-        attempt = Attempt(self._environments, self._packed, environment, log, self._heartbeat_seconds)
-        folder = self._folder / str(environment.build)
-        sources = self._settings.environment_allow_source_builds
-        work = asyncio.create_task(attempt.build(folder, self._limits, index, allow_source_builds=sources))
+        started, log = time.monotonic(), BuildLog()
+        work = asyncio.create_task(self._work(environment, log))
         try:
-            if not await self._follow(environment, work, log):
-                logger.warning("Environment %s was taken over by another service", environment.id)
-                return
-            self._instruments.count_environment_build(await work, time.monotonic() - started)
+            try:
+                if not await self._follow(environment, work, log):
+                    logger.warning("Environment %s was taken over by another service", environment.id)
+                    return
+                self._instruments.count_environment_build(await work, time.monotonic() - started)
+            finally:
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
         except asyncio.CancelledError:
             with contextlib.suppress(PyMongoError):
                 await self._give_back(environment)
             raise
         finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
             await asyncio.to_thread(self._remove_left)
+
+    async def _work(self, environment: Environment, log: BuildLog) -> str:
+        """Build it and store the outcome, which is returned as metrics name it."""
+        index = await index_environment(self._settings.environment_index_url.get_secret_value())
+        log.hide(secrets_of(index))
+        attempt = Attempt(self._environments, self._packed, environment, log, self._heartbeat_seconds)
+        folder = self._folder / str(environment.build)
+        sources = self._settings.environment_allow_source_builds
+        return await attempt.build(folder, self._limits, index, allow_source_builds=sources)
 
     async def _follow(self, environment: Environment, work: asyncio.Task[str], log: BuildLog) -> bool:
         """Signs of life until the work has ended; False where it is somebody else's now."""

@@ -16,14 +16,10 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[^\S \t]|[\x00-\x08\x0e-\x1f\x7f]"
 
 
 class BuildLog:
-    """The last 200 KB of lines.
+    """The last 200 KB of lines."""
 
-    Args:
-        secrets: Texts that never show, besides whatever stands where a URL has its user.
-    """
-
-    def __init__(self, secrets: Collection[str] = ()) -> None:
-        self._secrets = sorted((each for each in secrets if each), key=len, reverse=True)
+    def __init__(self) -> None:
+        self._secrets: list[str] = []
         self._lines: deque[str] = deque()
         self._bytes = 0
         self._rest = b""
@@ -50,6 +46,10 @@ class BuildLog:
             return telling[-1][:1000]
         said = [line for line in self._lines if line.strip()]
         return said[-1].strip()[:1000] if said else ""
+
+    def hide(self, secrets: Collection[str]) -> None:
+        """Never show these texts from now on; what stands where a URL has its user never shows anyway."""
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
 
     def say(self, line: str) -> None:
         """Add a line of the service's own."""

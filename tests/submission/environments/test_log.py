@@ -17,7 +17,8 @@ async def read(log: BuildLog, *chunks: bytes) -> str:
 
 async def test_credentials_never_show() -> None:
     environment = {"PIP_INDEX_URL": "https://ada:hunter%32secret@index.example/simple", "PIP_CERT": "/ca"}
-    log = BuildLog(secrets_of(environment))
+    log = BuildLog()
+    log.hide(secrets_of(environment))
     text = await read(
         log, b"Looking in https://ada:hunter%32se", b"cret@index.example\n", b"hunter2secret ok"
     )
