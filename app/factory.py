@@ -15,7 +15,7 @@ from app.http.uploads import AnswerUploads
 from app.lifespan import lifespan_for
 from app.version import VERSION
 from common.settings.settings import Settings
-from routers import access, health, models, prediction, submission, training
+from routers import access, environments, health, models, prediction, submission, training
 from routers.principal import Admitted
 from routers.programs import launchers, people, pipelines
 from routers.workspaces import places
@@ -43,7 +43,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    for module in (submission, prediction, training, models, places, people, launchers, pipelines, access):
+    teams = (places, environments, people, launchers, pipelines)
+    for module in (submission, prediction, training, models, *teams, access):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody
     site.install(app)

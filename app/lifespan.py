@@ -9,10 +9,11 @@ from fastapi import FastAPI
 from app.loops import every_loop
 from app.wiring.access import driver_tokens, open_access
 from app.wiring.data_dir import locked_data_dir
+from app.wiring.environments import build_environments
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
-from app.wiring.programs import NoEnvironments, open_pipelines, open_programs
+from app.wiring.programs import open_pipelines, open_programs
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
@@ -52,9 +53,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
     )
     training = await build_training(settings.training, storage, kinds, stopping, instruments)
     opened = await open_workspaces(settings.workspaces, storage)
-    programs = await open_programs(
-        settings.programs, storage, opened.workspaces, NoEnvironments(), instruments
-    )
+    heartbeat_seconds = settings.training.training_heartbeat_seconds
+    environments = await build_environments(settings.environments, storage, heartbeat_seconds, instruments)
+    programs = await open_programs(settings.programs, storage, opened.workspaces, environments, instruments)
     submission = await stack.enter_async_context(
         open_submission(
             settings,
@@ -78,11 +79,10 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.schedules,
         submission.runner,
         accuracy,
-        programs.publisher,
-        pipelines,
+        of_teams=[*environments.loops(), programs.publisher.loop(), pipelines.loop()],
         collect_contents=opened.collect_garbage,
         collect_ended_tokens=access.tokens.collect_ended,
-        heartbeat_seconds=settings.training.training_heartbeat_seconds,
+        heartbeat_seconds=heartbeat_seconds,
     )
     await stack.enter_async_context(running(loops))
     return ServiceState(
@@ -98,6 +98,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         publisher=training.publisher,
         periodic_trainings=training.periodic,
         accuracy=accuracy,
+        environments=environments,
         submissions=submission.service,
         submission_schedules=submission.schedules,
         workspaces=opened.workspaces,

@@ -1,11 +1,9 @@
 """What goes on in the background: every loop with its pause, in one place."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from common.loops import Loop
 from submission.accuracy.watch import AccuracyWatch
-from submission.pipelines.pipelines import Pipelines
-from submission.programs.publishing import ProgramPublisher
 from submission.runners import Runner
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
@@ -37,9 +35,8 @@ def every_loop(
     submission_schedules: SubmissionSchedules,
     runner: Runner,
     accuracy: AccuracyWatch,
-    programs: ProgramPublisher,
-    pipelines: Pipelines,
     *,
+    of_teams: Sequence[Loop],
     collect_contents: Callable[[], Awaitable[float | None]],
     collect_ended_tokens: Callable[[], Awaitable[object]],
     heartbeat_seconds: float,
@@ -61,9 +58,12 @@ def every_loop(
     | pipelines | starts the steps whose turn it is | 1 s |
     | versions of programs | makes versions of what programs have left | 2 s |
     | accuracy of forecasts | measures runs that have ended | 15 s |
+    | environments | builds one that is queued | a heartbeat, or until one is queued |
+    | cache of environments | evicts what was not used for longest, removes leftovers | a minute |
     | of the runner | follows applications where the platform does not report | its own |
 
     Args:
+        of_teams: What goes on about programs of workspaces: environments, versions, pipelines.
         collect_contents: Of workspaces; returns a shorter pause where one is worth it.
         collect_ended_tokens: Of listeners whose applications have ended.
         heartbeat_seconds: Between two signs of life of a training.
@@ -78,8 +78,7 @@ def every_loop(
         Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),
         Loop("accuracy of forecasts", accuracy.tick, _ACCURACY_SECONDS, _ACCURACY_SECONDS),
         Loop("programs that wait", submissions.start_ready, _PROGRAM_SECONDS, _PROGRAM_SECONDS),
-        programs.loop(),
-        pipelines.loop(),
+        *of_teams,
         *runner.loops(),
     ]
     if periodic_trainings.configured:

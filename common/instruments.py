@@ -36,6 +36,8 @@ TRIAL_STATES = ("TERMINATED", "PRUNED", "ERROR", OTHER)
 
 _VERDICTS: Mapping[bool | None, str] = {True: "met", False: "missed", None: NONE}
 
+BUILD_READY, BUILD_FAILED, BUILD_LIMITED = "ready", "failed", "limit_reached"
+
 _TRAINING_ENDS = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
@@ -48,6 +50,7 @@ class Instruments:
         self._make_of_trainings()
         self._make_of_models()
         self._make_of_runs()
+        self._make_of_environments()
         self.submissions = Gauge(
             "enel_submissions_in_progress", "Submissions that are being worked on.", registry=self.registry
         )
@@ -130,6 +133,23 @@ class Instruments:
             "enel_reports_total", "Reports of listeners.", event=EVENTS, result=REPORT_RESULTS
         )
 
+    def _make_of_environments(self) -> None:
+        self._environment_builds = self._counter(
+            "enel_environment_builds_total",
+            "Builds of environments, by how they ended.",
+            outcome=(BUILD_READY, BUILD_FAILED, BUILD_LIMITED),
+        )
+        self._environment_build_duration = self._histogram(
+            "enel_environment_build_duration_seconds",
+            "Duration of builds of environments, however they ended.",
+            _TRAINING_SECONDS,
+        )
+        self.environment_cache_bytes = Gauge(
+            "enel_environment_cache_bytes",
+            "Size of all packed environments in the store.",
+            registry=self.registry,
+        )
+
     def recommendation(self) -> Timing:
         """Times a recommendation from now on."""
 
@@ -149,6 +169,10 @@ class Instruments:
 
     def count_promotion(self, promoted: bool) -> None:
         self._promotions.labels("promoted" if promoted else "kept_back").inc()
+
+    def count_environment_build(self, outcome: str, seconds: float) -> None:
+        self._environment_builds.labels(outcome).inc()
+        self._environment_build_duration.observe(seconds)
 
     def count_ended_run(self, target_met: bool | None) -> None:
         self._ended_runs.labels(_VERDICTS[target_met]).inc()

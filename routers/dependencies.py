@@ -14,6 +14,7 @@ from prediction.initial import InitialScaleOutChooser
 from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from routers.state import ServiceState
+from submission.environments.environments import Environments
 from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
@@ -62,6 +63,10 @@ def get_periodic_trainings(state: StateDep) -> PeriodicTrainings:
     return state.periodic_trainings
 
 
+def get_environments(state: StateDep) -> Environments:
+    return state.environments
+
+
 def get_submissions(state: StateDep) -> SubmissionService:
     return state.submissions
 
@@ -82,6 +87,7 @@ InitialScaleOutChooserDep = Annotated[InitialScaleOutChooser, Depends(get_initia
 ModelsDep = Annotated[Models, Depends(get_models)]
 PretrainingDep = Annotated[Pretraining, Depends(get_pretraining)]
 PeriodicTrainingsDep = Annotated[PeriodicTrainings, Depends(get_periodic_trainings)]
+EnvironmentsDep = Annotated[Environments, Depends(get_environments)]
 SubmissionsDep = Annotated[SubmissionService, Depends(get_submissions)]
 SubmissionSchedulesDep = Annotated[SubmissionSchedules, Depends(get_submission_schedules)]
 

@@ -13,6 +13,7 @@ from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
 from submission.accuracy.watch import AccuracyWatch
+from submission.environments.environments import Environments
 from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
@@ -38,6 +39,7 @@ class ServiceState:
     publisher: Publisher
     periodic_trainings: PeriodicTrainings
     accuracy: AccuracyWatch
+    environments: Environments
     submissions: SubmissionService
     submission_schedules: SubmissionSchedules
     workspaces: Workspaces

@@ -13,6 +13,7 @@ from app.cli.commands import (
     applications,
     cluster,
     doctor,
+    environments,
     models,
     schedules,
     serve,
@@ -44,6 +45,7 @@ app.command("train")(training.train)
 app.add_typer(training.group, name="trainings")
 app.add_typer(models.group, name="models")
 app.add_typer(workspaces.group, name="workspaces")
+app.add_typer(environments.group, name="environments")
 app.add_typer(tokens.group, name="tokens")
 app.command("doctor")(doctor.doctor)
 app.add_typer(cluster.group, name="cluster")

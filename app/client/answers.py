@@ -195,6 +195,24 @@ class Schedule(TypedDict):
     """Of one that was just made or changed: fields of the request that are ignored."""
 
 
+class Environment(TypedDict):
+    """Packages that programs need beside Spark, built once for all who ask for the same."""
+
+    id: str
+    state: str
+    state_reason: str
+    requirements: list[str]
+    packages: list[str]
+    python_version: str
+    platform: str
+    size_bytes: int | None
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    last_used_at: str
+    log_tail: str
+
+
 class Token(TypedDict):
     """Who may do what; its text is not stored."""
 

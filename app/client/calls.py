@@ -12,6 +12,7 @@ from app.client.answers import (
     Application,
     ApplicationDetails,
     Decision,
+    Environment,
     JobPage,
     Json,
     Model,
@@ -293,6 +294,28 @@ def preload(base_name: str) -> Call[Preloaded]:
 def initial_scale_out(body: Mapping[str, Any]) -> Call[Json]:
     """What a submission would start with, and what else there is to choose from."""
     return Call("POST", "/prediction/initial_scale_out", body=body, changes_nothing=True)
+
+
+# --- environments ---------------------------------------------------------------------------------
+
+
+def environments(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Environment]]:
+    """Newest first."""
+    return Call("GET", "/environments", given(limit=limit, cursor=cursor, **filters))
+
+
+def environment(environment_id: str) -> Call[Environment]:
+    return Call("GET", path_of("environments", environment_id))
+
+
+def environment_log(environment_id: str) -> Call[str]:
+    """What its last build wrote."""
+    return Call("GET", path_of("environments", environment_id, "log"), is_text=True)
+
+
+def build_environment(environment_id: str) -> Call[Environment]:
+    """Build one again that has failed."""
+    return Call("POST", path_of("environments", environment_id, "build"))
 
 
 # --- who may do what ------------------------------------------------------------------------------

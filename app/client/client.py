@@ -15,6 +15,7 @@ from app.client.answers import (
     Application,
     ApplicationDetails,
     Decision,
+    Environment,
     Job,
     Model,
     ModelVersion,
@@ -90,6 +91,10 @@ class Client(TeamMethods):
     delete_version = Sent(calls.delete_version)
     preload = Sent(calls.preload)
     initial_scale_out = Sent(calls.initial_scale_out)
+    environments = Sent(calls.environments)
+    environment = Sent(calls.environment)
+    environment_log = Sent(calls.environment_log)
+    build_environment = Sent(calls.build_environment)
     me = Sent(calls.me)
     tokens = Sent(calls.tokens)
     token = Sent(calls.token)
@@ -102,6 +107,7 @@ class Client(TeamMethods):
     iterate_trainings = Iterated(calls.trainings, Training)
     iterate_models = Iterated(calls.models, Model)
     iterate_versions = Iterated(calls.versions, ModelVersion)
+    iterate_environments = Iterated(calls.environments, Environment)
     iterate_tokens = Iterated(calls.tokens, Token)
 
     def send(self, call: Call[T]) -> T:
@@ -217,6 +223,10 @@ class AsyncClient(AsyncTeamMethods):
     delete_version = Awaited(calls.delete_version)
     preload = Awaited(calls.preload)
     initial_scale_out = Awaited(calls.initial_scale_out)
+    environments = Awaited(calls.environments)
+    environment = Awaited(calls.environment)
+    environment_log = Awaited(calls.environment_log)
+    build_environment = Awaited(calls.build_environment)
     me = Awaited(calls.me)
     tokens = Awaited(calls.tokens)
     token = Awaited(calls.token)
@@ -229,6 +239,7 @@ class AsyncClient(AsyncTeamMethods):
     iterate_trainings = AsyncIterated(calls.trainings, Training)
     iterate_models = AsyncIterated(calls.models, Model)
     iterate_versions = AsyncIterated(calls.versions, ModelVersion)
+    iterate_environments = AsyncIterated(calls.environments, Environment)
     iterate_tokens = AsyncIterated(calls.tokens, Token)
 
     async def send(self, call: Call[T]) -> T:

@@ -1,13 +1,13 @@
 """Programs of workspaces, and what becomes of their runs."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
 
 from app.wiring.storage import Storage, create_indexes
-from common.errors import InvalidRequest, NotFound
 from common.instruments import Instruments
 from common.settings.programs import ProgramSettings
 from common.workspaces.workspaces import Workspaces
+from submission.environments.documents import EnvironmentState
+from submission.environments.environments import Environments
 from submission.pipelines.pipelines import Pipelines
 from submission.pipelines.repository import PipelineRepository
 from submission.programs.opened import OpenPrograms
@@ -19,31 +19,33 @@ from submission.programs.tasks import ProgramTasks
 from submission.service import SubmissionService
 
 
-class Environments(Protocol):
-    """What programs need of environments."""
+class EnvironmentsOfPrograms:
+    """Environments as programs need them."""
 
-    async def require(self, requirements: bytes) -> str: ...
-
-    async def readiness(self, environment_id: str) -> Readiness: ...
-
-    def packed(self, environment_id: str) -> AsyncIterator[bytes]: ...
-
-
-class NoEnvironments:
-    """Until there are any."""
+    def __init__(self, environments: Environments) -> None:
+        self._environments = environments
 
     async def require(self, requirements: bytes) -> str:
-        """Raises InvalidRequest."""
-        raise InvalidRequest("requirements.txt: this service builds no environments.")
+        """Raises InvalidRequirements."""
+        return (await self._environments.ensure(requirements)).id
 
     async def readiness(self, environment_id: str) -> Readiness:
-        """It never will be."""
-        return Readiness(is_ready=False, failure=f"There is no environment {environment_id}.")
+        """Whether it is built; one that made room for others meanwhile is built again."""
+        environment = await self._environments.get(environment_id)
+        if environment.state is EnvironmentState.READY:
+            await self._environments.mark_used(environment_id)
+            return Readiness(is_ready=True)
+        if environment.state is EnvironmentState.EVICTED:
+            await self._environments.build_again(environment_id)
+        if environment.state is EnvironmentState.FAILED:
+            why = f"Its environment {environment_id[:12]} could not be built: {environment.state_reason}"
+            return Readiness(is_ready=False, failure=why)
+        return Readiness(is_ready=False)
 
     async def packed(self, environment_id: str) -> AsyncIterator[bytes]:
-        """Raises NotFound."""
-        raise NotFound(f"There is no environment {environment_id}.")
-        yield b""
+        """Raises EnvironmentNotFound, Conflict, ArtifactDamaged or StoreUnavailable."""
+        async for piece in self._environments.stream(await self._environments.get(environment_id)):
+            yield piece
 
 
 async def open_programs(
@@ -56,6 +58,7 @@ async def open_programs(
     """Beside the models, in the same database and store."""
     runs = ProgramRunRepository(storage.mongo, storage.database)
     await create_indexes(runs)
+    of_programs = EnvironmentsOfPrograms(environments)
     outputs = Outputs(runs, storage.artifacts, settings)
     tasks = ProgramTasks(
         storage.executions,
@@ -64,13 +67,13 @@ async def open_programs(
         storage.registry,
         storage.artifacts,
         outputs,
-        environments,
+        of_programs,
         settings,
     )
     publisher = ProgramPublisher(
         storage.executions, runs, outputs, storage.registry, storage.artifacts, instruments
     )
-    return OpenPrograms(Programs(workspaces, runs, environments), runs, tasks, outputs, publisher)
+    return OpenPrograms(Programs(workspaces, runs, of_programs), runs, tasks, outputs, publisher)
 
 
 async def open_pipelines(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from common.addresses import is_loopback
 from common.errors import StartError
 from common.settings.access import AccessSettings
+from common.settings.environments import EnvironmentSettings
 from common.settings.group import PROJECT_ROOT
 from common.settings.hdfs import HdfsSettings
 from common.settings.kubernetes import KubernetesSettings
@@ -32,6 +33,7 @@ class Settings(BaseModel):
     hdfs: HdfsSettings = Field(default_factory=HdfsSettings)
     kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings)
     submission: SubmissionSettings = Field(default_factory=SubmissionSettings)
+    environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     programs: ProgramSettings = Field(default_factory=ProgramSettings)
     prediction: PredictionSettings = Field(default_factory=PredictionSettings)

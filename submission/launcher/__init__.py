@@ -1,5 +1,1 @@
-"""What runs a program of a workspace: the main application file of its Spark application.
-
-It is run by the driver's own Python, which may be older than the service's (3.10), and with the standard
-library alone; py4j comes with Spark. Nothing of the service is imported here.
-"""
+"""What runs a program of a workspace, in the driver's own Python (3.10 or later): standard library alone."""

@@ -85,9 +85,11 @@ def _unpack(calls: service.Service, what: str, folder: Path, there: list[dict[st
 def _run(calls: service.Service, task: Mapping[str, Any], folder: Path, stopping: threading.Event) -> Ended:
     environment = folder / _ENVIRONMENT if task["environment"] is not None else None
     program = folder / "files"
-    spark.distribute(
-        [environment] if environment else [], spark.zip_modules(program, folder / "program_modules.zip")
-    )
+    modules = spark.zip_modules(program, folder / "program_modules.zip")
+    if environment:
+        spark.distribute([environment], modules, {"PEX_ROOT": "./.pex"})  # in each executor's own folder
+    else:
+        spark.distribute([], modules, {})
     variables = surroundings(folder, f"./{_ENVIRONMENT}" if environment else None) | {
         "ENEL_RUN_ID": task["application_execution_id"],
         "ENEL_OUTPUT_DIR": str(folder / "output"),

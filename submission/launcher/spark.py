@@ -2,11 +2,11 @@
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def distribute(files: Sequence[Path], modules: Path | None) -> None:
+def distribute(files: Sequence[Path], modules: Path | None, executor_variables: Mapping[str, str]) -> None:
     """Let the session that will be made take files along to its executors.
 
     The gateway's JVM is the driver: a SparkConf that is made in it reads its system properties.
@@ -14,6 +14,7 @@ def distribute(files: Sequence[Path], modules: Path | None) -> None:
     Args:
         files: Each lies in an executor's working folder then.
         modules: A ZIP of Python modules, for the path of executors.
+        executor_variables: Of executors' environment.
     """
     port, secret = os.environ.get("PYSPARK_GATEWAY_PORT"), os.environ.get("PYSPARK_GATEWAY_SECRET")
     if port is None or not (files or modules):
@@ -26,6 +27,8 @@ def distribute(files: Sequence[Path], modules: Path | None) -> None:
         system = gateway.jvm.java.lang.System
         all_files = [*files, *([modules] if modules else [])]
         _append(system, "spark.files", [path.as_uri() for path in all_files])
+        for name, value in executor_variables.items():
+            system.setProperty(f"spark.executorEnv.{name}", value)
         if modules:
             _append(system, "spark.submit.pyFiles", [str(modules)])
     finally:

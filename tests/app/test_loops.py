@@ -57,7 +57,9 @@ class Served:
 
 def inventory(periodic: Served, collect: Turns, submissions: Served, schedules: Served) -> list[Loop]:
     others: Any = Served(), Served(), periodic, collect, submissions, schedules, Served(), Served()
-    return every_loop(*others, collect_contents=collect, collect_ended_tokens=collect, heartbeat_seconds=0.01)
+    return every_loop(
+        *others, of_teams=[], collect_contents=collect, collect_ended_tokens=collect, heartbeat_seconds=0.01
+    )
 
 
 async def test_loops_go_on_while_the_wall_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,3 +221,29 @@ async def test_a_run_that_is_cancelled_becomes_no_version(programs: ProgramClien
     assert cancelled["state"] == "KILLED"
     assert await programs.has_no_version(started["model"])
     assert json.dumps(await programs.details(started)).count("KILLED") == 1
+
+
+async def test_what_requirements_name_is_there_for_driver_and_executors(programs: ProgramClient) -> None:
+    program = ON_SPARK.replace("doubling.twice", "doubling.words")
+    files = {
+        "train.py": program,
+        "doubling.py": "import humanize\n\ndef words(number):\n    return len(humanize.intcomma(1000 * number))\n",
+        "requirements.txt": "humanize==4.13.0  # of both\n",
+    }
+    await programs.put("packed", files)
+    started = await programs.start("packed", output="kept")
+    assert started["environment_id"]
+    run = await programs.ended(started)
+    assert run["state"] == "COMPLETED", (run, await programs.log(run))
+    assert (await programs.result(run))["total"] > 100
+    # Built once: the next run starts at once.
+    again = await programs.run("packed", output="kept")
+    assert again["environment_id"] == run["environment_id"]
+
+
+async def test_a_run_whose_environment_cannot_be_built_says_why(programs: ProgramClient) -> None:
+    files = {"train.py": "", "requirements.txt": "no-such-package-of-anybody==1.0"}
+    await programs.put("unbuilt", files)
+    run = await programs.run("unbuilt")
+    assert run["state"] == "SUBMISSION_FAILED"
+    assert "no-such-package-of-anybody" in run["state_reason"]

@@ -33,7 +33,9 @@ from common.wire.specs import ProgramSpec
 from common.workspaces.documents import Quota, Workspace
 from common.workspaces.repository import WorkspaceRepository
 from common.workspaces.workspaces import Workspaces
+from submission.environments.repository import EnvironmentRepository
 from submission.pipelines.repository import PipelineRepository
+from tests.support.environments import failed_environment
 from tests.support.finished_runs import store_finished_runs
 from tests.support.pipelines import pipeline_run
 from tests.support.registered import publish
@@ -111,6 +113,7 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
     running.program, running.snapshot_id = ProgramSpec(workspace="known", file="a/b"), snapshot.id
     await executions.insert(running)
     pipeline = await PipelineRepository(mongo, database).insert(pipeline_run(running.id))
+    environment = await failed_environment(EnvironmentRepository(mongo, database))
     tokens = Tokens(AccessTokenRepository(mongo, database), executions.ended_at)
     made = {role: await tokens.issue(f"a {role}", role, by=None) for role in Role if role != Role.LISTENER}
     return Service(
@@ -123,6 +126,7 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
         {
             "application_execution_id": run.id,
             "run_id": training.id,
+            "environment_id": environment.id,
             "base_name": "kmeans",
             "name": version.name,
             "version": version.version,

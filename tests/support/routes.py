@@ -18,6 +18,7 @@ VERSION = "/models/{name}/versions/{version}"
 WORKSPACE = "/workspaces/{workspace}"
 FILE = f"{WORKSPACE}/files/{{path}}"
 SNAPSHOT = f"{WORKSPACE}/snapshots/{{snapshot_id}}"
+ENVIRONMENT = "/environments/{environment_id}"
 ALIAS = "/models/{name}/aliases/{alias}"
 
 PROGRAMS = "/training/programs/{workspace}"
@@ -80,19 +81,23 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("POST", f"{PROGRAM_RUN}/cancel"): (SUBMIT, 404),
     ("GET", f"{PROGRAM_RUN}/result"): (READ, 404),
     ("GET", f"{PROGRAM_RUN}/output/{{path}}"): (READ, 404),
-    ("POST", f"{PROGRAM_RUN}/start"): (REPORT, 404),
-    ("GET", f"{PROGRAM_RUN}/archives/snapshot"): (REPORT, 404),
-    ("GET", f"{PROGRAM_RUN}/archives/parent"): (REPORT, 404),
-    ("GET", f"{PROGRAM_RUN}/archives/inputs/{{name}}"): (REPORT, 404),
-    ("GET", f"{PROGRAM_RUN}/environment"): (REPORT, 404),
-    ("POST", f"{PROGRAM_RUN}/progress"): (REPORT, 422),
-    ("POST", f"{PROGRAM_RUN}/output"): (REPORT, 422),
-    ("PUT", f"{PROGRAM_RUN}/output/parts/{{sha256}}"): (REPORT, 422),
-    ("POST", f"{PROGRAM_RUN}/output/complete"): (REPORT, 422),
-    ("POST", f"{PROGRAM_RUN}/end"): (REPORT, 422),
+    ("POST", f"{PROGRAM_RUN}/start"): (REPORT, 403),
+    ("GET", f"{PROGRAM_RUN}/archives/snapshot"): (REPORT, 403),
+    ("GET", f"{PROGRAM_RUN}/archives/parent"): (REPORT, 403),
+    ("GET", f"{PROGRAM_RUN}/archives/inputs/{{name}}"): (REPORT, 403),
+    ("GET", f"{PROGRAM_RUN}/environment"): (REPORT, 403),
+    ("POST", f"{PROGRAM_RUN}/progress"): (REPORT, 403),
+    ("POST", f"{PROGRAM_RUN}/output"): (REPORT, 403),
+    ("PUT", f"{PROGRAM_RUN}/output/parts/{{sha256}}"): (REPORT, 403),
+    ("POST", f"{PROGRAM_RUN}/output/complete"): (REPORT, 403),
+    ("POST", f"{PROGRAM_RUN}/end"): (REPORT, 403),
     ("GET", PIPELINE_RUN): (READ, 404),
     ("POST", f"{PIPELINE_RUN}/cancel"): (SUBMIT, 404),
     ("GET", f"{PIPELINE_RUN}/result"): (READ, 404),
+    ("GET", "/environments"): (READ, 200),
+    ("GET", ENVIRONMENT): (READ, 404),
+    ("GET", f"{ENVIRONMENT}/log"): (READ, 404),
+    ("POST", f"{ENVIRONMENT}/build"): (SUBMIT, 404),
     ("POST", "/access/tokens"): (ADMINISTER, 422),
     ("GET", "/access/tokens"): (ADMINISTER, 200),
     ("GET", "/access/tokens/{token_id}"): (ADMINISTER, 404),

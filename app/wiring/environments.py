@@ -1,0 +1,32 @@
+"""Environments: what is asked for them, and what builds and keeps them."""
+
+from pathlib import Path
+
+from app.wiring.storage import Storage, create_indexes
+from common.instruments import Instruments
+from common.settings.environments import EnvironmentSettings
+from submission.environments.builder import EnvironmentBuilder
+from submission.environments.cache import EnvironmentCache
+from submission.environments.environments import Environments
+from submission.environments.packed import PackedFiles
+from submission.environments.repository import EnvironmentRepository
+
+FOLDER = Path("environments")
+"""Below DATA_DIR; builds alone are there, and none outlives its service."""
+
+
+async def build_environments(
+    settings: EnvironmentSettings, storage: Storage, heartbeat_seconds: float, instruments: Instruments
+) -> Environments:
+    """Nothing is built before the loops run.
+
+    Args:
+        heartbeat_seconds: Between two signs of life of a build.
+    """
+    repository = EnvironmentRepository(storage.mongo, storage.database)
+    await create_indexes(repository)
+    packed = PackedFiles(storage.artifacts)
+    folder = storage.data_dir / FOLDER
+    builder = EnvironmentBuilder(repository, packed, settings, folder, heartbeat_seconds, instruments)
+    cache = EnvironmentCache(repository, packed, settings.environment_cache_bytes, instruments)
+    return Environments(repository, builder, cache, packed)

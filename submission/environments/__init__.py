@@ -1,0 +1,1 @@
+"""What programs need beside Spark: built once from their requirements, kept, handed to executors."""
