@@ -7,6 +7,7 @@ has all of it does this end with 0.
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -87,7 +88,7 @@ def _run(calls: service.Service, task: Mapping[str, Any], folder: Path, stopping
     program = folder / "files"
     modules = spark.zip_modules(program, folder / "program_modules.zip")
     if environment:
-        spark.distribute([environment], modules, {"PEX_ROOT": "./.pex"})  # in each executor's own folder
+        spark.distribute([environment], modules, _of_executors())
     else:
         spark.distribute([], modules, {})
     variables = surroundings(folder, f"./{_ENVIRONMENT}" if environment else None) | {
@@ -106,6 +107,7 @@ def _run(calls: service.Service, task: Mapping[str, Any], folder: Path, stopping
     if environment:
         variables["PYSPARK_DRIVER_PYTHON"] = python
         variables["PEX_ROOT"] = str(folder / "pex")
+        variables["PEX_EMIT_WARNINGS"] = "0"  # of long paths, which is no news to a program's author
     limits = Limits(**task["limits"])
     say(f"{STARTS}: {task['file']}")
     running = Program([python, task["file"], *task["arguments"]], program, folder, variables, limits)
@@ -123,6 +125,13 @@ def _run(calls: service.Service, task: Mapping[str, Any], folder: Path, stopping
         _tell_end(calls, task, ended)
         return Ended(ended.exit_code or 143, ended.reason)
     return ended
+
+
+def _of_executors() -> dict[str, str]:
+    """Variables with which executors run an environment: it unpacks in a folder of each one's own, and finds
+    the pyspark that Spark has, since it holds none itself."""
+    home = {name: os.environ[name] for name in ("SPARK_HOME",) if name in os.environ}
+    return {"PEX_ROOT": "./.pex", "PEX_EMIT_WARNINGS": "0", **home}
 
 
 def _keep(calls: service.Service, task: Mapping[str, Any], folder: Path) -> None:

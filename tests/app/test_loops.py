@@ -47,6 +47,7 @@ class Served:
     def __init__(self) -> None:
         self.tick = Turns()
         self.reconcile = Turns()
+        self.start_ready = Turns()
 
     def loop(self) -> Loop:
         return Loop("trainings", self.tick, 0.01)

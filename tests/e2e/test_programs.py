@@ -227,7 +227,7 @@ async def test_what_requirements_name_is_there_for_driver_and_executors(programs
     program = ON_SPARK.replace("doubling.twice", "doubling.words")
     files = {
         "train.py": program,
-        "doubling.py": "import humanize\n\ndef words(number):\n    return len(humanize.intcomma(1000 * number))\n",
+        "doubling.py": "import humanize\n\ndef words(n):\n    return len(humanize.intcomma(1000 * n))\n",
         "requirements.txt": "humanize==4.13.0  # of both\n",
     }
     await programs.put("packed", files)
