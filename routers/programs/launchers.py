@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Path, Request, Response, status
 from fastapi.responses import StreamingResponse
 
-from common.errors import NotFound
 from common.log_context import application_execution_id as application_execution
 from common.wire.specs import WireModel
 from routers.dependencies import AccessDep, ProgramsDep
@@ -61,19 +60,19 @@ async def start_task(execution_id: Speaker, programs: ProgramsDep) -> Task:
 @router.get("/archives/snapshot", dependencies=REPORTS, response_class=Response, responses=_TAR)
 async def get_task_files(execution_id: Speaker, programs: ProgramsDep) -> Response:
     """The files that run."""
-    return _archive(await programs.tasks.snapshot_files(execution_id))
+    return await _archive(await programs.tasks.snapshot_files(execution_id))
 
 
 @router.get("/archives/parent", dependencies=REPORTS, response_class=Response, responses=_TAR)
 async def get_task_parent(execution_id: Speaker, programs: ProgramsDep) -> Response:
     """The files of the version that served when it started."""
-    return _archive(await programs.tasks.parent_files(execution_id))
+    return await _archive(await programs.tasks.parent_files(execution_id))
 
 
 @router.get("/archives/inputs/{name}", dependencies=REPORTS, response_class=Response, responses=_TAR)
 async def get_task_input(execution_id: Speaker, name: str, programs: ProgramsDep) -> Response:
     """What another program has left."""
-    return _archive(await programs.tasks.input_files(execution_id, name))
+    return await _archive(await programs.tasks.input_files(execution_id, name))
 
 
 @router.get(
@@ -150,7 +149,5 @@ async def report_end(
     return Heard(attempt=run.attempt)
 
 
-def _archive(files: list[Any]) -> Response:
-    if not files:
-        raise NotFound("There is no file in it.")
-    return StreamingResponse(tar(files), media_type="application/x-tar")
+async def _archive(files: list[Any]) -> Response:
+    return StreamingResponse(await begun(tar(files)), media_type="application/x-tar")

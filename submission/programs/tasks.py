@@ -195,8 +195,10 @@ async def tar(files: list[ArchivedFile]) -> AsyncIterator[bytes]:
     for file in files:
         header = tarfile.TarInfo(file.path)
         header.size = file.size_bytes
-        yield header.tobuf(tarfile.PAX_FORMAT, "utf-8")
-        async for piece in file.content():
+        content = file.content()
+        first = await anext(content, b"")  # before the header: what cannot be read at all is not begun
+        yield header.tobuf(tarfile.PAX_FORMAT, "utf-8") + first
+        async for piece in content:
             yield piece
         yield b"\0" * (-file.size_bytes % _BLOCK)
     yield b"\0" * 2 * _BLOCK

@@ -100,6 +100,7 @@ async def test_trainings_that_recur_never_are_not_looked_for() -> None:
         "own",
         "recurring submissions",
         "abandoned submissions",
+        "programs that wait",
         "garbage",
         "contents of workspaces",
         "accuracy of forecasts",

@@ -88,7 +88,7 @@ async def service(
             **dict.fromkeys(("REQUESTS_PER_MINUTE", "WRONG_TOKENS_PER_MINUTE"), MANY),
         }
         async with started_service(folder, **environment) as process:
-            yield await _filled(process.url, folder / "data", mongo, database)
+            yield await _filled(process.url, folder, mongo, database)
 
 
 async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Service:
@@ -97,7 +97,9 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
     await store_finished_runs(executions, "Untrained", [2, 4])
     [run, _] = await executions.newest()
     running = execution()
-    version = await publish(ModelRegistry(mongo, database), FolderStore(data_dir / "models"))
+    version = await publish(
+        ModelRegistry(mongo, database), FolderStore(data_dir / "elsewhere")
+    )  # of no use as a model
     training = await TrainingRunRepository(mongo, database).enqueue(
         system_name="spark",
         algorithm_name="KMeans",
