@@ -13,7 +13,6 @@ from app.cli.commands import (
     applications,
     cluster,
     doctor,
-    environments,
     models,
     schedules,
     serve,
@@ -21,8 +20,8 @@ from app.cli.commands import (
     tokens,
     training,
     what_if,
-    workspaces,
 )
+from app.cli.commands.teams import environments, pipelines, programs, workspaces
 from app.cli.exits import CliError, ExitCode, of_problem, of_transport
 from app.cli.session import Session
 from app.client.problems import ProblemError
@@ -45,6 +44,8 @@ app.command("train")(training.train)
 app.add_typer(training.group, name="trainings")
 app.add_typer(models.group, name="models")
 app.add_typer(workspaces.group, name="workspaces")
+app.add_typer(programs.group, name="programs")
+app.add_typer(pipelines.group, name="pipelines")
 app.add_typer(environments.group, name="environments")
 app.add_typer(tokens.group, name="tokens")
 app.command("doctor")(doctor.doctor)

@@ -68,19 +68,17 @@ async def start_pipeline(
     """Run the steps that a YAML file declares, one after another (docs/programs.md)."""
     program = StartProgram(folder=request.folder).submission(workspace).program
     await programs.preparation.check_may_run(program, principal)
-    run_id = None if idempotency_key is None else f"key/{idempotency_key}"
     async with access.submitting(principal):
-        there = None if run_id is None else await pipelines.stored.find(run_id)
-        run = there or await pipelines.start(
+        run, is_new = await pipelines.start(
             workspace,
             folder=request.folder,
             file=request.file,
             anew=request.anew,
             parameters=request.parameters,
             by=principal.name,
-            run_id=run_id,
+            key=idempotency_key,
         )
-    if there is not None:
+    if not is_new:
         response.status_code = status.HTTP_200_OK
         response.headers[REPLAYED] = "true"
     response.headers["Location"] = f"/training/pipelines/{run.id}"

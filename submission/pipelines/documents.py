@@ -72,6 +72,8 @@ class PipelineRun(Document):
     unknown_values: ClassVar[Mapping[str, str]] = {"state": PipelineState.RUNNING.value}
 
     id: str = Field(alias="_id", serialization_alias="id")
+    said: dict[str, Any] = Field(default_factory=dict)
+    """The request."""
     workspace: str
     folder: str
     file: str

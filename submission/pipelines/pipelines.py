@@ -4,6 +4,7 @@ A turn looks at every run that goes on: what has ended is noted, what may start 
 of the run and the step, so that a service that dies in between, or two that look at once, start it once.
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping
 
@@ -18,6 +19,7 @@ from common.workspaces.documents import Snapshot, snapshot_id
 from common.workspaces.paths import check_path
 from common.workspaces.repository import FileNotInWorkspace
 from common.workspaces.workspaces import Workspaces
+from submission.idempotency import IdempotencyKeyReused
 from submission.pipelines.definition import (
     InvalidPipeline,
     Pipeline,
@@ -79,19 +81,27 @@ class Pipelines:
         anew: bool = False,
         parameters: Mapping[str, Scalar] | None = None,
         by: str | None = None,
-        run_id: str | None = None,
-    ) -> PipelineRun:
-        """A run of what the file says now; its steps start one after another.
+        key: str | None = None,
+    ) -> tuple[PipelineRun, bool]:
+        """A run of what the file says now, whose steps start one after another; and whether it is new.
 
         Args:
             anew: Run every step, also where nothing has changed.
             parameters: Values for what the file calls parameters, in place of its own.
-            run_id: Of a request that may have been sent before: the same id is the same run.
+            key: Of a request that may have been sent before: with the same key it is the same run.
         Raises:
+            IdempotencyKeyReused: Of another request.
             InvalidPipeline, FileNotInWorkspace, WorkspaceNotFound: Nothing is stored.
         """
-        if run_id is not None and (there := await self.stored.find(run_id)):
-            return there
+        said = {"workspace": workspace, "folder": folder, "file": file, "anew": anew}
+        said |= {"parameters": dict(parameters or {})}
+        run_id = (
+            str(ObjectId()) if key is None else hashlib.sha256(f"pipeline/{key}".encode()).hexdigest()[:24]
+        )
+        if key is not None and (there := await self.stored.find(run_id)):
+            if there.said != said:
+                raise IdempotencyKeyReused(f"The key was sent before with another request: {there.id}.")
+            return there, False
         path = check_path(file)
         below = "" if folder in (".", "./") else check_path(folder)
         whole = await self._workspaces.take_snapshot(workspace, by, folder=below)
@@ -111,7 +121,8 @@ class Pipelines:
         ]
         await self._check(workspace, folder, pipeline, steps)
         run = PipelineRun(
-            id=run_id or str(ObjectId()),
+            id=run_id,
+            said=said,
             workspace=workspace,
             folder=folder,
             file=path,
@@ -120,7 +131,7 @@ class Pipelines:
             steps=steps,
             submitted_by=by,
         )
-        return await self.stored.insert(run)
+        return await self.stored.insert(run), True
 
     async def cancel(self, run_id: str, by: str) -> PipelineRun:
         """End what runs, and start nothing more; one that has ended is left as it is."""
@@ -241,6 +252,10 @@ class Pipelines:
         if run is None or run.output is None or run.output.completed_at is None:
             return []
         return run.output.files
+
+
+def _id_of(key: str) -> str:
+    return hashlib.sha256(f"pipeline/{key}".encode()).hexdigest()[:24]
 
 
 def _end(step: PipelineStep, state: StepState, reason: str) -> None:
