@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response, status
 from common.auth import Principal
 from common.wire.specs import Name, WireModel
 from common.wire.unknown import warnings_about
-from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, SubmissionSchedulesDep
+from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, ProgramsDep, SubmissionSchedulesDep
 from routers.pagination import Hint, Unreadable, hint_for
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas import examples
@@ -63,6 +63,7 @@ class AcceptedSchedule(SubmissionSchedule):
 async def create_schedule(
     request: Annotated[CreateSchedule, examples.NEW_SCHEDULE],
     schedules: SubmissionSchedulesDep,
+    programs: ProgramsDep,
     principal: PrincipalDep,
     response: Response,
 ) -> AcceptedSchedule:
@@ -70,6 +71,7 @@ async def create_schedule(
 
     The same schedule again changes nothing (200); another one of the same name is refused (409).
     """
+    await programs.preparation.check_may_run(request.submission.program, principal)
     schedule, is_new = await schedules.create(request.name, request, principal.name)
     if not is_new:
         response.status_code = status.HTTP_200_OK
@@ -82,11 +84,13 @@ async def replace_schedule(
     name: Name,
     request: Annotated[ScheduleSpec, examples.SCHEDULE],
     schedules: SubmissionSchedulesDep,
+    programs: ProgramsDep,
     principal: PrincipalDep,
 ) -> AcceptedSchedule:
     """Create a schedule, or change what it says; its history stays. An operator may change others', too."""
     with contextlib.suppress(ScheduleNotFound):
         await _check_owner(principal, name, schedules)
+    await programs.preparation.check_may_run(request.submission.program, principal)
     return AcceptedSchedule.of(await schedules.replace(name, request, principal.name), request)
 
 

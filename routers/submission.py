@@ -7,7 +7,14 @@ from fastapi.responses import PlainTextResponse
 
 from common.errors import NotFound
 from routers import applications, schedules
-from routers.dependencies import REPLAYED, AccessDep, ExecutionsDep, IdempotencyKey, SubmissionsDep
+from routers.dependencies import (
+    REPLAYED,
+    AccessDep,
+    ExecutionsDep,
+    IdempotencyKey,
+    ProgramsDep,
+    SubmissionsDep,
+)
 from routers.log_stream import LogStream
 from routers.principal import READS, SUBMITS, PrincipalDep, Requester, printable
 from routers.schemas import examples
@@ -22,6 +29,7 @@ router = APIRouter(prefix="/submission", tags=["submission"])
 async def submit(
     request: Annotated[SubmitRequest, examples.SUBMISSION],
     submissions: SubmissionsDep,
+    programs: ProgramsDep,
     access: AccessDep,
     principal: PrincipalDep,
     response: Response,
@@ -36,6 +44,7 @@ async def submit(
     `dry_run` stores and creates nothing and answers what would be, with the platform's own verdict.
     `require_feasible` refuses a runtime target that no scale-out is expected to meet (409).
     """
+    await programs.preparation.check_may_run(request.program, principal)
     options = SubmitOptions(
         policy=request.initial_scale_out_policy,
         shadow=request.shadow,
