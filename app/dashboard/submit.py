@@ -27,7 +27,14 @@ from common.mongo.document import utc_now
 from common.wire.specs import SHORT_TEXT
 from prediction.policies.registry import POLICIES
 from routers import submission as api
-from routers.dependencies import AccessDep, ExecutionsDep, StateDep, SubmissionSchedulesDep, SubmissionsDep
+from routers.dependencies import (
+    AccessDep,
+    ExecutionsDep,
+    ProgramsDep,
+    StateDep,
+    SubmissionSchedulesDep,
+    SubmissionsDep,
+)
 from routers.principal import SUBMITS, PrincipalDep
 from routers.schedules import create_schedule
 
@@ -78,7 +85,13 @@ async def what_if(
         if recurs(typed):
             due = schedule_of(typed).next_due(utc_now(), DUE_SHOWN)
         planned = await api.submit(
-            wanted_by(typed), submissions, state.access, principal, Response(), dry_run=True
+            wanted_by(typed),
+            submissions,
+            state.programs,
+            state.access,
+            principal,
+            Response(),
+            dry_run=True,
         )
         body = json.dumps(body_of(typed), indent=2)
         if not planned.k8s_api_response.get("accepted", True):
@@ -100,6 +113,7 @@ async def submit(
     submissions: SubmissionsDep,
     schedules: SubmissionSchedulesDep,
     executions: ExecutionsDep,
+    programs: ProgramsDep,
     access: AccessDep,
     principal: PrincipalDep,
 ) -> Response:
@@ -108,11 +122,11 @@ async def submit(
     try:
         if recurs(typed):
             wanted = schedule_of(typed)
-            await create_schedule(wanted, schedules, principal, Response())
+            await create_schedule(wanted, schedules, programs, principal, Response())
             return see_other(request, f"/schedules/{wanted.name}")
         key = typed.get(_KEY, "")[:SHORT_TEXT] or None
         submitted = await api.submit(
-            request_of(typed), submissions, access, principal, Response(), idempotency_key=key
+            request_of(typed), submissions, programs, access, principal, Response(), idempotency_key=key
         )
         return see_other(request, f"/applications/{submitted.db_entry.id}")
     except FormError as error:
