@@ -1,6 +1,7 @@
 """What a program says of itself: figures, gates, progress."""
 
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_curves_keep_their_form_however_long_they_get() -> None:
     assert MOST_POINTS // 2 <= len(steps) <= MOST_POINTS
     assert steps == sorted(steps)
     assert (steps[0], run.metrics["loss"]) == (0.0, 3999.0)
-    assert {later - earlier for earlier, later in zip(steps, steps[1:], strict=False)} == {run.curve_stride}
+    assert {later - earlier for earlier, later in pairwise(steps)} == {run.curve_stride}
 
 
 def test_of_names_without_end_some_are_kept() -> None:

@@ -78,7 +78,7 @@ def test_more_than_may_be_left_is_refused(tmp_path: Path, files: int, size_bytes
 
 def test_links_and_pipes_are_refused_and_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(OutputRefused, match="'pipe' .* is a link or device"):
+    with pytest.raises(OutputRefused, match=r"'pipe' .* is a link or device"):
         outputs(tmp_path, most_files=10, most_bytes=100, part_bytes=4)
 
 
