@@ -81,6 +81,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         accuracy,
         of_teams=[*environments.loops(), programs.publisher.loop(), pipelines.loop()],
         collect_contents=opened.collect_garbage,
+        collect_outputs=programs.garbage.collect,
         collect_ended_tokens=access.tokens.collect_ended,
         heartbeat_seconds=heartbeat_seconds,
     )

@@ -38,6 +38,7 @@ def every_loop(
     *,
     of_teams: Sequence[Loop],
     collect_contents: Callable[[], Awaitable[float | None]],
+    collect_outputs: Callable[[], Awaitable[object]],
     collect_ended_tokens: Callable[[], Awaitable[object]],
     heartbeat_seconds: float,
 ) -> list[Loop]:
@@ -50,6 +51,7 @@ def every_loop(
     | models that wait | signs of life for these | a heartbeat |
     | periodic trainings | queues what is due | a heartbeat |
     | garbage | deletes what belongs to no version | an hour |
+    | outputs of programs | removes those that nobody will ask for | an hour |
     | contents of workspaces | deletes what no file and no snapshot refers to | an hour |
     | listeners' tokens | deletes those of ended applications | an hour |
     | recurring submissions | submits what is due | 2 s |
@@ -65,6 +67,7 @@ def every_loop(
     Args:
         of_teams: What goes on about programs of workspaces: environments, versions, pipelines.
         collect_contents: Of workspaces; returns a shorter pause where one is worth it.
+        collect_outputs: Of programs.
         collect_ended_tokens: Of listeners whose applications have ended.
         heartbeat_seconds: Between two signs of life of a training.
     """
@@ -73,6 +76,7 @@ def every_loop(
         *publisher.loops(),
         Loop("garbage", collect_garbage, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
         Loop("contents of workspaces", collect_contents, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
+        Loop("outputs of programs", collect_outputs, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
         Loop("listeners' tokens", collect_ended_tokens, _COLLECTION_SECONDS, _FIRST_COLLECTION_SECONDS),
         Loop("recurring submissions", submission_schedules.tick, _SCHEDULE_SECONDS, _SCHEDULE_SECONDS),
         Loop("abandoned submissions", submissions.reconcile, _RECONCILE_SECONDS, _RECONCILE_SECONDS),

@@ -10,6 +10,7 @@ from submission.environments.documents import EnvironmentState
 from submission.environments.environments import Environments
 from submission.pipelines.pipelines import Pipelines
 from submission.pipelines.repository import PipelineRepository
+from submission.programs.garbage import OutputGarbage
 from submission.programs.opened import OpenPrograms
 from submission.programs.outputs import Outputs
 from submission.programs.preparation import Programs, Readiness
@@ -73,7 +74,8 @@ async def open_programs(
     publisher = ProgramPublisher(
         storage.executions, runs, outputs, storage.registry, storage.artifacts, instruments
     )
-    return OpenPrograms(Programs(workspaces, runs, of_programs), runs, tasks, outputs, publisher)
+    garbage = OutputGarbage(storage.executions, runs, outputs, settings.program_output_keep_days)
+    return OpenPrograms(Programs(workspaces, runs, of_programs), runs, tasks, outputs, publisher, garbage)
 
 
 async def open_pipelines(

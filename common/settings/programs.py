@@ -30,6 +30,10 @@ class ProgramSettings(SettingsGroup):
     program_output_max_files: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     """Files that a program may leave in ENEL_OUTPUT_DIR."""
 
+    program_output_keep_days: Annotated[float, Field(gt=0, le=36_500)] = 90.0
+    """Days after the end of a run for which what it has left can be fetched, and be the input of others. A
+    version that was made of it has files of its own, and stays."""
+
     program_disk_max_bytes: _Bytes = 4 << 30
     """Bytes that the folders of a running program may hold; with more it is ended."""
 

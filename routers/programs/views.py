@@ -73,15 +73,14 @@ class ProgramRunDetails(ProgramRunView):
     """Of ENEL_PROGRESS_FILE."""
     log_bytes: int = 0
     output: list[ProgramFile] = Field(default_factory=list)
-    """Empty until all of it has come."""
+    """Empty until all of it has come, and after PROGRAM_OUTPUT_KEEP_DAYS."""
 
     @classmethod
     def of(cls, execution: ApplicationExecution, run: ProgramRun | None) -> "ProgramRunDetails":
         fields = _fields(execution, run)
         if run is not None:
             fields |= run.model_dump(include={"curve", "unreadable_lines", "log_bytes"})
-            if run.output is not None and run.output.completed_at is not None:
-                fields["output"] = [file.model_dump() for file in run.output.files]
+            fields["output"] = [file.model_dump() for file in run.files or []]
         return cls(**fields)
 
 

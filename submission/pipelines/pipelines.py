@@ -203,7 +203,7 @@ class Pipelines:
             _end(step, StepState.FAILED, reason)
             return
         run = await self._runs.find(execution.id)
-        if run is None or run.output is None or run.output.completed_at is None:
+        if run is None or run.files is None:
             _end(step, StepState.FAILED, "The program ended well, but what it left is not there.")
         elif run.unpublished:
             return  # a version is being made of it
@@ -249,9 +249,7 @@ class Pipelines:
 
     async def _output(self, run_id: str) -> list[OutputFile]:
         run = await self._runs.find(run_id)
-        if run is None or run.output is None or run.output.completed_at is None:
-            return []
-        return run.output.files
+        return (run.files if run is not None else None) or []
 
 
 def _id_of(key: str) -> str:

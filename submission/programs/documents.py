@@ -35,6 +35,8 @@ class Output(BaseModel):
     described_at: UtcTime = Field(default_factory=utc_now)
     completed_at: UtcTime | None = None
     """When every part of it was stored; null: it is on its way, or never came."""
+    discarded_at: UtcTime | None = None
+    """When its files were removed; what they were stays known."""
 
     @property
     def size_bytes(self) -> int:
@@ -98,6 +100,13 @@ class ProgramRun(Document):
     """What became of its output, where it became a version of the model."""
     publishing_detail: str = ""
     """Why there is no version, where there should be one."""
+
+    @property
+    def files(self) -> list[OutputFile] | None:
+        """What the program has left; None: it is not there (yet, or any more)."""
+        if self.output is None or self.output.completed_at is None or self.output.discarded_at is not None:
+            return None
+        return self.output.files
 
 
 Json = dict[str, Any]

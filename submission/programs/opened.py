@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from submission.programs.garbage import OutputGarbage
 from submission.programs.outputs import Outputs
 from submission.programs.preparation import Programs
 from submission.programs.publishing import ProgramPublisher
@@ -18,3 +19,4 @@ class OpenPrograms:
     tasks: ProgramTasks
     outputs: Outputs
     publisher: ProgramPublisher
+    garbage: OutputGarbage

@@ -123,8 +123,8 @@ class Outputs:
 
     def file(self, run: ProgramRun | None, path: str) -> OutputFile:
         """A file of an output that is complete. Raises OutputNotFound."""
-        output = run.output if run is not None else None
-        found = output.find(path) if output is not None and output.completed_at is not None else None
+        files = (run.files if run is not None else None) or []
+        found = next((file for file in files if file.path == path), None)
         if found is None:
             raise OutputNotFound(f"There is no file {path[:100]!r} in what the program has left.")
         return found

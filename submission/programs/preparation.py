@@ -98,8 +98,10 @@ class Programs:
         _find(snapshot, file)
         for name, run_id in program.inputs.items():
             run = await self._runs.find(run_id)
-            if run is None or run.output is None or run.output.completed_at is None:
-                raise InvalidRequest(f"program.inputs.{name}: the run {run_id!r} has left no output.")
+            if run is None or run.files is None:
+                raise InvalidRequest(
+                    f"program.inputs.{name}: the run {run_id!r} has left nothing (any more)."
+                )
         return Prepared(snapshot.id, await self._environment(snapshot))
 
     async def readiness(self, execution: ApplicationExecution) -> Readiness:

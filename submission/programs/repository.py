@@ -1,7 +1,7 @@
 """Runs of programs in MongoDB."""
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo import AsyncMongoClient, ReturnDocument
@@ -12,6 +12,7 @@ from common.mongo.document import utc_now
 from common.mongo.stored import Readable
 from submission.programs.documents import Json, Output, ProgramRun
 
+_PAGE = 500
 _LEASE = timedelta(seconds=120)
 
 _OF_AN_ATTEMPT = ProgramRun.model_fields.keys() - {"id", "workspace", "created_at", "attempt"}
@@ -34,7 +35,10 @@ class ProgramRunRepository:
             database,
             "program_run",
             ProgramRun,
-            [Index("unpublished", ["created_at"], {"partialFilterExpression": {"unpublished": True}})],
+            [
+                Index("unpublished", ["created_at"], {"partialFilterExpression": {"unpublished": True}}),
+                Index("outputs", ["output.described_at"]),
+            ],
         )
         self._runs = self._read.stored
 
@@ -97,6 +101,17 @@ class ProgramRunRepository:
         """Store that all of it has come. Raises Superseded."""
         fields = {"output.completed_at": utc_now(), "unpublished": unpublished, "exit_code": 0}
         await self.change(run, fields)
+
+    async def with_output(self, described_before: datetime) -> Readable[ProgramRun]:
+        """Runs with an output that was described before then and was not discarded, without curves."""
+        query = {"output.described_at": {"$lt": described_before}, "output.discarded_at": None}
+        cursor = self._runs.find(query, {"curve": 0}).sort("output.described_at")
+        return await self._read.page(cursor, _PAGE)
+
+    async def record_discarded(self, run: ProgramRun) -> None:
+        """Store that the files of its output are gone."""
+        key = {"_id": run.id, "attempt": run.attempt}
+        await self._runs.update_one(key, {"$set": {"output.discarded_at": utc_now()}})
 
     # --- publishing -----------------------------------------------------------------------------
 

@@ -181,9 +181,9 @@ class ProgramTasks:
 
     async def _output_files(self, run_id: str) -> Any:
         run = await self._runs.find(run_id)
-        if run is None or run.output is None or run.output.completed_at is None:
-            raise Conflict(f"The run {run_id!r} has left no output.")
-        return run.output.files
+        if run is None or run.files is None:
+            raise Conflict(f"The run {run_id!r} has left nothing (any more).")
+        return run.files
 
 
 async def tar(files: list[ArchivedFile]) -> AsyncIterator[bytes]:

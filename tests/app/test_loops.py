@@ -59,7 +59,12 @@ class Served:
 def inventory(periodic: Served, collect: Turns, submissions: Served, schedules: Served) -> list[Loop]:
     others: Any = Served(), Served(), periodic, collect, submissions, schedules, Served(), Served()
     return every_loop(
-        *others, of_teams=[], collect_contents=collect, collect_ended_tokens=collect, heartbeat_seconds=0.01
+        *others,
+        of_teams=[],
+        collect_contents=collect,
+        collect_outputs=collect,
+        collect_ended_tokens=collect,
+        heartbeat_seconds=0.01,
     )
 
 
@@ -103,6 +108,7 @@ async def test_trainings_that_recur_never_are_not_looked_for() -> None:
         "programs that wait",
         "garbage",
         "contents of workspaces",
+        "outputs of programs",
         "accuracy of forecasts",
         "listeners' tokens",
     }
