@@ -1,0 +1,83 @@
+"""How to connect to a broker, and why that fails."""
+
+import asyncio
+import ssl
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from common.errors import StartError
+from common.settings.messages import MessageSettings
+
+_SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
+
+
+def security(settings: MessageSettings) -> BaseSecurity:
+    """Encryption and user. Raises StartError where the settings contradict each other, or the file is none."""
+    context = _context(settings) if settings.uses_tls else None
+    if not settings.uses_sasl:
+        return BaseSecurity(ssl_context=context, use_ssl=settings.uses_tls)
+    password = settings.kafka_sasl_password.get_secret_value()
+    if not (settings.kafka_sasl_username and password):
+        raise StartError(
+            f"KAFKA_SASL_USERNAME: {settings.kafka_security_protocol} needs it, and KAFKA_SASL_PASSWORD."
+        )
+    return _SASL[settings.kafka_sasl_mechanism](
+        username=settings.kafka_sasl_username,
+        password=password,
+        ssl_context=context,
+        use_ssl=settings.uses_tls,
+    )
+
+
+async def reason(settings: MessageSettings, error: BaseException) -> str:
+    """Why a broker cannot be used, with the setting to look at; the libraries tell it to their logs alone."""
+    if isinstance(error, TimeoutError):
+        why = f"does not answer within {settings.kafka_timeout_seconds:g} s (KAFKA_TIMEOUT_SECONDS)"
+        return f"KAFKA_ENDPOINT: the broker {why}."
+    if settings.uses_tls and (failure := await _of_tls(settings)):
+        return failure
+    name = type(error).__name__
+    if "Authentication" in name or "Authorization" in name or "Sasl" in name:
+        return f"KAFKA_SASL_USERNAME: the broker refuses the user ({name})."
+    kind = name if isinstance(error, KafkaError) else "no broker"
+    return f"KAFKA_ENDPOINT: no broker of {settings.kafka_endpoint} can be used ({kind})."
+
+
+def _context(settings: MessageSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.kafka_ca_file or None)
+    except (OSError, ValueError) as error:
+        why = "holds no certificates" if isinstance(error, ssl.SSLError) else "cannot be read"
+        raise StartError(f"KAFKA_CA_FILE: the file {why}.") from error
+
+
+async def _of_tls(settings: MessageSettings) -> str:
+    """What a handshake with the first server fails with; empty: it does not, or there is no connection."""
+    host, _, port = settings.servers[0].rpartition(":")
+    try:
+        async with asyncio.timeout(settings.kafka_timeout_seconds):
+            _, writer = await asyncio.open_connection(
+                host.strip("[]"), int(port), ssl=_context(settings), server_hostname=host.strip("[]")
+            )
+    except ssl.SSLCertVerificationError as error:
+        return f"KAFKA_CA_FILE: the broker's certificate is not trusted: {error.verify_message}."
+    except ssl.SSLError:
+        return "KAFKA_SECURITY_PROTOCOL: the broker does not speak TLS there."
+    except OSError:
+        return ""
+    writer.close()
+    return ""
+
+
+def broker_options(settings: MessageSettings) -> dict[str, Any]:
+    """Of every connection: what was acknowledged is with all replicas."""
+    return {
+        "bootstrap_servers": settings.servers,
+        "security": security(settings),
+        "acks": "all",
+        "retry_backoff_ms": 500,
+        "client_id": "enel-service",
+        "apply_types": False,
+    }
