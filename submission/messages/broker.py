@@ -1,7 +1,7 @@
 """The service's connection to a broker: reads requests, sends what is to be told.
 
-Nothing here relies on what FastStream does by default: that would acknowledge by a timer, drop a message whose
-headers are no text, and answer to any topic that a header `reply_to` names.
+Nothing here relies on what FastStream does by default: that would acknowledge by a timer, drop a message
+whose headers are no text, and answer to any topic that a header `reply_to` names.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaBroker, KafkaMessage, Topic
 from faststream.kafka.message import KafkaAckableMessage
 
 from common.errors import StartError, Unavailable
@@ -31,7 +31,7 @@ _of_the_library.setLevel(logging.WARNING)  # it tells of every message
 _LOOK_SECONDS = 5.0
 _PAUSES = BackOff(0.5, 30.0)
 """While something is away; far below `max.poll.interval.ms`, after which others would get the message."""
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 5.0
 
 Take = Callable[[Record], Awaitable[object]]
 """Stores what a message asks for. Raises where it is to be handed over again."""
@@ -54,7 +54,8 @@ class Broker:
             **broker_options(settings), logger=_of_the_library, graceful_timeout=_STOP_SECONDS
         )
         self._subscriber = self._kafka.subscriber(
-            settings.kafka_training_topic,
+            # Declared, it would be created where it is missing: with one partition, and one replica.
+            Topic(settings.kafka_training_topic, declare=False),
             group_id=settings.kafka_group,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,

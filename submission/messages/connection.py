@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from common.errors import StartError
@@ -14,7 +14,7 @@ _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512":
 
 
 def security(settings: MessageSettings) -> BaseSecurity:
-    """Encryption and user. Raises StartError where the settings contradict each other, or the file is none."""
+    """Encryption and user. Raises StartError where a setting is missing, or the file is none."""
     context = _context(settings) if settings.uses_tls else None
     if not settings.uses_sasl:
         return BaseSecurity(ssl_context=context, use_ssl=settings.uses_tls)
@@ -41,6 +41,9 @@ async def reason(settings: MessageSettings, error: BaseException) -> str:
     name = type(error).__name__
     if "Authentication" in name or "Authorization" in name or "Sasl" in name:
         return f"KAFKA_SASL_USERNAME: the broker refuses the user ({name})."
+    if isinstance(error, UnknownTopicOrPartitionError):
+        topic = settings.kafka_training_topic
+        return f"KAFKA_TRAINING_TOPIC: there is no topic {topic}, and the broker makes none by itself."
     kind = name if isinstance(error, KafkaError) else "no broker"
     return f"KAFKA_ENDPOINT: no broker of {settings.kafka_endpoint} can be used ({kind})."
 

@@ -156,6 +156,7 @@ class Topics:
     def __init__(self, address: str, name: str = "enel", **options: Any) -> None:
         """`options`: of the connection, as aiokafka takes them."""
         self.address = address
+        self.group = name
         self.requests, self.replies = f"{name}-training", f"{name}-state"
         self.logs, self.dead_letters = f"{name}-logs", f"{name}-dead"
         self._options = options
@@ -163,7 +164,11 @@ class Topics:
     @property
     def settings(self) -> dict[str, str]:
         """For a service that reads these requests, and answers."""
-        return {"kafka_training_topic": self.requests, "kafka_reply_topic": self.replies}
+        return {
+            "kafka_training_topic": self.requests,
+            "kafka_reply_topic": self.replies,
+            "kafka_group": self.group,
+        }
 
     async def send(self, *values: bytes | Json | None, **options: Any) -> list[int]:
         """Send requests to partition 0, or where `options` say; returns their offsets."""
@@ -196,10 +201,10 @@ class Topics:
             await consumer.stop()
         return found
 
-    async def committed(self, group: str, partition: int = 0) -> int | None:
-        """Up to where a group has acknowledged requests; None: nothing."""
+    async def committed(self, partition: int = 0) -> int | None:
+        """Up to where the group has acknowledged requests; None: nothing."""
         consumer = AIOKafkaConsumer(
-            group_id=group, bootstrap_servers=self.address, enable_auto_commit=False, **self._options
+            group_id=self.group, bootstrap_servers=self.address, enable_auto_commit=False, **self._options
         )
         await consumer.start()
         try:

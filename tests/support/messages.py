@@ -34,6 +34,13 @@ from training.runs.repository import TrainingRunRepository
 _PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.05
 
+_OF_A_RUN = {
+    "application_execution": "_id",
+    "submission_answer": "_id",
+    "scaling_decision": "application_execution_id",
+}
+"""By collection, the field with a run's id."""
+
 
 @dataclass(frozen=True)
 class MessageService:
@@ -142,6 +149,5 @@ class MessageServices:
             {"_id": message_id}, {"$set": {"state": "RECEIVED", "open": False}}
         )
         if with_run and message is not None:
-            await self._mongo[self._database]["application_execution"].delete_one(
-                {"_id": message["execution_id"]}
-            )
+            for name, field in _OF_A_RUN.items():
+                await self._mongo[self._database][name].delete_many({field: message["execution_id"]})

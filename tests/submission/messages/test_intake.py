@@ -38,7 +38,7 @@ async def test_a_message_becomes_a_run_and_its_states_and_result_are_told_in_ord
 
 
 async def _is_committed(topics: Topics, offset: int) -> bool:
-    return await topics.committed("enel-service") == offset
+    return await topics.committed() == offset
 
 
 async def test_sent_twice_with_the_same_id_it_is_one_run(services: MessageServices, topics: Topics) -> None:
@@ -67,7 +67,7 @@ async def test_handed_over_again_after_the_key_has_expired_it_is_one_run(
         await service.until(1, MessageState.STARTED)
     await services.forget_keys()
     group = unique_name("group")  # reads all that there is once more, as a group that has lost its offsets
-    async with services.open(topics.address, **topics.settings, kafka_group=group) as again:
+    async with services.open(topics.address, **{**topics.settings, "kafka_group": group}) as again:
         await eventually(lambda: _is_one(again.counted("repeated")))
         assert len(await again.runs()) == 1
 
@@ -87,7 +87,7 @@ async def test_a_service_that_dies_in_between_leaves_what_the_next_one_finishes(
     await services.forget_keys()
     await services.set_back(f"{topics.requests}/id/d-1", with_run=dies_after == "storing the message")
     group = unique_name("group")
-    async with services.open(topics.address, **topics.settings, kafka_group=group) as again:
+    async with services.open(topics.address, **{**topics.settings, "kafka_group": group}) as again:
         [message] = await again.until(1, MessageState.STARTED)
         assert [each.id for each in await again.runs()] == [run.id]
         assert message.execution_id == run.id
@@ -112,7 +112,7 @@ POISON: list[tuple[bytes | dict[str, Any] | None, str, str]] = [
     ({**REQUEST, "user": "nobody"}, "REFUSED", "no workspace 'nobody'"),
     ({**REQUEST, "file": "missing.py"}, "REFUSED", "no 'missing.py'"),
     ({**REQUEST, "location": "../other"}, "REFUSED", ""),
-    ({**REQUEST, "snapshot_id": "none"}, "REFUSED", ""),
+    ({**REQUEST, "snapshot_id": "0" * 64}, "REFUSED", ""),
     (b'{"user": "team", "arguments": ["\\ud800"]}', "UNREADABLE", ""),
     (b'{"user": "te\\u0000am"}', "UNREADABLE", ""),
     (b'{"user": "team", "arguments": [NaN, 1e999]}', "UNREADABLE", ""),
@@ -149,7 +149,7 @@ async def test_while_something_is_away_the_message_waits_and_becomes_one_run(
         await topics.send(REQUEST, {**REQUEST, "id": "later"})
         await eventually(lambda: _at_least(service.counted("postponed"), 2))
         assert service.counted("postponed") < 10  # with pauses in between
-        assert await topics.committed("enel-service") is None
+        assert await topics.committed() is None
         assert await service.runs() == []
         service.runner.refusal = None
         await service.until(2, MessageState.STARTED)
