@@ -1,9 +1,11 @@
 """Settings of training by message: the broker, its topics, and who asks."""
 
+import ssl
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from common.errors import StartError
 from common.forms import Form
 from common.settings.group import SettingsGroup, Timeout
 
@@ -76,6 +78,27 @@ class MessageSettings(SettingsGroup):
     def servers(self) -> list[str]:
         """Bootstrap servers, each as host:port."""
         return [server.strip() for server in self.kafka_endpoint.split(",") if server.strip()]
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What certificates are checked with; None: nothing is encrypted.
+
+        Raises:
+            StartError: KAFKA_CA_FILE is of no use.
+        """
+        if not self.uses_tls:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.kafka_ca_file or None)
+        except (OSError, ValueError) as error:
+            why = "holds no certificates" if isinstance(error, ssl.SSLError) else "cannot be read"
+            raise StartError(f"KAFKA_CA_FILE: the file {why}.") from error
+
+    def check_user(self) -> None:
+        """Raises StartError where a user is needed, and none is given."""
+        if self.uses_sasl and not (self.kafka_sasl_username and self.kafka_sasl_password.get_secret_value()):
+            raise StartError(
+                f"KAFKA_SASL_USERNAME: {self.kafka_security_protocol} needs it, and KAFKA_SASL_PASSWORD."
+            )
 
     @field_validator("kafka_ca_file")
     @classmethod

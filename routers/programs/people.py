@@ -74,8 +74,7 @@ async def start_program(
     becomes a version of its model. Where its folder holds a requirements.txt, it starts when that environment
     is built.
 
-    `via=kafka` sends the request to the broker that is configured, as anybody else may; the run starts when it
-    comes back from there.
+    `via=kafka` sends the request to the broker that is configured; the run starts when it comes back.
     """
     try:
         submission = request.submission(workspace)

@@ -7,7 +7,6 @@ from typing import Any
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from common.errors import StartError
 from common.settings.messages import MessageSettings
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
@@ -15,17 +14,13 @@ _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512":
 
 def security(settings: MessageSettings) -> BaseSecurity:
     """Encryption and user. Raises StartError where a setting is missing, or the file is none."""
-    context = _context(settings) if settings.uses_tls else None
+    context = settings.tls_context()
+    settings.check_user()
     if not settings.uses_sasl:
         return BaseSecurity(ssl_context=context, use_ssl=settings.uses_tls)
-    password = settings.kafka_sasl_password.get_secret_value()
-    if not (settings.kafka_sasl_username and password):
-        raise StartError(
-            f"KAFKA_SASL_USERNAME: {settings.kafka_security_protocol} needs it, and KAFKA_SASL_PASSWORD."
-        )
     return _SASL[settings.kafka_sasl_mechanism](
         username=settings.kafka_sasl_username,
-        password=password,
+        password=settings.kafka_sasl_password.get_secret_value(),
         ssl_context=context,
         use_ssl=settings.uses_tls,
     )
@@ -48,21 +43,13 @@ async def reason(settings: MessageSettings, error: BaseException) -> str:
     return f"KAFKA_ENDPOINT: no broker of {settings.kafka_endpoint} can be used ({kind})."
 
 
-def _context(settings: MessageSettings) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=settings.kafka_ca_file or None)
-    except (OSError, ValueError) as error:
-        why = "holds no certificates" if isinstance(error, ssl.SSLError) else "cannot be read"
-        raise StartError(f"KAFKA_CA_FILE: the file {why}.") from error
-
-
 async def _of_tls(settings: MessageSettings) -> str:
     """What a handshake with the first server fails with; empty: it does not, or there is no connection."""
     host, _, port = settings.servers[0].rpartition(":")
     try:
         async with asyncio.timeout(settings.kafka_timeout_seconds):
             _, writer = await asyncio.open_connection(
-                host.strip("[]"), int(port), ssl=_context(settings), server_hostname=host.strip("[]")
+                host.strip("[]"), int(port), ssl=settings.tls_context(), server_hostname=host.strip("[]")
             )
     except ssl.SSLCertVerificationError as error:
         return f"KAFKA_CA_FILE: the broker's certificate is not trusted: {error.verify_message}."

@@ -5,7 +5,7 @@ import contextlib
 import json
 import ssl
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ async def _accepts(port: int, process: asyncio.subprocess.Process) -> None:
 
 
 class Proxy:
-    """Between clients and a broker: speaks TLS where it is given a context, goes away, holds requests back."""
+    """Between clients and a broker: speaks TLS if it is to, goes away, holds requests back."""
 
     def __init__(self, port: int, broker_port: int, context: ssl.SSLContext | None = None) -> None:
         self.port = port
