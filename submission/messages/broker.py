@@ -21,7 +21,7 @@ from common.errors import StartError, Unavailable
 from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop
 from common.settings.messages import MessageSettings
-from submission.messages.connection import broker_options, reason
+from submission.messages.connection import broker_options, quiet, reason
 from submission.messages.documents import Json, Record
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class Broker:
         self._joining: asyncio.Task[None] | None = None
         self.is_up = False
         """Whether it answered when it was last asked."""
+        quiet()
         self._kafka = KafkaBroker(
             **broker_options(settings), logger=_of_the_library, graceful_timeout=_STOP_SECONDS
         )

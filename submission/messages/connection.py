@@ -1,6 +1,7 @@
 """How to connect to a broker, and why that fails."""
 
 import asyncio
+import logging
 import ssl
 from typing import Any
 
@@ -8,6 +9,35 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
 from common.settings.messages import MessageSettings
+
+_SAY_AGAIN_SECONDS = 60.0
+_LOGGERS = ("", ".conn", ".consumer.consumer", ".consumer.fetcher", ".consumer.group_coordinator")
+
+
+class _Sparse(logging.Filter):
+    """Lets each line of the code speak once a minute: of a broker that is away several do, twice a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is said."""
+        place = (record.name, record.lineno)
+        if record.created - self._said.get(place, 0.0) < _SAY_AGAIN_SECONDS:
+            return False
+        self._said[place] = record.created
+        return record.levelno >= logging.WARNING
+
+
+_sparse = _Sparse()
+
+
+def quiet() -> None:
+    """Have the library tell of what goes wrong, and now and then."""
+    for name in _LOGGERS:
+        logging.getLogger(f"aiokafka{name}").addFilter(_sparse)
+
 
 _SASL = {"PLAIN": SASLPlaintext, "SCRAM-SHA-256": SASLScram256, "SCRAM-SHA-512": SASLScram512}
 

@@ -7,8 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.wiring.environments import build_environments
 from app.wiring.messages import open_messages
-from app.wiring.programs import NoEnvironments, open_programs
+from app.wiring.programs import open_programs
 from app.wiring.storage import Storage
 from app.wiring.workspaces import open_workspaces
 from common.executions.documents import ApplicationExecution
@@ -111,7 +112,8 @@ class MessageServices:
         )
         instruments = Instruments()
         workspaces = (await open_workspaces(given.workspaces, storage)).workspaces
-        programs = await open_programs(given.programs, storage, workspaces, NoEnvironments(), instruments)
+        environments = await build_environments(given.environments, storage, 1.0, instruments)
+        programs = await open_programs(given.programs, storage, workspaces, environments, instruments)
         ledger = SubmissionLedger(self._mongo, self._database, storage.executions, key_seconds=3600)
         await ledger.create_indexes()
         runner = NotingRunner(storage.executions.record_state)
