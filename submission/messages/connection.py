@@ -24,10 +24,11 @@ class _Sparse(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is said."""
         place = (record.name, record.lineno)
-        if record.created - self._said.get(place, 0.0) < _SAY_AGAIN_SECONDS:
+        is_new = record.created - self._said.get(place, 0.0) >= _SAY_AGAIN_SECONDS
+        if record.levelno < logging.WARNING or not is_new:
             return False
         self._said[place] = record.created
-        return record.levelno >= logging.WARNING
+        return True
 
 
 _sparse = _Sparse()
