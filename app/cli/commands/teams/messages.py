@@ -10,6 +10,7 @@ from app.cli.commands.teams.sending import KafkaServers, send_request
 from app.cli.session import AsJson, Limit, session
 from app.cli.views.messages import messages_view
 
+
 def send(
     workspace: Annotated[str, typer.Argument(metavar="WORKSPACE", help="Whose program is to run.")],
     file: Annotated[str, typer.Argument(metavar="FILE", help="The program, of the folder.")] = "train.py",
