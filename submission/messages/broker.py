@@ -33,6 +33,13 @@ _PAUSES = BackOff(0.5, 30.0)
 """While something is away; far below `max.poll.interval.ms`, after which others would get the message."""
 _STOP_SECONDS = 5.0
 
+
+class NotAcknowledged(Unavailable):
+    """The broker has not said that it has a message; it may have it all the same."""
+
+    title = "The broker does not answer"
+
+
 Take = Callable[[Record], Awaitable[object]]
 """Stores what a message asks for. Raises where it is to be handed over again."""
 
@@ -82,8 +89,19 @@ class Broker:
         self.is_up = True
 
     async def _join(self) -> None:
-        """Begin to read. Raises KafkaError where that is refused."""
-        await self._kafka.start()
+        """Begin to read. Raises KafkaError where that is refused while the start waits for it."""
+        failures = 0
+        while True:
+            try:
+                await self._kafka.start()
+                break
+            except (KafkaError, OSError) as error:
+                if not self.is_up:
+                    raise
+                failures += 1
+                logger.warning("Reading is begun again later: %s", str(error) or type(error).__name__)
+                await self._subscriber.stop()
+            await asyncio.sleep(_PAUSES.seconds(failures))
         logger.info("Training requests are read from the topic %s", self.settings.kafka_training_topic)
 
     async def stop(self) -> None:
@@ -121,9 +139,9 @@ class Broker:
         Returns:
             Where it is: topic, partition and offset.
         Raises:
-            Unavailable: The broker has not acknowledged it in time; it may still do so.
+            NotAcknowledged: Not in time.
         """
-        content = json.dumps(body, separators=(",", ":")).encode()
+        content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
         try:
             async with asyncio.timeout(self.settings.kafka_timeout_seconds):
                 sent = await self._kafka.publish(
@@ -131,7 +149,7 @@ class Broker:
                 )
         except (KafkaError, OSError) as error:
             what = str(error) or type(error).__name__
-            raise Unavailable(f"The broker has not acknowledged a message to {topic}: {what}") from error
+            raise NotAcknowledged(f"The broker has not acknowledged a message to {topic}: {what}") from error
         self._instruments.sent_messages.labels(kind).inc()
         return {"topic": sent.topic, "partition": sent.partition, "offset": sent.offset}
 

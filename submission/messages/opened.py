@@ -37,7 +37,7 @@ class OpenBroker:
         Returns:
             The message's id, and where it is: topic, partition and offset.
         Raises:
-            Unavailable: The broker has not acknowledged it; it may still get it.
+            NotAcknowledged: It may have reached the broker all the same.
         """
         found = message_id or str(uuid.uuid4())
         body: dict[str, Any] = {

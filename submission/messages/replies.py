@@ -4,19 +4,23 @@ What a run's document says is what is to be told; what the broker has acknowledg
 A service that dies in between begins where it was: everything is told at least once.
 """
 
+import logging
 from typing import Any
 
+from common.errors import ServiceError
 from common.executions.documents import ApplicationExecution
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
 from common.mongo.document import utc_now
-from submission.messages.broker import Broker
+from submission.messages.broker import Broker, NotAcknowledged
 from submission.messages.documents import Json, TrainingMessage
 from submission.messages.repository import MessageRepository
 from submission.programs.documents import ProgramRun
 from submission.programs.figures import METRICS_FILE, RESULT_FILE, Unreadable, read_object
 from submission.programs.opened import OpenPrograms
 from submission.programs.tasks import model_of
+
+logger = logging.getLogger(__name__)
 
 _TURN_SECONDS = 1.0
 _MOST_RESULT_BYTES = 256 << 10
@@ -46,12 +50,17 @@ class Replies:
         return Loop("replies to messages", self.turn, _TURN_SECONDS)
 
     async def turn(self) -> None:
-        """Send whatever is new. Raises Unavailable where the broker does not take it."""
+        """Send whatever is new. Raises NotAcknowledged where the broker does not take it."""
         for message in await self._stored.open():
-            if message.state.is_set_aside:
-                await self._copy(message)
-            else:
-                await self._look_at(message)
+            try:
+                if message.state.is_set_aside:
+                    await self._copy(message)
+                else:
+                    await self._look_at(message)
+            except NotAcknowledged:
+                raise
+            except ServiceError as error:  # of one run, whose result cannot be read, for instance
+                logger.warning("%s: it is told later: %s", message.id, error)
 
     async def _look_at(self, message: TrainingMessage) -> None:
         execution = await self._executions.get(message.execution_id or "")

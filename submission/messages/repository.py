@@ -15,8 +15,6 @@ from submission.messages.documents import Json, MessageState, TrainingMessage
 _LEASE = timedelta(seconds=60)
 """Longer than a broker may take to acknowledge."""
 
-_AT_ONCE = 500
-
 
 class MessageRepository:
     """Safe with several services on one database."""
@@ -79,7 +77,7 @@ class MessageRepository:
     async def open(self) -> Readable[TrainingMessage]:
         """Those of which something is to be sent, oldest first."""
         cursor = self._messages.find({"open": True}).sort("created_at", ASCENDING)
-        return await self._read.page(cursor, _AT_ONCE)
+        return await self._read.many(cursor)
 
     async def claim(self, message: TrainingMessage, sender: str) -> bool:
         """Whether it is for this service to send what is next; nobody else does so for a while."""
