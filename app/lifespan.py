@@ -11,6 +11,7 @@ from app.wiring.access import driver_tokens, open_access
 from app.wiring.data_dir import locked_data_dir
 from app.wiring.environments import build_environments
 from app.wiring.manifest_options import manifest_options
+from app.wiring.messages import open_messages
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
 from app.wiring.programs import open_pipelines, open_programs
@@ -69,6 +70,9 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         )
     )
     pipelines = await open_pipelines(storage, opened.workspaces, submission.service, programs.runs)
+    messages = await stack.enter_async_context(
+        open_messages(settings, storage, programs, submission.service, instruments)
+    )
     accuracy = await open_accuracy(settings.training, storage, training.pretraining, instruments)
     loops = every_loop(
         training.supervisor,
@@ -79,7 +83,12 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         submission.schedules,
         submission.runner,
         accuracy,
-        of_teams=[*environments.loops(), programs.publisher.loop(), pipelines.loop()],
+        of_teams=[
+            *environments.loops(),
+            programs.publisher.loop(),
+            pipelines.loop(),
+            *messages.loops(),
+        ],
         collect_contents=opened.collect_garbage,
         collect_outputs=programs.garbage.collect,
         collect_ended_tokens=access.tokens.collect_ended,
@@ -105,6 +114,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         workspaces=opened.workspaces,
         programs=programs,
         pipelines=pipelines,
+        messages=messages,
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,
     )

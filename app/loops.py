@@ -59,6 +59,9 @@ def every_loop(
     | programs that wait | hands over those whose environments are built | 2 s |
     | pipelines | starts the steps whose turn it is | 1 s |
     | versions of programs | makes versions of what programs have left | 2 s |
+    | broker of messages | asks whether it answers, where one is configured | 5 s |
+    | replies to messages | sends states and results of runs that messages started | 1 s |
+    | logs by message | follows these runs' logs, where a topic is set for them | 2 s |
     | accuracy of forecasts | measures runs that have ended | 15 s |
     | environments | builds one that is queued | a heartbeat, or until one is queued |
     | cache of environments | evicts what was not used for longest, removes leftovers | a minute |

@@ -32,6 +32,10 @@ LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB = "late_after_end", "late_of_earlier_atte
 REFUSED = "refused"
 REPORT_RESULTS = (STORED, REPEATED, LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB, REFUSED, FAILED)
 
+MESSAGE_RESULTS = ("started", "repeated", "unreadable", "refused", "postponed")
+SENT = ("request", "state", "result", "log", "dead_letter")
+"""What the service sends to a broker."""
+
 TRIAL_STATES = ("TERMINATED", "PRUNED", "ERROR", OTHER)
 
 _VERDICTS: Mapping[bool | None, str] = {True: "met", False: "missed", None: NONE}
@@ -51,6 +55,7 @@ class Instruments:
         self._make_of_models()
         self._make_of_runs()
         self._make_of_environments()
+        self._make_of_messages()
         self.submissions = Gauge(
             "enel_submissions_in_progress", "Submissions that are being worked on.", registry=self.registry
         )
@@ -148,6 +153,16 @@ class Instruments:
             "enel_environment_cache_bytes",
             "Size of all packed environments in the store.",
             registry=self.registry,
+        )
+
+    def _make_of_messages(self) -> None:
+        self.messages = self._counter(
+            "enel_training_messages_total",
+            "Messages that asked for a training, by what became of them.",
+            result=MESSAGE_RESULTS,
+        )
+        self.sent_messages = self._counter(
+            "enel_sent_messages_total", "Messages that the broker has acknowledged.", kind=SENT
         )
 
     def recommendation(self) -> Timing:

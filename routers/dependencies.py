@@ -15,6 +15,7 @@ from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from routers.state import ServiceState
 from submission.environments.environments import Environments
+from submission.messages.opened import TrainingMessages
 from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
@@ -100,6 +101,11 @@ def get_pipelines(state: StateDep) -> Pipelines:
     return state.pipelines
 
 
+def get_messages(state: StateDep) -> TrainingMessages:
+    return state.messages
+
+
+MessagesDep = Annotated[TrainingMessages, Depends(get_messages)]
 PipelinesDep = Annotated[Pipelines, Depends(get_pipelines)]
 ProgramsDep = Annotated[OpenPrograms, Depends(get_programs)]
 WorkspacesDep = Annotated[Workspaces, Depends(get_workspaces)]

@@ -251,7 +251,7 @@ class SubmissionService:
     async def _prepare(
         self, specs: ApplicationSpecs, options: SubmitOptions
     ) -> tuple[ApplicationExecution, Plan]:
-        execution_id = str(ObjectId())
+        execution_id = options.execution_id or str(ObjectId())
         program = await self._prepare_program(specs, options)
         plan = await self._planner.plan(
             specs, execution_id, options.policy, options.name, shadow=options.shadow

@@ -27,6 +27,7 @@ class SubmitOptions:
         require_feasible: Refuse a target that no candidate is expected to meet.
         alone: Refuse while another one of the schedule that was submitted so has not ended.
         submitted_by: Who asked, for the record.
+        execution_id: Of the application execution; None: a new one. No two have the same.
     """
 
     policy: InitialScaleOutPolicy = "predicted"
@@ -38,6 +39,7 @@ class SubmitOptions:
     scheduled_for: datetime | None = None
     alone: bool = False
     submitted_by: str | None = None
+    execution_id: str | None = None
 
 
 @dataclass(frozen=True)

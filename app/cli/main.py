@@ -21,7 +21,7 @@ from app.cli.commands import (
     training,
     what_if,
 )
-from app.cli.commands.teams import environments, pipelines, programs, workspaces
+from app.cli.commands.teams import environments, messages, pipelines, programs, workspaces
 from app.cli.exits import CliError, ExitCode, of_problem, of_transport
 from app.cli.session import Session
 from app.client.problems import ProblemError
@@ -44,6 +44,8 @@ app.command("train")(training.train)
 app.add_typer(training.group, name="trainings")
 app.add_typer(models.group, name="models")
 app.add_typer(workspaces.group, name="workspaces")
+programs.group.command("send")(messages.send)
+programs.group.command("messages")(messages.messages)
 app.add_typer(programs.group, name="programs")
 app.add_typer(pipelines.group, name="pipelines")
 app.add_typer(environments.group, name="environments")

@@ -273,6 +273,22 @@ class Snapshot(TypedDict):
     total_bytes: int
 
 
+class TrainingMessage(TypedDict):
+    """A request that came from the broker; `id` is the one that it says it has."""
+
+    id: str | None
+    topic: str
+    partition: int
+    offset: int
+    key: str | None
+    received_at: str
+    workspace: str | None
+    state: str
+    application_execution_id: str | None
+    problem: str
+    excerpt: str
+
+
 class ProgramRun(TypedDict):
     """A run of a program of a workspace; its id is that of its application execution."""
 

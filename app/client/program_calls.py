@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from app.client.answers import Json, Page, PipelineRun, ProgramRun, ProgramRunDetails
+from app.client.answers import Json, Page, PipelineRun, ProgramRun, ProgramRunDetails, TrainingMessage
 from app.client.calls import PAGE, Call, given, key_of, path_of
 
 
@@ -83,3 +83,19 @@ def cancel_pipeline_run(run_id: str) -> Call[PipelineRun]:
 def pipeline_result(run_id: str) -> Call[Json]:
     """The result of its result step."""
     return Call("GET", path_of("training", "pipelines", run_id, "result"))
+
+
+def send_program(workspace: str, *, message_id: str | None = None, **said: Any) -> Call[Json]:
+    """Have the service send the request through its broker; the run starts when it comes back from there.
+
+    Args:
+        message_id: Sent again with the same one, it is the same run.
+        said: As `run_program` takes them.
+    """
+    path = path_of("training", "programs", workspace, "runs")
+    return Call("POST", path, {"via": "kafka"}, given(**said), key_of(message_id))
+
+
+def messages(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[TrainingMessage]]:
+    """Requests from the broker, newest first; UNREADABLE and REFUSED ones were set aside."""
+    return Call("GET", "/training/messages", given(limit=limit, cursor=cursor, **filters))

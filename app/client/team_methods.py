@@ -1,7 +1,7 @@
 """Calls about a team's own programs, as methods of both clients."""
 
 from app.client import program_calls, workspace_calls
-from app.client.answers import File, PipelineRun, ProgramRun, Workspace
+from app.client.answers import File, PipelineRun, ProgramRun, TrainingMessage, Workspace
 from app.client.methods import AsyncIterated, Awaited, Iterated, Sent
 
 
@@ -21,6 +21,8 @@ class TeamMethods:
     snapshot = Sent(workspace_calls.snapshot)
     download_snapshot = Sent(workspace_calls.download_snapshot)
     run_program = Sent(program_calls.run_program)
+    send_program = Sent(program_calls.send_program)
+    messages = Sent(program_calls.messages)
     program_runs = Sent(program_calls.program_runs)
     program_run = Sent(program_calls.program_run)
     cancel_program_run = Sent(program_calls.cancel_program_run)
@@ -34,6 +36,7 @@ class TeamMethods:
 
     iterate_workspaces = Iterated(workspace_calls.workspaces, Workspace)
     iterate_files = Iterated(workspace_calls.files, File)
+    iterate_messages = Iterated(program_calls.messages, TrainingMessage)
     iterate_program_runs = Iterated(program_calls.program_runs, ProgramRun)
     iterate_pipeline_runs = Iterated(program_calls.pipeline_runs, PipelineRun)
 
@@ -54,6 +57,8 @@ class AsyncTeamMethods:
     snapshot = Awaited(workspace_calls.snapshot)
     download_snapshot = Awaited(workspace_calls.download_snapshot)
     run_program = Awaited(program_calls.run_program)
+    send_program = Awaited(program_calls.send_program)
+    messages = Awaited(program_calls.messages)
     program_runs = Awaited(program_calls.program_runs)
     program_run = Awaited(program_calls.program_run)
     cancel_program_run = Awaited(program_calls.cancel_program_run)
@@ -67,5 +72,6 @@ class AsyncTeamMethods:
 
     iterate_workspaces = AsyncIterated(workspace_calls.workspaces, Workspace)
     iterate_files = AsyncIterated(workspace_calls.files, File)
+    iterate_messages = AsyncIterated(program_calls.messages, TrainingMessage)
     iterate_program_runs = AsyncIterated(program_calls.program_runs, ProgramRun)
     iterate_pipeline_runs = AsyncIterated(program_calls.pipeline_runs, PipelineRun)

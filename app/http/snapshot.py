@@ -99,6 +99,12 @@ class Snapshot(CollectorRegistry):
         yield GaugeMetricFamily(
             "enel_mongodb_up", "Whether MongoDB answered.", value=float(self._stored.states is not None)
         )
+        if self._state.messages.opened is not None:
+            yield GaugeMetricFamily(
+                "enel_broker_up",
+                "Whether the broker of messages answered when it was last asked.",
+                value=float(self._state.messages.opened.broker.is_up),
+            )
         for metric, counts in (self._stored.states or {}).items():
             yield _gauge(metric, _HELP[metric], "state", counts)
         yield _counter(

@@ -13,6 +13,7 @@ from common.settings.environments import EnvironmentSettings
 from common.settings.group import PROJECT_ROOT
 from common.settings.hdfs import HdfsSettings
 from common.settings.kubernetes import KubernetesSettings
+from common.settings.messages import MessageSettings
 from common.settings.mongo import MongoSettings
 from common.settings.prediction import PredictionSettings
 from common.settings.programs import ProgramSettings
@@ -36,6 +37,7 @@ class Settings(BaseModel):
     environments: EnvironmentSettings = Field(default_factory=EnvironmentSettings)
     training: TrainingSettings = Field(default_factory=TrainingSettings)
     programs: ProgramSettings = Field(default_factory=ProgramSettings)
+    messages: MessageSettings = Field(default_factory=MessageSettings)
     prediction: PredictionSettings = Field(default_factory=PredictionSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
 

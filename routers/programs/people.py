@@ -1,22 +1,23 @@
 """Starting programs, and looking at what becomes of them."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Response, status
+from fastapi import APIRouter, Path, Query, Response, status
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
-from common.errors import NotFound
+from common.errors import InvalidRequest, NotFound
 from common.executions.documents import ApplicationExecution
 from common.executions.filter import ExecutionFilter
-from common.wire.specs import WorkspaceName
+from common.wire.specs import WireModel, WorkspaceName
 from routers.dependencies import (
     REPLAYED,
     AccessDep,
     ExecutionsDep,
     IdempotencyKey,
+    MessagesDep,
     ProgramsDep,
     SubmissionsDep,
 )
@@ -24,8 +25,11 @@ from routers.pagination import Cursor, Limit, decode_cursor, encode_cursor, hint
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.programs.views import ProgramRunDetails, ProgramRunPage, ProgramRunView, links_of
 from routers.schemas import examples
+from submission.messages.opened import TrainingMessages
 from submission.program_requests import StartProgram
 from submission.programs.figures import METRICS_FILE, MOST_BYTES, RESULT_FILE, Unreadable, read_object
+from submission.programs.opened import OpenPrograms
+from submission.requests import SubmitRequest
 from submission.submissions import SubmitOptions
 
 router = APIRouter(prefix="/training", tags=["programs"])
@@ -33,33 +37,53 @@ router = APIRouter(prefix="/training", tags=["programs"])
 Workspace = Annotated[WorkspaceName, Path()]
 
 
+class SentRequest(WireModel):
+    """A request that the broker has."""
+
+    id: str
+    """Of the message: the Idempotency-Key, or a new one."""
+    topic: str
+    partition: int
+    offset: int
+
+
 @router.post(
     "/programs/{workspace}/runs",
     status_code=status.HTTP_201_CREATED,
     dependencies=SUBMITS,
-    responses={200: {"model": ProgramRunView, "description": "It was started before"}},
+    responses={
+        200: {"model": ProgramRunView, "description": "It was started before"},
+        202: {"model": SentRequest, "description": "The broker has it"},
+    },
 )
 async def start_program(
     workspace: Workspace,
     request: Annotated[StartProgram, examples.PROGRAM],
     programs: ProgramsDep,
     submissions: SubmissionsDep,
+    messages: MessagesDep,
     access: AccessDep,
     principal: PrincipalDep,
     response: Response,
+    via: Annotated[Literal["kafka"] | None, Query()] = None,
     idempotency_key: IdempotencyKey = None,
-) -> ProgramRunView:
+) -> ProgramRunView | SentRequest:
     """Run a program of a workspace, as an application with a runtime target.
 
     It runs the files that are there now, whatever changes afterwards. What it leaves in ENEL_OUTPUT_DIR
     becomes a version of its model. Where its folder holds a requirements.txt, it starts when that environment
     is built.
+
+    `via=kafka` sends the request to the broker that is configured; the run starts when it comes back.
     """
     try:
         submission = request.submission(workspace)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
     await programs.preparation.check_may_run(submission.program, principal)
+    if via is not None:
+        response.status_code = status.HTTP_202_ACCEPTED
+        return await _send(workspace, request, submission, programs, messages, idempotency_key)
     options = SubmitOptions(
         name=submission.name,
         idempotency_key=None if idempotency_key is None else f"key/{idempotency_key}",
@@ -72,6 +96,21 @@ async def start_program(
         response.headers[REPLAYED] = "true"
         response.status_code = status.HTTP_200_OK
     return ProgramRunView.of(found.execution, await programs.runs.find(found.execution.id))
+
+
+async def _send(
+    workspace: str,
+    request: StartProgram,
+    submission: SubmitRequest,
+    programs: OpenPrograms,
+    messages: TrainingMessages,
+    message_id: str | None,
+) -> SentRequest:
+    """Send it, unless it would be set aside for whom messages run for."""
+    if messages.opened is None:
+        raise InvalidRequest("via: this service has no broker (KAFKA_ENDPOINT).")
+    await programs.preparation.check_may_run(submission.program, messages.opened.principal)
+    return SentRequest(**await messages.opened.request(workspace, request, message_id))
 
 
 @router.get("/programs/{workspace}/runs", dependencies=READS)

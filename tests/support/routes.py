@@ -75,6 +75,7 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("GET", f"{SNAPSHOT}/archive"): (READ, 422),
     ("POST", f"{PROGRAMS}/runs"): (SUBMIT, 422),
     ("GET", f"{PROGRAMS}/runs"): (READ, 422),
+    ("GET", "/training/messages"): (READ, 200),
     ("POST", f"{PROGRAMS}/pipelines"): (SUBMIT, 422),
     ("GET", f"{PROGRAMS}/pipelines"): (READ, 422),
     ("GET", PROGRAM_RUN): (READ, 404),

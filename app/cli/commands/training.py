@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from app.cli import console
+from app.cli.commands.teams.sending import KafkaServers, Via, send_request
 from app.cli.commands.waiting import wait_for_training
 from app.cli.exits import CliError, ExitCode
 from app.cli.session import AsJson, Limit, session
@@ -18,15 +19,32 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="Of the training.")]
 
 def train(
     context: typer.Context,
-    algorithm: Annotated[str, typer.Argument(metavar="ALGORITHM", help="Whose runs are learned from.")],
+    algorithm: Annotated[
+        str,
+        typer.Argument(metavar="ALGORITHM", help="Whose runs are learned from; with --via, a workspace."),
+    ],
+    program: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE ARGUMENTS]", help="With --via: the program, and what it is given."),
+    ] = None,
     experiment: Annotated[str, typer.Option(help="Name to group trainings by.")] = "default",
     trials: Annotated[
         int | None, typer.Option(min=1, help="Hyperparameter trials; otherwise TRAINING_TRIALS.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")] = False,
+    via: Annotated[
+        Via | None, typer.Option(help="Send a request to run a program, rather than learn from history.")
+    ] = None,
+    kafka: KafkaServers = None,
     as_json: AsJson = False,
 ) -> None:
-    """Learn an algorithm's model from its history."""
+    """Learn an algorithm's model from its history; with --via kafka, have a program of a workspace run."""
+    if via is not None:
+        file, *arguments = program or ["train.py"]
+        send_request({"user": algorithm, "file": file, "arguments": arguments}, kafka, as_json=as_json)
+        return
+    if program:
+        raise CliError(f"{program[0]!r} is one argument too many.", "With --via kafka it names a program.")
     with session(context).client() as client:
         started = client.start_training(algorithm, experiment_name=experiment, trials=trials)
         if not wait:

@@ -1,0 +1,31 @@
+"""A broker for all tests of messages, and services on the database of each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from common.mongo.types import Client
+from common.processes.guarded import free_port
+from submission.manifest.options import ManifestOptions
+from tests.support.kafka import Topics, tansu
+from tests.support.messages import MessageServices
+from tests.support.samples import unique_name
+
+
+@pytest_asyncio.fixture(scope="session")
+async def broker_address() -> AsyncIterator[str]:
+    async with tansu(free_port()) as address:
+        yield address
+
+
+@pytest.fixture
+def topics(broker_address: str) -> Topics:
+    """A topic for requests of the test's own, and those beside it."""
+    return Topics(broker_address, unique_name("enel"))
+
+
+@pytest.fixture
+def services(mongo: Client, database: str, tmp_path: Path, options: ManifestOptions) -> MessageServices:
+    return MessageServices(mongo, database, tmp_path, options)
