@@ -1,4 +1,4 @@
-"""What the service gives a program, and takes from it (docs/programs.md); by hand, folders beside the program."""
+"""What the service gives a program, and takes from it (docs/programs.md); by hand, folders beside it."""
 
 import json
 import os

@@ -9,7 +9,7 @@ from torch.nn.functional import nll_loss
 
 
 def evaluate(network: DigitNetwork, images: Tensor, labels: Tensor) -> dict[str, Any]:
-    """Accuracy, loss and recall of each digit, for `metrics.json`; of a digit that is not there, no recall."""
+    """Accuracy, loss and recall of each digit that there is, for `metrics.json`."""
     probabilities = recognize(network.eval(), images)
     right = probabilities.argmax(1) == labels
     recall = {

@@ -72,7 +72,7 @@ def read_images(content: bytes, seed: int) -> Images:
         originals = arrays.get("originals", np.arange(len(labels)))
         if originals.shape != labels.shape:
             raise WrongData(f"{labels.shape} labels and {originals.shape} originals do not fit together")
-        is_test = test_images(originals, seed)
+        is_test = chosen_for_test(originals, seed)
     if pixels.ndim != 3 or labels.shape != pixels.shape[:1]:
         raise WrongData(f"images of shape {pixels.shape} and labels of shape {labels.shape} do not fit")
     if pixels.dtype.kind == "f" and pixels.max() <= 1.0:
@@ -93,7 +93,7 @@ def _either(arrays: dict[str, np.ndarray], *names: str) -> np.ndarray:
     return found
 
 
-def test_images(originals: np.ndarray, seed: int, share: float = TEST_SHARE) -> np.ndarray:
+def chosen_for_test(originals: np.ndarray, seed: int, share: float = TEST_SHARE) -> np.ndarray:
     """Which images are for the test, (n): all that were made of a share of the originals."""
     there = np.unique(originals)
     chosen = np.random.default_rng(seed).permutation(there)[: round(share * len(there))]

@@ -22,8 +22,8 @@ def wait_for_slots(spark: SparkSession, processes: int, wait_seconds: float = _W
     conf = spark.sparkContext.getConf()
     if conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         raise NotEnoughSlots(
-            "Processes that start all at once need a fixed number of executors: Spark refuses them with dynamic"
-            " allocation. Say `spark_template_values: {scale_out_tuner.config.is_adaptive: false}`."
+            "Processes that start all at once need a fixed number of executors: Spark refuses them with"
+            " dynamic allocation. Say `spark_template_values: {scale_out_tuner.config.is_adaptive: false}`."
         )
     most = _most_slots(spark)
     if most is not None and processes > most:
@@ -58,6 +58,6 @@ def _most_slots(spark: SparkSession) -> int | None:
 
 def _sentence(processes: int, slots: int) -> str:
     return (
-        f"{processes} processes need {processes} slots (executors × cores), and there are {slots}: ask for fewer"
-        " processes, or for more executors (min_scale_out and max_scale_out of the step)."
+        f"{processes} processes need {processes} slots (executors × cores), and there are {slots}: ask for"
+        " fewer processes, or for more executors (min_scale_out and max_scale_out of the step)."
     )

@@ -25,6 +25,8 @@ class Store:
     root: str
     webhdfs: str = ""
     """Addresses of NameNodes, separated by `;`; empty: the root is a folder of this machine."""
+    hdfs: str = ""
+    """How Spark's JVM names that HDFS, such as hdfs://namenode:8020; empty: by its WebHDFS address."""
 
     def read(self, path: str) -> bytes:
         """A whole file. Raises FileNotFoundError."""
@@ -75,6 +77,8 @@ class Store:
         """The URI of a path, for the JVM."""
         if not self.webhdfs:
             return Path(self.root, path).resolve().as_uri()
+        if self.hdfs:
+            return f"{self.hdfs}{self.root}/{path}"
         parts = urlsplit(self._active())
         scheme = "swebhdfs" if parts.scheme == "https" else "webhdfs"
         return f"{scheme}://{parts.netloc}{self.root}/{path}"
@@ -84,7 +88,7 @@ class Store:
         for address in self.webhdfs.split(";"):
             try:
                 _client(address, "/").status("/")
-            except Exception:  # noqa: S112 - the next one may
+            except Exception:  # the next one may
                 continue
             return address
         raise WrongLocation(f"no NameNode answers at {self.webhdfs}")
@@ -117,8 +121,8 @@ def store_at(location: str, webhdfs: str) -> Store:
         raise WrongLocation(f"--location {location}: write hdfs://…, or a folder")
     if parts.scheme == "hdfs" and not webhdfs:
         raise WrongLocation(
-            f"--location {location}: also give --webhdfs, such as http://namenode:9870: processes on executors"
-            " reach HDFS by it alone"
+            f"--location {location}: also give --webhdfs, such as http://namenode:9870: it is the only way to"
+            " HDFS that processes on executors have"
         )
     for address in filter(None, webhdfs.split(";")):
         if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
@@ -127,4 +131,5 @@ def store_at(location: str, webhdfs: str) -> Store:
         return Store(str(Path(location).resolve()))
     if not parts.path.strip("/") or not parts.path.startswith("/"):
         raise WrongLocation(f"--location {location}: write an absolute path of a folder in HDFS")
-    return Store(parts.path.rstrip("/"), webhdfs)
+    hdfs = f"hdfs://{parts.netloc}" if parts.scheme else ""
+    return Store(parts.path.rstrip("/"), webhdfs, hdfs)
