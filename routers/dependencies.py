@@ -15,6 +15,7 @@ from prediction.predictor import Predictor
 from prediction.serving.models import Models
 from routers.state import ServiceState
 from submission.environments.environments import Environments
+from submission.pipelines.digits import DigitsExample
 from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
@@ -100,6 +101,11 @@ def get_pipelines(state: StateDep) -> Pipelines:
     return state.pipelines
 
 
+def get_digits(state: StateDep) -> DigitsExample:
+    return state.digits
+
+
+DigitsDep = Annotated[DigitsExample, Depends(get_digits)]
 PipelinesDep = Annotated[Pipelines, Depends(get_pipelines)]
 ProgramsDep = Annotated[OpenPrograms, Depends(get_programs)]
 WorkspacesDep = Annotated[Workspaces, Depends(get_workspaces)]

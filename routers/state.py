@@ -14,6 +14,7 @@ from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
 from submission.accuracy.watch import AccuracyWatch
 from submission.environments.environments import Environments
+from submission.pipelines.digits import DigitsExample
 from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
@@ -45,6 +46,7 @@ class ServiceState:
     workspaces: Workspaces
     programs: OpenPrograms
     pipelines: Pipelines
+    digits: DigitsExample
     executor_hour_price: float | None
     """What one executor costs for an hour, in whatever currency; None: nobody said."""
     stopping: asyncio.Event

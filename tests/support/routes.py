@@ -76,6 +76,7 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("POST", f"{PROGRAMS}/runs"): (SUBMIT, 422),
     ("GET", f"{PROGRAMS}/runs"): (READ, 422),
     ("POST", f"{PROGRAMS}/pipelines"): (SUBMIT, 422),
+    ("POST", "/digits/train"): (SUBMIT, 422),
     ("GET", f"{PROGRAMS}/pipelines"): (READ, 422),
     ("GET", PROGRAM_RUN): (READ, 404),
     ("POST", f"{PROGRAM_RUN}/cancel"): (SUBMIT, 404),
