@@ -121,9 +121,17 @@ def distribute(spark: SparkSession, work: Work, processes: int) -> None:
     # A failed process stops all, and Spark starts them anew, some times: from the last checkpoint.
     distributor = TorchDistributor(num_processes=processes, local_mode=False, use_gpu=False)
     try:
-        distributor.run(worker.train, work)
+        distributor.run(unpack_and_train, cloudpickle.dumps((worker.train, work)))
     except Exception as error:
         raise TrainingFailed(cause_of(error, work)) from None
+
+
+def unpack_and_train(packed: bytes) -> None:
+    """In the process that trains. Those between Spark and it pass on bytes: that spares each of them torch."""
+    from pyspark import cloudpickle
+
+    train, work = cloudpickle.loads(packed)
+    train(work)
 
 
 def cause_of(error: Exception, work: Work) -> str:

@@ -59,24 +59,21 @@ async def train_digits(
     Makes the workspace `digits` where it is missing, puts the example's files into it, and starts its
     pipeline. Files that somebody has changed stay as they are. Follow `GET /training/pipelines/{id}`.
     """
-    run_id = None if idempotency_key is None else f"key/digits/{idempotency_key}"
     async with access.submitting(principal):
         places = digits.places()
         await digits.ensure_workspace(principal)
         await programs.preparation.check_may_run(StartProgram().submission(WORKSPACE).program, principal)
-        run = None if run_id is None else await pipelines.stored.find(run_id)
-        if run is not None:
-            response.status_code = status.HTTP_200_OK
-            response.headers[REPLAYED] = "true"
-        else:
-            await digits.put_files(principal, request.images_batch_path)
-            said = request.model_dump(exclude={"anew"}, exclude_none=True)
-            run = await pipelines.start(
-                WORKSPACE,
-                anew=request.anew,
-                parameters={**places, **said},
-                by=principal.name,
-                run_id=run_id,
-            )
+        await digits.put_files(principal, request.images_batch_path)
+        said = request.model_dump(exclude={"anew"}, exclude_none=True)
+        run, is_new = await pipelines.start(
+            WORKSPACE,
+            anew=request.anew,
+            parameters={**places, **said},
+            by=principal.name,
+            key=idempotency_key,
+        )
+    if not is_new:
+        response.status_code = status.HTTP_200_OK
+        response.headers[REPLAYED] = "true"
     response.headers["Location"] = f"/training/pipelines/{run.id}"
     return run
