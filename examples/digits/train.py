@@ -127,7 +127,7 @@ def distribute(spark: SparkSession, work: Work, processes: int) -> None:
 
 
 def unpack_and_train(packed: bytes) -> None:
-    """In the process that trains. Those between Spark and it pass on bytes: that spares each of them torch."""
+    """In the process that trains; those between Spark and it pass on bytes, and need no torch for that."""
     from pyspark import cloudpickle
 
     train, work = cloudpickle.loads(packed)
