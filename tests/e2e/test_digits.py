@@ -1,4 +1,4 @@
-"""`POST /digits/train` on the real local Spark: the workspace, what stays in it, and two versions compared."""
+"""`POST /digits/train` on the real local Spark: the workspace, what stays in it, two versions compared."""
 
 import asyncio
 import json

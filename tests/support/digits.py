@@ -1,4 +1,4 @@
-"""Programs of the example of handwritten digits, run as the launcher runs them: below a folder of their own."""
+"""Programs of the example of handwritten digits, run as the launcher runs them: in a folder of their own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Training in parallel on Spark with checkpoints in a real HDFS: killed, resumed, and told what went wrong."""
+"""Training in parallel on Spark with checkpoints in a real HDFS: killed, resumed, told what went wrong."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_checkpoint(programs: Prog
     assert 2 <= result["resumed_from_epoch"] < EPOCHS
     assert [each["epoch"] for each in result["history"]] == list(range(1, EPOCHS + 1))
     told = programs.told("first")
-    assert [line["step"] for line in told if "step" in line][0] == result["resumed_from_epoch"] + 1
+    assert next(line["step"] for line in told if "step" in line) == result["resumed_from_epoch"] + 1
     assert any(line.get("heartbeat") for line in told)
     figures = programs.left("metrics.json", "first")
     assert figures["accuracy"] > 0.5
