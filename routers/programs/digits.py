@@ -3,8 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Response, status
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
+from common.forms import Form
 from common.wire.specs import NoBoolean, RequestModel
 from routers.dependencies import (
     REPLAYED,
@@ -27,7 +28,8 @@ class TrainDigits(RequestModel):
     """What to train from; everything else has a default in `pipeline.yaml`."""
 
     images_batch_path: Annotated[
-        str, StringConstraints(min_length=5, max_length=512, pattern=r"\.npz$"), Field(examples=[MADE_FILE])
+        Annotated[str, Form(r"^.+\.npz$", f"the path of an .npz, such as {MADE_FILE}")],
+        Field(max_length=512, examples=[MADE_FILE]),
     ] = MADE_FILE
     """An .npz with `images` and `labels`: in the workspace `digits`, as hdfs://…, or on the driver's machine.
     `mnist.npz` is made where it is missing."""
