@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent
 SERVICE = ("app", "common", "prediction", "routers", "submission", "training")
 
 BUNDLED = {
-    "examples": ["*", "submissions/**"],
+    "examples": ["*", "digits/*", "submissions/**"],
     "listener/build": ["*.jar"],
     "deploy/helm/enel-service": ["*", "templates/**", "files/**", ".helmignore"],
 }

@@ -14,7 +14,7 @@ from app.wiring.manifest_options import manifest_options
 from app.wiring.messages import open_messages
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
-from app.wiring.programs import open_pipelines, open_programs
+from app.wiring.programs import digits_example, open_pipelines, open_programs
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
@@ -115,6 +115,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         programs=programs,
         pipelines=pipelines,
         messages=messages,
+        digits=digits_example(settings, where.platform, opened.workspaces, data_dir),
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,
     )

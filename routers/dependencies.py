@@ -16,6 +16,7 @@ from prediction.serving.models import Models
 from routers.state import ServiceState
 from submission.environments.environments import Environments
 from submission.messages.opened import TrainingMessages
+from submission.pipelines.digits import DigitsExample
 from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
@@ -106,6 +107,13 @@ def get_messages(state: StateDep) -> TrainingMessages:
 
 
 MessagesDep = Annotated[TrainingMessages, Depends(get_messages)]
+
+
+def get_digits(state: StateDep) -> DigitsExample:
+    return state.digits
+
+
+DigitsDep = Annotated[DigitsExample, Depends(get_digits)]
 PipelinesDep = Annotated[Pipelines, Depends(get_pipelines)]
 ProgramsDep = Annotated[OpenPrograms, Depends(get_programs)]
 WorkspacesDep = Annotated[Workspaces, Depends(get_workspaces)]

@@ -15,6 +15,7 @@ from prediction.serving.worker_pool import WorkerPool
 from submission.accuracy.watch import AccuracyWatch
 from submission.environments.environments import Environments
 from submission.messages.opened import TrainingMessages
+from submission.pipelines.digits import DigitsExample
 from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
@@ -47,6 +48,7 @@ class ServiceState:
     programs: OpenPrograms
     pipelines: Pipelines
     messages: TrainingMessages
+    digits: DigitsExample
     executor_hour_price: float | None
     """What one executor costs for an hour, in whatever currency; None: nobody said."""
     stopping: asyncio.Event

@@ -65,6 +65,19 @@ def run_pipeline(
     return Call("POST", path_of("training", "programs", workspace, "pipelines"), body=body, headers=headers)
 
 
+def train_digits(
+    images_batch_path: str | None = None, *, idempotency_key: str | None = None, **said: Any
+) -> Call[PipelineRun]:
+    """Prepare the example of handwritten digits in a workspace of that name, and start its pipeline.
+
+    Args:
+        images_batch_path: Of an .npz; None: `mnist.npz`, which is made.
+        said: `processes`, `epochs`, `learning_rate`, `anew`.
+    """
+    body = given(images_batch_path=images_batch_path, **said)
+    return Call("POST", "/digits/train", body=body, headers=key_of(idempotency_key))
+
+
 def pipeline_runs(workspace: str, *, limit: int = PAGE, cursor: str | None = None) -> Call[Page[PipelineRun]]:
     """Of one workspace, newest first."""
     path = path_of("training", "programs", workspace, "pipelines")

@@ -1,13 +1,20 @@
 """Programs of workspaces, and what becomes of their runs."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from app.wiring.storage import Storage, create_indexes
 from common.instruments import Instruments
+from common.settings.group import bundled
 from common.settings.programs import ProgramSettings
+from common.settings.settings import Settings
 from common.workspaces.workspaces import Workspaces
 from submission.environments.documents import EnvironmentState
 from submission.environments.environments import Environments
+from submission.local.runner import LOCAL
+from submission.manifest.platform import Platform
+from submission.pipelines.digits import WORKSPACE as DIGITS
+from submission.pipelines.digits import DigitsExample
 from submission.pipelines.pipelines import Pipelines
 from submission.pipelines.repository import PipelineRepository
 from submission.programs.garbage import OutputGarbage
@@ -76,6 +83,19 @@ async def open_programs(
     )
     garbage = OutputGarbage(storage.executions, runs, outputs, settings.program_output_keep_days)
     return OpenPrograms(Programs(workspaces, runs, of_programs), runs, tasks, outputs, publisher, garbage)
+
+
+def digits_example(
+    settings: Settings, platform: Platform, workspaces: Workspaces, data_dir: Path
+) -> DigitsExample:
+    """The bundled example; where all machines are this one, it needs no HDFS."""
+    places: dict[str, str] | None = None
+    if settings.hdfs.hdfs_endpoint:
+        location = f"{settings.hdfs.hdfs_output_dir.rstrip('/')}/{DIGITS}"
+        places = {"location": location, "webhdfs": settings.hdfs.hdfs_endpoint}
+    elif platform.name == LOCAL.name:
+        places = {"location": str((data_dir / DIGITS).absolute()), "webhdfs": ""}
+    return DigitsExample(workspaces, bundled("examples/digits"), data_dir, places)
 
 
 async def open_pipelines(

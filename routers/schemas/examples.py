@@ -103,6 +103,7 @@ PROGRAM = _body(
     },
 )
 PIPELINE = _body(all_defaults={}, every_step={"folder": "digits", "anew": True})
+DIGITS = _body(all_defaults={}, short={"images_batch_path": "mnist.npz", "epochs": 2})
 PROGRESS = _body(
     lines={
         "attempt": 1,

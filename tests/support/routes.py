@@ -77,6 +77,7 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("GET", f"{PROGRAMS}/runs"): (READ, 422),
     ("GET", "/training/messages"): (READ, 200),
     ("POST", f"{PROGRAMS}/pipelines"): (SUBMIT, 422),
+    ("POST", "/digits/train"): (SUBMIT, 422),
     ("GET", f"{PROGRAMS}/pipelines"): (READ, 422),
     ("GET", PROGRAM_RUN): (READ, 404),
     ("POST", f"{PROGRAM_RUN}/cancel"): (SUBMIT, 404),
