@@ -135,7 +135,7 @@ async def test_upload_train_watch_and_compare(running: ServiceProcess, tmp_path:
         lines = await page.locator(".log pre").inner_text()
         assert lines.count("epoch 1 of") == 1
         await expect(page.locator("#run")).to_contain_text("Version 1 serves: This is the first version")
-        await expect(page.get_by_label("Result", exact=True)).to_contain_text('"<i>"')
+        await expect(page.locator("#run pre.lines")).to_contain_text('"<i>"')
         await expect(page.locator("#run")).not_to_have_attribute("hx-trigger", "every 2s")
         async with page.expect_download() as download:
             await page.get_by_role("link", name="weights.bin").click()

@@ -233,6 +233,13 @@ async def test_a_pipeline(
     assert odd.status_code == 422
     assert 'id="parameter.size-note">Write a number' in odd.text
     assert 'value="x"' in odd.text
+    started = await post(service, "/training/pipelines", workspace=workspace, folder=".", key="a/b?c")
+    assert started.status_code == 303, started.text
+    run_id = started.headers["location"].rpartition("=")[2]
+    assert (await service.get(f"/training/pipelines/{run_id}")).json()["id"] == run_id
+    again = await post(service, "/training/pipelines", workspace=workspace, folder=".", key="a/b?c")
+    assert again.headers["location"] == started.headers["location"]
+    assert (await post(service, f"/training/pipelines/{run_id}/cancel")).status_code == 303
 
 
 async def test_a_form_of_another_page_starts_nothing(service: httpx.AsyncClient, workspace: str) -> None:
