@@ -1,5 +1,6 @@
 """The view of one run: how far it is, what it says, what became of it."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -171,15 +172,20 @@ async def _versions(
     run: ProgramRunDetails, state: ServiceState
 ) -> tuple[ModelVersion | None, ModelVersion | None, bool]:
     """What it has become, what that is compared with, and whether the latter serves."""
-    registry = state.models.registry
-    own = await registry.get_version(run.model, run.version) if run.version else None
-    champion = await registry.find_champion(run.model)
+    own = await _version(run, run.version, state)
+    champion = await state.models.registry.find_champion(run.model)
     if champion is not None and champion.version != run.version:
         return own, champion, True
     replaced = own.promotion.champion_version if own is not None and own.promotion is not None else None
     if replaced is None or replaced == run.version:
         return own, None, False
-    return own, await registry.get_version(run.model, replaced), False
+    return own, await _version(run, replaced, state), False
+
+
+async def _version(run: ProgramRunDetails, number: int | None, state: ServiceState) -> ModelVersion | None:
+    with contextlib.suppress(NotFound):
+        return await state.models.registry.get_version(run.model, number) if number else None
+    return None
 
 
 async def _result(run: ProgramRunDetails, state: ServiceState, principal: AdmittedDep) -> str:

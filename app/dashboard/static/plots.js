@@ -112,24 +112,24 @@ function drawTraining(figures, training) {
   }
 }
 
-// Figures that a program reports; which there are is known only once they come.
+// Figures that a program reports; which there are is known only once they come. All are there before the
+// first is drawn: how wide it is depends on how many stand beside it.
 function drawCurves(group, { by, metrics }) {
-  for (const { name, columns } of metrics) {
-    let figure = [...group.children].find((each) => each.dataset.plot === name);
-    if (!figure) {
-      figure = document.createElement("figure");
-      figure.dataset.plot = name;
-      const caption = document.createElement("figcaption");
-      caption.textContent = name;
-      figure.append(caption);
-      group.append(figure);
-    }
-    place(figure, {
-      scales: { x: { time: false } },
-      axes: [axis(by === "step" ? "step" : "seconds since the first", 44), axis(name, 70)],
-      series: [{ label: by }, { label: name, stroke: color("accent"), width: 2, points: { show: columns[0].length < 30, size: 5 } }],
-    }, columns);
-  }
+  const figures = metrics.map(({ name }) => [...group.children].find((each) => each.dataset.plot === name) || addFigure(group, name));
+  metrics.forEach(({ name, columns }, index) => place(figures[index], {
+    scales: { x: { time: false } },
+    axes: [axis(by === "step" ? "step" : "seconds since the first", 44), axis(name, 70)],
+    series: [{ label: by }, { label: name, stroke: color("accent"), width: 2, points: { show: columns[0].length < 30, size: 5 } }],
+  }, columns));
+}
+
+function addFigure(group, name) {
+  const figure = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  figure.dataset.plot = caption.textContent = name;
+  figure.append(caption);
+  group.append(figure);
+  return figure;
 }
 
 function drawRun(figures, run) {
