@@ -17,7 +17,7 @@ from app.version import VERSION
 from common.settings.settings import Settings
 from routers import access, environments, health, models, prediction, submission, training
 from routers.principal import Admitted
-from routers.programs import digits, launchers, messages, people, pipelines
+from routers.programs import aliases, digits, launchers, messages, people, pipelines
 from routers.workspaces import places
 
 
@@ -43,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    teams = (places, environments, people, messages, launchers, pipelines, digits)
+    teams = (places, environments, people, messages, launchers, pipelines, digits, aliases)
     for module in (submission, prediction, training, models, *teams, access):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody

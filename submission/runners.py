@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.loops import Loop
 from common.wire.specs import WorkerSpecs
+from submission.log_lines import NumberedLines
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
 
@@ -99,6 +100,16 @@ class Runner(Protocol):
         """The last lines that the driver wrote, then every further one, without their ends.
 
         Waits for an application that has not started yet; ends when the application has ended.
+        """
+        ...
+
+    async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
+        """Lines of the driver's log from the one of this number on, as many as fit into an answer.
+
+        Args:
+            ended: Whether the application has ended: then what has no line end is a line, too.
+        Returns:
+            None where there is no log (yet, or any more).
         """
         ...
 

@@ -22,6 +22,7 @@ from common.instruments import Instruments, unscraped
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger, fingerprint
+from submission.log_lines import NumberedLines
 from submission.manifest.options import ManifestOptions
 from submission.planning import (
     Chooser,
@@ -187,6 +188,18 @@ class SubmissionService:
             return None
         return await self._runner.read_log(execution_id, tail_lines)
 
+    async def read_lines(self, execution_id: str, offset: int) -> NumberedLines:
+        """Lines of the driver's log from the one of this number on, as many as fit into an answer.
+
+        Raises:
+            ApplicationExecutionNotFound: There is no such execution.
+            NotFound: Another runner than the present one has it.
+        """
+        execution = await self._running_here(execution_id)
+        ended = execution.state.is_final  # before reading, so that nothing is written afterwards
+        found = await self._runner.read_lines(execution_id, offset, ended=ended)
+        return found or NumberedLines([], offset, finished=ended)
+
     async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
         """The last lines of the driver's output, then every further one until the application has ended.
 
@@ -194,10 +207,14 @@ class SubmissionService:
             ApplicationExecutionNotFound: There is no such execution.
             NotFound: Another runner than the present one has it.
         """
+        await self._running_here(execution_id)
+        return self._runner.follow_log(execution_id, tail_lines)
+
+    async def _running_here(self, execution_id: str) -> ApplicationExecution:
         execution = await self._executions.get(execution_id)
         if execution.runner != self._runner.name:
             raise NotFound(f"The driver of application execution {execution_id!r} does not run here.")
-        return self._runner.follow_log(execution_id, tail_lines)
+        return execution
 
     async def resume(self) -> None:
         """Hand executions from before a restart to the runner; once, before requests are served."""

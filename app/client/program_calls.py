@@ -44,6 +44,16 @@ def program_output(run_id: str, path: str) -> Call[bytes]:
     return Call("GET", path_of("training", "program_runs", run_id, "output", *parts), is_file=True)
 
 
+def train(user: str, *, idempotency_key: str | None = None, **said: Any) -> Call[Json]:
+    """What clients in the field call `run_program`: `file`, `location` and `arguments` of a workspace."""
+    return Call("POST", path_of("train", user), body=given(**said), headers=key_of(idempotency_key))
+
+
+def poll_log(user: str, *, offset: int = 0, run_id: str | None = None) -> Call[Json]:
+    """Lines of the log of a workspace's latest run, or of the one that is named, from one on."""
+    return Call("GET", path_of("logs", user), given(offset=offset, run_id=run_id))
+
+
 def run_pipeline(
     workspace: str,
     *,

@@ -87,6 +87,20 @@ def counted(value: float | None, what: str) -> str:
     return f"{number(value)} {what}{'' if value == 1 else 's'}"
 
 
+def figure(value: float | None) -> str:
+    """A figure that a program reports, of whatever size, with the digits that count."""
+    return "–" if value is None else f"{value:.6g}"
+
+
+def size(count: float) -> str:
+    """Bytes: `512 B`, `1.5 MiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{number(round(count, 1))} {unit}"
+        count /= 1024
+    return f"{number(round(count, 1))} GiB"
+
+
 def hours(value: float | None) -> str:
     """Executor-hours; of small values two digits that count."""
     if value is None:
@@ -96,9 +110,11 @@ def hours(value: float | None) -> str:
 
 _templates.filters |= {
     "counted": counted,
+    "figure": figure,
     "hours": hours,
     "moment": moment,
     "duration": duration,
     "percent": percent,
     "number": number,
+    "size": size,
 }

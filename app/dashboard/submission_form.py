@@ -95,7 +95,7 @@ def request_of(typed: Mapping[str, str]) -> SubmitRequest:
     try:
         return SubmitRequest.model_validate(body_of(typed))
     except ValidationError as error:
-        raise FormError(_by_input(error, FIELDS)) from error
+        raise FormError(by_input(error, FIELDS)) from error
 
 
 def recurs(typed: Mapping[str, str]) -> bool:
@@ -121,7 +121,7 @@ def schedule_of(typed: Mapping[str, str]) -> CreateSchedule:
             {**{name: text for name, text in said.items() if text}, "submission": submission}
         )
     except ValidationError as error:
-        raise FormError(_by_input(error, SCHEDULE)) from error
+        raise FormError(by_input(error, SCHEDULE)) from error
 
 
 def typed_for(execution: ApplicationExecution) -> dict[str, str]:
@@ -192,7 +192,7 @@ def _take(body: Json, where: tuple[str, ...]) -> Any:
     return body.pop(last, None)
 
 
-def _by_input(error: ValidationError, fields: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def by_input(error: ValidationError, fields: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Input, or field of the body, to what is wrong with it."""
     inputs = {where: name for name, where in fields.items()}
     found: dict[str, str] = {}

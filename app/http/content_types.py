@@ -1,5 +1,6 @@
 """Bodies are JSON, or files, and say so: no form on a page from elsewhere can, without asking first."""
 
+import re
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
@@ -11,6 +12,9 @@ from app.http.refusals import count_refusal
 from app.http.uploads import is_archive, is_file, is_part
 
 _ONLY_READING = ("GET", "HEAD", "OPTIONS")
+
+_FORM_OF_CLIENTS = re.compile(r"/train/[^/]+/?")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 class RequireJson:
@@ -41,7 +45,25 @@ class RequireJson:
         main, _, sub = kind.partition("/")
         if is_archive(scope):
             return main != "application" or sub == "x-www-form-urlencoded"
+        if kind in _FORMS and _FORM_OF_CLIENTS.fullmatch(scope["path"]) and not _may_be_of_a_page(headers):
+            return False
         return not (main == "application" and (sub == "json" or sub.endswith("+json")))
+
+
+def _may_be_of_a_page(headers: Headers) -> bool:
+    """Whether a form that starts a program may come from a page elsewhere, in a browser that does not say so.
+
+    What says where it comes from has passed `CheckOrigin`, which comes before: it is ours. No page can send a
+    header with a token along with a form. What has neither is taken from a program alone: browsers, also
+    those that are older than `Origin` with forms, have called themselves Mozilla ever since, pages cannot
+    change that, and they send cookies and where they come from.
+    """
+    if headers.get("authorization", "").lower().startswith("bearer "):
+        return False
+    if "origin" in headers or "sec-fetch-site" in headers:
+        return False
+    is_browser = headers.get("user-agent", "").lower().startswith(("mozilla/", "opera/"))
+    return is_browser or "cookie" in headers or "referer" in headers
 
 
 def _refusal(scope: Scope) -> Response:

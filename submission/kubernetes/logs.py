@@ -1,6 +1,7 @@
 """Drivers' logs on Kubernetes: from the pod while there is one, from what was kept afterwards."""
 
 import asyncio
+import io
 import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -14,6 +15,7 @@ from submission.driver_log import redact
 from submission.kubernetes.errors import KubernetesForbidden, KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository, last_lines
 from submission.kubernetes.resources import SparkApplications
+from submission.log_lines import NumberedLines, lines_from
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +66,24 @@ class DriverLogs:
         Raises:
             ServiceError: The pod's log cannot be read now, and nothing was kept.
         """
+        return await self._read(execution_id, tail_lines)
+
+    async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
+        """Lines from the one of this number on; None where there are none.
+
+        They are counted from the first one that Kubernetes has, which is none of the first ones where a node
+        has rotated the log; of a pod that is gone, from the first one that was kept.
+
+        Raises:
+            ServiceError: As `read`.
+        """
+        log = await self._read(execution_id, None)
+        if log is None:
+            return None
+        found, _ = await asyncio.to_thread(lines_from, io.BytesIO(log.encode()), offset, ended=ended)
+        return found
+
+    async def _read(self, execution_id: str, tail_lines: int | None) -> str | None:
         execution = await self._executions.get(execution_id)
         failure: ServiceError | None = None
         if execution.driver_pod is not None:
@@ -79,7 +99,7 @@ class DriverLogs:
         kept = await self._kept.find(execution_id)
         if kept is None and failure is not None:
             raise failure
-        return None if kept is None else last_lines(kept, tail_lines)
+        return kept if kept is None or tail_lines is None else last_lines(kept, tail_lines)
 
     async def follow(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
         """The last lines, then every further one, until the application has ended.

@@ -222,10 +222,12 @@ class SparkApplications:
     # --- the driver's log -------------------------------------------------------------------------
 
     async def read_log(
-        self, pod: str, namespace: str, tail_lines: int, limit_bytes: int | None = None
+        self, pod: str, namespace: str, tail_lines: int | None, limit_bytes: int | None = None
     ) -> str | None:
-        """The last lines of a pod's log; None where there is no pod, or nothing runs in it yet."""
-        query = {"container": DRIVER_CONTAINER, "tailLines": str(tail_lines)}
+        """The last lines of a pod's log, None: all; None where there is no pod, or nothing runs in it."""
+        query = {"container": DRIVER_CONTAINER}
+        if tail_lines is not None:
+            query["tailLines"] = str(tail_lines)
         if limit_bytes is not None:
             query["limitBytes"] = str(limit_bytes)
         try:

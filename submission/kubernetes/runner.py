@@ -40,6 +40,7 @@ from submission.kubernetes.logs import DriverLogs, namespace_of
 from submission.kubernetes.resources import SparkApplications, version_of
 from submission.kubernetes.states import observe
 from submission.kubernetes.watcher import RUNNER, SparkApplicationWatcher
+from submission.log_lines import NumberedLines
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
 from submission.manifest.token_reference import own_secret_of
@@ -192,6 +193,12 @@ class SparkOperatorRunner:
 
     def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
         return self._logs.follow(execution_id, tail_lines)
+
+    async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
+        try:
+            return await self._logs.read_lines(execution_id, offset, ended=ended)
+        except ApplicationExecutionNotFound:
+            return None
 
     async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
         """Those that may never have been created are now, with their Secrets; the watch takes up others."""

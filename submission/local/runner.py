@@ -32,12 +32,16 @@ from submission.driver_log import read_further, read_start, read_tail
 from submission.local.application import POLL_SECONDS, LocalApplication, Workshop
 from submission.local.checks import check
 from submission.local.cluster import LocalCluster
+from submission.log_lines import Mark, NumberedLines, lines_from
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
 from submission.manifest.sizes import size_in_bytes
 from submission.runners import RecordState, TokenFor, no_token
 
 logger = logging.getLogger(__name__)
+
+_MARKS = 1000
+"""Places in logs that are remembered; whoever asks for another line has the log read from its beginning."""
 
 LOCAL = Platform(
     name="local",
@@ -90,6 +94,7 @@ class LocalSparkRunner:
         )
         self._queue: deque[LocalApplication] = deque()
         self._active: dict[str, LocalApplication] = {}
+        self._marks: dict[tuple[str, int], Mark] = {}
 
     # --- what fits --------------------------------------------------------------------------------
 
@@ -187,6 +192,20 @@ class LocalSparkRunner:
         if rest:
             yield rest.decode(errors="replace")
 
+    async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
+        if not re.fullmatch(r"[\w-]+", execution_id):
+            return None
+        mark = self._marks.get((execution_id, offset), Mark())
+        read = await asyncio.to_thread(_read_lines, self._workshop.log(execution_id), offset, ended, mark)
+        if read is None:
+            return None
+        found, further = read
+        if not found.finished and further.number == found.next:
+            self._marks[execution_id, found.next] = further
+            while len(self._marks) > _MARKS:
+                self._marks.pop(next(iter(self._marks)))
+        return found
+
     async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
         for execution in executions:
             if execution.state in (ApplicationState.NEW, ApplicationState.PENDING) and execution.manifests:
@@ -236,3 +255,11 @@ class LocalSparkRunner:
     def _is_known(self, execution_id: str) -> bool:
         """Whether it waits or runs."""
         return execution_id in self._active or any(each.execution_id == execution_id for each in self._queue)
+
+
+def _read_lines(log: Path, offset: int, ended: bool, mark: Mark) -> tuple[NumberedLines, Mark] | None:
+    try:
+        with log.open("rb") as file:
+            return lines_from(file, offset, ended=ended, mark=mark)
+    except FileNotFoundError:
+        return None

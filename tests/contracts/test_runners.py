@@ -72,6 +72,13 @@ class Place:
     async def lines(self, execution_id: str) -> list[str]:
         return [line async for line in self.runner.follow_log(execution_id, 10_000)]
 
+    async def numbered(self, execution_id: str, offset: int) -> list[str]:
+        """Lines of one that has ended."""
+        found = await self.runner.read_lines(execution_id, offset, ended=True)
+        assert found is not None
+        assert (found.next, found.finished) == (offset + len(found.lines), True)
+        return found.lines
+
 
 Open = Callable[[AsyncExitStack, Client, str, ExecutionRepository, Path], Awaitable[Place]]
 
@@ -213,6 +220,8 @@ async def test_an_application_runs_to_its_end(place: Place) -> None:
         assert set(lines) <= set(log.splitlines())
         assert len((await place.runner.read_log(execution_id, 1) or "").splitlines()) == 1
         assert await place.lines(execution_id) == log.splitlines()
+        assert await place.numbered(execution_id, 0) == log.removesuffix("\n").split("\n")
+        assert await place.numbered(execution_id, 1) == (await place.numbered(execution_id, 0))[1:]
 
 
 async def test_an_application_is_stopped(place: Place) -> None:
@@ -236,6 +245,7 @@ async def test_what_was_stored_but_never_started_is_started_by_resume(place: Pla
 async def test_nothing_is_known_of_an_unknown_one(place: Place) -> None:
     assert await place.runner.stop("none") is False
     assert await place.runner.read_log("none", 10) is None
+    assert await place.runner.read_lines("none", 0, ended=True) is None
     assert await place.lines("none") == []
 
 

@@ -187,7 +187,7 @@ async def test_without_a_token_nobody_gets_in_and_a_reader_changes_nothing(
             await expect(page.get_by_label("Arguments")).to_have_value("--iterations 8")
 
 
-PAGES = ("/", "/applications", "/submit", "/schedules", "/trainings", "/models", "/nothing")
+PAGES = ("/", "/applications", "/submit", "/training", "/schedules", "/trainings", "/models", "/nothing")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -134,6 +134,7 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
             "version": version.version,
             "alias": "champion",
             "workspace": "known",
+            "user": "known",
             "path": "a/b",
             "snapshot_id": snapshot.id,
             "pipeline_run_id": pipeline.id,

@@ -1,6 +1,7 @@
 """A runner that only writes down what it is told, and a forecast that says what a test wants."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from prediction.policies.by_rule import ByRule
 from prediction.policies.registry import Policies
 from prediction.policies.scale_out_rule import ScaleOutRule
 from submission.local.runner import LOCAL
+from submission.log_lines import NumberedLines, lines_from
 from submission.manifest.build import Manifest
 from submission.runners import RecordState, Runner
 from submission.service import SubmissionService
@@ -76,6 +78,12 @@ class NotingRunner:
     async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
         for line in (self.log or "").splitlines()[-tail_lines:]:
             yield line
+
+    async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
+        if self.log is None:
+            return None
+        found, _ = lines_from(io.BytesIO(self.log.encode()), offset, ended=ended)
+        return found
 
     async def resume(self, executions: Sequence[ApplicationExecution]) -> None:
         self.resumed = [execution.id for execution in executions]

@@ -93,6 +93,8 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("PUT", f"{PROGRAM_RUN}/output/parts/{{sha256}}"): (REPORT, 403),
     ("POST", f"{PROGRAM_RUN}/output/complete"): (REPORT, 403),
     ("POST", f"{PROGRAM_RUN}/end"): (REPORT, 403),
+    ("POST", "/train/{user}"): (SUBMIT, 404),
+    ("GET", "/logs/{user}"): (READ, 404),
     ("GET", PIPELINE_RUN): (READ, 404),
     ("POST", f"{PIPELINE_RUN}/cancel"): (SUBMIT, 404),
     ("GET", f"{PIPELINE_RUN}/result"): (READ, 404),

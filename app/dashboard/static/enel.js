@@ -1,6 +1,7 @@
 // Local times, plots, the driver's log and small comforts; everything else is HTML from the service.
 import { drawRuns } from "./plots.js";
 import { followLogs } from "./log.js";
+import { takeUploads } from "./upload.js";
 
 const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
@@ -15,6 +16,7 @@ function refresh() {
   localTimes(document);
   drawRuns(document);
   followLogs(document);
+  takeUploads(document);
 }
 
 function trouble(text) {

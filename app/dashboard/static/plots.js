@@ -112,6 +112,26 @@ function drawTraining(figures, training) {
   }
 }
 
+// Figures that a program reports; which there are is known only once they come. All are there before the
+// first is drawn: how wide it is depends on how many stand beside it.
+function drawCurves(group, { by, metrics }) {
+  const figures = metrics.map(({ name }) => [...group.children].find((each) => each.dataset.plot === name) || addFigure(group, name));
+  metrics.forEach(({ name, columns }, index) => place(figures[index], {
+    scales: { x: { time: false } },
+    axes: [axis(by === "step" ? "step" : "seconds since the first", 44), axis(name, 70)],
+    series: [{ label: by }, { label: name, stroke: color("accent"), width: 2, points: { show: columns[0].length < 30, size: 5 } }],
+  }, columns));
+}
+
+function addFigure(group, name) {
+  const figure = document.createElement("figure");
+  const caption = document.createElement("figcaption");
+  figure.dataset.plot = caption.textContent = name;
+  figure.append(caption);
+  group.append(figure);
+  return figure;
+}
+
 function drawRun(figures, run) {
   if (run.trials) return drawTraining(figures, run);
   const stepped = uPlot.paths.stepped({ align: 1 });
@@ -160,7 +180,10 @@ function drawWhatIf(figure) {
 async function load(group) {
   try {
     const answer = await fetch(group.dataset.run);
-    if (answer.ok) drawRun(group.querySelectorAll("[data-plot]"), await answer.json());
+    if (!answer.ok) return;
+    const found = await answer.json();
+    if (found.metrics) drawCurves(group, found);
+    else drawRun(group.querySelectorAll("[data-plot]"), found);
   } catch { /* the next round tries again */ }
 }
 

@@ -252,6 +252,9 @@ async def test_logs_outlive_their_pods(here: Cluster) -> None:
     assert kept is not None
     assert kept.splitlines() == [*(f"line {number}" for number in range(10)), "done"]
     assert await runner.read_log(execution_id, 1) == "done\n"
+    numbered = await runner.read_lines(execution_id, 9, ended=True)
+    assert numbered is not None
+    assert (numbered.lines, numbered.finished) == (["line 9", "done"], True)
     assert [line async for line in runner.follow_log(execution_id, 2)] == ["line 9", "done"]
 
 
