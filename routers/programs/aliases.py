@@ -24,7 +24,7 @@ from routers.dependencies import (
     WorkspacesDep,
 )
 from routers.principal import READS, SUBMITS, PrincipalDep
-from routers.programs.people import start_program
+from routers.programs.people import run_program
 from submission.program_requests import StartProgram
 
 router = APIRouter(tags=["programs"])
@@ -98,7 +98,7 @@ async def train(
     The body is JSON or a form; every field has a default.
     """
     wanted = await _wanted(request)
-    run = await start_program(
+    run = await run_program(
         user, wanted, programs, submissions, access, principal, Response(), idempotency_key
     )
     return StartedTraining(

@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
 
+from common.access.control import AccessControl
+from common.auth import Principal
 from common.errors import InvalidRequest, NotFound
 from common.executions.documents import ApplicationExecution
 from common.executions.filter import ExecutionFilter
@@ -30,6 +32,7 @@ from submission.program_requests import StartProgram
 from submission.programs.figures import METRICS_FILE, MOST_BYTES, RESULT_FILE, Unreadable, read_object
 from submission.programs.opened import OpenPrograms
 from submission.requests import SubmitRequest
+from submission.service import SubmissionService
 from submission.submissions import SubmitOptions
 
 router = APIRouter(prefix="/training", tags=["programs"])
@@ -76,14 +79,27 @@ async def start_program(
 
     `via=kafka` sends the request to the broker that is configured; the run starts when it comes back.
     """
-    try:
-        submission = request.submission(workspace)
-    except ValidationError as error:
-        raise RequestValidationError(error.errors()) from error
-    await programs.preparation.check_may_run(submission.program, principal)
-    if via is not None:
-        response.status_code = status.HTTP_202_ACCEPTED
-        return await _send(workspace, request, submission, programs, messages, idempotency_key)
+    if via is None:
+        return await run_program(
+            workspace, request, programs, submissions, access, principal, response, idempotency_key
+        )
+    submission = await _allowed(workspace, request, programs, principal)
+    response.status_code = status.HTTP_202_ACCEPTED
+    return await _send(workspace, request, submission, programs, messages, idempotency_key)
+
+
+async def run_program(
+    workspace: str,
+    request: StartProgram,
+    programs: OpenPrograms,
+    submissions: SubmissionService,
+    access: AccessControl,
+    principal: Principal,
+    response: Response,
+    idempotency_key: str | None = None,
+) -> ProgramRunView:
+    """Start it here; for whoever takes the same request in another form, too."""
+    submission = await _allowed(workspace, request, programs, principal)
     options = SubmitOptions(
         name=submission.name,
         idempotency_key=None if idempotency_key is None else f"key/{idempotency_key}",
@@ -96,6 +112,18 @@ async def start_program(
         response.headers[REPLAYED] = "true"
         response.status_code = status.HTTP_200_OK
     return ProgramRunView.of(found.execution, await programs.runs.find(found.execution.id))
+
+
+async def _allowed(
+    workspace: str, request: StartProgram, programs: OpenPrograms, principal: Principal
+) -> SubmitRequest:
+    """What the request stands for. Raises RequestValidationError, WorkspaceNotFound or Forbidden."""
+    try:
+        submission = request.submission(workspace)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from error
+    await programs.preparation.check_may_run(submission.program, principal)
+    return submission
 
 
 async def _send(

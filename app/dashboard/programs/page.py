@@ -15,7 +15,7 @@ from common.errors import InvalidRequest, ServiceError
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import AccessDep, StateDep, SubmissionsDep
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
-from routers.programs.people import start_program
+from routers.programs.people import run_program
 from routers.schemas.workspaces import WorkspaceName
 from routers.workspaces.permission import readable
 from routers.workspaces.places import put_workspace
@@ -112,7 +112,7 @@ async def start(request: Request, state: StateDep, access: AccessDep, principal:
     try:
         wanted = request_of(typed, workspace)
         key = typed.get("key", "")[:SHORT_TEXT] or None
-        run = await start_program(
+        run = await run_program(
             workspace,
             wanted,
             state.programs,
