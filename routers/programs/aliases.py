@@ -72,11 +72,19 @@ class LogLines(WireModel):
     state_reason: str
 
 
+_EXAMPLES = {
+    "all_defaults": {"summary": "all defaults", "value": {}},
+    "as_clients_send_it": {
+        "summary": "as clients send it",
+        "value": {"file": "train.py", "location": "digits", "arguments": ["--epochs", "3"]},
+    },
+}
+
 _BODY = {
     "requestBody": {
         "required": False,
         "content": {
-            kind: {"schema": TrainingRequest.model_json_schema()}
+            kind: {"schema": TrainingRequest.model_json_schema(), "examples": _EXAMPLES}
             for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
         },
     }

@@ -72,6 +72,7 @@ async def test_every_example_is_accepted(
         "{name}": {"/models": "spark.KMeans.onlinepredictor"},
         "{alias}": {"": "champion"},
         "{workspace}": {"": "team-a"},
+        "{user}": {"": "team-a"},
         "{application_execution_id}": {"": EXECUTION_ID},
     }
     posted = []
