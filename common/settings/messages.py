@@ -110,12 +110,18 @@ class MessageSettings(SettingsGroup):
     @field_validator("kafka_sasl_password")
     @classmethod
     def _used_by_sasl(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        uses_sasl = str(info.data.get("kafka_security_protocol")).startswith("SASL_")
         has_user = bool(info.data.get("kafka_sasl_username"))
-        if uses_sasl and not (has_user and value.get_secret_value()):
+        if _uses_sasl(info) and not (has_user and value.get_secret_value()):
             raise ValueError("SASL needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD")
-        if not uses_sasl and (has_user or value.get_secret_value()):
-            raise ValueError("nobody asks for it: set KAFKA_SECURITY_PROTOCOL to SASL_SSL or SASL_PLAINTEXT")
+        if not _uses_sasl(info) and value.get_secret_value():
+            raise ValueError(_NOT_ASKED_FOR)
+        return value
+
+    @field_validator("kafka_sasl_username")
+    @classmethod
+    def _asked_for(cls, value: str, info: ValidationInfo) -> str:
+        if value and not _uses_sasl(info):
+            raise ValueError(_NOT_ASKED_FOR)
         return value
 
     @field_validator("kafka_reply_topic", "kafka_log_topic", "kafka_dead_letter_topic")
@@ -124,3 +130,10 @@ class MessageSettings(SettingsGroup):
         if value and value == info.data.get("kafka_training_topic"):
             raise ValueError("the topic that requests are read from: the service would answer itself")
         return value
+
+
+_NOT_ASKED_FOR = "nobody asks for it: set KAFKA_SECURITY_PROTOCOL to SASL_SSL or SASL_PLAINTEXT"
+
+
+def _uses_sasl(info: ValidationInfo) -> bool:
+    return str(info.data.get("kafka_security_protocol")).startswith("SASL_")
