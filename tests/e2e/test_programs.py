@@ -180,10 +180,16 @@ async def test_a_step_that_fails_ends_the_pipeline(programs: ProgramClient) -> N
             125,
             "processes and threads",
         ),
+        (
+            "import os, time\nfor _ in range(99): os.fork() or time.sleep(60)\ntime.sleep(60)",
+            {},
+            125,
+            "processes and threads",
+        ),
         ("raise SystemExit(3)", {}, 3, "exit code 3"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", {}, 137, "exit code 137"),
     ],
-    ids=["no-output", "link", "endless", "large-file", "disk", "threads", "exits", "killed"],
+    ids=["no-output", "link", "endless", "large-file", "disk", "threads", "forks", "exits", "killed"],
 )
 async def test_what_goes_wrong_is_limited_and_told(
     programs: ProgramClient, program: str, limits: dict[str, Any], exit_code: int, told: str
@@ -247,3 +253,39 @@ async def test_a_run_whose_environment_cannot_be_built_says_why(programs: Progra
     run = await programs.run("unbuilt")
     assert run["state"] == "SUBMISSION_FAILED"
     assert "no-such-package-of-anybody" in run["state_reason"]
+
+
+async def test_a_program_that_is_silent_is_told_of(programs: ProgramClient) -> None:
+    await programs.put("silent", {"train.py": "import time; time.sleep(600)"})
+    started = await programs.start("silent", silence_limit_seconds=1)
+    silent = await programs.heard(started, lambda run: run["is_silent"])
+    assert silent["silent_seconds"] > 1
+    assert silent["state"] == "RUNNING"
+    assert (await programs.cancel(started))["is_silent"] is False
+
+
+async def test_each_due_time_of_a_schedule_runs_the_files_of_its_day(programs: ProgramClient) -> None:
+    await programs.put("daily", {"train.py": "print('first')"})
+    submission = {
+        "global_specs": {
+            "experiment_name": "daily",
+            "algorithm_name": "daily-train",
+            "data_size_MB": 1,
+            "min_scale_out": 1,
+            "max_scale_out": 1,
+            "max_runtime": 600,
+        },
+        "program": {"workspace": "daily", "output": "optional"},
+    }
+    schedule = {"name": "daily", "cron": "@yearly", "submission": submission}
+    assert (await programs.client.post("/submission/schedules", json=schedule)).status_code == 201
+    snapshots = []
+    for text in ("first", "second"):
+        await programs.put("daily", {"train.py": f"print({text!r})"})
+        fired = (await programs.client.post("/submission/schedules/daily/run")).json()
+        details = (await programs.client.get(f"/training/program_runs/{fired['id']}")).json()
+        run = await programs.ended(details)
+        assert run["state"] == "COMPLETED", await programs.log(run)
+        assert text in await programs.log(run)
+        snapshots.append(run["snapshot_id"])
+    assert snapshots[0] != snapshots[1]

@@ -174,3 +174,29 @@ async def test_of_two_starts_of_a_driver_the_later_one_counts(tmp_path: Path) ->
             assert code == 0, log
             await there.operator.end(name)
             assert (await there.programs.ended(run))["version"] == 1
+
+
+async def test_a_store_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    store = tmp_path / "models"
+    with kubernetes_api() as api:
+        async with elsewhere(tmp_path, api) as (_, there):
+            run, name = await there.start(arguments=[2])
+            driver = there.driver(name)
+            await there.programs.heard(run, lambda found: found["progress"] == 0.5)
+            store.rename(tmp_path / "elsewhere")
+            store.write_text("A file, where the folder should be.")
+            await asyncio.sleep(4)
+            assert driver.process.poll() is None
+            assert (await there.programs.details(run))["output"] == []
+            store.unlink()
+            (tmp_path / "elsewhere").rename(store)
+            code, log = await driver.ended()
+            assert code == 0, log
+            store.rename(tmp_path / "elsewhere")
+            store.write_text("Again.")
+            await there.operator.end(name)
+            await asyncio.sleep(3)
+            assert (await there.programs.details(run))["version"] is None
+            store.unlink()
+            (tmp_path / "elsewhere").rename(store)
+            assert (await there.programs.ended(run))["version"] == 1
