@@ -71,7 +71,7 @@ async def create_schedule(
 
     The same schedule again changes nothing (200); another one of the same name is refused (409).
     """
-    await programs.preparation.check_may_run(request.submission.program, principal)
+    await programs.rights.check_may_run(request.submission, principal)
     schedule, is_new = await schedules.create(request.name, request, principal.name)
     if not is_new:
         response.status_code = status.HTTP_200_OK
@@ -90,7 +90,7 @@ async def replace_schedule(
     """Create a schedule, or change what it says; its history stays. An operator may change others', too."""
     with contextlib.suppress(ScheduleNotFound):
         await _check_owner(principal, name, schedules)
-    await programs.preparation.check_may_run(request.submission.program, principal)
+    await programs.rights.check_may_run(request.submission, principal)
     return AcceptedSchedule.of(await schedules.replace(name, request, principal.name), request)
 
 

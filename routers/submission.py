@@ -16,7 +16,7 @@ from routers.dependencies import (
     SubmissionsDep,
 )
 from routers.log_stream import LogStream
-from routers.principal import READS, SUBMITS, PrincipalDep, Requester, printable
+from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep, Requester, printable
 from routers.schemas import examples
 from routers.schemas.applications import ApplicationView, SubmitResponse, links_of
 from submission.requests import SubmitRequest
@@ -44,7 +44,7 @@ async def submit(
     `dry_run` stores and creates nothing and answers what would be, with the platform's own verdict.
     `require_feasible` refuses a runtime target that no scale-out is expected to meet (409).
     """
-    await programs.preparation.check_may_run(request.program, principal)
+    await programs.rights.check_may_run(request, principal)
     options = SubmitOptions(
         policy=request.initial_scale_out_policy,
         shadow=request.shadow,
@@ -72,6 +72,9 @@ async def submit(
 async def get_logs(
     application_execution_id: str,
     submissions: SubmissionsDep,
+    executions: ExecutionsDep,
+    programs: ProgramsDep,
+    principal: AdmittedDep,
     tail_lines: Annotated[int, Query(ge=1, le=10_000)] = 500,
     follow: bool = False,
 ) -> Response:
@@ -80,6 +83,7 @@ async def get_logs(
     `follow` answers with server-sent events: a `log` event a line, those that are there first, and an
     `end` event when there will be no more.
     """
+    await programs.rights.check_may_read(await executions.get(application_execution_id), principal)
     if follow:
         lines = await submissions.follow_log(application_execution_id, tail_lines)
         return LogStream(lines)

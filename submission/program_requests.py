@@ -103,7 +103,7 @@ class StartProgram(RequestModel):
 
 
 def default_model(workspace: str, folder: str, file: str) -> str:
-    """A name for the model that a program trains, such as `team-a-train`."""
+    """A name for the model that a program trains, such as `team-a.digits.train`: none of two workspaces."""
     stem = posixpath.splitext(file)[0]
     parts = [workspace, *([folder] if folder not in (".", "./") else []), stem]
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", "-".join(parts)).strip("-.")[:200]
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", ".".join(parts)).strip("-.")[:200]

@@ -282,6 +282,7 @@ class SubmissionSchedules:
             scheduled_for=due_at,
             alone=schedule.concurrency_policy == "forbid",
             submitted_by=by,
+            since=schedule.updated_at,
         )
         if there := await self._submissions.find_submitted(request, options):
             return there  # before anything is ended for it a second time

@@ -242,16 +242,16 @@ class SubmissionService:
             if not _may_wait(execution) or execution.id in self._taken:
                 continue
             try:
-                if not await self._is_ready(execution):
-                    continue
-            except InvalidRequest as error:
+                if await self._is_ready(execution):
+                    self._taken[execution.id] = monotonic_seconds()
+                    await self._runner.resume([execution])
+            except Unavailable as error:
+                logger.info("%s: its environment is looked at again: %s", execution.id, error)
+            except ServiceError as error:  # it never will be; others wait behind it
                 ended = {"end_time": utc_now()}
                 await self._executions.record_state(
                     execution.id, ApplicationState.SUBMISSION_FAILED, str(error), fields=ended
                 )
-                continue
-            self._taken[execution.id] = monotonic_seconds()
-            await self._runner.resume([execution])
 
     async def aclose(self) -> None:
         await self._runner.aclose()
@@ -298,7 +298,7 @@ class SubmissionService:
             return None
         if self._programs is None:
             raise InvalidRequest("program: this service has no workspaces.")
-        return await self._programs.prepare(specs.program, options.submitted_by)
+        return await self._programs.prepare(specs.program, options.submitted_by, options.since)
 
     async def _hand_over(
         self, execution: ApplicationExecution, plan: Plan, key: str | None

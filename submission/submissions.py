@@ -27,6 +27,7 @@ class SubmitOptions:
         require_feasible: Refuse a target that no candidate is expected to meet.
         alone: Refuse while another one of the schedule that was submitted so has not ended.
         submitted_by: Who asked, for the record.
+        since: When somebody asked for it to be started later; None: just now.
         execution_id: Of the application execution; None: a new one. No two have the same.
     """
 
@@ -40,6 +41,7 @@ class SubmitOptions:
     alone: bool = False
     submitted_by: str | None = None
     execution_id: str | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True)

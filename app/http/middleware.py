@@ -5,7 +5,7 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import problem
-from app.http.uploads import is_archive, is_file
+from app.http.uploads import is_archive, is_file, is_part
 from routers.principal import BODY_BYTES
 
 
@@ -32,7 +32,7 @@ class LimitBody:
         self._limit_bytes = limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_file(scope) or is_archive(scope):
+        if scope["type"] != "http" or is_file(scope) or is_archive(scope) or is_part(scope):
             await self._app(scope, receive, send)
             return
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")

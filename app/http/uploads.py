@@ -1,6 +1,6 @@
 """Which requests send files as they are: no JSON, and larger than other bodies.
 
-Their handlers read them once it is known who asks, and bound them (`routers.workspaces.uploads`).
+Their handlers read them once it is known who asks, and bound them (`routers.uploads`).
 """
 
 import asyncio

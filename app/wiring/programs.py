@@ -23,6 +23,7 @@ from submission.programs.outputs import Outputs
 from submission.programs.preparation import Programs, Readiness
 from submission.programs.publishing import ProgramPublisher
 from submission.programs.repository import ProgramRunRepository
+from submission.programs.rights import Rights
 from submission.programs.tasks import ProgramTasks
 from submission.service import SubmissionService
 
@@ -82,7 +83,9 @@ async def open_programs(
         storage.executions, runs, outputs, storage.registry, storage.artifacts, instruments
     )
     garbage = OutputGarbage(storage.executions, runs, outputs, settings.program_output_keep_days)
-    return OpenPrograms(Programs(workspaces, runs, of_programs), runs, tasks, outputs, publisher, garbage)
+    rights = Rights(workspaces, runs, storage.registry)
+    preparation = Programs(workspaces, runs, of_programs, rights)
+    return OpenPrograms(preparation, rights, runs, tasks, outputs, publisher, garbage)
 
 
 def digits_example(

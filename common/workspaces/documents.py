@@ -99,10 +99,11 @@ def file_id(workspace: str, path: str) -> str:
     return f"{workspace}/{path}"
 
 
-def snapshot_id(workspace: str, folder: str, files: Iterable[StoredFile]) -> str:
-    """SHA-256 of what a snapshot holds, in hexadecimal."""
+def snapshot_id(workspace: Workspace, folder: str, files: Iterable[StoredFile]) -> str:
+    """SHA-256 of what a snapshot holds, in hexadecimal; of another workspace of the same name it differs."""
     listing = sorted((file.path, file.sha256) for file in files)
-    text = json.dumps([workspace, folder, listing], ensure_ascii=False, separators=(",", ":"))
+    place = [workspace.name, workspace.created_at.isoformat()]
+    text = json.dumps([place, folder, listing], ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

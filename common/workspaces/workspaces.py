@@ -140,7 +140,13 @@ class Workspaces:
             StoredFile(path=each.path[below:], sha256=each.sha256, size_bytes=each.size_bytes)
             for each in found
         ]
-        made = snapshot_id(workspace, folder, files)
+        return await self.keep_snapshot(workspace, folder, files, by)
+
+    async def keep_snapshot(
+        self, workspace: str, folder: str, files: list[StoredFile], by: str | None
+    ) -> Snapshot:
+        """A snapshot of these files, which are of a folder as it is, or was. Raises WorkspaceNotFound."""
+        made = snapshot_id(await self.stored.get(workspace), folder, files)
         return await self.stored.keep(
             Snapshot(id=made, workspace=workspace, folder=folder, files=files, created_by=by)
         )

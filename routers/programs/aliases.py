@@ -14,7 +14,7 @@ from common.errors import InvalidRequest, NotFound
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
-from common.wire.specs import INT64_MAX, SHORT_TEXT, ProgramSpec, WireModel, WorkspaceName
+from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel, WorkspaceName
 from routers.dependencies import (
     AccessDep,
     ExecutionsDep,
@@ -138,10 +138,11 @@ async def poll_log(
     Each line comes once, and as many of them as fit into an answer. With `Accept: text/plain` the lines
     alone, and when the run has ended and all of them were told, a line `[DONE]`.
     """
-    await programs.preparation.check_may_read(ProgramSpec(workspace=user), principal)
     run = await _run(user, run_id, executions) if run_id else await _latest(user, executions)
+    if run is not None:
+        await programs.rights.check_may_read(run, principal)
     if run is None:
-        await workspaces.stored.get(user)
+        await programs.rights.check_may_read_workspace(user, principal)
         raise NotFound(
             f"No program of {user!r} has run (yet)." if not run_id else f"{user!r} has no such run."
         )

@@ -19,7 +19,6 @@ from routers.principal import SUBMITS, PrincipalDep
 from routers.schemas import examples
 from submission.pipelines.digits import MADE_FILE, WORKSPACE
 from submission.pipelines.documents import PipelineRun
-from submission.program_requests import StartProgram
 
 router = APIRouter(prefix="/digits", tags=["digits"])
 
@@ -64,7 +63,7 @@ async def train_digits(
     async with access.submitting(principal):
         places = digits.places()
         await digits.ensure_workspace(principal)
-        await programs.preparation.check_may_run(StartProgram().submission(WORKSPACE).program, principal)
+        await programs.rights.check_may_run_workspace(WORKSPACE, principal)
         await digits.put_files(principal, request.images_batch_path)
         said = request.model_dump(exclude={"anew"}, exclude_none=True)
         run, is_new = await pipelines.start(

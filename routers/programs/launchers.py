@@ -11,7 +11,8 @@ from routers.dependencies import AccessDep, ProgramsDep
 from routers.principal import BODY_BYTES, REPORTS, AdmittedDep
 from routers.programs.people import begun
 from routers.schemas import examples
-from submission.programs.outputs import Completion, MissingParts, OutputDescription, Sha256
+from routers.uploads import UploadDep
+from submission.programs.outputs import PART_BYTES, Completion, MissingParts, OutputDescription, Sha256
 from submission.programs.reports import EndReport, ProgressReport, changes_of
 from submission.programs.tasks import tar
 
@@ -118,11 +119,11 @@ async def describe_output(
 
 @router.put("/output/parts/{sha256}", status_code=status.HTTP_204_NO_CONTENT, dependencies=REPORTS)
 async def put_output_part(
-    execution_id: Speaker, sha256: Annotated[Sha256, Path()], request: Request, programs: ProgramsDep
+    execution_id: Speaker, sha256: Annotated[Sha256, Path()], upload: UploadDep, programs: ProgramsDep
 ) -> None:
     """Keep a part that was described, as it is; one that is here already is no error."""
     await programs.tasks.running(execution_id)
-    await programs.outputs.put_part(execution_id, sha256, await request.body())
+    await programs.outputs.put_part(execution_id, sha256, await upload.read(PART_BYTES, "a part"))
 
 
 @router.post("/output/complete", dependencies=REPORTS)

@@ -122,7 +122,7 @@ async def _allowed(
         submission = request.submission(workspace)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error
-    await programs.preparation.check_may_run(submission.program, principal)
+    await programs.rights.check_may_run(submission, principal)
     return submission
 
 
@@ -137,7 +137,7 @@ async def _send(
     """Send it, unless it would be set aside for whom messages run for."""
     if messages.opened is None:
         raise InvalidRequest("via: this service has no broker (KAFKA_ENDPOINT).")
-    await programs.preparation.check_may_run(submission.program, messages.opened.principal)
+    await programs.rights.check_may_run(submission, messages.opened.principal)
     return SentRequest(**await messages.opened.request(workspace, request, message_id))
 
 
@@ -146,10 +146,12 @@ async def list_program_runs(
     workspace: Workspace,
     executions: ExecutionsDep,
     programs: ProgramsDep,
+    principal: PrincipalDep,
     limit: Limit = 50,
     cursor: Cursor | None = None,
 ) -> ProgramRunPage:
     """Runs of a workspace's programs, newest first."""
+    await programs.rights.check_may_read_workspace(workspace, principal)
     wanted = ExecutionFilter(workspace=workspace)
     found = await executions.newest(wanted, before=decode_cursor(cursor), limit=limit + 1)
     page = found[:limit]
@@ -164,10 +166,11 @@ async def list_program_runs(
 
 @router.get("/program_runs/{application_execution_id}", dependencies=READS)
 async def get_program_run(
-    application_execution_id: str, executions: ExecutionsDep, programs: ProgramsDep
+    application_execution_id: str, executions: ExecutionsDep, programs: ProgramsDep, principal: PrincipalDep
 ) -> ProgramRunDetails:
     """One run: state, progress, curves, and what it has left."""
     execution = await _of_a_program(application_execution_id, executions)
+    await programs.rights.check_may_read(execution, principal)
     return ProgramRunDetails.of(execution, await programs.runs.find(execution.id))
 
 
@@ -202,7 +205,7 @@ async def result_of(
 ) -> dict[str, Any]:
     """The JSON object that a run has left as its result. Raises NotFound where there is none."""
     execution = await _of_a_program(application_execution_id, executions)
-    await programs.preparation.check_may_read(execution.program, principal)
+    await programs.rights.check_may_read(execution, principal)
     run = await programs.runs.find(execution.id)
     output = run.output if run is not None else None
     for path in (RESULT_FILE, METRICS_FILE):
@@ -232,7 +235,7 @@ async def get_program_output(
 ) -> Response:
     """A file that a run has left."""
     execution = await _of_a_program(application_execution_id, executions)
-    await programs.preparation.check_may_read(execution.program, principal)
+    await programs.rights.check_may_read(execution, principal)
     file = programs.outputs.file(await programs.runs.find(execution.id), path)
     return StreamingResponse(
         await begun(programs.outputs.stream(execution.id, file)),

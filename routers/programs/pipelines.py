@@ -22,7 +22,7 @@ from submission.pipelines.definition import Scalar
 from submission.pipelines.documents import PipelineRun
 from submission.pipelines.pipelines import DEFAULT_FILE
 from submission.pipelines.repository import PipelineRunNotFound
-from submission.program_requests import StartProgram
+from submission.requests import SubmitRequest
 
 router = APIRouter(prefix="/training", tags=["programs"])
 
@@ -66,8 +66,11 @@ async def start_pipeline(
     idempotency_key: IdempotencyKey = None,
 ) -> PipelineRun:
     """Run the steps that a YAML file declares, one after another (docs/programs.md)."""
-    program = StartProgram(folder=request.folder).submission(workspace).program
-    await programs.preparation.check_may_run(program, principal)
+
+    async def allowed(step: SubmitRequest) -> None:
+        await programs.rights.check_may_run(step, principal)
+
+    await programs.rights.check_may_run_workspace(workspace, principal)
     async with access.submitting(principal):
         run, is_new = await pipelines.start(
             workspace,
@@ -76,6 +79,7 @@ async def start_pipeline(
             anew=request.anew,
             parameters=request.parameters,
             by=principal.name,
+            check=allowed,
             key=idempotency_key,
         )
     if not is_new:
@@ -87,9 +91,15 @@ async def start_pipeline(
 
 @router.get("/programs/{workspace}/pipelines", dependencies=READS)
 async def list_pipeline_runs(
-    workspace: Workspace, pipelines: PipelinesDep, limit: Limit = 50, cursor: Cursor | None = None
+    workspace: Workspace,
+    pipelines: PipelinesDep,
+    programs: ProgramsDep,
+    principal: PrincipalDep,
+    limit: Limit = 50,
+    cursor: Cursor | None = None,
 ) -> PipelineRunPage:
     """Runs of a workspace's pipelines, newest first."""
+    await programs.rights.check_may_read_workspace(workspace, principal)
     found = await pipelines.stored.newest(workspace, before=decode_cursor(cursor), limit=limit + 1)
     page = found[:limit]
     return PipelineRunPage(
@@ -101,9 +111,13 @@ async def list_pipeline_runs(
 
 
 @router.get("/pipelines/{pipeline_run_id}", dependencies=READS)
-async def get_pipeline_run(pipeline_run_id: str, pipelines: PipelinesDep) -> PipelineRun:
+async def get_pipeline_run(
+    pipeline_run_id: str, pipelines: PipelinesDep, programs: ProgramsDep, principal: PrincipalDep
+) -> PipelineRun:
     """One run: its steps, what each waits for, and the run of a program that each has become."""
-    return await pipelines.stored.get(pipeline_run_id)
+    run = await pipelines.stored.get(pipeline_run_id)
+    await programs.rights.check_may_read_since(run.workspace, run.created_at, run.submitted_by, principal)
+    return run
 
 
 @router.post("/pipelines/{pipeline_run_id}/cancel", dependencies=SUBMITS)

@@ -97,7 +97,6 @@ def links_of(run_id: str) -> dict[str, str]:
     return {
         "self": own,
         "result": f"{own}/result",
-        "output": f"{own}/output",
         "application": application,
         "logs": f"{application}/logs",
     }

@@ -15,9 +15,9 @@ from routers.dependencies import WorkspacesDep
 from routers.pagination import hint_for
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
 from routers.schemas.workspaces import FilePage, FileView, WorkspaceName, WorkspaceView
+from routers.uploads import UploadDep, raw_body
 from routers.workspaces.downloads import FILE, ZIP, archive_of, etag_of, file_of, names, unchanged
 from routers.workspaces.permission import changeable, check_change, readable
-from routers.workspaces.uploads import UploadDep, raw_body
 
 router = APIRouter(prefix="/{workspace}")
 

@@ -108,7 +108,7 @@ class Intake:
     async def _asked(self, record: Record) -> Asked:
         """What it asks for, as far as messages may. Raises UnreadableMessage, NotFound or Forbidden."""
         asked = asked_for(record)
-        await self._programs.check_may_run(asked.submission.program, self._principal)
+        await self._programs.rights.check_may_run(asked.submission, self._principal)
         return asked
 
     async def _start(self, message: TrainingMessage, record: Record) -> TrainingMessage:

@@ -4,18 +4,28 @@ A turn looks at every run that goes on: what has ended is noted, what may start 
 of the run and the step, so that a service that dies in between, or two that look at once, start it once.
 """
 
+import asyncio
+import contextlib
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
-from common.errors import InvalidRequest, ServiceError, Unavailable
+from common.clocks import monotonic_seconds
+from common.errors import (
+    ApplicationExecutionNotFound,
+    Conflict,
+    InvalidRequest,
+    ServiceError,
+    Unavailable,
+)
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
 from common.mongo.document import utc_now
-from common.workspaces.documents import Snapshot, snapshot_id
+from common.workspaces.documents import Snapshot
 from common.workspaces.paths import check_path
 from common.workspaces.repository import FileNotInWorkspace
 from common.workspaces.workspaces import Workspaces
@@ -40,6 +50,7 @@ from submission.pipelines.documents import (
 from submission.pipelines.repository import PipelineRepository
 from submission.programs.documents import OutputFile
 from submission.programs.repository import ProgramRunRepository
+from submission.requests import SubmitRequest
 from submission.service import SubmissionService
 from submission.submissions import SubmitOptions
 
@@ -47,6 +58,10 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_FILE = "pipeline.yaml"
 _TURN_SECONDS = 1.0
+_CANCEL_SECONDS = 10.0
+_CANCEL_POLL_SECONDS = 0.1
+
+Check = Callable[[SubmitRequest], Awaitable[None]]
 
 
 class Pipelines:
@@ -81,6 +96,7 @@ class Pipelines:
         anew: bool = False,
         parameters: Mapping[str, Scalar] | None = None,
         by: str | None = None,
+        check: Check | None = None,
         key: str | None = None,
     ) -> tuple[PipelineRun, bool]:
         """A run of what the file says now, whose steps start one after another; and whether it is new.
@@ -88,6 +104,7 @@ class Pipelines:
         Args:
             anew: Run every step, also where nothing has changed.
             parameters: Values for what the file calls parameters, in place of its own.
+            check: Raises where whoever asks may not run a step.
             key: Of a request that may have been sent before: with the same key it is the same run.
         Raises:
             IdempotencyKeyReused: Of another request.
@@ -119,7 +136,7 @@ class Pipelines:
             )
             for name, step in pipeline.steps.items()
         ]
-        await self._check(workspace, folder, pipeline, steps)
+        await self._check(workspace, folder, pipeline, check)
         run = PipelineRun(
             id=run_id,
             said=said,
@@ -134,37 +151,35 @@ class Pipelines:
         return await self.stored.insert(run), True
 
     async def cancel(self, run_id: str, by: str) -> PipelineRun:
-        """End what runs, and start nothing more; one that has ended is left as it is."""
-        while not (run := await self.stored.get(run_id)).state.is_final:
-            run.cancel_requested_by = run.cancel_requested_by or by
-            for step in run.steps:
-                if step.state is StepState.RUNNING and step.application_execution_id is not None:
-                    await self._submissions.kill(step.application_execution_id, by)
-                if not step.state.is_final:
-                    _end(step, StepState.CANCELLED, f"Cancelled on request of {by}.")
-            run.state, run.ended_at = PipelineState.CANCELLED, utc_now()
-            if await self.stored.store(run):
-                break
-        return run
+        """End what runs, and start nothing more; one that has ended is left as it is.
+
+        The request is stored, and carried out in a turn, of the service that runs the step: it is waited for
+        a moment.
+        """
+        await self.stored.request_cancel(run_id, by)
+        deadline = monotonic_seconds() + _CANCEL_SECONDS
+        while True:
+            run = await self.stored.get(run_id)
+            if run.state.is_final or monotonic_seconds() >= deadline:
+                return run
+            await asyncio.sleep(_CANCEL_POLL_SECONDS)
 
     async def _snapshot(self, whole: Snapshot, name: str, step: Step, by: str | None) -> str:
         files = chosen(whole.files, step)
         if not any(file.path == check_path(step.file) for file in files):
             raise InvalidPipeline(f"steps.{name}.file: there is no {step.file!r} among its files.")
-        made = snapshot_id(whole.workspace, whole.folder, files)
-        part = Snapshot(id=made, workspace=whole.workspace, folder=whole.folder, files=files, created_by=by)
-        return (await self._workspaces.stored.keep(part)).id
+        return (await self._workspaces.keep_snapshot(whole.workspace, whole.folder, files, by)).id
 
-    async def _check(
-        self, workspace: str, folder: str, pipeline: Pipeline, steps: list[PipelineStep]
-    ) -> None:
-        """Raises InvalidRequest where a step's submission would be refused."""
-        for step in steps:
-            said = pipeline.steps[step.name].model_copy(update={"folder": folder})
+    async def _check(self, workspace: str, folder: str, pipeline: Pipeline, check: Check | None) -> None:
+        """Raises InvalidRequest where a step's submission would be refused, and what `check` raises."""
+        for name, step in pipeline.steps.items():
             try:
-                await self._submissions.check(said.submission(workspace))
+                submission = step.model_copy(update={"folder": folder}).submission(workspace)
+                await self._submissions.check(submission)
             except (InvalidRequest, ValueError) as error:
-                raise InvalidPipeline(f"steps.{step.name}: {error}") from error
+                raise InvalidPipeline(f"steps.{name}: {error}") from error
+            if check is not None:
+                await check(submission)
 
     # --- carrying on --------------------------------------------------------------------------------
 
@@ -174,28 +189,48 @@ class Pipelines:
             try:
                 while await self._advance(run):
                     pass
-            except Unavailable as error:
+            except (Unavailable, Conflict) as error:
                 logger.info("pipeline %s: tried again later: %s", run.id, error)
+            except PyMongoError:
+                raise
+            except Exception:  # of one run: others are behind it
+                logger.exception("pipeline %s: could not be carried on", run.id)
 
     async def _advance(self, run: PipelineRun) -> bool:
         """Whether something has changed, so that it is worth to look again."""
         before = run.model_dump()
         for step in run.steps:
-            if step.state is StepState.RUNNING:
+            if run.cancel_requested_by is not None:
+                await self._cancel(step, run.cancel_requested_by)
+            elif step.state is StepState.RUNNING:
                 await self._follow(step)
             elif step.state is StepState.WAITING:
                 await self._start_if_ready(run, step)
         if all(step.state.is_final for step in run.steps):
             succeeded = all(step.state.is_done for step in run.steps)
             run.state = PipelineState.SUCCEEDED if succeeded else PipelineState.FAILED
+            if run.cancel_requested_by is not None and not succeeded:
+                run.state = PipelineState.CANCELLED
             run.ended_at = utc_now()
         if run.model_dump() == before:
             return False
         return await self.stored.store(run) and not run.state.is_final
 
+    async def _cancel(self, step: PipelineStep, by: str) -> None:
+        if step.state.is_final:
+            return
+        if step.application_execution_id is not None:
+            with contextlib.suppress(ApplicationExecutionNotFound):  # it was about to be submitted
+                await self._submissions.kill(step.application_execution_id, by)
+        _end(step, StepState.CANCELLED, f"Cancelled on request of {by}.")
+
     async def _follow(self, step: PipelineStep) -> None:
         assert step.application_execution_id is not None, "it runs"
-        execution = await self._executions.get(step.application_execution_id)
+        try:
+            execution = await self._executions.get(step.application_execution_id)
+        except ApplicationExecutionNotFound as error:
+            _end(step, StepState.FAILED, str(error))
+            return
         if not execution.state.is_final:
             return
         if execution.state is not ApplicationState.COMPLETED:
@@ -226,6 +261,10 @@ class Pipelines:
             step.application_execution_id = made
             _end(step, StepState.REUSED, "Nothing that it is made of has changed.")
             return
+        if step.application_execution_id is None:
+            # Stored before it is submitted: whoever cancels, or takes over, knows what there may be.
+            step.application_execution_id = str(ObjectId())
+            return
         try:
             await self._submit(run, step, inputs)
         except Unavailable:
@@ -238,7 +277,10 @@ class Pipelines:
             update={"folder": run.folder, "snapshot_id": step.snapshot_id, "inputs": dict(inputs)}
         )
         options = SubmitOptions(
-            idempotency_key=f"pipeline/{run.id}/{step.name}", submitted_by=run.submitted_by
+            idempotency_key=f"pipeline/{run.id}/{step.name}",
+            submitted_by=run.submitted_by,
+            since=run.created_at,
+            execution_id=step.application_execution_id,
         )
         submission = await self._submissions.submit(said.submission(run.workspace), options)
         step.application_execution_id = submission.execution.id

@@ -81,6 +81,16 @@ class PipelineRepository:
                 return str(step["application_execution_id"])
         return None
 
+    async def request_cancel(self, run_id: str, by: str) -> None:
+        """Store who asked first for the end of a run that has not ended; a turn under way starts over.
+
+        Raises:
+            PipelineRunNotFound: There is none.
+        """
+        await self.get(run_id)
+        query = {"_id": run_id, "state": PipelineState.RUNNING.value, "cancel_requested_by": None}
+        await self._runs.update_one(query, {"$set": {"cancel_requested_by": by}, "$inc": {"revision": 1}})
+
     async def store(self, run: PipelineRun) -> bool:
         """Store what a turn has changed; false where somebody else has changed it meanwhile."""
         key = {"_id": run.id, "revision": run.revision}

@@ -6,6 +6,9 @@ from pydantic import BaseModel, Field
 
 from common.mongo.document import Document, UtcTime, utc_now
 
+KIND = "program"
+"""Of models whose versions programs have made."""
+
 MOST_POINTS = 400
 """Of a curve; with more every other one goes."""
 
@@ -94,6 +97,8 @@ class ProgramRun(Document):
     output: Output | None = None
     unpublished: bool = False
     """Whether a version is still to be made of its output."""
+    publisher: str = ""
+    """The service that has taken that upon itself."""
     publishing_until: UtcTime | None = None
     """Until when a service has taken that upon itself."""
     version: int | None = None

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -24,9 +25,16 @@ class Unreadable(ValueError):
 
 
 def read_object(content: bytes, name: str) -> dict[str, Any]:
-    """A JSON object. Raises Unreadable."""
+    """A JSON object; what is no number in it is null. Raises Unreadable."""
+    return _read(content, name, lambda _: None)
+
+
+def _read(content: bytes, name: str, constant: Callable[[str], Any]) -> dict[str, Any]:
+    """`constant` reads NaN and the infinities, which Python writes and JSON does not know."""
     try:
-        found = json.loads(content)
+        # Half a character, which JSON may say, can neither be stored nor sent.
+        text = json.dumps(json.loads(content, parse_constant=constant), ensure_ascii=False)
+        found = json.loads(text.encode(errors="replace"))
     except (ValueError, RecursionError) as error:
         raise Unreadable(f"{name} is no JSON: {error}") from error
     if not isinstance(found, dict):
@@ -49,7 +57,7 @@ def read_figures(content: bytes) -> dict[str, float]:
         Unreadable: It is none, or a number is not finite.
     """
     figures: dict[str, float] = {}
-    _collect(read_object(content, METRICS_FILE), "", figures)
+    _collect(_read(content, METRICS_FILE, float), "", figures)
     return figures
 
 

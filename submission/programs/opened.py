@@ -7,6 +7,7 @@ from submission.programs.outputs import Outputs
 from submission.programs.preparation import Programs
 from submission.programs.publishing import ProgramPublisher
 from submission.programs.repository import ProgramRunRepository
+from submission.programs.rights import Rights
 from submission.programs.tasks import ProgramTasks
 
 
@@ -15,6 +16,7 @@ class OpenPrograms:
     """Before a run, during it, and afterwards."""
 
     preparation: Programs
+    rights: Rights
     runs: ProgramRunRepository
     tasks: ProgramTasks
     outputs: Outputs

@@ -101,8 +101,11 @@ class Outputs:
             raise InvalidRequest(f"What was sent is not the part {sha256[:12]}….")
         run = await self._runs.find(application_execution_id)
         files = run.output.files if run is not None and run.output is not None else []
-        if not any(part.sha256 == sha256 for file in files for part in file.parts):
+        said = [part.size_bytes for file in files for part in file.parts if part.sha256 == sha256]
+        if not said:
             raise InvalidRequest(f"The part {sha256[:12]}… belongs to no file that was described.")
+        if any(size_bytes != len(content) for size_bytes in said):
+            raise InvalidRequest(f"The part {sha256[:12]}… has {len(content):,} bytes, and not as was said.")
         await self._store.keep(_key(application_execution_id, sha256), {_CONTENT: content})
 
     async def complete(self, run: ProgramRun, *, unpublished: bool) -> None:

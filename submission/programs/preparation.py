@@ -1,18 +1,17 @@
 """What has to be there before a program runs: its files as they are now, and its environment."""
 
-import contextlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from common.auth import Permission, Principal
-from common.errors import Forbidden, InvalidRequest
+from common.errors import InvalidRequest
 from common.executions.documents import ApplicationExecution
 from common.wire.specs import ProgramSpec
 from common.workspaces.documents import Snapshot, StoredFile
 from common.workspaces.paths import check_path
-from common.workspaces.repository import WorkspaceNotFound
 from common.workspaces.workspaces import Workspaces
 from submission.programs.repository import ProgramRunRepository
+from submission.programs.rights import Rights
 
 REQUIREMENTS = "requirements.txt"
 
@@ -54,43 +53,27 @@ class Programs:
     """Programs of workspaces, before they run."""
 
     def __init__(
-        self, workspaces: Workspaces, runs: ProgramRunRepository, environments: Environments
+        self,
+        workspaces: Workspaces,
+        runs: ProgramRunRepository,
+        environments: Environments,
+        rights: Rights,
     ) -> None:
+        self.rights = rights
         self._workspaces = workspaces
         self._runs = runs
         self._environments = environments
 
-    async def check_may_run(self, program: ProgramSpec | None, principal: Principal) -> None:
-        """Return if somebody may run this. Raises WorkspaceNotFound or Forbidden."""
-        if program is None:
-            return
-        workspace = await self._workspaces.stored.get(program.workspace)
-        if not (principal.may(Permission.SUBMIT) and workspace.may_run(principal)):
-            owner = workspace.owner or "nobody that is known"
-            raise Forbidden(
-                f"{principal.name!r} may not run programs of the workspace {program.workspace!r}; it belongs"
-                f" to {owner}, who may add runners."
-            )
-
-    async def check_may_read(self, program: ProgramSpec | None, principal: Principal) -> None:
-        """Return if somebody may see what a program has left; of a workspace that is gone, anybody may.
-
-        Raises:
-            Forbidden: They may not.
-        """
-        if program is None:
-            return
-        with contextlib.suppress(WorkspaceNotFound):
-            workspace = await self._workspaces.stored.get(program.workspace)
-            if not workspace.may_read(principal):
-                raise Forbidden(f"{principal.name!r} may not read the workspace {program.workspace!r}.")
-
-    async def prepare(self, program: ProgramSpec, by: str | None) -> Prepared:
+    async def prepare(self, program: ProgramSpec, by: str | None, since: datetime | None = None) -> Prepared:
         """What it runs with from now on, whatever changes afterwards.
 
+        Args:
+            since: When somebody who might had this started for later; None: just now.
         Raises:
             WorkspaceNotFound, SnapshotNotFound, FileNotInWorkspace, InvalidRequest: It cannot run.
         """
+        if since is not None:
+            await self.rights.check_is_the_same(program, since)
         snapshot = await self._snapshot(program, by)
         file = check_path(program.file)
         if not file.endswith(".py"):
@@ -114,7 +97,10 @@ class Programs:
         folder = "" if program.folder in (".", "./") else check_path(program.folder)
         if program.snapshot_id is None:
             return await self._workspaces.take_snapshot(program.workspace, by, folder=folder)
+        workspace = await self._workspaces.stored.get(program.workspace)
         snapshot = await self._workspaces.stored.snapshot(program.snapshot_id)
+        if snapshot.created_at < workspace.created_at:
+            raise InvalidRequest("program.snapshot_id: it is of a workspace that had this name before.")
         if (snapshot.workspace, snapshot.folder) != (program.workspace, folder):
             raise InvalidRequest(
                 f"program.snapshot_id: it is of {snapshot.folder or '.'!r} in {snapshot.workspace!r}."

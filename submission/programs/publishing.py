@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import PyMongoError
 
 from common.errors import ServiceError
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -33,7 +34,7 @@ from common.models.versions import (
     PublishedFile,
     TrainingData,
 )
-from submission.programs.documents import OutputFile, ProgramRun
+from submission.programs.documents import KIND, OutputFile, ProgramRun
 from submission.programs.figures import (
     METRICS_FILE,
     MOST_BYTES,
@@ -46,7 +47,6 @@ from submission.programs.figures import (
 )
 from submission.programs.outputs import Outputs
 from submission.programs.repository import ProgramRunRepository
-from submission.programs.tasks import KIND
 
 logger = logging.getLogger(__name__)
 
@@ -87,14 +87,20 @@ class ProgramPublisher:
             except StoreUnavailable:
                 await self._runs.release(run)
                 raise
+            except PyMongoError:
+                raise
             except ServiceError as error:
                 logger.warning("%s: no version is made of its output: %s", run.id, error)
                 await self._runs.settle(run, detail=f"No version could be made: {error}"[:1000])
+            except Exception as error:  # of one run: others are behind it, and it would fail again
+                logger.exception("%s: no version is made of its output", run.id)
+                detail = f"No version could be made: the service has failed ({type(error).__name__})."
+                await self._runs.settle(run, detail=detail)
 
     async def _look_at(self, run: ProgramRun) -> None:
         execution = await self._executions.get(run.id)
-        if execution.state.is_final and await self._runs.claim(run):
-            await self._settle(execution, run)
+        if execution.state.is_final and (claimed := await self._runs.claim(run)) is not None:
+            await self._settle(execution, claimed)
 
     async def _settle(self, execution: ApplicationExecution, run: ProgramRun) -> None:
         if execution.state is not ApplicationState.COMPLETED:

@@ -1,6 +1,6 @@
 """Runs of programs in MongoDB."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +10,13 @@ from common.errors import Conflict, NotFound
 from common.mongo.collection import DocumentCollection, Index
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable
+from common.processes.guarded import service_identity
 from submission.programs.documents import Json, Output, ProgramRun
 
-_PAGE = 500
-_LEASE = timedelta(seconds=120)
+_LEASE = timedelta(minutes=15)
+"""Longer than a thousand files take to a slow store."""
+
+_US = service_identity()
 
 _OF_AN_ATTEMPT = ProgramRun.model_fields.keys() - {"id", "workspace", "created_at", "attempt"}
 
@@ -102,11 +105,12 @@ class ProgramRunRepository:
         fields = {"output.completed_at": utc_now(), "unpublished": unpublished, "exit_code": 0}
         await self.change(run, fields)
 
-    async def with_output(self, described_before: datetime) -> Readable[ProgramRun]:
-        """Runs with an output that was described before then and was not discarded, without curves."""
+    async def with_output(self, described_before: datetime) -> AsyncIterator[ProgramRun]:
+        """Runs with an output that was described before then and was not discarded, without what is in it."""
         query = {"output.described_at": {"$lt": described_before}, "output.discarded_at": None}
-        cursor = self._runs.find(query, {"curve": 0}).sort("output.described_at")
-        return await self._read.page(cursor, _PAGE)
+        async for document in self._runs.find(query, {"curve": 0, "output.files.parts": 0}):
+            if (run := self._read.maybe(document)) is not None:
+                yield run
 
     async def record_discarded(self, run: ProgramRun) -> None:
         """Store that the files of its output are gone."""
@@ -120,15 +124,16 @@ class ProgramRunRepository:
         query = {"unpublished": True}
         return await self._read.many(self._runs.find(query, {"curve": 0}).sort("created_at"))
 
-    async def claim(self, run: ProgramRun) -> bool:
-        """Whether it is for this service to publish it now."""
+    async def claim(self, run: ProgramRun) -> ProgramRun | None:
+        """The run, if it is for this service to publish it now."""
         now = utc_now()
         free = {"$or": [{"publishing_until": None}, {"publishing_until": {"$lt": now}}]}
+        until = now + _LEASE
         result = await self._runs.update_one(
             {"_id": run.id, "attempt": run.attempt, "unpublished": True, **free},
-            {"$set": {"publishing_until": now + _LEASE}},
+            {"$set": {"publishing_until": until, "publisher": _US}},
         )
-        return result.modified_count == 1
+        return run.model_copy(update={"publishing_until": until}) if result.modified_count == 1 else None
 
     async def settle(self, run: ProgramRun, *, version: int | None = None, detail: str = "") -> None:
         """Store what became of an output."""
@@ -142,4 +147,5 @@ class ProgramRunRepository:
 
     async def release(self, run: ProgramRun) -> None:
         """Let another turn, or service, try again."""
-        await self._runs.update_one({"_id": run.id}, {"$set": {"publishing_until": None}})
+        key = {"_id": run.id, "attempt": run.attempt, "publisher": _US}
+        await self._runs.update_one(key, {"$set": {"publishing_until": None}})

@@ -16,12 +16,9 @@ from common.settings.programs import ProgramSettings
 from common.wire.specs import ProgramSpec
 from common.workspaces.paths import check_path
 from common.workspaces.workspaces import Workspaces
-from submission.programs.documents import Json, ProgramRun
+from submission.programs.documents import KIND, Json, ProgramRun
 from submission.programs.outputs import PART_BYTES, Outputs, described
 from submission.programs.repository import ProgramRunRepository
-
-KIND = "program"
-"""Of models whose versions programs have made."""
 
 _BLOCK = tarfile.BLOCKSIZE
 

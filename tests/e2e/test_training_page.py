@@ -155,7 +155,7 @@ async def test_upload_train_watch_and_compare(running: ServiceProcess, tmp_path:
         await expect(row.locator("td")).to_have_text(["0.8", "0.9", "-0.1"])
         await assert_usable(page)
         await expect(page.locator("#runs").locator("xpath=..").locator("tbody tr")).to_have_count(2)
-        await page.get_by_role("link", name="spark.digits-train.program").click()
+        await page.get_by_role("link", name="spark.digits.train.program").click()
         await expect(page.locator("tr.chosen th")).to_have_text("1")
         await assert_usable(page)
         await page.go_back()

@@ -64,7 +64,9 @@ async def history(
 ) -> Response:
     """What has run in a workspace, newest first, as a part of the page."""
     found = await readable(workspace, state.workspaces, principal)
-    return render(request, "training/history.html", workspace=found, **await ran_in(workspace, state, cursor))
+    return render(
+        request, "training/history.html", workspace=found, **await ran_in(workspace, state, principal, cursor)
+    )
 
 
 @router.post("/workspaces", dependencies=SUBMITS)

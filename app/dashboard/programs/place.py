@@ -96,14 +96,14 @@ async def _of_workspace(
         "may_run": workspace.may_run(principal),
         "may_change": workspace.may_change(principal),
         "declared": await declared_in(name, shelf.files, state.workspaces),
-        **await ran_in(name, state, cursor),
+        **await ran_in(name, state, principal, cursor),
     }
 
 
-async def ran_in(name: str, state: ServiceState, cursor: str) -> dict[str, Any]:
+async def ran_in(name: str, state: ServiceState, principal: Principal, cursor: str) -> dict[str, Any]:
     """What the history of a workspace shows, newest first."""
     history: ProgramRunPage = await list_program_runs(
-        name, state.executions, state.programs, limit=_RUNS, cursor=cursor or None
+        name, state.executions, state.programs, principal, limit=_RUNS, cursor=cursor or None
     )
     pipeline_runs = await state.pipelines.stored.newest(name, before=None, limit=_PIPELINE_RUNS)
     return {"history": history, "pipeline_runs": pipeline_runs, "cursor": cursor}

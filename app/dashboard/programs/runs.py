@@ -77,7 +77,7 @@ async def picture_of(run_id: str, state: ServiceState, principal: AdmittedDep) -
     execution = await state.executions.get(run_id)
     if execution.program is None:
         raise NotFound(f"The application execution {execution.id} runs no program of a workspace.")
-    await state.programs.preparation.check_may_read(execution.program, principal)
+    await state.programs.rights.check_may_read(execution, principal)
     stored = await state.programs.runs.find(execution.id)
     run = ProgramRunDetails.of(execution, stored)
     is_live = not execution.state.is_final or _waits_for_its_version(run)
@@ -108,9 +108,11 @@ async def run(request: Request, run_id: RunId, state: StateDep, principal: Admit
 
 
 @router.get("/plot", dependencies=READS)
-async def plot(run_id: RunId, executions: ExecutionsDep, programs: ProgramsDep) -> JSONResponse:
+async def plot(
+    run_id: RunId, executions: ExecutionsDep, programs: ProgramsDep, principal: AdmittedDep
+) -> JSONResponse:
     """What the page draws, see `curves_of`."""
-    await executions.get(run_id)
+    await programs.rights.check_may_read(await executions.get(run_id), principal)
     found: ProgramRun | None = await programs.runs.find(run_id)
     return JSONResponse(curves_of(found.curve if found else ()))
 
