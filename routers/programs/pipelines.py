@@ -140,6 +140,7 @@ async def get_pipeline_result(
 ) -> dict[str, Any]:
     """The result of its result step; 404 while there is none."""
     run = await pipelines.stored.get(pipeline_run_id)
+    await programs.rights.check_may_read_since(run.workspace, run.created_at, run.submitted_by, principal)
     step = run.step(run.result_step)
     if not step.state.is_done or step.application_execution_id is None:
         raise PipelineRunNotFound(f"The step {step.name!r} is {step.state.value.lower()}: no result (yet).")

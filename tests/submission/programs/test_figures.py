@@ -8,7 +8,7 @@ import pytest
 from common.models.versions import ModelVersion, ProgramOrigin, TrainingData
 from common.wire.specs import MetricGate
 from submission.programs.documents import MOST_POINTS, ProgramRun
-from submission.programs.figures import Unreadable, judge, read_figures
+from submission.programs.figures import Unreadable, judge, read_figures, read_object
 from submission.programs.reports import ProgressReport, changes_of
 
 
@@ -43,6 +43,12 @@ def test_figures_are_the_numbers_of_an_object_and_of_those_within() -> None:
 def test_what_nobody_can_compare_is_said(content: bytes) -> None:
     with pytest.raises(Unreadable, match=r"metrics\.json"):
         read_figures(content)
+
+
+def test_what_cannot_be_stored_or_sent_is_replaced() -> None:
+    content = b'{"a\\ud800": [NaN, Infinity, "x\\udc00"], "\\ud83d\\ude00": 1}'
+    assert read_object(content, "result.json") == {"a?": [None, None, "x?"], "\U0001f600": 1}
+    assert read_figures(b'{"\\ud800x": 1}') == {"?x": 1.0}
 
 
 @pytest.mark.parametrize(
