@@ -95,6 +95,8 @@ class ProgramRun(Document):
     parent_version: int | None = None
     """Of the model: the one that served when this attempt started, and whose files it was given."""
     output: Output | None = None
+    has_parts: bool = False
+    """Whether parts of an output may lie in the store, of this attempt or an earlier one."""
     unpublished: bool = False
     """Whether a version is still to be made of its output."""
     publisher: str = ""

@@ -30,7 +30,7 @@ class OutputGarbage:
 
     async def collect(self) -> None:
         """One turn. Raises StoreUnavailable."""
-        async for run in self._runs.with_output(utc_now() - _LATE):
+        async for run in self._runs.with_parts(utc_now() - _LATE):
             if await self._is_garbage(run):
                 await self._outputs.discard(run.id)
                 await self._runs.record_discarded(run)

@@ -18,7 +18,13 @@ _LEASE = timedelta(minutes=15)
 
 _US = service_identity()
 
-_OF_AN_ATTEMPT = ProgramRun.model_fields.keys() - {"id", "workspace", "created_at", "attempt"}
+_OF_AN_ATTEMPT = ProgramRun.model_fields.keys() - {
+    "id",
+    "workspace",
+    "created_at",
+    "attempt",
+    "has_parts",
+}
 
 
 class ProgramRunNotFound(NotFound):
@@ -40,7 +46,7 @@ class ProgramRunRepository:
             ProgramRun,
             [
                 Index("unpublished", ["created_at"], {"partialFilterExpression": {"unpublished": True}}),
-                Index("outputs", ["output.described_at"]),
+                Index("parts", ["created_at"], {"partialFilterExpression": {"has_parts": True}}),
             ],
         )
         self._runs = self._read.stored
@@ -98,24 +104,27 @@ class ProgramRunRepository:
 
     async def describe_output(self, run: ProgramRun, output: Output) -> None:
         """Store what is going to be sent. Raises Superseded."""
-        await self.change(run, {"output": output.model_dump()})
+        await self.change(run, {"output": output.model_dump(), "has_parts": True})
 
     async def complete_output(self, run: ProgramRun, *, unpublished: bool) -> None:
         """Store that all of it has come. Raises Superseded."""
         fields = {"output.completed_at": utc_now(), "unpublished": unpublished, "exit_code": 0}
         await self.change(run, fields)
 
-    async def with_output(self, described_before: datetime) -> AsyncIterator[ProgramRun]:
-        """Runs with an output that was described before then and was not discarded, without what is in it."""
-        query = {"output.described_at": {"$lt": described_before}, "output.discarded_at": None}
+    async def with_parts(self, started_before: datetime) -> AsyncIterator[ProgramRun]:
+        """Runs with parts in the store, that were first started before then, without what is in them."""
+        query = {"has_parts": True, "created_at": {"$lt": started_before}}
         async for document in self._runs.find(query, {"curve": 0, "output.files.parts": 0}):
             if (run := self._read.maybe(document)) is not None:
                 yield run
 
     async def record_discarded(self, run: ProgramRun) -> None:
-        """Store that the files of its output are gone."""
+        """Store that its parts are gone."""
         key = {"_id": run.id, "attempt": run.attempt}
-        await self._runs.update_one(key, {"$set": {"output.discarded_at": utc_now()}})
+        fields: Json = {"has_parts": False}
+        if run.output is not None:
+            fields["output.discarded_at"] = utc_now()
+        await self._runs.update_one(key, {"$set": fields})
 
     # --- publishing -----------------------------------------------------------------------------
 

@@ -135,10 +135,26 @@ async def test_what_nobody_will_ask_for_goes(
     await outputs.put_part(ran.id, sha256(b"1"), b"1")
     if is_complete:
         await outputs.complete(await runs.of_attempt(ran.id, 1), unpublished=False)
-    described_at = {"output.described_at": utc_now() - timedelta(hours=2)}
-    await runs.change(run, described_at)
+    await runs.change(run, {"created_at": utc_now() - timedelta(hours=2)})
     await OutputGarbage(executions, runs, outputs, keep_days=90).collect()
     found = await runs.of_attempt(ran.id, 1)
     assert found.output is not None
     assert (found.output.discarded_at is None) is stays
     assert bool(list((tmp_path / "store").rglob("content"))) is stays
+
+
+async def test_parts_of_an_earlier_start_go_too(
+    mongo: Client, runs: ProgramRunRepository, outputs: Outputs, tmp_path: Path
+) -> None:
+    executions = ExecutionRepository(mongo, unique_name("garbage"))
+    ran = execution()
+    ran.state, ran.end_time = ApplicationState.FAILED, utc_now() - timedelta(hours=2)
+    await executions.insert(ran)
+    run = await runs.start(ran.id, "w", None)
+    await outputs.describe(run, description(described("a", b"1")))
+    await outputs.put_part(ran.id, sha256(b"1"), b"1")
+    second = await runs.start(ran.id, "w", None)
+    await runs.change(second, {"created_at": utc_now() - timedelta(hours=2)})
+    await OutputGarbage(executions, runs, outputs, keep_days=90).collect()
+    assert not list((tmp_path / "store").rglob("content"))
+    assert (await runs.of_attempt(ran.id, 2)).has_parts is False
