@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 _PIECE = 1 << 20
 
@@ -108,6 +108,22 @@ def part(output: Output, number: int, part_bytes: int) -> bytes:
     if hashlib.sha256(content).hexdigest() != output.parts[number]["sha256"]:
         raise OutputRefused(f"{output.path!r} in ENEL_OUTPUT_DIR changes after the program's end.")
     return content
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A program's file, to be read; a pipe would have its reader wait for ever.
+
+    Raises:
+        OSError: There is none, or it is a link, pipe or device.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no file")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def _walk(folder: Path, below: str) -> Iterator[tuple[str, "os.DirEntry[str]"]]:

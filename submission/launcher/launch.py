@@ -30,6 +30,9 @@ STARTS = "the program starts"
 
 _UNAVAILABLE = 69
 _NOT_KEPT = 70
+_TERMINATED = 143
+"""Of a program that was ended, whatever it says itself: 128 and SIGTERM."""
+
 _ENVIRONMENT = "environment.pex"
 
 
@@ -41,6 +44,7 @@ def main() -> int:
         say("usage: launch.py ADDRESS EXECUTION_ID")
         return 64
     folder = Path.cwd() / "program"
+    task: dict[str, Any] = {}
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     try:
@@ -58,11 +62,19 @@ def main() -> int:
         say(f"the service is away: {error}")
         return _UNAVAILABLE
     except files.OutputRefused as error:
-        say(str(error))
-        _tell_end(calls, task, Ended(_NOT_KEPT, str(error)))
-        return _NOT_KEPT
+        return _not_kept(calls, task, str(error))
+    except OSError as error:
+        what = f"{error.strerror or error}: {error.filename or folder}"
+        return _not_kept(calls, task, f"The launcher cannot use its own files ({what}).")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _not_kept(calls: service.Service, task: Mapping[str, Any], why: str) -> int:
+    say(why)
+    if task:
+        _tell_end(calls, task, Ended(_NOT_KEPT, why))
+    return _NOT_KEPT
 
 
 def _fetch(calls: service.Service, task: Mapping[str, Any], folder: Path) -> None:
@@ -122,8 +134,8 @@ def _run(calls: service.Service, task: Mapping[str, Any], folder: Path, stopping
         ended = running.wait(look)
     if ended.exit_code != 0 or ended.reason:
         say(ended.reason or f"the program ended with exit code {ended.exit_code}.")
+        ended = Ended(ended.exit_code or _TERMINATED, ended.reason)
         _tell_end(calls, task, ended)
-        return Ended(ended.exit_code or 143, ended.reason)
     return ended
 
 

@@ -1,5 +1,6 @@
 """What a program writes, passed on to the driver's log: as it comes, and only up to a limit."""
 
+import contextlib
 import sys
 import threading
 import time
@@ -69,5 +70,6 @@ class Stream(threading.Thread):
 
 def say(text: str) -> None:
     """Write a line of the launcher's own to the driver's log."""
-    sys.stderr.write(f"enel: {text}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # where a disk is full, the log's may be, too
+        sys.stderr.write(f"enel: {text}\n")
+        sys.stderr.flush()

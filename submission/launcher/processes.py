@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -43,14 +44,18 @@ def descendants() -> dict[int, int]:
     return found
 
 
-def end_descendants(grace_seconds: float) -> None:
-    """Ask all of them to end, and after the grace period kill what is left, however fast it multiplies."""
+def end_descendants(program: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    """Ask all of them to end, and after the grace period kill what is left, however fast it multiplies.
+
+    Args:
+        program: Started by this process itself; how it ended is left for it to say.
+    """
     signal_all(signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
-    while _reap() and time.monotonic() < deadline:
+    while _reap(program) and time.monotonic() < deadline:
         time.sleep(0.05)
     deadline = time.monotonic() + _KILL_SECONDS
-    while _reap() and time.monotonic() < deadline:
+    while _reap(program) and time.monotonic() < deadline:
         signal_all(signal.SIGSTOP)  # what stands still starts no further ones
         signal_all(signal.SIGKILL)
         time.sleep(0.01)
@@ -63,13 +68,16 @@ def signal_all(number: int) -> None:
             os.kill(pid, number)
 
 
-def _reap() -> bool:
+def _reap(program: "subprocess.Popen[bytes]") -> bool:
     """Collect what has ended of those that we adopted; returns whether any still runs."""
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                break
+    program.poll()
+    if sys.platform == "linux":
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid == program.pid:
+                    program.poll()  # collected here, its exit code would be 0 for Popen
+                else:
+                    os.waitpid(ended.si_pid, os.WNOHANG)
     return bool(descendants())
 
 

@@ -128,9 +128,9 @@ class Program:
 
     def _end(self, why: str) -> int:
         if why:
-            processes.end_descendants(_GRACE_SECONDS)
+            processes.end_descendants(self._process, _GRACE_SECONDS)
         code = self._process.wait()
-        processes.end_descendants(0.0)  # what it has left behind: its pipes would never end
+        processes.end_descendants(self._process, 0.0)  # what it has left behind: its pipes would never end
         for stream in self._streams:
             stream.join(_GRACE_SECONDS)
         for stream in self._streams:

@@ -5,6 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from submission.launcher.files import open_regular
+
 _MOST_BYTES = 256 << 10
 """That one look reads."""
 
@@ -22,20 +24,26 @@ class ProgressFile:
         self._rest = b""
         self._is_too_long = False
         self.unreadable = 0
+        self.goes_on = False
+        """Whether there may be more than the last look has read."""
 
     def further(self, *, is_last: bool = False) -> list[dict[str, Any]]:
-        """What was written since, line by line; at the end also a last line without its end."""
+        """What was written since, line by line, as far as one look reads.
+
+        Args:
+            is_last: Nothing more is written: a last line without its end is one, too.
+        """
+        self.goes_on = False
         try:
-            if not self._path.is_file() or self._path.is_symlink():
-                return []
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 file.seek(self._position)
                 content = file.read(_MOST_BYTES)
         except OSError:
             return []
         self._position += len(content)
+        self.goes_on = len(content) == _MOST_BYTES
         *lines, rest = (self._rest + content).split(b"\n")
-        if is_last and rest:
+        if is_last and not self.goes_on and rest:
             lines, rest = [*lines, rest], b""
         if self._is_too_long and lines:
             lines, self._is_too_long = lines[1:], False  # the end of a line that was counted already
@@ -71,14 +79,21 @@ def _cleaned(line: Any) -> dict[str, Any]:
         said["step"] = step
     for name in ("message", "data"):
         if isinstance(text := line.get(name), str) and text.strip():
-            said[name] = text.strip()[:_LONGEST_TEXT]
+            said[name] = _as_utf8(text.strip()[:_LONGEST_TEXT])
     if isinstance(metrics := line.get("metrics"), dict):
-        numbers = {str(name)[:100]: _number(value) for name, value in list(metrics.items())[:_MOST_METRICS]}
+        numbers = {
+            _as_utf8(name[:100]): _number(value) for name, value in list(metrics.items())[:_MOST_METRICS]
+        }
         if kept := {name: value for name, value in numbers.items() if value is not None}:
             said["metrics"] = kept
     if line.get("heartbeat"):
         said["heartbeat"] = True
     return said
+
+
+def _as_utf8(text: str) -> str:
+    """Half a surrogate pair, which JSON can say and nobody can store, becomes a question mark."""
+    return text.encode(errors="replace").decode()
 
 
 def _number(value: Any) -> float | None:

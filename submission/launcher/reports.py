@@ -62,12 +62,13 @@ class Reports:
             pass
 
     def _look(self, *, is_last: bool = False) -> None:
-        while further := self._progress.further(is_last=is_last):
-            self._said_at = time.monotonic()
-            # While the service is away, the latest of what a program says is worth the most.
-            self._waiting = [*self._waiting, *further][-10 * _MOST_LINES :]
-            if not is_last:
-                break
+        while True:
+            if further := self._progress.further(is_last=is_last):
+                self._said_at = time.monotonic()
+                # While the service is away, the latest of what a program says is worth the most.
+                self._waiting = [*self._waiting, *further][-10 * _MOST_LINES :]
+            if not is_last or not self._progress.goes_on:
+                return
 
     def _send(self, patience_seconds: float) -> bool:
         """Whether the service has taken it."""
@@ -86,6 +87,9 @@ class Reports:
         try:
             self._service.post("progress", report, patience_seconds=patience_seconds)
         except Away:
+            if not self._under_way:
+                # It may be stored all the same; lines that come now are not to be taken for the same report.
+                self._sequence += 1
             return False
         except Refused as error:
             if error.status == _CONFLICT:

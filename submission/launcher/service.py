@@ -1,5 +1,6 @@
 """The service, as the launcher asks it: with the execution's own token, and again while it is away."""
 
+import errno
 import json
 import os
 import time
@@ -20,6 +21,9 @@ _PATIENCE_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 15.0
 _TIMEOUT_SECONDS = 60.0
 _PIECE = 1 << 20
+
+_OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What goes wrong with files of one's own, and never with a connection."""
 
 
 class Refused(Exception):
@@ -69,6 +73,7 @@ class Service:
 
         Raises:
             Refused, Away: There is no answer.
+            OSError: What comes cannot be written.
         """
 
         def ask() -> T:
@@ -78,7 +83,7 @@ class Service:
         return insist(ask)
 
     def download(self, path: str, target: Path) -> None:
-        """Write the answer's body to a file. Raises Refused or Away."""
+        """Write the answer's body to a file. Raises as `read` does."""
 
         def write(response: HTTPResponse) -> None:
             with target.open("wb") as file:
@@ -103,6 +108,7 @@ def insist(ask: Callable[[], T], patience_seconds: float = _PATIENCE_SECONDS) ->
     Raises:
         Refused: The answer is no (4xx, but for 408 and 429).
         Away: There was none in this time.
+        OSError: A file or folder of one's own is in the way; the service has nothing to do with it.
     """
     deadline, pause = time.monotonic() + patience_seconds, 0.2
     while True:
@@ -113,11 +119,17 @@ def insist(ask: Callable[[], T], patience_seconds: float = _PATIENCE_SECONDS) ->
             if 400 <= error.code < 500 and error.code not in (408, 429):
                 raise Refused(error.code, why) from error
         except (OSError, HTTPException, EOFError) as error:
+            if isinstance(error, OSError) and _is_of_a_disk(error):
+                raise
             why = f"{type(error).__name__}: {error}"
         if time.monotonic() + pause > deadline:
             raise Away(why)
         time.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def _is_of_a_disk(error: OSError) -> bool:
+    return error.errno in _OF_A_DISK or error.filename is not None
 
 
 def _told(error: urllib.error.HTTPError) -> str:

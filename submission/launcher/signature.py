@@ -4,6 +4,8 @@ import ast
 from pathlib import Path
 from typing import Any
 
+from submission.launcher.files import open_regular
+
 _SOURCE_BYTES = 1 << 20
 
 
@@ -14,9 +16,11 @@ def signature_of(source: Path) -> dict[str, Any] | None:
         None where there is no such function, or none of its arguments has a type.
     """
     try:
-        if source.is_symlink() or source.stat().st_size > _SOURCE_BYTES:
+        with open_regular(source) as file:
+            content = file.read(_SOURCE_BYTES + 1)
+        if len(content) > _SOURCE_BYTES:
             return None
-        tree = ast.parse(source.read_bytes())
+        tree = ast.parse(content)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     for node in tree.body:

@@ -16,6 +16,7 @@ RUNNING has failed; one that never started takes its turn again.
 import asyncio
 import logging
 import re
+import shutil
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -211,6 +212,10 @@ class LocalSparkRunner:
             if execution.state in (ApplicationState.NEW, ApplicationState.PENDING) and execution.manifests:
                 await self.start(execution.manifests[0], execution.id)
                 continue
+            # Its launcher, which was killed with the service, could not.
+            await asyncio.to_thread(
+                shutil.rmtree, self._workshop.log(execution.id).with_name("program"), True
+            )
             changes = [change.at for change in execution.state_changes]
             # The latest sign of life: when exactly it died with the service, nobody saw.
             seen = [execution.last_job_end_time, execution.start_time, *changes, execution.created_at]

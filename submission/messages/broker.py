@@ -7,17 +7,24 @@ whose headers are no text, and answer to any topic that a header `reply_to` name
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    RecordTooLargeError,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage, Topic
 from faststream.kafka.message import KafkaAckableMessage
 
-from common.errors import StartError, Unavailable
+from common.errors import PayloadTooLarge, StartError, Unavailable
 from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop
 from common.settings.messages import MessageSettings
@@ -39,6 +46,14 @@ class NotAcknowledged(Unavailable):
 
     title = "The broker does not answer"
 
+
+class MessageTooLarge(PayloadTooLarge):
+    """However often it is sent, the broker does not take it."""
+
+    title = "The broker takes no message of this size"
+
+
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)
 
 Take = Callable[[Record], Awaitable[object]]
 """Stores what a message asks for. Raises where it is to be handed over again."""
@@ -140,13 +155,18 @@ class Broker:
             Where it is: topic, partition and offset.
         Raises:
             NotAcknowledged: Not in time.
+            MessageTooLarge: It never will have it.
         """
-        content = json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+        content = _json(body)
         try:
             async with asyncio.timeout(self.settings.kafka_timeout_seconds):
                 sent = await self._kafka.publish(
                     content, topic, key=key.encode(), headers=dict(headers or {})
                 )
+        except _TOO_LARGE as error:
+            raise MessageTooLarge(
+                f"The broker takes no message of {len(content):,} bytes to {topic}."
+            ) from error
         except (KafkaError, OSError) as error:
             what = str(error) or type(error).__name__
             raise NotAcknowledged(f"The broker has not acknowledged a message to {topic}: {what}") from error
@@ -192,6 +212,26 @@ class Broker:
 
 async def _as_it_is(message: KafkaMessage) -> KafkaMessage:
     return message
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    """Strictly: what JSON has no number for is null. Raises MessageTooLarge where it is nested too deeply."""
+    try:
+        try:
+            text = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        except ValueError:
+            text = json.dumps(_finite(body), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except RecursionError as error:
+        raise MessageTooLarge("The message is nested too deeply.") from error
+    return text.encode(errors="replace")
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _record(raw: ConsumerRecord[Any, Any]) -> Record:

@@ -2,8 +2,8 @@
 
 The order is what makes it one run, whenever the service dies and however often a message is handed over:
 the message is stored with the id of the run that it becomes; the run is submitted under that id, with an
-idempotency key made of the message; then the message is marked as started. Only then it is acknowledged.
-What is set aside is stored, too, before it is acknowledged.
+idempotency key made of the message and that id; then the message is marked as started. Only then it is
+acknowledged. What is set aside is stored, too, before it is acknowledged.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from common.errors import ApplicationExecutionNotFound, Conflict, ServiceError
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments, unscraped
+from common.models.artifacts import ArtifactDamaged
 from submission.messages.documents import MessageState, Record, TrainingMessage
 from submission.messages.reading import Asked, UnreadableMessage, asked_for, own_id
 from submission.messages.repository import MessageRepository
@@ -36,6 +37,8 @@ _LONGEST_PROBLEM = 1000
 
 def is_passing(error: Exception) -> bool:
     """Whether something is only away, so that the same message may become a run later."""
+    if isinstance(error, ArtifactDamaged):  # until somebody mends the file, all after it would wait
+        return False
     if isinstance(error, ServiceError):
         return error.status >= _SERVER_ERROR
     return isinstance(error, PASSING)
@@ -128,7 +131,8 @@ class Intake:
             asked = await self._asked(record)
             options = SubmitOptions(
                 name=asked.submission.name,
-                idempotency_key=f"message/{message.id}",
+                # Of this run: what became of one that no platform took is nothing to wait for.
+                idempotency_key=f"message/{message.id}/{message.execution_id}",
                 submitted_by=self._principal.name,
                 execution_id=message.execution_id,
             )
@@ -149,7 +153,7 @@ class Intake:
         message.problem = problem.encode(errors="replace").decode()[:_LONGEST_PROBLEM]
         message.excerpt = record.excerpt
         logger.warning("the message %s is set aside: %s", message.id, message.problem)
-        return self._counted(await self._stored.insert(message), state.value.lower())
+        return self._counted(await self._stored.set_aside(message), state.value.lower())
 
     def _counted(self, message: TrainingMessage, result: str) -> TrainingMessage:
         self._instruments.messages.labels(result).inc()

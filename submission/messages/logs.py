@@ -9,7 +9,7 @@ from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
 from common.mongo.document import utc_now
-from submission.messages.broker import Broker
+from submission.messages.broker import Broker, MessageTooLarge
 from submission.messages.documents import TrainingMessage
 from submission.messages.repository import MessageRepository
 from submission.service import SubmissionService
@@ -21,6 +21,7 @@ _BATCH_SECONDS = 1.0
 _MOST_LINES = 500
 _MOST_CHARACTERS = 100_000
 _LONGEST_LINE = 10_000
+_LEFT_OUT = "[a line that is too long for the broker]"
 _ALL = 10_000_000
 """Lines; a runner gives as many as it keeps."""
 
@@ -108,8 +109,7 @@ class LogLines:
                 if not await self._stored.claim_log(message, self._sender):
                     return
                 if batch:
-                    body = {"id": run_id, "offset": sent, "lines": batch}
-                    await self._broker.send("log", self._broker.settings.kafka_log_topic, run_id, body)
+                    await self._send(run_id, sent, batch)
                     sent += len(batch)
                     await self._stored.note(message, {"log_lines_sent": sent})
             await reading
@@ -117,6 +117,21 @@ class LogLines:
             reading.cancel()
         if (await self._executions.get(run_id)).state.is_final:
             await self._ended(message)
+
+    async def _send(self, run_id: str, offset: int, lines: list[str]) -> None:
+        """In halves where the broker takes nothing so large."""
+        body = {"id": run_id, "offset": offset, "lines": lines}
+        try:
+            await self._broker.send("log", self._broker.settings.kafka_log_topic, run_id, body)
+        except MessageTooLarge:
+            if lines == [_LEFT_OUT]:
+                raise
+            half = len(lines) // 2
+            if half:
+                await self._send(run_id, offset, lines[:half])
+                await self._send(run_id, offset + half, lines[half:])
+            else:
+                await self._send(run_id, offset, [_LEFT_OUT])
 
     async def _ended(self, message: TrainingMessage) -> None:
         there = await self._stored.find(message.id)

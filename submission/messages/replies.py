@@ -11,8 +11,9 @@ from common.errors import ServiceError
 from common.executions.documents import ApplicationExecution
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
+from common.models.artifacts import ArtifactDamaged
 from common.mongo.document import utc_now
-from submission.messages.broker import Broker, NotAcknowledged
+from submission.messages.broker import Broker, MessageTooLarge, NotAcknowledged
 from submission.messages.documents import Json, TrainingMessage
 from submission.messages.repository import MessageRepository
 from submission.programs.documents import ProgramRun
@@ -50,17 +51,33 @@ class Replies:
         return Loop("replies to messages", self.turn, _TURN_SECONDS)
 
     async def turn(self) -> None:
-        """Send whatever is new. Raises NotAcknowledged where the broker does not take it."""
-        for message in await self._stored.open():
+        """Send whatever is new.
+
+        Raises:
+            NotAcknowledged: A topic does not take it; what goes to the other one is sent all the same.
+        """
+        held: dict[str, NotAcknowledged] = {}
+        # A topic that is missing takes its time to say so: copies of what was set aside come last.
+        for message in sorted(await self._stored.open(), key=lambda each: each.state.is_set_aside):
+            topic = self._topic(message)
+            if topic in held:
+                continue
             try:
                 if message.state.is_set_aside:
                     await self._copy(message)
                 else:
                     await self._look_at(message)
-            except NotAcknowledged:
-                raise
+            except NotAcknowledged as error:
+                held[topic] = error
             except ServiceError as error:  # of one run, whose result cannot be read, for instance
                 logger.warning("%s: it is told later: %s", message.id, error)
+        if held:
+            raise next(iter(held.values()))
+
+    def _topic(self, message: TrainingMessage) -> str:
+        settings = self._broker.settings
+        is_aside = message.state.is_set_aside
+        return settings.kafka_dead_letter_topic if is_aside else settings.kafka_reply_topic
 
     async def _look_at(self, message: TrainingMessage) -> None:
         execution = await self._executions.get(message.execution_id or "")
@@ -76,12 +93,12 @@ class Replies:
             is_settled = run is None or not run.unpublished
             if not is_settled or not await self._stored.claim(message, self._sender):
                 return
-            await self._send("result", message, await self._result(message, execution, run))
+            await self._send_result(message, await self._result(message, execution, run))
         waits_for_log = self._broker.settings.kafka_log_topic and not message.log_sent
         await self._stored.note(message, {"result_sent": True, "open": bool(waits_for_log)})
 
     async def _copy(self, message: TrainingMessage) -> None:
-        topic = self._broker.settings.kafka_dead_letter_topic
+        topic = self._topic(message)
         if topic and await self._stored.claim(message, self._sender):
             body = message.model_dump(
                 mode="json",
@@ -91,8 +108,17 @@ class Replies:
         await self._stored.note(message, {"result_sent": True, "open": False})
 
     async def _send(self, kind: str, message: TrainingMessage, body: Json) -> None:
-        topic = self._broker.settings.kafka_reply_topic
+        topic = self._topic(message)
         await self._broker.send(kind, topic, message.execution_id or "", {"type": kind, **body})
+
+    async def _send_result(self, message: TrainingMessage, body: Json) -> None:
+        """Without what the program has left, where the broker takes nothing so large."""
+        try:
+            await self._send("result", message, body)
+        except MessageTooLarge as error:
+            where = f"{error} GET /training/program_runs/{message.execution_id}/result"
+            detail = " ".join(filter(None, [body["detail"], where]))
+            await self._send("result", message, {**body, "result": None, "detail": detail})
 
     async def _result(
         self, message: TrainingMessage, execution: ApplicationExecution, run: ProgramRun | None
@@ -125,7 +151,7 @@ class Replies:
                 return None, f"{path} is too large for a message: GET /training/program_runs/{run.id}/result"
             try:
                 return read_object(await self._programs.outputs.read(run.id, file), path), ""
-            except Unreadable as error:
+            except (Unreadable, ArtifactDamaged) as error:
                 return None, str(error)
         return None, ""
 

@@ -50,6 +50,12 @@ class MessageRepository:
             return await self._read.find(message.id) or message
         return message
 
+    async def set_aside(self, message: TrainingMessage) -> TrainingMessage:
+        """Store one that starts nothing, in place of what was received; returns the stored one."""
+        received = {"_id": message.id, "state": MessageState.RECEIVED.value}
+        replaced = await self._messages.replace_one(received, message.to_mongo())
+        return message if replaced.matched_count else await self.insert(message)
+
     async def renew(self, message: TrainingMessage, execution_id: str) -> bool:
         """Choose another run for a message whose first one no platform took; false: somebody else has."""
         return await self._change(

@@ -2,14 +2,21 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from common.mongo.document import utc_now
 from common.wire.specs import INT64_MAX, LONG_TEXT, WireModel
 from submission.programs.documents import MOST_POINTS, CurvePoint, ProgramRun
 
+
+def _as_utf8(text: object) -> object:
+    """Half a surrogate pair, which JSON can say and MongoDB cannot hold, becomes a question mark."""
+    return text.encode(errors="replace").decode() if isinstance(text, str) else text
+
+
 _Number = Annotated[float, Field(allow_inf_nan=False)]
-_Text = Annotated[str, StringConstraints(max_length=LONG_TEXT)]
+_Text = Annotated[str, StringConstraints(max_length=LONG_TEXT), BeforeValidator(_as_utf8)]
+_Figure = Annotated[str, BeforeValidator(_as_utf8)]
 _Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
 Attempt = Annotated[int, Field(ge=1, le=INT64_MAX)]
 
@@ -25,7 +32,7 @@ class ProgressLine(WireModel):
     progress: Annotated[float, Field(ge=0, le=1)] | None = None
     message: _Text | None = None
     step: _Number | None = None
-    metrics: Annotated[dict[str, _Number], Field(max_length=_MOST_METRICS)] = Field(default_factory=dict)
+    metrics: Annotated[dict[_Figure, _Number], Field(max_length=_MOST_METRICS)] = Field(default_factory=dict)
     data: _Text | None = None
     """Something that it learns from."""
 

@@ -256,6 +256,9 @@ async def test_after_a_restart(tmp_path: Path, recorder: Recorder, monkeypatch: 
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))  # so that its turn is a short one
     runner = LocalSparkRunner(tmp_path, recorder)
     at = datetime(2026, 1, 1, tzinfo=UTC)
+    folder = tmp_path / "applications" / "ran"
+    (folder / "program" / "files").mkdir(parents=True)
+    (folder / "driver.log").write_text("a line")
 
     def execution(execution_id: str, state: ApplicationState) -> ApplicationExecution:
         return ApplicationExecution(
@@ -275,6 +278,7 @@ async def test_after_a_restart(tmp_path: Path, recorder: Recorder, monkeypatch: 
         "The service that ran it ended, and the application with it.",
     )
     assert recorder.fields["ran"]["end_time"] == at
+    assert [path.name for path in folder.iterdir()] == ["driver.log"]
     await ended(recorder, "waited")
     assert "Java is missing" in recorder.latest("waited")[1]
     await runner.aclose()

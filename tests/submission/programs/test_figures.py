@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 
+import bson
 import pytest
 
 from common.models.versions import ModelVersion, ProgramOrigin, TrainingData
@@ -102,6 +103,13 @@ def test_curves_keep_their_form_however_long_they_get() -> None:
     assert steps == sorted(steps)
     assert (steps[0], run.metrics["loss"]) == (0.0, 3999.0)
     assert {later - earlier for earlier, later in pairwise(steps)} == {run.curve_stride}
+
+
+def test_texts_that_no_database_holds_are_stored_as_others() -> None:
+    lone = {"metrics": {"\ud800x": 1.0}, "message": "a\ud800", "data": "\udfff"}
+    run = reported(ProgramRun(id="x", workspace="w"), 0, lone)
+    assert (run.metrics, run.message, run.data) == ({"?x": 1.0}, "a?", ["?"])
+    assert bson.encode(run.to_mongo())
 
 
 def test_of_names_without_end_some_are_kept() -> None:

@@ -47,6 +47,27 @@ def test_lines_are_read_as_they_come_and_the_rest_is_counted(tmp_path: Path) -> 
         assert file.unreadable == 4
 
 
+def test_at_the_end_all_is_read_whatever_the_size_of_a_look(tmp_path: Path) -> None:
+    lines = [json.dumps({"message": f"{number} " + "x" * 300}) for number in range(1000)]
+    noise = ["no JSON"] * 70_000  # more than one look's worth
+    (tmp_path / "progress").write_text("\n".join([*lines, *noise, *lines, '{"message": "last"}']))
+    file = ProgressFile(tmp_path / "progress")
+    said = file.further(is_last=True)
+    while file.goes_on:
+        said += file.further(is_last=True)
+    assert len(said) == 2 * len(lines) + 1
+    assert said[-1] == {"message": "last"}
+    assert file.unreadable == len(noise)
+
+
+def test_half_a_pair_of_surrogates_becomes_a_question_mark(tmp_path: Path) -> None:
+    (tmp_path / "progress").write_text(
+        '{"metrics": {"\\ud800x": 1}, "message": "a\\udfff", "data": "\\ud83d\\ude00"}\n'
+    )
+    [said] = ProgressFile(tmp_path / "progress").further()
+    assert said == {"metrics": {"?x": 1.0}, "message": "a?", "data": "\N{GRINNING FACE}"}
+
+
 def test_a_link_is_no_progress(tmp_path: Path) -> None:
     (tmp_path / "real").write_text('{"progress": 1}\n')
     (tmp_path / "progress").symlink_to(tmp_path / "real")
@@ -116,6 +137,14 @@ def test_sizes_are_counted_as_far_as_the_limits(tmp_path: Path) -> None:
     assert size_of(tmp_path, 10**9, 5)[1] >= 5
     assert files <= 21
     assert size_of(tmp_path / "missing", 1, 1) == (0, 0)
+
+
+def test_a_pipe_or_link_has_no_signature_and_nobody_waits_for_one(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+    assert signature_of(tmp_path / "pipe.py") is None
+    (tmp_path / "real.py").write_text("def predict(a: int): ...")
+    (tmp_path / "link.py").symlink_to("real.py")
+    assert signature_of(tmp_path / "link.py") is None
 
 
 @pytest.mark.parametrize(
