@@ -93,6 +93,7 @@ def counted_of(mongo: Client, database: str, **others: Any) -> Any:
         access=SimpleNamespace(refusals={}),
         instruments=Instruments(),
         models=SimpleNamespace(cache=ModelCache(no_files, entries=1, size_bytes=1)),
+        messages=SimpleNamespace(opened=None),
         **{"publisher": SimpleNamespace(kept=nothing_kept), **others},
     )
 
