@@ -20,7 +20,7 @@ class Health(WireModel):
 
 class Readiness(Health):
     broker: Literal["answers", "away"] | None = None
-    """Of messages, when it was last asked; away, requests over HTTP go on. Null: none is configured."""
+    """Of messages, when it was last asked; away, requests over HTTP go on. Left out where there is none."""
 
 
 _PING_SECONDS = 2.0
@@ -34,7 +34,7 @@ async def healthz() -> Health:
     return Health(status="ok")
 
 
-@router.get("/readyz", openapi_extra=OPEN)
+@router.get("/readyz", openapi_extra=OPEN, response_model_exclude_none=True)
 @router.head("/readyz", include_in_schema=False)
 async def readyz(mongo: MongoDep, messages: MessagesDep) -> Readiness:
     """503 while MongoDB is away."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,12 +33,17 @@ from routers.submission import router
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
 from tests.support.doubles import FixedChooser, NotingRunner
+from tests.support.programs import rights_in
 from tests.support.samples import application_start, execution, job_end, specs
 
 
 @pytest_asyncio.fixture
 async def client(
-    mongo: Client, database: str, executions: ExecutionRepository, submissions: SubmissionService
+    mongo: Client,
+    database: str,
+    executions: ExecutionRepository,
+    submissions: SubmissionService,
+    tmp_path: Path,
 ) -> AsyncIterator[httpx.AsyncClient]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -48,6 +54,7 @@ async def client(
             submissions=submissions,
             access=AccessControl(OpenAccess(SecretStr("")), Tokens(tokens, executions.ended_at), sessions),
             submission_schedules=SubmissionSchedules(mongo, database, executions, submissions),
+            programs=SimpleNamespace(rights=rights_in(mongo, database, tmp_path)),
         )
         yield {"service": state}
 

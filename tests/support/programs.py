@@ -2,15 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
+
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry
+from common.mongo.types import Client
+from common.workspaces.documents import Quota
+from common.workspaces.repository import WorkspaceRepository
+from common.workspaces.workspaces import Workspaces
+from submission.programs.repository import ProgramRunRepository
+from submission.programs.rights import Rights
 
 Json = dict[str, Any]
 
 _FINAL = ("COMPLETED", "FAILED", "KILLED", "SUBMISSION_FAILED")
 _PAUSE_SECONDS = 0.2
 _PATIENCE_SECONDS = 120.0
+
+
+def rights_in(mongo: Client, database: str, folder: Path) -> Rights:
+    """Who may what with programs, by what is stored in a database."""
+    stored = WorkspaceRepository(mongo, database, Quota(files=10, size_bytes=1 << 20, file_bytes=1 << 20))
+    workspaces = Workspaces(stored, FolderStore(folder / "workspaces"))
+    return Rights(workspaces, ProgramRunRepository(mongo, database), ModelRegistry(mongo, database))
 
 
 class ProgramClient:
