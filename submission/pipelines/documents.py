@@ -57,6 +57,8 @@ class PipelineStep(BaseModel):
     state: StepState = StepState.WAITING
     application_execution_id: str | None = None
     """The run whose output it is; of an earlier pipeline's run, where it was reused."""
+    planned_execution_id: str | None = None
+    """Under which it is submitted; whether it was, the field above says."""
     started_at: UtcTime | None = None
     ended_at: UtcTime | None = None
     reason: str = ""

@@ -219,9 +219,10 @@ class Pipelines:
     async def _cancel(self, step: PipelineStep, by: str) -> None:
         if step.state.is_final:
             return
-        if step.application_execution_id is not None:
+        if (execution_id := step.application_execution_id or step.planned_execution_id) is not None:
             with contextlib.suppress(ApplicationExecutionNotFound):  # it was about to be submitted
-                await self._submissions.kill(step.application_execution_id, by)
+                await self._submissions.kill(execution_id, by)
+                step.application_execution_id = execution_id
         _end(step, StepState.CANCELLED, f"Cancelled on request of {by}.")
 
     async def _follow(self, step: PipelineStep) -> None:
@@ -261,9 +262,9 @@ class Pipelines:
             step.application_execution_id = made
             _end(step, StepState.REUSED, "Nothing that it is made of has changed.")
             return
-        if step.application_execution_id is None:
+        if step.planned_execution_id is None:
             # Stored before it is submitted: whoever cancels, or takes over, knows what there may be.
-            step.application_execution_id = str(ObjectId())
+            step.planned_execution_id = str(ObjectId())
             return
         try:
             await self._submit(run, step, inputs)
@@ -280,7 +281,7 @@ class Pipelines:
             idempotency_key=f"pipeline/{run.id}/{step.name}",
             submitted_by=run.submitted_by,
             since=run.created_at,
-            execution_id=step.application_execution_id,
+            execution_id=step.planned_execution_id,
         )
         submission = await self._submissions.submit(said.submission(run.workspace), options)
         step.application_execution_id = submission.execution.id
