@@ -112,9 +112,7 @@ class Pipelines:
         """
         said = {"workspace": workspace, "folder": folder, "file": file, "anew": anew}
         said |= {"parameters": dict(parameters or {})}
-        run_id = (
-            str(ObjectId()) if key is None else hashlib.sha256(f"pipeline/{key}".encode()).hexdigest()[:24]
-        )
+        run_id = str(ObjectId()) if key is None else _id_of(key)
         if key is not None and (there := await self.stored.find(run_id)):
             if there.said != said:
                 raise IdempotencyKeyReused(f"The key was sent before with another request: {there.id}.")

@@ -32,8 +32,7 @@ class OutputGarbage:
         """One turn. Raises StoreUnavailable."""
         async for run in self._runs.with_parts(utc_now() - _LATE):
             if await self._is_garbage(run):
-                await self._outputs.discard(run.id)
-                await self._runs.record_discarded(run)
+                await self._outputs.discard(run)
                 logger.info("%s: what the program had left is removed", run.id)
 
     async def _is_garbage(self, run: ProgramRun) -> bool:

@@ -147,10 +147,11 @@ class Outputs:
             raise ArtifactDamaged(f"{run_id}: {file.path!r} is not what was described.")
         return content
 
-    async def discard(self, run_id: str) -> None:
-        """Remove what was sent of an output that nobody will want. Raises StoreUnavailable."""
-        for key in await self._store.keys(f"{ROOT}/{run_id}", incomplete=True):
+    async def discard(self, run: ProgramRun) -> None:
+        """Remove what was sent of an output that nobody will want, and say so. Raises StoreUnavailable."""
+        for key in await self._store.keys(f"{ROOT}/{run.id}", incomplete=True):
             await self._store.delete(key)
+        await self._runs.record_discarded(run)
 
     async def _missing(self, run_id: str, files: list[OutputFile]) -> list[str]:
         there = set(await self._store.keys(f"{ROOT}/{run_id}"))

@@ -99,14 +99,14 @@ class ProgramPublisher:
 
     async def _look_at(self, run: ProgramRun) -> None:
         execution = await self._executions.get(run.id)
-        if execution.state.is_final and (claimed := await self._runs.claim(run)) is not None:
-            await self._settle(execution, claimed)
+        if execution.state.is_final and await self._runs.claim(run):
+            await self._settle(execution, run)
 
     async def _settle(self, execution: ApplicationExecution, run: ProgramRun) -> None:
         if execution.state is not ApplicationState.COMPLETED:
             detail = f"The application is {execution.state.value.lower()}: what it left becomes no version."
             await self._runs.settle(run, detail=detail)
-            await self._outputs.discard(run.id)
+            await self._outputs.discard(run)
             return
         version, detail = await self._publish(execution, run)
         await self._runs.settle(run, version=version.version, detail=detail)

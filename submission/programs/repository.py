@@ -16,8 +16,6 @@ from submission.programs.documents import Json, Output, ProgramRun
 _LEASE = timedelta(minutes=15)
 """Longer than a thousand files take to a slow store."""
 
-_US = service_identity()
-
 _OF_AN_ATTEMPT = ProgramRun.model_fields.keys() - {
     "id",
     "workspace",
@@ -50,6 +48,7 @@ class ProgramRunRepository:
             ],
         )
         self._runs = self._read.stored
+        self._owner = service_identity()
 
     async def create_indexes(self) -> None:
         """Raises StartError where an index that is there says something else."""
@@ -133,16 +132,15 @@ class ProgramRunRepository:
         query = {"unpublished": True}
         return await self._read.many(self._runs.find(query, {"curve": 0}).sort("created_at"))
 
-    async def claim(self, run: ProgramRun) -> ProgramRun | None:
-        """The run, if it is for this service to publish it now."""
+    async def claim(self, run: ProgramRun) -> bool:
+        """Whether it is for this service to publish it now."""
         now = utc_now()
         free = {"$or": [{"publishing_until": None}, {"publishing_until": {"$lt": now}}]}
-        until = now + _LEASE
         result = await self._runs.update_one(
             {"_id": run.id, "attempt": run.attempt, "unpublished": True, **free},
-            {"$set": {"publishing_until": until, "publisher": _US}},
+            {"$set": {"publishing_until": now + _LEASE, "publisher": self._owner}},
         )
-        return run.model_copy(update={"publishing_until": until}) if result.modified_count == 1 else None
+        return result.modified_count == 1
 
     async def settle(self, run: ProgramRun, *, version: int | None = None, detail: str = "") -> None:
         """Store what became of an output."""
@@ -156,5 +154,5 @@ class ProgramRunRepository:
 
     async def release(self, run: ProgramRun) -> None:
         """Let another turn, or service, try again."""
-        key = {"_id": run.id, "attempt": run.attempt, "publisher": _US}
+        key = {"_id": run.id, "attempt": run.attempt, "publisher": self._owner}
         await self._runs.update_one(key, {"$set": {"publishing_until": None}})
