@@ -41,6 +41,11 @@ class EventLog:
         return [event for event in self.events if event["Event"].removeprefix("SparkListener") in kinds]
 
     @property
+    def spark_version(self) -> str:
+        (event,) = self.of_kind("LogStart")
+        return event["Spark Version"]
+
+    @property
     def application_start(self) -> dict[str, Any]:
         (event,) = self.of_kind("ApplicationStart")
         return event
@@ -92,7 +97,9 @@ class EventLog:
                     # Of jobs that share a stage, the one that began first, whose id may be the larger.
                     owner = next((job for job in running if stage["Stage ID"] in stages[job]), None)
                     if owner is not None and "Submission Time" in stage:
-                        stages[owner][stage["Stage ID"]] = self._stage(stage, cache)
+                        found = self._stage(stage, cache)
+                        before = stages[owner][stage["Stage ID"]]
+                        stages[owner][stage["Stage ID"]] = self._as_one(before, found) if before else found
                 case "JobEnd":
                     job_id, end = event["Job ID"], event["Completion Time"]
                     start = running.pop(job_id)["Submission Time"]
@@ -106,6 +113,24 @@ class EventLog:
                     }
         return ended
 
+    def _as_one(self, *attempts: dict[str, Any]) -> dict[str, Any]:
+        """Attempts of a stage in the order in which they ended."""
+        latest = max(attempts, key=lambda attempt: attempt["attempt_id"])
+        largest = max(attempts, key=lambda attempt: (attempt["num_tasks"], attempt["attempt_id"]))
+        reasons = [attempt["failure_reason"] for attempt in attempts if attempt["failure_reason"]]
+        start = min(attempt["start_time"] for attempt in attempts)
+        end = max(attempt["end_time"] for attempt in attempts)
+        return {
+            **latest,
+            "num_attempts": sum(attempt["num_attempts"] for attempt in attempts),
+            "num_tasks": largest["num_tasks"],
+            "metrics": largest["metrics"],
+            "failure_reason": reasons[-1] if reasons else "",
+            "start_time": start,
+            "end_time": end,
+            **self.scale_outs_between(start, end),
+        }
+
     def _stage(self, stage: dict[str, Any], cache: "Cache") -> dict[str, Any]:
         start, end = stage["Submission Time"], stage["Completion Time"]
         rdds = stage["RDD Info"]
@@ -114,6 +139,7 @@ class EventLog:
             "stage_id": str(stage["Stage ID"]),
             "stage_name": stage["Stage Name"],
             "attempt_id": stage["Stage Attempt ID"],
+            "num_attempts": 1,
             "num_tasks": stage["Number of Tasks"],
             "parent_stage_ids": [str(parent) for parent in stage["Parent IDs"]],
             "failure_reason": stage.get("Failure Reason", ""),

@@ -1,0 +1,83 @@
+"""Runs of the past in the database: as the plugin reports them, once however often they come."""
+
+from typing import Any
+
+import pytest
+
+from common.errors import InvalidRequest
+from common.executions.documents import ApplicationExecution
+from common.executions.repository import ExecutionRepository
+from tests.support.samples import specs as example_specs
+from training.event_logs.importing import RunImporter, RunPiece
+
+START = 1_795_928_708_000
+
+
+def piece(application_id: str = "app-1", **fields: Any) -> RunPiece:
+    started = {"application_id": application_id, "application_signature": "Sort", "start_time": START}
+    job = {"job_id": 0, "start_time": START + 1000, "end_time": START + 9000, "job_result": "JobSucceeded"}
+    end = {"outcome": "COMPLETED", "end_time": START + 10_000}
+    said = {"specs": example_specs(), "started": started, "jobs": [job], "ended": end}
+    return RunPiece.model_validate({**said, **fields})
+
+
+async def test_a_run_is_history_and_once(executions: ExecutionRepository) -> None:
+    importer = RunImporter(executions)
+    first = await importer.take(piece(), "anna")
+    again = await importer.take(piece(), "anna")
+    assert (first.is_new, again.is_new) == (True, False)
+    assert first.application_execution_id == again.application_execution_id
+    execution = await executions.get(first.application_execution_id)
+    assert (execution.state, execution.runtime_seconds, execution.submitted_by) == ("COMPLETED", 10.0, "anna")
+    assert execution.created_at == execution.start_time
+    names = execution.global_specs
+    [(run, jobs)] = await executions.finished_runs("spark", names.algorithm_name, 10)
+    assert (run.id, [job.job_id for job in jobs]) == (execution.id, [0])
+
+
+async def test_of_a_log_without_its_end_nothing_is_learned_until_the_whole_one_comes(
+    executions: ExecutionRepository,
+) -> None:
+    importer = RunImporter(executions)
+    cut = piece(ended={"outcome": "UNKNOWN", "reason": "it is cut"})
+    name = cut.specs.global_specs.algorithm_name
+    first = await importer.take(cut, None)
+    execution = await executions.get(first.application_execution_id)
+    assert (execution.state, execution.state_reason) == ("UNKNOWN", "it is cut")
+    assert not await executions.finished_runs("spark", name, 10)
+    assert (await importer.take(piece(), None)).state == "COMPLETED"
+    assert len(await executions.finished_runs("spark", name, 10)) == 1
+
+
+async def test_attempts_on_yarn_are_one_run_whose_last_one_counts(executions: ExecutionRepository) -> None:
+    importer = RunImporter(executions)
+    started = {"application_id": "application_1_0001", "attempt_id": 1, "start_time": START}
+    killed = piece(started=started, ended={"outcome": "UNKNOWN", "reason": "killed"})
+    later = {**started, "attempt_id": 2, "start_time": START + 60_000}
+    job = {"job_id": 0, "start_time": START + 61_000, "end_time": START + 62_000}
+    second = piece(started=later, jobs=[job], ended={"outcome": "COMPLETED", "end_time": START + 63_000})
+    one, two = await importer.take(killed, None), await importer.take(second, None)
+    assert one.application_execution_id == two.application_execution_id
+    jobs = await executions.finished_jobs(one.application_execution_id)
+    assert {each.application_id for each in jobs} == {"application_1_0001", "application_1_0001_2"}
+    execution = await executions.get(one.application_execution_id)
+    assert (execution.application_id, execution.state) == ("application_1_0001_2", "COMPLETED")
+    await importer.take(killed, None)
+    assert (await executions.get(execution.id)).application_id == "application_1_0001_2"
+
+
+async def test_what_its_own_driver_has_reported_stays_as_it_is(executions: ExecutionRepository) -> None:
+    known = ApplicationExecution(id="live", runner="local", application_id="app-9", **example_specs())
+    await executions.insert(known)
+    found = await RunImporter(executions).take(piece("app-9"), None)
+    assert (found.reported_by_plugin, found.application_execution_id) == (True, "live")
+    assert not await executions.finished_jobs("live")
+
+
+async def test_what_is_impossible_is_refused_before_anything_is_stored(
+    executions: ExecutionRepository,
+) -> None:
+    jobs = [{"job_id": 0, "start_time": START, "end_time": START - 1}]
+    with pytest.raises(InvalidRequest, match=r"jobs\.0"):
+        await RunImporter(executions).take(piece(jobs=jobs), None)
+    assert await executions.find_by_application_id("app-1") is None

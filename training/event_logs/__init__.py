@@ -1,0 +1,1 @@
+"""Spark's event logs, as documents that the plugin would have sent."""

@@ -1,0 +1,151 @@
+"""Imported runs, stored as if the plugin had reported them, by the same code."""
+
+import hashlib
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+from pymongo.errors import DuplicateKeyError
+
+from common.errors import InvalidRequest
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.wire.events import ApplicationStarted, JobEnded, ShortText, Time
+from common.wire.specs import ApplicationSpecs, WireModel
+
+RUNNER = "event log"
+"""Of executions that no platform of ours has run."""
+
+_MOST_JOBS = 1000
+
+Json = dict[str, Any]
+Event = TypeVar("Event", ApplicationStarted, JobEnded)
+
+
+class RunEnd(WireModel):
+    """How a run ended, as far as its log tells."""
+
+    outcome: Literal["COMPLETED", "FAILED", "UNKNOWN"]
+    end_time: Time | None = None
+    reason: ShortText = ""
+
+
+class RunPiece(WireModel):
+    """A run of the past, or a part of its jobs."""
+
+    specs: ApplicationSpecs
+    started: Json = Field(
+        examples=[
+            {
+                "application_id": "app-20261129050517-0000",
+                "application_signature": "KMeans",
+                "start_time": 1795928708189,
+            }
+        ]
+    )
+    """The `updates` of `APPLICATION_START`."""
+    jobs: Annotated[list[Json], Field(max_length=_MOST_JOBS)] = Field(default_factory=list)
+    """The `updates` of a `JOB_END` each; in any order, in as many pieces as one likes."""
+    ended: RunEnd | None = None
+    """With the last piece."""
+
+
+class Imported(WireModel):
+    """What came of a piece."""
+
+    application_execution_id: str
+    is_new: bool
+    """Whether nothing was stored of the run before."""
+    reported_by_plugin: bool
+    """The run is known from its own driver: nothing was changed."""
+    state: str
+    jobs: int
+    """Of this piece, stored now or before."""
+
+
+class RunImporter:
+    """Stores pieces of runs; the same piece again adds nothing."""
+
+    def __init__(self, executions: ExecutionRepository) -> None:
+        self._executions = executions
+
+    async def take(self, piece: RunPiece, by: str | None) -> Imported:
+        """Store a piece. Raises InvalidRequest where it is impossible; nothing of it is stored then."""
+        started = _checked(ApplicationStarted, piece.started, "started")
+        application_id = started.application_id
+        jobs = [
+            _checked(JobEnded, {**job, "application_id": _attempt_id(started)}, f"jobs.{number}")
+            for number, job in enumerate(piece.jobs)
+        ]
+        known = await self._executions.find_by_application_id(application_id)
+        if known is not None and known.runner != RUNNER:
+            return Imported(
+                application_execution_id=known.id,
+                is_new=False,
+                reported_by_plugin=True,
+                state=known.state,
+                jobs=0,
+            )
+        execution_id = execution_id_of(application_id)
+        is_new = await self._insert(execution_id, piece.specs, started, by)
+        started = started.model_copy(update={"application_id": _attempt_id(started)})
+        await self._executions.apply_event(execution_id, started)
+        for job in jobs:
+            await self._executions.apply_event(execution_id, job)
+        if piece.ended is not None:
+            await self._end(execution_id, piece.ended)
+        execution = await self._executions.get(execution_id)
+        return Imported(
+            application_execution_id=execution_id,
+            is_new=is_new,
+            reported_by_plugin=False,
+            state=execution.state,
+            jobs=len(jobs),
+        )
+
+    async def _insert(
+        self, execution_id: str, specs: ApplicationSpecs, started: ApplicationStarted, by: str | None
+    ) -> bool:
+        execution = ApplicationExecution(
+            _id=execution_id,
+            **specs.model_dump(),
+            created_at=started.start_time,  # a run is as old as it is, whenever it was imported
+            state=ApplicationState.UNKNOWN,
+            state_reason="It is being imported from its event log.",
+            submitted_by=by,
+            runner=RUNNER,
+            accuracy_measured=True,  # no forecast was made of it
+        )
+        try:
+            await self._executions.insert(execution)
+        except DuplicateKeyError:
+            return False
+        return True
+
+    async def _end(self, execution_id: str, end: RunEnd) -> None:
+        state = ApplicationState(end.outcome)
+        if state is ApplicationState.UNKNOWN:
+            await self._executions.note(execution_id, {"state_reason": end.reason})
+            return
+        fields = {"end_time": end.end_time} if end.end_time is not None else {}
+        await self._executions.record_state(execution_id, state, end.reason, at=end.end_time, fields=fields)
+
+
+def execution_id_of(application_id: str) -> str:
+    """The same for the same application, so that importing twice adds nothing."""
+    return hashlib.sha256(f"event log of {application_id}".encode()).hexdigest()[:24]
+
+
+def _attempt_id(started: ApplicationStarted) -> str:
+    """Spark on YARN gives all attempts of a driver one id, and their jobs the same numbers: later attempts
+    are told apart, as elsewhere, by an id of their own."""
+    attempt = started.attempt_id or 0
+    return started.application_id if attempt < 2 else f"{started.application_id}_{attempt}"
+
+
+def _checked(kind: type[Event], value: Json, place: str) -> Event:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        [first, *_] = error.errors()
+        inner = ".".join(str(part) for part in first["loc"])
+        raise InvalidRequest(f"{place}.{inner}: {first['msg']}") from error
