@@ -22,7 +22,7 @@ from prediction.kinds.online_predictor import ONLINE_PREDICTOR, ForecastQuestion
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 from training.history.from_documents import to_run_record
-from training.history.values import RunContext, RunRecord
+from training.history.values import JobRecord, RunContext, RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Forecaster:
                 logger.warning("Execution %s: the model failed: %s", run.run_id, error)
                 method, remark = Method.ERNEST_PER_JOB, f"the forecast failed: {error}"
         history = await self.history(known)
-        found = await self._by_curve(method, history, run.context, candidates, after_job_id)
+        found = await self._by_curve(method, history, run.context, candidates, after_job_id, run.jobs)
         return replace(found, remark=remark)
 
     async def before_run(
@@ -146,6 +146,7 @@ class Forecaster:
         context: RunContext,
         candidates: tuple[int, ...],
         after_job_id: int,
+        jobs: tuple[JobRecord, ...] = (),
     ) -> Forecast:
         """By curves over earlier runs; `source` is whose they are."""
         request = CurveRequest(
@@ -154,6 +155,7 @@ class Forecaster:
             context=context,
             after_job_id=after_job_id,
             candidates=candidates,
+            jobs=jobs,
         )
         source = "ernest" if method is Method.ERNEST_PER_JOB else method.value
         answered = await self._pool.run_timed(forecast_with_curve, request)

@@ -8,7 +8,7 @@ import pymongo
 from pymongo import ASCENDING, DESCENDING
 
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
-from common.mongo.collection import DocumentCollection
+from common.mongo.collection import DocumentCollection, text
 from common.mongo.stored import UnreadableDocument
 
 Json = dict[str, Any]
@@ -35,7 +35,7 @@ class RunHistory:
         """The most recent runs that completed, oldest first, each with its jobs.
 
         Failed and killed runs are left out: their runtimes are not those of the application. So are
-        runs of which a job cannot be read: what is left would look like a faster run.
+        runs of which a job cannot be read, or was never reported: what is left would look like a faster run.
         """
         with pymongo.timeout(_HISTORY_SECONDS):
             return await self._finished_runs(system_name, algorithm_name, limit)
@@ -64,6 +64,13 @@ class RunHistory:
             found = {execution.id: execution for execution in await self._read.many(cursor)}
             return await self._with_jobs([found[name] for name in execution_ids if name in found])
 
+    async def find_by_application_id(self, application_id: str) -> ApplicationExecution | None:
+        """The oldest one whose driver has reported, or whose event log has, that it is this application."""
+        document = await self._applications.find_one(
+            {"application_id": text(application_id)}, {"manifests": 0}, sort=[("created_at", ASCENDING)]
+        )
+        return self._read.one(document) if document else None
+
     async def _with_jobs(
         self, executions: Sequence[ApplicationExecution]
     ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
@@ -82,7 +89,9 @@ class RunHistory:
         return [
             (execution, jobs[execution.id])
             for execution in executions
-            if jobs[execution.id] and execution.id not in incomplete
+            if jobs[execution.id]
+            and execution.id not in incomplete
+            and not execution.missing_reports(len(jobs[execution.id]))
         ]
 
     async def finished_run_times(
@@ -129,4 +138,6 @@ def _history_query(system_name: str, algorithm_name: str) -> Json:
         "state": {"$in": [ApplicationState.COMPLETED.value, ApplicationState.NEW.value, None]},
         "last_job_id": {"$ne": None},
         "start_time": {"$ne": None},
+        "refused_reports": {"$not": {"$gt": 0}},
+        "dropped_reports": {"$not": {"$gt": 0}},
     }

@@ -13,17 +13,13 @@ import numpy as np
 from training.context_model.encoding import Feature
 from training.context_model.model import fit_context_model
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
-from training.evidence.similarity import similarity
+from training.evidence.similarity import SAME_CONTEXT, similarity
 from training.history.values import RunContext, RunRecord
 from training.statistics.arrays import Floats
 
 RESOURCES = ("executor_cores", "executor_memory_mb")
 SIZES = ("data_size_mb",)
 """Features that every executor adds, and those that are sizes of the data."""
-
-SAME_CONTEXT = 0.9
-"""Similarity (`training.evidence.similarity`) from which on two runs are in one context: nothing but
-the data size differs, and that by less than a quarter."""
 
 FOLDS = 10
 """Times that the model is fitted to see how wrong it is about runs left out."""
@@ -92,7 +88,10 @@ def same_context(runs: Sequence[RunRecord], context: RunContext) -> np.ndarray:
 
 
 def forecast_by_context(
-    runs: Sequence[RunRecord], context: RunContext, candidates: Sequence[int]
+    runs: Sequence[RunRecord],
+    context: RunContext,
+    candidates: Sequence[int],
+    seconds: Sequence[float] | None = None,
 ) -> ContextForecast:
     """Forecast whole runs in a context.
 
@@ -102,9 +101,12 @@ def forecast_by_context(
     Args:
         runs: At least one, as `completed` has them.
         candidates: Scale-outs, at least one.
+        seconds: What each run took, (R,); by default, as it was measured.
     """
+    seconds = seconds or [run_seconds(run) for run in runs]
     earlier_runs = [
-        EarlierRun(context_features(run.context), run_scale_out(run), run_seconds(run)) for run in runs
+        EarlierRun(context_features(run.context), run_scale_out(run), took)
+        for run, took in zip(runs, seconds, strict=True)
     ]
     features = context_features(context)
     prediction = _predict(earlier_runs, [Query(features, scale_out) for scale_out in candidates])

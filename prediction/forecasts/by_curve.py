@@ -20,9 +20,11 @@ from prediction.forecasts.curves import (
 )
 from prediction.forecasts.forecast import Forecast, nothing
 from prediction.forecasts.method import Method
+from training.evidence.learned import learn_from
+from training.evidence.place import place_of
 from training.evidence.similarity import similarity
-from training.evidence.table import Evidence, collect, expected_jobs, usable
-from training.history.values import RunContext, RunRecord
+from training.evidence.table import Evidence, usable
+from training.history.values import JobRecord, RunContext, RunRecord
 from training.statistics.arrays import Floats
 from training.statistics.predictive_std import symmetric_std
 
@@ -43,6 +45,8 @@ class CurveRequest:
     after_job_id: int
     """Last finished job, -1 before the run."""
     candidates: tuple[int, ...]
+    jobs: tuple[JobRecord, ...] = ()
+    """Finished so far: by what they are, the run is found among earlier ones."""
 
 
 def forecast_with_curve(request: CurveRequest) -> Forecast:
@@ -52,7 +56,9 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     """
     candidates, after = request.candidates, request.after_job_id
     if request.method is Method.ERNEST_PER_JOB:
-        return ernest_forecast(request.history, after, candidates, context=request.context)
+        return ernest_forecast(
+            request.history, after, candidates, context=request.context, finished=request.jobs
+        )
     runs = usable(request.history)
     if not runs:
         return nothing(candidates, "no earlier run has a finished job")
@@ -60,9 +66,9 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         return nothing(candidates, "there is no candidate scale-out")
     near = similarity([run.context for run in runs], request.context)
     runs = [run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max()]
-    evidence = collect(runs)
-    ids = np.array(evidence.graph.job_ids)
-    jobs = np.flatnonzero((ids > after) & expected_jobs(evidence, request.context))
+    evidence, _ = learn_from(runs)
+    place = place_of(evidence, RunRecord("", request.context, 0.0, request.jobs), after)
+    jobs = np.flatnonzero(place.ahead)
     if not len(jobs):
         return nothing(candidates, f"history knows no job after {after}")
     left, scale_out = _remaining_seconds(evidence, int(jobs[0]))
@@ -81,10 +87,11 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     std = float(np.sqrt(np.mean(np.square(errors)))) if errors else UNVALIDATED_CURVE_LOG_STD
     std = float(np.clip(std, CURVE_LOG_STD_FLOOR, 1.5))
     return Forecast(
-        job_ids=tuple(map(int, ids[jobs])),
+        job_ids=place.job_ids,
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, seconds * shares)) for seconds in whole),
-        predictive_stds=(symmetric_std(std),) * len(candidates),
+        predictive_stds=tuple(map(symmetric_std, np.hypot(std, place.spread(whole)).tolist())),
+        note=place.note,
     )
 
 

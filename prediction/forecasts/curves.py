@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike
 from scipy.optimize import nnls
 
 from prediction.forecasts.forecast import Forecast, nothing
+from training.evidence.learned import learn_from
+from training.evidence.place import place_of
 from training.evidence.similarity import similarity
-from training.evidence.table import Evidence, collect, expected_jobs, usable
+from training.evidence.table import Evidence, usable
 from training.evidence.timing import timing
-from training.history.values import RunContext, RunRecord
+from training.history.values import JobRecord, RunContext, RunRecord
 from training.statistics.arrays import Floats
 from training.statistics.predictive_std import symmetric_std
 
@@ -115,6 +117,7 @@ def ernest_forecast(
     candidates: Sequence[int],
     *,
     context: RunContext | None = None,
+    finished: Sequence[JobRecord] = (),
 ) -> Forecast:
     """Forecast by Ernest's curve per job: the remaining jobs added up, with median times between them.
 
@@ -122,6 +125,7 @@ def ernest_forecast(
         history: Earlier runs; those in the contexts nearest to `context` are used.
         after_job_id: Last finished job, -1 before the run.
         context: Of the run; the latest run's by default.
+        finished: Jobs of the run so far.
     """
     candidates = tuple(candidates)
     runs = usable(history)
@@ -131,20 +135,20 @@ def ernest_forecast(
         return nothing(candidates, "there is no candidate scale-out")
     context = context or runs[-1].context
     near = similarity([run.context for run in runs], context)
-    evidence = collect([run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max()])
-    ids = np.array(evidence.graph.job_ids)
-    jobs = (ids > after_job_id) & expected_jobs(evidence, context)
-    if not jobs.any():
+    evidence, _ = learn_from(run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max())
+    place = place_of(evidence, RunRecord("", context, 0.0, tuple(finished)), after_job_id)
+    if not place.ahead.any():
         return nothing(candidates, f"history knows no job after {after_job_id}")
     every_run = np.ones(len(evidence.contexts), dtype=bool)
     runtime = _job_runtimes(evidence, np.array(candidates, dtype=np.float64), every_run)
-    remaining = timing(evidence, every_run).remaining(runtime, jobs)
-    std = _left_out_std(evidence)
+    remaining = timing(evidence, every_run).remaining(runtime, place.ahead)
+    stds = np.hypot(_left_out_std(evidence), place.spread(remaining[:, 0]))
     return Forecast(
-        job_ids=tuple(int(i) for i in ids[jobs]),
+        job_ids=place.job_ids,
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, row)) for row in remaining),
-        predictive_stds=(symmetric_std(std),) * len(candidates),
+        predictive_stds=tuple(map(symmetric_std, stds.tolist())),
+        note=place.note,
     )
 
 

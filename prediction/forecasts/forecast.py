@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common.executions.candidate import Candidate
-from training.evidence.table import collect, expected_jobs
+from training.evidence.place import place_of
 from training.history.values import RunRecord
 from training.statistics.predictive_std import PredictiveStd
 
@@ -67,6 +67,8 @@ class Forecast:
     """Id of the model version, or whose curves these are."""
     remark: str = ""
     """Why these are not the forecasts that were asked for; empty where they are."""
+    note: str = ""
+    """Which jobs of the run do not fit those of earlier runs; empty where all do."""
 
     @property
     def after_next_job_seconds(self) -> tuple[float, ...]:
@@ -173,39 +175,36 @@ def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
     from training.runtime_model.fine_tuning import fine_tune
     from training.runtime_model.joint_forecast import forecast_remaining
 
-    graph, candidates = model.evidence.graph, request.candidates
+    evidence, candidates = model.evidence, request.candidates
     if not candidates:
         return nothing(candidates, "there is no candidate scale-out")
-    ids = np.array(graph.job_ids)
-    ahead = ids > request.after_job_id
-    jobs = ahead & expected_jobs(model.evidence, request.run.context)
+    place = place_of(evidence, request.run, request.after_job_id)
+    jobs = place.ahead
     if not jobs.any():
         return nothing(candidates, f"history knows no job after {request.after_job_id}")
-    finished = tuple(job for job in request.run.jobs if job.job_id <= request.after_job_id)
-    run = collect(
-        [RunRecord(request.run.run_id, request.run.context, request.run.started_at, finished)], graph
-    )
+    run = place.table()
 
     started = perf_counter()
     network, steps = fine_tune(model, run) if request.fine_tune else (model.network, 0)
     tuned = perf_counter()
 
-    shape = (len(candidates), len(ids))
+    shape = (len(candidates), len(jobs))
     current = float(max(request.current_scale_out, 1))
     end = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
-    start = np.where(np.arange(len(ids)) == np.flatnonzero(jobs)[0], current, end)
-    cut = int(np.searchsorted(ids, request.after_job_id, side="right")) - 1
+    start = np.where(np.arange(len(jobs)) == np.flatnonzero(jobs)[0], current, end)
     old = np.full(shape, current) if request.after_job_id >= 0 else end
     start = start if request.after_job_id >= 0 else end
     remaining = forecast_remaining(
-        model, network, run, cut, start, end, jobs, adapt=request.fine_tune, old=old
+        model, network, run, place.cut, start, end, jobs, adapt=request.fine_tune, old=old
     )
+    spread = place.spread(remaining.remaining_seconds[:, 0])
     return Forecast(
-        job_ids=tuple(int(i) for i in ids[jobs]),
+        job_ids=place.job_ids,
         candidates=candidates,
         remaining_seconds=tuple(tuple(map(float, row)) for row in remaining.remaining_seconds),
-        predictive_stds=remaining.predictive_stds.each(),
+        predictive_stds=remaining.predictive_stds.widened(spread).each(),
         fine_tune_seconds=tuned - started,
         predict_seconds=perf_counter() - tuned,
         epochs=steps,
+        note=place.note,
     )

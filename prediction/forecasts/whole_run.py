@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from common.executions.candidate import Candidate
-from prediction.forecasts.by_context import completed, forecast_by_context, same_context
+from prediction.forecasts.by_context import completed, forecast_by_context, run_seconds, same_context
 from prediction.forecasts.forecast import MODELS, Forecast, ForecastRequest, candidates_of, forecast_with
+from training.evidence.learned import learn_from
+from training.evidence.odd_runs import OddRun
 from training.evidence.run_effects import estimate_run_effects
-from training.evidence.table import MAX_HISTORY_RUNS, collect, expected_jobs
+from training.evidence.table import MAX_HISTORY_RUNS, Evidence, collect, expected_jobs
 from training.history.values import RunContext, RunRecord
 from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
 from training.statistics.arrays import Bools, Floats
@@ -164,11 +166,17 @@ def forecast_whole_run(
     scale_outs = tuple(candidates)
     by_model = _by_model(model, context, scale_outs) if model is not None else None
     forecasts = [by_model] if by_model else []
+    odd_runs: tuple[OddRun, ...] = ()
     if runs:
         same = same_context(runs, context)
-        similar = _by_similar_runs(runs, same, context, scale_outs)
+        recent = runs[-MAX_HISTORY_RUNS:]
+        evidence, odd_runs = learn_from(recent)
+        similar = _by_similar_runs(evidence, same, context, scale_outs)
         forecasts += [similar] if similar else []
-        forecasts.append(_by_context(runs, same, context, scale_outs))
+        seconds = [run_seconds(run) for run in runs]
+        for odd in odd_runs:
+            seconds[len(runs) - len(recent) + odd.row] = float(evidence.total[odd.row])
+        forecasts.append(_by_context(runs, seconds, same, context, scale_outs))
     if not forecasts:
         return WholeRunForecast(reason="no finished run is known, and the model knows no run in this context")
     best = forecasts[0]
@@ -184,7 +192,7 @@ def forecast_whole_run(
         source=best.source,
         runs=best.runs,
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
-        reason=_remark(runs, context),
+        reason=_remark(runs, context, odd_runs),
     )
 
 
@@ -218,14 +226,18 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
 
 
 def _by_similar_runs(
-    runs: Sequence[RunRecord], same: Bools, context: RunContext, candidates: tuple[int, ...]
+    evidence: Evidence, same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast | None:
-    """Forecast by similar runs as a whole; None with fewer than two in this context."""
-    recent = runs[-MAX_HISTORY_RUNS:]
-    first = len(runs) - len(recent)
+    """Forecast by similar runs as a whole; None with fewer than two in this context.
+
+    Args:
+        evidence: Of the most recent runs.
+        same: Whether runs, older ones included, were in this context, (R,).
+    """
+    recent = len(evidence.contexts)
+    first = len(same) - recent
     if same[first:].sum() < 2:
         return None
-    evidence = collect(recent)
     ahead = expected_jobs(evidence, context)
     if not ahead.any():
         return None
@@ -236,19 +248,23 @@ def _by_similar_runs(
     remaining = similar.forecast_remaining(run, -1, schedules, ahead, USUAL_STATE)
     if remaining is None:
         return None
-    errors = np.full(len(runs), np.nan)
+    errors = np.full(len(same), np.nan)
     left_out = similar.left_out(-1, ahead)
     if left_out is not None:
         errors[first + left_out.rows] = left_out.error
     beyond = np.sqrt(np.maximum(remaining.log_std**2 - remaining.typical_std**2, 0.0))
     std = _judged(errors, same)
-    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _predictive_stds(std, beyond), std, len(recent))
+    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _predictive_stds(std, beyond), std, recent)
 
 
 def _by_context(
-    runs: Sequence[RunRecord], same: Bools, context: RunContext, candidates: tuple[int, ...]
+    runs: Sequence[RunRecord],
+    seconds: Sequence[float],
+    same: Bools,
+    context: RunContext,
+    candidates: tuple[int, ...],
 ) -> _Forecast:
-    forecast = forecast_by_context(runs, context, candidates)
+    forecast = forecast_by_context(runs, context, candidates, seconds)
     std = _judged(forecast.errors, same)
     typical = 0.0 if std is None else forecast.typical_std
     beyond = np.sqrt(np.maximum(forecast.log_std**2 - typical**2, 0.0))
@@ -272,16 +288,17 @@ def _judged(errors: Floats, same: Bools) -> float | None:
     return everywhere if here is None else here
 
 
-def _remark(runs: Sequence[RunRecord], context: RunContext) -> str:
-    """Remark for people on the contexts of the runs behind a forecast."""
+def _remark(runs: Sequence[RunRecord], context: RunContext, odd_runs: Sequence[OddRun]) -> str:
+    """Remark for people on the runs behind a forecast: their contexts, and which are unlike the rest."""
     if not runs:
         return ""
+    odd = "".join(f"; run {each.run_id} is unlike the others: {each.reason}" for each in odd_runs)
     here = int(same_context(runs, context).sum())
     if here:
-        return f"{here} of {len(runs)} earlier runs in this context"
+        return f"{here} of {len(runs)} earlier runs in this context{odd}"
     if all(run.context.machine_name != context.machine_name for run in runs):
-        return f"no earlier run on machine type {context.machine_name!r}"
-    return "no earlier run in this context"
+        return f"no earlier run on machine type {context.machine_name!r}{odd}"
+    return f"no earlier run in this context{odd}"
 
 
 def _counted(runs: int) -> str:

@@ -1,103 +1,24 @@
 """First scale-outs and recommendations from a real history, model and worker."""
 
-from collections.abc import AsyncIterator
-from functools import partial
-from pathlib import Path
-
 import pytest
-import torch
 
 from common.executions.repository import ExecutionRepository
-from common.instruments import NONE, PHASES, SOURCES, Instruments
+from common.instruments import NONE, PHASES, SOURCES
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
-from common.models.versions import ModelVersion, read_version
 from common.mongo.types import Client
-from common.settings.prediction import PredictionSettings
-from common.settings.training import TrainingSettings
 from common.timing import FAILED
 from common.wire.events import PredictionRequest, UpdateInformation
 from common.wire.recommendation import Recommendation
-from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
-from prediction.kinds.registry import model_kinds
-from prediction.policies.registry import Policies
 from prediction.predictor import Predictor
-from prediction.serving.cache import ModelCache
-from prediction.serving.models import Models
-from prediction.serving.worker_pool import WorkerPool
 from tests.support.finished_runs import JOBS, store_history
-from tests.support.registered import publish
 from tests.support.samples import application_start, execution, job_end
 from tests.support.scraping import Counted
-from training.history.from_documents import to_run_record
-from training.runtime_model.artifact import Hyperparameters
-from training.runtime_model.loop import pretrain
+from tests.support.trained import train
 
 UNTRAINED = ("similar-runs", "context-model")
 """What forecasts whole runs without a trained model."""
-
-TRAINED: dict[str, bytes] = {}
-"""Files of one model: all tests have the same history."""
-
-
-@pytest.fixture(scope="module")
-async def pool() -> AsyncIterator[WorkerPool]:
-    pool = WorkerPool(workers=1, timeout_seconds=60.0)
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> FolderStore:
-    return FolderStore(tmp_path)
-
-
-@pytest.fixture
-def forecaster(
-    executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore, pool: WorkerPool
-) -> Forecaster:
-    cache = ModelCache(partial(read_version, store), entries=2, size_bytes=1 << 30)
-    kinds = model_kinds(executions, TrainingSettings())
-    return Forecaster(executions, Models(registry, store, cache, pool, kinds), pool)
-
-
-@pytest.fixture
-def instruments() -> Instruments:
-    return Instruments()
-
-
-@pytest.fixture
-def counted(instruments: Instruments) -> Counted:
-    return Counted(instruments.registry)
-
-
-@pytest.fixture
-def predictor(executions: ExecutionRepository, forecaster: Forecaster, instruments: Instruments) -> Predictor:
-    return Predictor(executions, forecaster, Policies(PredictionSettings()), instruments)
-
-
-@pytest.fixture
-def chooser(forecaster: Forecaster, instruments: Instruments) -> InitialScaleOutChooser:
-    return InitialScaleOutChooser(forecaster, Policies(PredictionSettings()), instruments)
-
-
-async def train(
-    executions: ExecutionRepository,
-    registry: ModelRegistry,
-    store: FolderStore,
-    *,
-    truncated: bool = False,
-) -> ModelVersion:
-    if not TRAINED:
-        found = await executions.finished_runs("spark", "KMeans", 9)
-        history = [to_run_record(earlier, jobs) for earlier, jobs in found]
-        torch.set_num_threads(1)  # several threads on small tensors only wait for each other
-        TRAINED.update(pretrain(history, Hyperparameters(), max_epochs=20, seed=0).to_files())
-    files = dict(TRAINED)
-    if truncated:
-        files["weights.safetensors"] = files["weights.safetensors"][:100]
-    return await publish(registry, store, files)
 
 
 async def forget_runs(mongo: Client, database: str) -> None:
@@ -368,3 +289,29 @@ async def test_first_choices_are_counted_by_what_answered(
     chosen = await chooser.choose(execution(max_runtime=14.0))
     for source in ("none", str(chosen.source)):
         assert counted("enel_initial_scale_out_duration_seconds_count", source=source) == 1
+
+
+async def test_a_failed_job_of_a_run_is_said_and_changes_nothing_else(
+    predictor: Predictor, executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore
+) -> None:
+    await store_history(executions)
+    await train(executions, registry, store)
+    answers = {}
+    for failing in (False, True):
+        run = execution(max_runtime=26.0)
+        await executions.insert(run)
+        start = UpdateInformation.model_validate(application_start(run.id))
+        await executions.apply_event(run.id, start.event())
+        bodies = [job_end(run.id, 0)]
+        if failing:
+            bodies.append(job_end(run.id, 1, start_seconds=5.2, runtime_seconds=0.5, job_result="JobFailed"))
+        bodies.append(job_end(run.id, len(bodies), start_seconds=5.8, job_result="JobSucceeded"))
+        for body in bodies:
+            answers[failing] = await predictor.recommend(PredictionRequest.model_validate(body))
+    usual, failed = answers[False], answers[True]
+    assert [scale_out for _, scale_out in failed.best_predicted_scale_out_per_job] == [2] * 4
+    assert [seconds for _, seconds in failed.best_predicted_runtime_per_job] == pytest.approx(
+        [seconds for _, seconds in usual.best_predicted_runtime_per_job], rel=1e-3
+    )
+    assert [job_id for job_id, _ in failed.best_predicted_scale_out_per_job] == [3, 4, 5, 6]
+    assert failed.reason.endswith("; job 1 failed and counts for nothing")

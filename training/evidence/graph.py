@@ -4,13 +4,16 @@ Numpy only. Axes: J jobs, N nodes.
 """
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from training.evidence.job_signatures import JobSignature, signature_of
+from training.evidence.slots import find_slots
+from training.evidence.stage_names import lasting_name
 from training.history.values import JobRecord, RunContext, RunRecord, StageRecord
 from training.statistics.arrays import Bools, Floats, Ints
 
@@ -27,26 +30,58 @@ class Graph:
     """
 
     job_ids: tuple[int, ...]
+    """The ids that the jobs have in most runs, not decreasing: which jobs are the same in different runs,
+    `training.evidence.slots` says."""
     node_job: Ints
     """Position in `job_ids`, (N,), not decreasing."""
     names: tuple[str, ...]
-    """Stage names; empty for driver nodes."""
+    """Names of stages, as the network reads them: what lasts of them, but in graphs made before 2026-11-29;
+    empty for driver nodes."""
     occurrence: tuple[int, ...]
     """Tells stages of one job with the same name apart, in order of their ids."""
     num_tasks: Floats
     """(N,); 0 for driver nodes."""
     edges: Ints
     """Parent to child, (2, E), within a job and always from a lower to a higher node."""
+    failed: tuple[bool, ...] = ()
+    """Whether jobs usually fail, (J,); empty: none does."""
 
-    @property
+    @cached_property
     def is_driver(self) -> Bools:
         """Whether nodes are their job's driver node, (N,)."""
         return np.array([not name for name in self.names], dtype=bool)
 
-    @property
+    @cached_property
     def drivers(self) -> Ints:
         """Indices of each job's driver node, (J,)."""
         return np.flatnonzero(self.is_driver)
+
+    @cached_property
+    def signatures(self) -> tuple[JobSignature, ...]:
+        """What each job is, by which those of other runs are recognised, (J,)."""
+        first = np.searchsorted(self.node_job, np.arange(len(self.job_ids)))
+        parents: list[list[int]] = [[] for _ in self.names]
+        for parent, child in self.edges.T.tolist():
+            parents[child].append(parent)
+        return tuple(
+            JobSignature(
+                tuple(lasting_name(self.names[node]) for node in range(begin, driver)),
+                tuple(int(self.num_tasks[node]) for node in range(begin, driver)),
+                tuple(tuple(sorted(p - begin for p in parents[node])) for node in range(begin, driver)),
+                bool(self.failed and self.failed[job]),
+            )
+            for job, (begin, driver) in enumerate(zip(first.tolist(), self.drivers.tolist(), strict=True))
+        )
+
+    @cached_property
+    def stage_nodes(self) -> tuple[dict[str, tuple[int, ...]], ...]:
+        """Nodes of each job's stages by what lasts of their names, in order, (J,)."""
+        found: list[dict[str, tuple[int, ...]]] = [{} for _ in self.job_ids]
+        for node, (job, name) in enumerate(zip(self.node_job.tolist(), self.names, strict=True)):
+            if name:
+                lasting = lasting_name(name)
+                found[job][lasting] = (*found[job].get(lasting, ()), node)
+        return tuple(found)
 
     @property
     def roots(self) -> Ints:
@@ -71,12 +106,12 @@ def job_share(job: JobRecord) -> float:
     return max(0.0, job.runtime_seconds - max(finish.values(), default=0.0))
 
 
-def stage_keys(stages: Sequence[StageRecord]) -> list[tuple[str, int, StageRecord]]:
-    """Stages with a name that is stable between runs: ids shift, names and their order do not."""
+def stage_keys(job: JobRecord) -> list[tuple[str, int, StageRecord]]:
+    """Stages of a job with what is stable between runs: ids shift, lasting names and their order do not."""
     seen: Counter[str] = Counter()
     keys = []
-    for stage in sorted(stages, key=lambda stage: stage.stage_id):
-        name = re.sub(r"0x[0-9a-f]+|\s+", " ", stage.name).strip() or "stage"
+    in_order = sorted(job.stages, key=lambda stage: stage.stage_id)
+    for name, stage in zip(signature_of(job).names, in_order, strict=True):
         keys.append((name, seen[name], stage))
         seen[name] += 1
     return keys
@@ -84,24 +119,16 @@ def stage_keys(stages: Sequence[StageRecord]) -> list[tuple[str, int, StageRecor
 
 def build_graph(history: Sequence[RunRecord]) -> Graph:
     """Choose for every job the stage graph that most runs had (the most recent among equals)."""
-    job_ids = sorted({job.job_id for run in history for job in run.jobs})
+    slots = find_slots(history)
     node_job: list[int] = []
     names: list[str] = []
     occurrence: list[int] = []
     num_tasks: list[float] = []
     edges: list[tuple[int, int]] = []
-    by_id: dict[int, list[JobRecord]] = {}
-    for run in history:
-        for job in run.jobs:
-            by_id.setdefault(job.job_id, []).append(job)
-    for position, job_id in enumerate(job_ids):
-        jobs = by_id[job_id]
-        shapes = [tuple((name, count) for name, count, _ in stage_keys(job.stages)) for job in jobs]
-        counts = Counter(shapes)
-        chosen = max(range(len(jobs)), key=lambda i: (counts[shapes[i]], i))
+    for position, slot in enumerate(slots):
         node_of: dict[int, int] = {}
         childless: set[int] = set()
-        for name, count, stage in stage_keys(jobs[chosen].stages):
+        for name, count, stage in stage_keys(_usual(slot.jobs)):
             node = len(names)
             parents = [node_of[parent] for parent in dict.fromkeys(stage.parent_ids) if parent in node_of]
             node_of[stage.stage_id] = node
@@ -117,13 +144,21 @@ def build_graph(history: Sequence[RunRecord]) -> Graph:
         occurrence.append(0)
         num_tasks.append(0.0)
     return Graph(
-        job_ids=tuple(job_ids),
+        job_ids=tuple(slot.job_id for slot in slots),
         node_job=np.array(node_job, dtype=np.int64),
         names=tuple(names),
         occurrence=tuple(occurrence),
         num_tasks=np.array(num_tasks),
         edges=np.array(edges, dtype=np.int64).reshape(-1, 2).T.copy(),
+        failed=tuple(slot.signature.failed for slot in slots),
     )
+
+
+def _usual(jobs: Sequence[JobRecord]) -> JobRecord:
+    """The job whose stages most runs had; one with stages tried again says wrong numbers of tasks."""
+    shapes = [signature_of(job).names for job in jobs]
+    counts = Counter(shapes)
+    return jobs[max(range(len(jobs)), key=lambda i: (counts[shapes[i]], not jobs[i].retried, i))]
 
 
 def critical_path(graph: Graph, runtime: Floats) -> Floats:

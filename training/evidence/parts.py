@@ -25,6 +25,8 @@ def evidence_to_parts(evidence: Evidence) -> tuple[dict[str, Any], dict[str, Flo
             {f.name: getattr(context, f.name) for f in fields(context)} for context in evidence.contexts
         ],
     }
+    if graph.failed:  # version 0.1 knew nothing of it, and reads its own models again as it wrote them
+        structure["failed"] = list(graph.failed)
     arrays = {f.name: getattr(evidence, f.name) for f in fields(evidence)[2:]}
     return structure, arrays
 
@@ -42,11 +44,14 @@ def evidence_from_parts(structure: dict[str, Any], arrays: dict[str, Floats]) ->
         occurrence=tuple(int(value) for value in structure["occurrence"]),
         num_tasks=np.array(structure["num_tasks"], dtype=np.float64),
         edges=np.array(structure["edges"], dtype=np.int64).reshape(2, -1),
+        failed=tuple(bool(value) for value in structure.get("failed", ())),
     )
     contexts = tuple(context_from_json(item) for item in structure["contexts"])
     runs, jobs, nodes = len(contexts), len(graph.job_ids), len(graph.names)
     if not (graph.node_job.shape == graph.num_tasks.shape == (nodes,) and len(graph.occurrence) == nodes):
         raise ValueError("the graph's lists differ in length")
+    if len(graph.failed) not in (0, jobs):
+        raise ValueError("the graph says of some jobs only whether they fail")
     if graph.edges.size and not (
         graph.edges.min() >= 0 and graph.edges.max() < nodes and (graph.edges[0] < graph.edges[1]).all()
     ):

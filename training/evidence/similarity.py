@@ -8,6 +8,10 @@ import numpy as np
 from training.history.values import RunContext
 from training.statistics.arrays import Floats
 
+SAME_CONTEXT = 0.9
+"""Similarity from which on two runs are in one context: nothing but the data size differs, and that by
+less than a quarter."""
+
 
 def similarity(contexts: Sequence[RunContext], target: RunContext) -> Floats:
     """Similarity of contexts to a target: how much a run there tells about one here, (R,), in (0, 1]."""

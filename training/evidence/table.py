@@ -15,10 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
+from training.evidence.alignment import NEIGHBOURS
 from training.evidence.graph import Graph, build_graph, job_share, stage_keys
 from training.evidence.similarity import similarity
-from training.history.values import METRIC_NAMES, RunContext, RunRecord, StageMetrics
-from training.statistics.arrays import Bools, Floats
+from training.evidence.slots import ordered_jobs, partners
+from training.history.values import METRIC_NAMES, JobRecord, RunContext, RunRecord, StageMetrics
+from training.statistics.arrays import Bools, Floats, Ints
 
 MAX_HISTORY_RUNS = 60
 """Most recent runs kept; older ones add cost and describe a cluster that no longer exists."""
@@ -28,6 +30,13 @@ MIN_SECONDS = 0.01
 
 METRIC_LIMIT = 100.0
 """Ratios above say no more than the limit does (division by nearly nothing)."""
+
+
+BESIDE = 0.05
+"""Share of a job that runs beside earlier ones, from which on threads are taken to share the work."""
+
+INDISTINCT_RATIO = 1.3
+"""Ratio of usual runtimes from which on it matters which of two jobs that look alike one is."""
 
 
 class EmptyHistory(ValueError):
@@ -68,6 +77,29 @@ class Evidence:
         """Similarity of every run's context to every other's, (R, R)."""
         return np.stack([similarity(self.contexts, context) for context in self.contexts])
 
+    @cached_property
+    def usual_runtime(self) -> Floats:
+        """Median seconds of each job over all runs, (J,); 1 where none had it."""
+        return np.asarray(np.exp(medians(self.log_job_runtime)))
+
+    @cached_property
+    def indistinct(self) -> Bools:
+        """Jobs beside others that look the same and usually take much longer or shorter, (J,)."""
+        usual, beside = np.log(self.usual_runtime), medians(self.overlap) > BESIDE
+        signatures = self.graph.signatures
+        found = np.zeros(len(signatures), dtype=bool)
+        for job in np.flatnonzero(beside).tolist():
+            for other in range(max(job - NEIGHBOURS, 0), min(job + NEIGHBOURS + 1, len(signatures))):
+                if signatures[other] == signatures[job] and signatures[job].names:
+                    found[[job, other]] |= abs(usual[other] - usual[job]) > np.log(INDISTINCT_RATIO)
+        return found
+
+
+def medians(table: Floats) -> Floats:
+    """Median of what is known, per column; 0 without anything."""
+    columns = [column[np.isfinite(column)] for column in table.T]
+    return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns])
+
 
 def usable(history: Iterable[RunRecord]) -> list[RunRecord]:
     """Runs with at least one job, oldest first, at most `MAX_HISTORY_RUNS`."""
@@ -76,7 +108,10 @@ def usable(history: Iterable[RunRecord]) -> list[RunRecord]:
 
 
 def collect(history: Iterable[RunRecord], graph: Graph | None = None) -> Evidence:
-    """Line the runs up over one graph.
+    """Line the runs up over one graph: jobs by what they are, stages by what lasts of their names.
+
+    A job that is like none of the graph is left out. So is, of a run in progress, one with a stage that
+    was tried again.
 
     Args:
         history: Earlier runs; those without jobs are ignored.
@@ -88,19 +123,17 @@ def collect(history: Iterable[RunRecord], graph: Graph | None = None) -> Evidenc
     if graph is None and not runs:
         raise EmptyHistory("no earlier run has a finished job")
     graph = graph or build_graph(runs)
-    jobs_of = {job_id: position for position, job_id in enumerate(graph.job_ids)}
-    node_of = {
-        (int(job), name, count): node
-        for node, (job, name, count) in enumerate(
-            zip(graph.node_job, graph.names, graph.occurrence, strict=True)
-        )
-    }
-    size = Counter(graph.node_job.tolist())
-    by_job = (len(runs), len(graph.job_ids))
-    by_node = (len(runs), len(graph.names))
-    table = Evidence(
+    table = _empty(graph, tuple(run.context for run in runs))
+    for row, run in enumerate(runs):
+        _fill(table, row, run)
+    return table
+
+
+def _empty(graph: Graph, contexts: tuple[RunContext, ...]) -> Evidence:
+    by_job, by_node = (len(contexts), len(graph.job_ids)), (len(contexts), len(graph.names))
+    return Evidence(
         graph,
-        tuple(run.context for run in runs),
+        contexts,
         np.full(by_node, np.nan),
         np.full(by_job, np.nan),
         np.full((*by_node, len(METRIC_NAMES)), np.nan),
@@ -110,40 +143,72 @@ def collect(history: Iterable[RunRecord], graph: Graph | None = None) -> Evidenc
         lead=np.full(by_job, np.nan),
         overlap=np.full(by_job, np.nan),
         frontier=np.full(by_job, np.nan),
-        total=np.zeros(len(runs)),
-        tail=np.full(len(runs), np.nan),
+        total=np.zeros(len(contexts)),
+        tail=np.full(len(contexts), np.nan),
     )
-    for row, run in enumerate(runs):
-        frontier = 0.0
-        for record in sorted(run.jobs, key=lambda job: job.job_id):
-            position = jobs_of.get(record.job_id)
-            runtime = max(record.runtime_seconds, MIN_SECONDS)
-            if position is not None:
-                table.log_job_runtime[row, position] = np.log(runtime)
-                table.start_scale_out[row, position] = max(record.start_scale_out, 1)
-                table.end_scale_out[row, position] = max(record.end_scale_out, 1)
-                table.rescaling_ratio[row, position] = min(max(record.rescaling_time_ratio, 0.0), 1.0)
-                table.lead[row, position] = max(0.0, record.start_seconds - frontier)
-                hidden = min(max(frontier - record.start_seconds, 0.0), runtime)
-                table.overlap[row, position] = hidden / runtime
-                matched = 0
-                for name, count, stage in stage_keys(record.stages):
-                    node = node_of.get((position, name, count))
-                    if node is not None:
-                        matched += 1
-                        table.log_runtime[row, node] = np.log(max(stage.runtime_seconds, MIN_SECONDS))
-                        if stage.metrics is not None:
-                            table.metrics[row, node] = _metrics(stage.metrics)
-                if matched == len(record.stages) == size[position] - 1:
-                    driver = node_of[position, "", 0]
-                    table.log_runtime[row, driver] = np.log(max(job_share(record), MIN_SECONDS))
-            frontier = max(frontier, record.end_seconds)
-            if position is not None:
-                table.frontier[row, position] = frontier
-        table.total[row] = max(run.runtime_seconds or 0.0, frontier)
-        if run.runtime_seconds is not None:
-            table.tail[row] = max(0.0, run.runtime_seconds - frontier)
-    return table
+
+
+def slots_of(graph: Graph, run: RunRecord) -> Ints:
+    """Position in the graph of each of a run's jobs in order of their ids, -1 for none, (jobs,).
+
+    A run whose end is not known is taken to be in progress.
+    """
+    ended = run.runtime_seconds is not None
+    return partners(ordered_jobs(run), graph.signatures, graph.job_ids, ended=ended)
+
+
+def contributions(evidence: Evidence) -> Floats:
+    """Seconds that each job added to its run, the driver's before it included; NaN without it, (R, J)."""
+    return np.asarray(evidence.lead + (1.0 - evidence.overlap) * np.exp(evidence.log_job_runtime))
+
+
+def _fill(table: Evidence, row: int, run: RunRecord) -> None:
+    frontier = 0.0
+    positions: list[int] = []
+    frontiers: list[float] = []
+    in_progress = run.runtime_seconds is None
+    for record, position in zip(ordered_jobs(run), slots_of(table.graph, run).tolist(), strict=True):
+        # What a stage that was tried again took says nothing of how the run goes on.
+        counts = position >= 0 and not (in_progress and record.retried)
+        if counts:
+            _fill_job(table, row, position, record, frontier)
+        frontier = max(frontier, record.end_seconds)
+        if counts:
+            positions.append(position)
+            frontiers.append(frontier)
+    # Of jobs that changed places: how many had ended by then counts, not which.
+    table.frontier[row, sorted(positions)] = frontiers
+    table.total[row] = max(run.runtime_seconds or 0.0, frontier)
+    if run.runtime_seconds is not None:
+        table.tail[row] = max(0.0, run.runtime_seconds - frontier)
+
+
+def _fill_job(table: Evidence, row: int, position: int, record: JobRecord, frontier: float) -> None:
+    """Fill in a job that starts when everything before has ended at `frontier`."""
+    runtime = max(record.runtime_seconds, MIN_SECONDS)
+    table.log_job_runtime[row, position] = np.log(runtime)
+    table.start_scale_out[row, position] = max(record.start_scale_out, 1)
+    table.end_scale_out[row, position] = max(record.end_scale_out, 1)
+    table.rescaling_ratio[row, position] = min(max(record.rescaling_time_ratio, 0.0), 1.0)
+    table.lead[row, position] = max(0.0, record.start_seconds - frontier)
+    hidden = min(max(frontier - record.start_seconds, 0.0), runtime)
+    table.overlap[row, position] = hidden / runtime
+    nodes_by_name = table.graph.stage_nodes[position]
+    keys = stage_keys(record)
+    count_of = Counter(name for name, _, _ in keys)
+    matched = 0
+    for name, count, stage in keys:
+        nodes = nodes_by_name.get(name, ())
+        # Of stages called alike, Spark skips the first: what they lead to is what has to be made.
+        place = count + max(len(nodes) - count_of[name], 0)
+        if place < len(nodes):
+            matched += 1
+            table.log_runtime[row, nodes[place]] = np.log(max(stage.runtime_seconds, MIN_SECONDS))
+            if stage.metrics is not None:
+                table.metrics[row, nodes[place]] = _metrics(stage.metrics)
+    if matched == len(record.stages) == sum(map(len, nodes_by_name.values())):
+        driver = table.graph.drivers[position]
+        table.log_runtime[row, driver] = np.log(max(job_share(record), MIN_SECONDS))
 
 
 def _metrics(metrics: StageMetrics) -> Floats:

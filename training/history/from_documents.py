@@ -18,6 +18,10 @@ _MEMORY_UNITS_MB = {
 }
 
 
+_FAILURE = re.compile(r"fail|cancel|abort|exception|error", re.IGNORECASE)
+"""In the result of a job: Spark says `JobFailed`, others more."""
+
+
 def memory_megabytes(size: str) -> int:
     """`512m`, `2g`, `1Gi` or `512` (MiB, as for Spark) in MiB; at least 1."""
     match = re.fullmatch(r"([0-9]+)([a-z]?)i?b?", size.lower())
@@ -54,7 +58,10 @@ def to_run_context(specs: ApplicationSpecs) -> RunContext:
 def to_run_record(execution: ApplicationExecution, jobs: Sequence[JobExecution]) -> RunRecord:
     """A run with its finished jobs; times become seconds since the application's start.
 
-    Where the start was not reported (yet), the first job's start stands in for it.
+    The application is the attempt of the driver in charge: the time that earlier attempts took says nothing
+    about how long one takes. Where nobody knows when it ended, it has no runtime of its own: what came
+    after its last job is not known. Where the start was not reported (yet), the first job's start stands
+    in for it.
     """
     started_at = application_started_at(execution, jobs)
     default_scale_out = (
@@ -68,7 +75,7 @@ def to_run_record(execution: ApplicationExecution, jobs: Sequence[JobExecution])
             _to_job_record(job, started_at, default_scale_out)
             for job in sorted(jobs, key=lambda job: job.job_id)
         ),
-        runtime_seconds=execution.runtime_seconds,
+        runtime_seconds=execution.attempt_seconds if execution.tail_is_known else None,
     )
 
 
@@ -100,7 +107,19 @@ def _to_job_record(job: JobExecution, started_at: float, default_scale_out: int)
             _to_stage_record(stage, ran, started_at, start_scale_out, end_scale_out)
             for stage in sorted(stages, key=lambda stage: int(stage.stage_id))
         ),
+        failed=_failed(job, stages),
     )
+
+
+def _failed(job: JobExecution, stages: Sequence[StageExecution]) -> bool:
+    """Whether a job failed; where its result was not reported, whether its last stage did.
+
+    A stage that succeeded later may still tell why it failed at first.
+    """
+    if job.job_result is not None:
+        return _FAILURE.search(job.job_result) is not None
+    last = max(stages, key=lambda stage: int(stage.stage_id), default=None)
+    return last is not None and bool(last.failure_reason)
 
 
 def _to_stage_record(
@@ -123,4 +142,5 @@ def _to_stage_record(
         rdd_num_cached_partitions=stage.rdd_num_cached_partitions,
         rdd_mem_size=stage.rdd_mem_size,
         rdd_disk_size=stage.rdd_disk_size,
+        attempt=stage.attempt_id,
     )

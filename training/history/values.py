@@ -44,11 +44,14 @@ class StageRecord:
     rescaling_time_ratio: float
     metrics: StageMetrics | None
     rdd_num_partitions: int = 0
-    rdd_num_cached_partitions: int = 0
-    rdd_mem_size: int = 0
+    rdd_num_cached_partitions: int | None = 0
+    """None, as with the sizes: nothing is known of what was cached."""
+    rdd_mem_size: int | None = 0
     """Bytes."""
-    rdd_disk_size: int = 0
+    rdd_disk_size: int | None = 0
     """Bytes."""
+    attempt: int = 0
+    """Above 0 for a stage that was tried again: some of its work, or all, was done more than once."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,13 @@ class JobRecord:
     end_scale_out: int
     rescaling_time_ratio: float
     stages: tuple[StageRecord, ...] = ()
+    failed: bool = False
+    """Whether it ended without its result; cancelled jobs did."""
+
+    @property
+    def retried(self) -> bool:
+        """Whether any of its stages was tried again."""
+        return any(stage.attempt > 0 for stage in self.stages)
 
     @property
     def end_seconds(self) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor
 from training.evidence.graph import CONTEXT_BUCKETS
 from training.evidence.parts import evidence_from_parts, evidence_to_parts
 from training.evidence.run_effects import RunEffects, estimate_run_effects
+from training.evidence.stage_names import lasting_name
 from training.evidence.table import Evidence
 from training.history.values import METRIC_NAMES
 from training.runtime_model.laws import Calibration, Prior, fit_prior
@@ -24,6 +25,9 @@ from training.statistics.predictive_std import LeftOutErrors, Trust
 RUNTIME_MODEL_SCHEMA_VERSION = 1
 
 RUNTIME_MODEL_KIND = "onlinepredictor"
+
+LASTING_NAMES = "lasting"
+"""How names of stages are encoded: by `training.evidence.stage_names`, then hashed."""
 
 STORED_CALIBRATION = {
     "change_point_log_scale_out": "cliff_place",
@@ -129,7 +133,7 @@ class TrainedModel:
         description = {
             "schema_version": RUNTIME_MODEL_SCHEMA_VERSION,
             "kind": RUNTIME_MODEL_KIND,
-            "config": _config(),
+            "config": _config(self.evidence),
             "hyperparameters": asdict(self.hyperparameters),
             "profile": {
                 "structure": structure,
@@ -164,14 +168,14 @@ class TrainedModel:
             raise ArtifactInvalid(
                 f"schema version {version} is not supported, only {RUNTIME_MODEL_SCHEMA_VERSION}"
             )
-        if description.get("config") != _config():
-            raise ArtifactInvalid("the artifact was made by a model with other inputs")
         try:
             weights = _under("network.", tensors)
             if not all(bool(torch.isfinite(value).all()) for value in weights.values()):
                 raise ArtifactInvalid("the artifact has weights that are not finite")
             arrays = {name: value.double().numpy() for name, value in _under("evidence.", tensors).items()}
             evidence = evidence_from_parts(description["profile"]["structure"], arrays)
+            if description.get("config") not in (_INPUTS, _config(evidence)):
+                raise ArtifactInvalid("the artifact was made by a model with other inputs")
             model = cls(
                 evidence,
                 Calibration(**_from_stored(description["profile"]["calibration"], STORED_CALIBRATION)),
@@ -233,13 +237,22 @@ def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftO
     return LeftOutErrors(error, cut, log_scale_out, run, jobs)
 
 
-def _config() -> dict[str, Any]:
-    return {
-        "features": FEATURES,
-        "context_buckets": CONTEXT_BUCKETS,
-        "embedding": EMBEDDING,
-        "metrics": list(METRIC_NAMES),
-    }
+_INPUTS = {
+    "features": FEATURES,
+    "context_buckets": CONTEXT_BUCKETS,
+    "embedding": EMBEDDING,
+    "metrics": list(METRIC_NAMES),
+}
+
+
+def _config(evidence: Evidence) -> dict[str, Any]:
+    """What the network reads.
+
+    Models made before 2026-11-29 read names of stages as Spark had reported them, and do not say how they
+    are encoded. They go on reading those of their own graph: nothing else is hashed.
+    """
+    lasting = all(not name or lasting_name(name) == name for name in evidence.graph.names)
+    return {**_INPUTS, "stage_names": LASTING_NAMES} if lasting else dict(_INPUTS)
 
 
 def make_network(evidence: Evidence, hyperparameters: Hyperparameters) -> RuntimeModel:

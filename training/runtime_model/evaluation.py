@@ -13,7 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from training.evidence.table import MIN_SECONDS, EmptyHistory, collect, expected_jobs
+from training.evidence.place import place_of
+from training.evidence.table import MIN_SECONDS, EmptyHistory, slots_of
 from training.history.values import RunRecord
 from training.runtime_model.artifact import TrainedModel
 from training.runtime_model.fine_tuning import fine_tune
@@ -109,13 +110,14 @@ def remaining_errors(
         EmptyHistory: In none of the runs is there anything to measure.
     """
     judged, skipped = [], []
+    jobs = len(model.evidence.graph.job_ids)
     for run in runs:
         ordered = replace(run, jobs=tuple(sorted(run.jobs, key=lambda job: job.job_id)))
         finished, measured = choose_cuts(ordered, cuts_per_run)
         if not len(finished):
             skipped.append(run.run_id)
             continue
-        start, end = scale_outs(ordered, np.array(model.evidence.graph.job_ids))
+        start, end = scale_outs(ordered, slots_of(model.evidence.graph, ordered), jobs)
         parts = [replace(ordered, jobs=ordered.jobs[:count], runtime_seconds=None) for count in finished]
         tail = 0.0 if run.runtime_seconds is not None else model.prior.timing.tail
         judged.append(
@@ -153,21 +155,23 @@ def choose_cuts(run: RunRecord, count: int) -> tuple[Ints, Floats]:
     return chosen, left[chosen]
 
 
-def scale_outs(run: RunRecord, job_ids: Ints) -> tuple[Floats, Floats]:
+def scale_outs(run: RunRecord, slots: Ints, jobs: int) -> tuple[Floats, Floats]:
     """Scale-outs that a run had, or would have had, at the start and end of jobs.
 
     Args:
         run: Its jobs in order of their ids, at least one.
-        job_ids: Ascending, (J,); a job that the run did not have gets what the one before left.
+        slots: Position of each of them in a graph, -1 for none, as `slots_of` finds them.
+        jobs: J, how many the graph has; one that the run did not have gets what the one before left.
     Returns:
         At the start and at the end, both (J,).
     """
-    own = np.array([job.job_id for job in run.jobs])
-    starts = np.array([max(job.start_scale_out, 1) for job in run.jobs], dtype=np.float64)
-    ends = np.array([max(job.end_scale_out, 1) for job in run.jobs], dtype=np.float64)
-    before = np.searchsorted(own, job_ids, side="right") - 1
-    left = np.where(before >= 0, ends[before], starts[0])
-    return np.where((before >= 0) & (own[before] == job_ids), starts[before], left), left
+    start, end = np.full(jobs, np.nan), np.full(jobs, np.nan)
+    for job, slot in zip(run.jobs, slots.tolist(), strict=True):
+        if slot >= 0:
+            start[slot], end[slot] = max(job.start_scale_out, 1), max(job.end_scale_out, 1)
+    before = np.maximum.accumulate(np.where(np.isfinite(end), np.arange(jobs), -1))
+    left = np.where(before >= 0, end[before], float(max(run.jobs[0].start_scale_out, 1)))
+    return np.where(np.isfinite(start), start, left), left
 
 
 def predict_remaining(model: TrainedModel, so_far: RunRecord, start: Floats, end: Floats) -> float:
@@ -178,14 +182,12 @@ def predict_remaining(model: TrainedModel, so_far: RunRecord, start: Floats, end
         start: Scale-out at the start of each job of the model's graph, (J,).
         end: At its end, (J,).
     """
-    ids = np.array(model.evidence.graph.job_ids)
     after = so_far.jobs[-1].job_id if so_far.jobs else -1
-    jobs = (ids > after) & expected_jobs(model.evidence, so_far.context)
-    if not jobs.any():
+    place = place_of(model.evidence, so_far, after)
+    if not place.ahead.any():
         return model.prior.timing.tail
-    run = collect([so_far], model.evidence.graph)
+    run = place.table()
     network, _ = fine_tune(model, run)
-    cut = int(np.searchsorted(ids, after, side="right")) - 1
-    remaining = forecast_remaining(model, network, run, cut, start[None], end[None], jobs)
+    remaining = forecast_remaining(model, network, run, place.cut, start[None], end[None], place.ahead)
     seconds = float(remaining.remaining_seconds[0, 0])
     return seconds if np.isfinite(seconds) else float("inf")

@@ -266,6 +266,7 @@ class PretrainingSession:
             "similar_runs_share": share,
             "epochs": self.best_epochs,
             "gate": gate if serves == NETWORK else 0.0,
+            "odd_runs": [{"run_id": odd.run_id, "reason": odd.reason} for odd in prepared.odd_runs],
         }
 
 

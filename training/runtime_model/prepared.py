@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from training.evidence.graph import critical_path
+from training.evidence.learned import learn_from
+from training.evidence.odd_runs import OddRun
 from training.evidence.run_effects import RunEffects, estimate_run_effects
-from training.evidence.table import Evidence, collect, expected_jobs, reduced
+from training.evidence.table import EmptyHistory, Evidence, expected_jobs, reduced
 from training.evidence.timing import Timing
 from training.history.values import RunRecord
 from training.runtime_model.joint_forecast import left_out_errors
@@ -46,6 +48,8 @@ class Prepared:
     """Jobs that were to be expected of each sample's run and come after the cut, (S, J)."""
     timings: tuple[Timing, ...]
     """From the runs other than this one, per run."""
+    odd_runs: tuple[OddRun, ...] = ()
+    """Runs that were told apart."""
 
     def errors(self, job_runtime: Tensor, samples: Ints) -> Floats:
         """Log errors of remaining runtimes: predicted over measured.
@@ -93,7 +97,7 @@ def prepare(history: Sequence[RunRecord]) -> Prepared:
     Raises:
         EmptyHistory: No run has a job.
     """
-    evidence = collect(history)
+    evidence, odd_runs = learn_from(history)
     run_effects = estimate_run_effects(evidence)
     calibration = calibrate(evidence, run_effects)
     jobs = len(evidence.graph.job_ids)
@@ -103,6 +107,9 @@ def prepare(history: Sequence[RunRecord]) -> Prepared:
         prior = fit_prior(evidence, run_effects, calibration, without=None if single else run)
         others = [other for other in range(len(evidence.contexts)) if single or other != run]
         ran = np.flatnonzero(np.isfinite(evidence.log_job_runtime[run]))
+        if not len(ran):
+            timings.append(prior.timing)
+            continue  # none of its jobs is like any other
         cuts = np.concatenate([[-1], ran[:-1]])
         cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, TRAINING_CUTS_PER_RUN).astype(int))]
         start, end = evidence.start_scale_out[run], evidence.end_scale_out[run]
@@ -121,7 +128,9 @@ def prepare(history: Sequence[RunRecord]) -> Prepared:
         actual.append(np.maximum(evidence.total[run] - passed, 1e-3))
         jobs_ahead = np.arange(jobs) > cuts[:, None]
         expected.append(jobs_ahead & expected_jobs(reduced(evidence, others), context))
+    if not batches:
+        raise EmptyHistory("no run has a job like those of others")
     return Prepared(
         evidence, run_effects, calibration, concatenate(batches), np.array(run_of), np.concatenate(cut_of),
-        np.concatenate(actual), np.concatenate(expected), tuple(timings),
+        np.concatenate(actual), np.concatenate(expected), tuple(timings), odd_runs,
     )  # fmt: skip

@@ -35,7 +35,7 @@ from training.evidence.change_points import (
 )
 from training.evidence.run_effects import RunEffects
 from training.evidence.similarity import log_size, similarity
-from training.evidence.table import Evidence
+from training.evidence.table import Evidence, contributions
 from training.runtime_model.gaussian_process import UNOBSERVED, GaussianProcess, distances, fit_robustly
 from training.statistics.arrays import Bools, Floats, Ints
 from training.statistics.kernels import matern
@@ -148,8 +148,7 @@ class SimilarRuns:
     @cached_property
     def _seconds(self) -> Floats:
         """Seconds that each job added to its run, the driver's before it included; NaN without it, (R, J)."""
-        table = self.evidence
-        return np.asarray(table.lead + (1.0 - table.overlap) * np.exp(table.log_job_runtime))
+        return contributions(self.evidence)
 
     @cached_property
     def _share(self) -> Floats:

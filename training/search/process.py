@@ -55,6 +55,8 @@ def run(folder: Path, emit: Emit) -> None:
     result = search_hyperparameters(
         history, folder, config, report=lambda trial: emit({"event": "trial", **asdict(trial)})
     )
+    for odd in result.model.validation.get("odd_runs", ()):
+        emit({"event": "log", "line": f"run {odd['run_id']} is unlike the others: {odd['reason']}"})
     emit({"event": "log", "line": "writing the artifact"})
     artifact = folder / "artifact"
     artifact.mkdir(exist_ok=True)

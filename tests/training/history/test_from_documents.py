@@ -67,3 +67,30 @@ def test_the_context_is_taken_from_the_specs() -> None:
     assert context.data_size_mb == 7
     assert context.algorithm_args == ("--iterations", "4")
     assert context.versions == ("4.1.4",)
+
+
+@pytest.mark.parametrize(
+    ("result", "reason", "failed"),
+    [
+        ("JobSucceeded", "", False),
+        ("JobSucceeded", "FetchFailed", False),
+        ("JobFailed", "", True),
+        ("[SPARK_JOB_CANCELLED] Job 3 cancelled", "", True),
+        (None, "Job aborted due to stage failure", True),
+        (None, "", False),
+    ],
+)
+def test_a_job_that_failed_is_told(result: str | None, reason: str, failed: bool) -> None:
+    stages = {
+        "1": stage(1, START_MS, START_MS + 9),
+        "2": stage(2, START_MS, START_MS + 9, failure_reason=reason),
+    }
+    [found] = to_run_record(execution("e"), [job(job_end("e", 0, job_result=result, stages=stages))]).jobs
+    assert found.failed == failed
+    assert not found.retried
+
+
+def test_a_stage_that_was_tried_again_is_told() -> None:
+    stages = {"1": stage(1, START_MS, START_MS + 9, attempt_id=1)}
+    [found] = to_run_record(execution("e"), [job(job_end("e", 0, stages=stages))]).jobs
+    assert found.retried

@@ -161,7 +161,7 @@ def test_the_scale_outs_of_the_run_are_used(model: TrainedModel) -> None:
 
 def test_jobs_that_did_not_run_have_the_scale_out_of_the_ones_before() -> None:
     jobs = (JobRecord(2, 0.0, 1.0, 2, 3, 0.1), JobRecord(5, 1.0, 1.0, 4, 0, 0.1))
-    start, end = scale_outs(RunRecord("run", CONTEXT, 0.0, jobs), np.arange(7))
+    start, end = scale_outs(RunRecord("run", CONTEXT, 0.0, jobs), np.array([2, 5]), 7)
     assert start.tolist() == [2, 2, 2, 3, 3, 4, 1]
     assert end.tolist() == [2, 2, 3, 3, 3, 1, 1]
 

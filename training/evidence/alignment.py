@@ -1,0 +1,177 @@
+"""Alignment of two sequences of jobs: in order, by what the jobs are, with a price for what is left over.
+
+Needleman and Wunsch, J. Mol. Biol. 1970, with linear prices for gaps, row by row in numpy; then neighbours
+that only changed places are paired: Spark numbers jobs of several threads in any order.
+
+Axes: A jobs of a run, B jobs they are aligned with.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import takewhile
+
+import numpy as np
+
+from training.evidence.job_signatures import JobSignature, similarities
+from training.statistics.arrays import Floats, Ints
+
+LEAST_ALIKE = 0.5
+"""Similarity below which two jobs are never taken for the same work."""
+
+GAP = 0.02
+"""Price of a job without partner, in units of a pair of equal jobs: any pair is worth it."""
+
+STEP_AHEAD = 0.15
+"""Price of each job that a run in progress would have left out: what is far ahead and looks alike is no
+reason to take everything before it for done."""
+
+NEIGHBOURS = 8
+"""Places by which jobs of one run may be swapped."""
+
+ALMOST = 0.99
+"""Similarity of jobs that differ, at most."""
+
+MOST_CELLS = 16_000_000
+"""Pairs of jobs that are looked at, 4,000 by 4,000; of longer runs, what differs is paired place by place."""
+
+_NOTHING = -1e9
+
+_PAIR, _LEFT_OVER, _SKIPPED = 0, 1, 2
+
+
+@lru_cache(maxsize=64)
+def align(run: tuple[JobSignature, ...], others: tuple[JobSignature, ...], *, ended: bool) -> Ints:
+    """Partner of each job of a run among others, -1 for none, (A,); not to be changed.
+
+    Args:
+        ended: Whether the run has all of its jobs; of one in progress, the rest of the others is to come.
+    """
+    partner = np.full(len(run), -1, dtype=np.int64)
+    begin = _alike(run, others)
+    partner[:begin] = np.arange(begin)
+    # The last job of a run in progress may be a left over one of those that look like the first ones left.
+    same = _alike(run[begin:][::-1], others[begin:][::-1]) if ended else 0
+    if same:
+        partner[len(run) - same :] = np.arange(len(others) - same, len(others))
+    a, b = run[begin : len(run) - same], others[begin : len(others) - same]
+    if a and b:
+        inner = _align(a, b, ended)
+        partner[begin : len(run) - same] = np.where(inner >= 0, inner + begin, -1)
+    return partner
+
+
+def _alike(left: Sequence[JobSignature], right: Sequence[JobSignature]) -> int:
+    """Number of equal jobs at the beginning of both."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
+
+
+def _align(run: Sequence[JobSignature], others: Sequence[JobSignature], ended: bool) -> Ints:
+    of_run, code = _distinct(run)
+    of_others, other_code = _distinct(others)
+    distinct = np.minimum(similarities(list(of_run), list(of_others)), ALMOST)
+    for signature, row in of_run.items():
+        if signature in of_others:
+            distinct[row, of_others[signature]] = 1.0
+    if len(run) * len(others) > MOST_CELLS:
+        places = np.arange(len(run))
+        paired = places < len(others)
+        paired[paired] = distinct[code[paired], other_code[places[paired]]] >= LEAST_ALIKE
+        return np.where(paired, places, -1)
+    alike = distinct[code][:, other_code]
+    partner = _in_order(alike, GAP if ended else STEP_AHEAD, ended)
+    _swap(partner, alike, len(others) if ended else int(partner.max(initial=-1)))
+    return partner
+
+
+def _distinct(jobs: Sequence[JobSignature]) -> tuple[dict[JobSignature, int], Ints]:
+    """Signatures that occur, numbered, and the number of each job's."""
+    numbers: dict[JobSignature, int] = {}
+    codes = [numbers.setdefault(job, len(numbers)) for job in jobs]
+    return numbers, np.array(codes, dtype=np.int64)
+
+
+def _in_order(alike: Floats, step: float, ended: bool) -> Ints:
+    """The best partners that keep the order, the earliest ones of equals, from similarities (A, B), (A,)."""
+    a, b = alike.shape
+    columns = np.arange(b + 1)
+    best = -step * columns
+    back = np.zeros((a + 1, b + 1), dtype=np.int8)
+    back[0] = _SKIPPED
+    for job in range(a):
+        pairs = np.where(alike[job] >= LEAST_ALIKE, alike[job], _NOTHING)
+        paired = np.concatenate([[_NOTHING], best[:-1] + pairs])
+        left_over = best - GAP
+        reached = np.maximum(paired, left_over)
+        row = np.maximum.accumulate(reached + step * columns) - step * columns
+        back[job + 1] = np.where(left_over >= paired - 1e-9, _LEFT_OVER, _PAIR)
+        skipped = np.concatenate([[False], row[:-1] - step >= reached[1:] - 1e-9])
+        back[job + 1][skipped] = _SKIPPED
+        best = row
+    partner = np.full(a, -1, dtype=np.int64)
+    # What comes after a run in progress costs nothing; of equal ends the earliest is where it is.
+    job, other = a, b if ended else int(np.argmax(best >= best.max() - 1e-9))
+    while job > 0:
+        came_from = back[job, other]
+        if came_from == _SKIPPED:
+            other -= 1
+        else:
+            job -= 1
+            if came_from == _PAIR:
+                other -= 1
+                partner[job] = other
+    return partner
+
+
+def _swap(partner: Ints, alike: Floats, limit: int) -> None:
+    """Pair neighbours that changed places, in place: equal jobs crosswise, then what is left over.
+
+    Args:
+        limit: Behind it, others are still to come.
+    """
+    unequal = [job for job in range(len(partner)) if partner[job] < 0 or alike[job, partner[job]] < 1.0]
+    for _ in range(2):
+        for at, one in enumerate(unequal):
+            for other in unequal[at + 1 :]:
+                if other - one > NEIGHBOURS:
+                    break
+                if 1.0 in (alike[one, partner[other]], alike[other, partner[one]]):
+                    _cross(partner, alike, one, other)
+    free = sorted(set(range(alike.shape[1])) - set(partner.tolist()))
+    limit, last = min(limit, alike.shape[1] - 1), -1
+    for job in range(len(partner)):
+        if partner[job] >= 0:
+            last = max(last, int(partner[job]))
+            continue
+        reach = _reach(alike[job], limit)
+        near = [
+            each for each in free if (abs(each - last - 1) <= NEIGHBOURS and each <= limit) or each == reach
+        ]
+        found = max(near, key=lambda each: (alike[job, each], -each), default=None)
+        if found is not None and alike[job, found] >= LEAST_ALIKE:
+            partner[job] = found
+            free.remove(found)
+
+
+def _reach(alike: Floats, limit: int) -> int:
+    """The first equal job behind a limit, if all up to it are alike; otherwise -1.
+
+    Args:
+        alike: Similarities of one job to the others, (B,).
+    """
+    for other in range(limit + 1, min(limit + 1 + NEIGHBOURS, len(alike))):
+        if alike[other] == 1.0:
+            return other
+        if alike[other] < LEAST_ALIKE:
+            break
+    return -1
+
+
+def _cross(partner: Ints, alike: Floats, one: int, other: int) -> None:
+    """Exchange the partners of two jobs where that makes an equal pair and loses none."""
+    first, second = int(partner[one]), int(partner[other])
+    if first < 0 or second < 0:
+        return
+    crosswise = (alike[one, second], alike[other, first])
+    gained = sum(crosswise) - alike[one, first] - alike[other, second]
+    if max(crosswise) == 1.0 and min(crosswise) >= LEAST_ALIKE and gained > 1e-9:
+        partner[one], partner[other] = second, first

@@ -1,0 +1,115 @@
+"""What a Spark job is, whatever its id: its stages by lasting names, their order and tasks, and its end.
+
+Numpy only. Axes: A and B jobs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.evidence.stage_names import lasting_name
+from training.history.values import JobRecord
+from training.statistics.arrays import Floats
+
+TASKS_COUNT = 0.45
+"""How far the number of tasks counts: it follows the data, and broadcasts differ in little else."""
+
+ACTION_COUNTS = 0.4
+"""How far the last stage's name counts."""
+
+_KEPT = "_signature"
+"""Beside the fields of a job: no part of what it is equal to, or stored as."""
+
+UNKNOWN_ALIKE = 0.55
+"""Similarity of a job without recorded stages to one with some: it may be the same."""
+
+
+@dataclass(frozen=True)
+class JobSignature:
+    """What two jobs have in common that do the same work."""
+
+    names: tuple[str, ...] = ()
+    """Lasting names of the stages that ran, in order of their ids."""
+    tasks: tuple[int, ...] = ()
+    """Their numbers of tasks."""
+    parents: tuple[tuple[int, ...], ...] = ()
+    """Positions of their parents that ran."""
+    failed: bool = False
+
+
+def signature_of(job: JobRecord) -> JobSignature:
+    """Signature of a finished job; kept with it, as it is asked for several times."""
+    kept = vars(job)
+    if _KEPT not in kept:
+        kept[_KEPT] = _signature_of(job)
+    signature: JobSignature = kept[_KEPT]
+    return signature
+
+
+def _signature_of(job: JobRecord) -> JobSignature:
+    stages = sorted(job.stages, key=lambda stage: stage.stage_id)
+    position = {stage.stage_id: index for index, stage in enumerate(stages)}
+    return JobSignature(
+        tuple(lasting_name(stage.name) for stage in stages),
+        tuple(max(stage.num_tasks, 0) for stage in stages),
+        tuple(
+            tuple(sorted({position[parent] for parent in stage.parent_ids if parent in position}))
+            for stage in stages
+        ),
+        job.failed,
+    )
+
+
+def similarities(left: Sequence[JobSignature], right: Sequence[JobSignature]) -> Floats:
+    """How far jobs do the same work, 0 to 1, (A, B): 1 for equal ones, 0 where one failed and one did not.
+
+    Cosine of how often stages and steps from stage to stage occur, joined with whether the last stages, which
+    Spark names by the action, are called alike; less where numbers of tasks differ, of all stages and of the
+    last one. Spark skips stages whose output is still there, so that one job may lack what the other one has,
+    but never the last one.
+    """
+    tokens = [_tokens(signature) for signature in (*left, *right)]
+    column = {token: index for index, token in enumerate(dict.fromkeys(_each(tokens)))}
+    counts = np.zeros((len(tokens), max(len(column), 1)), dtype=np.float32)
+    for row, counted in enumerate(tokens):
+        for token, count in counted.items():
+            counts[row, column[token]] = count
+    counts /= np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+    a, b = counts[: len(left)], counts[len(left) :]
+    alike = (1.0 - ACTION_COUNTS) * (a @ b.T).astype(np.float64)
+    numbers: dict[tuple[str, ...], int] = {}
+    actions = np.array([numbers.setdefault(each.names[-1:], len(numbers)) for each in (*left, *right)])
+    alike += ACTION_COUNTS * (actions[: len(left), None] == actions[len(left) :])
+    tasks = np.maximum(
+        _nearness([sum(each.tasks) for each in left], [sum(each.tasks) for each in right]),
+        _nearness([sum(each.tasks[-1:]) for each in left], [sum(each.tasks[-1:]) for each in right]),
+    )
+    alike *= 1.0 - TASKS_COUNT + TASKS_COUNT * tasks
+    bare_a, bare_b = (np.array([not each.names for each in side], dtype=bool) for side in (left, right))
+    alike[bare_a[:, None] != bare_b] = UNKNOWN_ALIKE
+    alike[bare_a[:, None] & bare_b] = 1.0
+    failed_a, failed_b = (np.array([each.failed for each in side], dtype=bool) for side in (left, right))
+    alike[failed_a[:, None] != failed_b] = 0.0
+    return alike
+
+
+def _nearness(left: Sequence[int], right: Sequence[int]) -> Floats:
+    """1 for equal numbers, as small as their ratio for others, (A, B)."""
+    logs = [np.log1p(np.array(side, dtype=np.float64)) for side in (left, right)]
+    return np.asarray(np.exp(-np.abs(logs[0][:, None] - logs[1])))
+
+
+def _tokens(signature: JobSignature) -> Counter[tuple[str, str]]:
+    """Stages, and steps from parents to them, with how often they occur."""
+    names = signature.names
+    found = Counter((name, "") for name in names)
+    for child, parents in enumerate(signature.parents):
+        found.update((names[parent], names[child]) for parent in parents)
+    return found
+
+
+def _each(counters: Iterable[Counter[tuple[str, str]]]) -> Iterable[tuple[str, str]]:
+    for counter in counters:
+        yield from counter

@@ -1,0 +1,177 @@
+"""Where a run in progress is among the jobs that its application is expected to have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from training.evidence.alignment import NEIGHBOURS
+from training.evidence.graph import Graph
+from training.evidence.job_signatures import signature_of
+from training.evidence.slots import ordered_jobs
+from training.evidence.table import Evidence, collect, expected_jobs, slots_of
+from training.history.values import JobRecord, RunContext, RunRecord
+from training.statistics.arrays import Bools, Floats, Ints
+
+DOUBT = 0.25
+"""Share of the seconds of jobs without partner that may be left more or less."""
+
+UNKNOWN_LOG_STD = 0.5
+"""Standard deviation of the log that is added for a run none of whose jobs is like any before."""
+
+NAMED_JOBS = 3
+"""Jobs that are named in a sentence; more are counted."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run in progress among the jobs of its application."""
+
+    evidence: Evidence
+    context: RunContext
+    finished: tuple[JobRecord, ...]
+    """Its jobs so far, in order of their ids."""
+    slots: Ints
+    """Position of each among those of the history, -1 for none."""
+    cut: int
+    """Position of the last one that has passed, -1 before the first."""
+    ahead: Bools
+    """Jobs that are to be expected, (J,)."""
+    missing: Bools
+    """Jobs that were to be expected before the cut, and that the run has not had, (J,)."""
+    after_job_id: int
+
+    @property
+    def job_ids(self) -> tuple[int, ...]:
+        """Ids that the jobs ahead are to have: as in earlier runs, by as many later as this run had more."""
+        ids = np.array(self.evidence.graph.job_ids, dtype=np.int64)
+        paired = np.flatnonzero(self.slots >= 0)
+        shift = 0
+        if len(paired):
+            last = int(paired[-1])
+            left_over = len(self.finished) - 1 - last
+            shift = self.finished[last].job_id - int(ids[self.slots[last]]) + left_over
+        found: list[int] = []
+        for job_id in (ids[self.ahead] + shift).tolist():
+            found.append(max(job_id, (found[-1] if found else self.after_job_id) + 1))
+        return tuple(found)
+
+    @cached_property
+    def unlike(self) -> tuple[JobRecord, ...]:
+        """Finished jobs that succeeded and are like none of earlier runs."""
+        pairs = zip(self.finished, self.slots.tolist(), strict=True)
+        return tuple(job for job, slot in pairs if slot < 0 and not job.failed)
+
+    @cached_property
+    def failed(self) -> tuple[JobRecord, ...]:
+        """Finished jobs that failed, and do not in earlier runs: their work is still to be done, or was."""
+        pairs = zip(self.finished, self.slots.tolist(), strict=True)
+        return tuple(job for job, slot in pairs if slot < 0 and job.failed)
+
+    def spread(self, remaining_seconds: Floats) -> Floats:
+        """What jobs without partner add to the standard deviation of the log of what is left, (X,).
+
+        A part of what unlike jobs took, and missing ones usually take, may be left more or less. A run of
+        which a large share is unlike may go on as no earlier one did.
+
+        Args:
+            remaining_seconds: Forecast per candidate, (X,).
+        """
+        usual = self.evidence.usual_runtime[self.missing].sum()
+        unlike = sum(job.runtime_seconds for job in self.unlike)
+        total = sum(job.runtime_seconds for job in self.finished)
+        more = np.log1p(DOUBT * (float(usual) + unlike) / np.maximum(remaining_seconds, 1e-3))
+        return np.asarray(more + UNKNOWN_LOG_STD * (unlike / max(total, 1e-3)) ** 2)
+
+    def table(self) -> Evidence:
+        """The run as a table over the graph of the history; its only row.
+
+        What a job took that may be another one is left out: several threads run some that nobody can tell
+        apart, or it is paired with one that it resembles, while its like is near. A short one taken for a
+        long one would say that the run is fast.
+        """
+        run = RunRecord("", self.context, 0.0, self.finished)
+        table = collect([run], self.evidence.graph)
+        unsure = self.evidence.indistinct.copy()
+        signatures = self.evidence.graph.signatures
+        for job, slot in zip(self.finished, self.slots.tolist(), strict=True):
+            own = signature_of(job)
+            if slot >= 0 and own != signatures[slot]:
+                unsure[slot] |= own in signatures[max(slot - NEIGHBOURS, 0) : slot + NEIGHBOURS + 1]
+        table.log_job_runtime[0, unsure] = np.nan
+        nodes = unsure[self.evidence.graph.node_job]
+        table.log_runtime[0, nodes] = np.nan
+        table.metrics[0, nodes] = np.nan
+        return table
+
+    @property
+    def note(self) -> str:
+        """What does not fit, for people; empty where all does."""
+        parts = [
+            f"{_named(self.failed)} failed and {_counts(self.failed)} for nothing" if self.failed else "",
+            f"{_named(self.unlike)} {_is(self.unlike)} like none of earlier runs" if self.unlike else "",
+        ]
+        missing = int(self.missing.sum())
+        if missing:
+            parts.append(f"{missing} {'job' if missing == 1 else 'jobs'} of earlier runs did not come")
+        return ", ".join(filter(None, parts))
+
+
+def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
+    """Find where a run is.
+
+    Args:
+        evidence: Table of the history.
+        run: Its jobs after `after_job_id` are ignored.
+        after_job_id: Last finished job, -1 before the run.
+    """
+    graph = evidence.graph
+    jobs = tuple(job for job in run.jobs if job.job_id <= after_job_id)
+    so_far = RunRecord(run.run_id, run.context, run.started_at, jobs)
+    slots = slots_of(graph, so_far)
+    expected = expected_jobs(evidence, run.context)
+    if any(job.stages for job in jobs) and any(each.names for each in graph.signatures):
+        cut = int(slots.max())
+    else:  # nothing is known but how far it has come
+        cut = int(np.searchsorted(np.array(graph.job_ids), after_job_id, side="right")) - 1
+    position = np.arange(len(graph.job_ids))
+    left_out = expected & (position <= cut) & ~np.isin(position, slots) & bool(jobs)
+    to_come = left_out & _may_still_come(graph, slots, left_out)
+    return Place(
+        evidence,
+        run.context,
+        tuple(ordered_jobs(so_far)),
+        slots,
+        cut,
+        (expected & (position > cut)) | to_come,
+        left_out & ~to_come,
+        after_job_id,
+    )
+
+
+def _may_still_come(graph: Graph, slots: Ints, left_out: Bools) -> Bools:
+    """Jobs left out that look like one that came soon after: threads number theirs in any order, (J,)."""
+    found = np.zeros(len(left_out), dtype=bool)
+    for job in np.flatnonzero(left_out):
+        names = graph.signatures[job].names
+        later = slots[(slots > job) & (slots <= job + NEIGHBOURS)].tolist()
+        found[job] = any(graph.signatures[slot].names == names for slot in later)
+    return found
+
+
+def _named(jobs: Sequence[JobRecord]) -> str:
+    if len(jobs) == 1:
+        return f"job {jobs[0].job_id}"
+    if len(jobs) > NAMED_JOBS:
+        return f"{len(jobs)} jobs"
+    ids = [str(job.job_id) for job in jobs]
+    return f"jobs {', '.join(ids[:-1])} and {ids[-1]}"
+
+
+def _is(jobs: Sequence[JobRecord]) -> str:
+    return "is" if len(jobs) == 1 else "are"
+
+
+def _counts(jobs: Sequence[JobRecord]) -> str:
+    return "counts" if len(jobs) == 1 else "count"

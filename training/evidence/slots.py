@@ -1,0 +1,154 @@
+"""Slots: the jobs of an application that recur from run to run, in order.
+
+Runs are aligned one after the other with what has been found so far, beginning with the sequence of jobs
+that most runs had: a progressive alignment, as of Feng and Doolittle, J. Mol. Evol. 1987. A job that is
+like none so far gets a slot of its own. Runs without recorded stages are paired by the ids of their jobs:
+nothing else is known of them.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from training.evidence.alignment import align
+from training.evidence.job_signatures import JobSignature, signature_of
+from training.history.values import JobRecord, RunRecord
+from training.statistics.arrays import Ints
+
+ENOUGH_RUNS = 4
+"""Runs from which on a job that a single one had, beside jobs that others had too, is left aside."""
+
+COMMON_SHARE = 0.5
+"""Share of a run's jobs that others have to have had, for the rest to be left aside."""
+
+MOST_SLOTS = 2
+"""Slots at most, in units of the jobs of the longest run: those of the most runs are kept."""
+
+
+@dataclass
+class Slot:
+    """A job that recurs."""
+
+    signature: JobSignature
+    jobs: list[JobRecord] = field(default_factory=list)
+    """One of each run that had it, oldest first."""
+    runs: list[int] = field(default_factory=list)
+    job_id: int = -1
+    """The id that it has in most runs, not decreasing from slot to slot."""
+
+
+def ordered_jobs(run: RunRecord) -> list[JobRecord]:
+    """Jobs of a run in order of their ids."""
+    return sorted(run.jobs, key=lambda job: job.job_id)
+
+
+def partners(
+    jobs: Sequence[JobRecord], signatures: tuple[JobSignature, ...], ids: Sequence[int], *, ended: bool
+) -> Ints:
+    """Slot of each job of a run, -1 for none, (jobs,).
+
+    Args:
+        jobs: In order of their ids.
+        signatures: Of the slots.
+        ids: Of the slots.
+        ended: Whether the run has all of its jobs.
+    """
+    own = tuple(signature_of(job) for job in jobs)
+    nothing_known = not any(each.names or each.failed for each in (*own, *signatures))
+    if nothing_known:
+        position = {job_id: slot for slot, job_id in enumerate(ids)}
+        return np.array([position.get(job.job_id, -1) for job in jobs], dtype=np.int64)
+    return align(own, signatures, ended=ended)
+
+
+def find_slots(history: Sequence[RunRecord]) -> list[Slot]:
+    """Slots of a history, in order; every run has at least one of them.
+
+    Args:
+        history: Runs with at least one job each, oldest first.
+    """
+    runs = [ordered_jobs(run) for run in history]
+    sequences = [tuple(signature_of(job) for job in jobs) for jobs in runs]
+    if not any(each.names or each.failed for sequence in sequences for each in sequence):
+        slots = _by_id(runs)
+    else:
+        slots = _aligned(runs, sequences)
+    for slot in slots:
+        slot.signature = Counter(signature_of(job) for job in slot.jobs[::-1]).most_common(1)[0][0]
+        slot.job_id = Counter(job.job_id for job in slot.jobs[::-1]).most_common(1)[0][0]
+    ids = np.minimum.accumulate([slot.job_id for slot in slots][::-1])[::-1]
+    for slot, job_id in zip(slots, ids.tolist(), strict=True):
+        slot.job_id = job_id
+    return slots
+
+
+def _by_id(runs: Sequence[Sequence[JobRecord]]) -> list[Slot]:
+    found: dict[int, Slot] = {}
+    for row, jobs in enumerate(runs):
+        for job in jobs:
+            _add(found.setdefault(job.job_id, Slot(JobSignature())), row, job)
+    return [found[job_id] for job_id in sorted(found)]
+
+
+def _aligned(
+    runs: Sequence[Sequence[JobRecord]], sequences: Sequence[tuple[JobSignature, ...]]
+) -> list[Slot]:
+    counts = Counter(sequences)
+    middle = float(np.median([len(sequence) for sequence in sequences]))
+    usual = max(
+        range(len(runs)), key=lambda row: (counts[sequences[row]], -abs(len(runs[row]) - middle), row)
+    )
+    slots = [Slot(signature) for signature in sequences[usual]]
+    known: dict[tuple[JobSignature, ...], list[Slot]] = {}
+    rows = sorted(range(len(runs)), key=lambda row: (sequences[row] != sequences[usual], -row))
+    for row in rows:
+        if sequences[row] not in known:
+            known[sequences[row]] = _take_in(slots, sequences[row])
+    for row, jobs in enumerate(runs):
+        for slot, job in zip(known[sequences[row]], jobs, strict=True):
+            _add(slot, row, job)
+    return _recurring(slots, runs)
+
+
+def _take_in(slots: list[Slot], sequence: tuple[JobSignature, ...]) -> list[Slot]:
+    """Slots of a run's jobs; those that are new stand behind the one of the job before."""
+    partner = align(sequence, tuple(slot.signature for slot in slots), ended=True).tolist()
+    known = list(slots)
+    own: list[Slot] = []
+    after: dict[int, list[Slot]] = {}
+    last = -1
+    for signature, slot in zip(sequence, partner, strict=True):
+        if slot >= 0:
+            last = max(last, slot)
+            own.append(known[slot])
+        else:
+            own.append(Slot(signature))
+            after.setdefault(last, []).append(own[-1])
+    slots[:] = after.get(-1, [])
+    for position, each in enumerate(known):
+        slots += [each, *after.get(position, [])]
+    return own
+
+
+def _add(slot: Slot, row: int, job: JobRecord) -> None:
+    slot.jobs.append(job)
+    slot.runs.append(row)
+
+
+def _recurring(slots: list[Slot], runs: Sequence[Sequence[JobRecord]]) -> list[Slot]:
+    """Without jobs that a single run had beside those that it shares with others."""
+    if len(runs) < ENOUGH_RUNS:
+        return slots
+    shared = Counter(run for slot in slots if len(slot.runs) > 1 for run in slot.runs)
+    kept = [
+        slot
+        for slot in slots
+        if len(slot.runs) > 1 or shared[slot.runs[0]] < COMMON_SHARE * len(runs[slot.runs[0]])
+    ]
+    most = MOST_SLOTS * max(map(len, runs))
+    if len(kept) <= most:
+        return kept
+    limit = sorted((len(slot.runs) for slot in kept), reverse=True)[most - 1]
+    return [slot for slot in kept if len(slot.runs) >= limit][:most]
