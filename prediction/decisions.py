@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bson import ObjectId
 
 from common.executions.documents import ApplicationExecution, JobExecution, ScalingDecision
+from common.wire.events import JobEnded
 from common.wire.recommendation import Recommendation
 from prediction.forecasts.forecast import Forecast
 from prediction.policies.policy import Choice, Situation
@@ -17,10 +18,10 @@ class Progress:
     execution: ApplicationExecution
     latest_job_id: int
     elapsed_seconds: float
-    """Since the application started."""
+    """Since the first driver of the application started."""
     current_scale_out: int
     before: ScalingDecision | None
-    """The decision before this one."""
+    """The decision before this one for the same driver, or the one before the run."""
 
     @property
     def budget_seconds(self) -> float:
@@ -37,8 +38,23 @@ class Progress:
 
     @property
     def rescalings(self) -> int:
-        """How many were asked for so far."""
+        """How many the driver was asked for so far."""
         return self.before.rescalings if self.before else 0
+
+
+def why_left_alone(execution: ApplicationExecution, event: JobEnded) -> str | None:
+    """Why nothing is decided for the driver that asks; None: it is the one that runs the application.
+
+    Args:
+        execution: With the event stored.
+    """
+    if execution.state.is_final:
+        return (
+            f"the application execution has ended ({execution.state}), although a driver of it still reports"
+        )
+    if event.application_id != execution.application_id:
+        return f"another driver of this application execution is in charge: {execution.application_id}"
+    return None
 
 
 def situation_of(found: Forecast, progress: Progress) -> Situation:
@@ -69,9 +85,12 @@ def to_decision(
     reason, shadow = choice.reason, progress.execution.shadow
     if found.remark:
         reason = f"{reason} (by Ernest's curves; {found.remark})"
+    if found.note:
+        reason = f"{reason}; {found.note}"
     return ScalingDecision(
         id=str(ObjectId()),
         application_execution_id=progress.execution.id,
+        application_id=progress.execution.application_id,
         job_id=progress.latest_job_id,
         elapsed_seconds=progress.elapsed_seconds,
         current_scale_out=progress.current_scale_out,

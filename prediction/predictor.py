@@ -13,7 +13,14 @@ from common.models.artifacts import StoreUnavailable
 from common.timing import FAILED, Timing
 from common.wire.events import JobEnded, PredictionRequest
 from common.wire.recommendation import Recommendation
-from prediction.decisions import Progress, scale_out_of, situation_of, to_decision, to_recommendation
+from prediction.decisions import (
+    Progress,
+    scale_out_of,
+    situation_of,
+    to_decision,
+    to_recommendation,
+    why_left_alone,
+)
 from prediction.forecaster import Forecaster
 from prediction.policies.policy import Policy
 from prediction.policies.registry import Policies
@@ -55,6 +62,8 @@ class Predictor:
             return Recommendation(reason="only the end of a job is followed by a recommendation")
         if not request.predict:
             return Recommendation(reason="no prediction was asked for")
+        if why := why_left_alone(execution, event):
+            return Recommendation(reason=why)
         try:
             policy = self._policies.get(execution.global_specs.solution_name)
             if not policy.rescales:
@@ -103,9 +112,9 @@ class Predictor:
             progress = Progress(
                 execution=execution,
                 latest_job_id=latest.job_id,
-                elapsed_seconds=max(job.end_seconds for job in run.jobs),
+                elapsed_seconds=execution.earlier_seconds + max(job.end_seconds for job in run.jobs),
                 current_scale_out=current_scale_out,
-                before=await self._executions.find_latest_decision(execution.id),
+                before=await self._executions.find_latest_decision(execution.id, event.application_id),
             )
             situation = situation_of(found, progress)
             choice = policy.next(situation)

@@ -1,44 +1,92 @@
-"""Attempts of a run's driver, as far as their reported jobs tell of them; pure."""
+"""Attempts of a run's driver, by the starts and the jobs that they reported; pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
-from common.executions.documents import JobSummary
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from common.executions.documents import ApplicationExecution, JobSummary
+from common.executions.driver_starts import known_starts
+from common.mongo.document import UtcTime
 
 _MOST = 100
 
 
-@dataclass(frozen=True)
+class AttemptState(StrEnum):
+    IN_CHARGE = "in_charge"
+    """It started last, and the application goes on: decisions are for it."""
+    LAST = "last"
+    """It was in charge when the application ended."""
+    REPLACED = "replaced"
+    """Another driver started later."""
+    BESIDE = "beside"
+    """It is not in charge, and has reported since the driver in charge started."""
+
+
+@dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
 class DriverAttempt:
     """One driver of an application execution: Spark gives each an application id of its own."""
 
     application_id: str
+    state: AttemptState
+    attempt_id: int | None
+    start_time: UtcTime | None
+    """By its own report; null: none came."""
+    start_scale_out: int | None
     jobs: int
-    """That have finished."""
-    first_job_at: datetime | None
-    """When the first of them began; None: none of them said so."""
-    last_job_at: datetime
+    """That have ended."""
+    failed_jobs: int
+    first_job_at: UtcTime | None
+    """When the first of them began; null: none of them said so."""
+    last_job_at: UtcTime | None
     """When the last of them ended."""
 
 
-def driver_attempts(jobs: Iterable[JobSummary]) -> list[DriverAttempt]:
-    """Drivers of a run that reported jobs, the first one first; a hundred at most.
+def jobs_in_charge(execution: ApplicationExecution, jobs: Iterable[JobSummary]) -> list[JobSummary]:
+    """Those of the driver in charge; all where it is not known which one that is."""
+    return [job for job in jobs if execution.application_id in (None, job.application_id)]
+
+
+def driver_attempts(execution: ApplicationExecution, jobs: Iterable[JobSummary]) -> list[DriverAttempt]:
+    """Drivers of which anything was reported, the first one first; a hundred at most.
 
     Args:
         jobs: Of all drivers.
     """
-    of_driver: dict[str, list[JobSummary]] = {}
+    of_driver: dict[str, list[JobSummary]] = {start.application_id: [] for start in known_starts(execution)}
     for job in jobs:
         if job.application_id is not None:
             of_driver.setdefault(job.application_id, []).append(job)
-    found = [
-        DriverAttempt(
-            application_id,
-            len(ended),
-            min((job.start_time for job in ended if job.start_time is not None), default=None),
-            max(job.end_time for job in ended),
-        )
-        for application_id, ended in of_driver.items()
-    ]
-    return sorted(found, key=lambda attempt: attempt.last_job_at)[:_MOST]
+    found = [_attempt(execution, application_id, ended) for application_id, ended in of_driver.items()]
+    return sorted(found, key=_began)[:_MOST]
+
+
+def _attempt(execution: ApplicationExecution, application_id: str, jobs: list[JobSummary]) -> DriverAttempt:
+    starts = [start for start in known_starts(execution) if start.application_id == application_id]
+    start = starts[-1] if starts else None
+    last_job_at = max((job.end_time for job in jobs), default=None)
+    reported = [at for at in (start.start_time if start else None, last_job_at) if at is not None]
+    if application_id == execution.application_id:
+        state = AttemptState.LAST if execution.state.is_final else AttemptState.IN_CHARGE
+    else:
+        is_beside = execution.start_time is not None and max(reported) > execution.start_time
+        state = AttemptState.BESIDE if is_beside else AttemptState.REPLACED
+    return DriverAttempt(
+        application_id=application_id,
+        state=state,
+        attempt_id=start.attempt_id if start else None,
+        start_time=start.start_time if start else None,
+        start_scale_out=start.start_scale_out if start else None,
+        jobs=len(jobs),
+        failed_jobs=sum(job.job_result == "JobFailed" for job in jobs),
+        first_job_at=min((job.start_time for job in jobs if job.start_time is not None), default=None),
+        last_job_at=last_job_at,
+    )
+
+
+def _began(attempt: DriverAttempt) -> datetime:
+    began = attempt.start_time or attempt.first_job_at or attempt.last_job_at
+    assert began is not None, "something was reported of it"
+    return began

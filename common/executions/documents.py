@@ -1,6 +1,7 @@
 """Stored documents: application executions and their jobs (wire names, see the contract)."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
@@ -19,7 +20,7 @@ class ApplicationState(StrEnum):
     PENDING = "PENDING"
     """Waits for its turn, or for the spark-operator."""
     NOT_PICKED_UP = "NOT_PICKED_UP"
-    """Created, but the spark-operator has not looked at it for suspiciously long."""
+    """Created, but the spark-operator has not submitted it for suspiciously long."""
     SUBMITTED = "SUBMITTED"
     RUNNING = "RUNNING"
     SUSPENDED = "SUSPENDED"
@@ -35,11 +36,30 @@ class ApplicationState(StrEnum):
     def is_final(self) -> bool:
         return self in (self.COMPLETED, self.FAILED, self.SUBMISSION_FAILED, self.KILLED)
 
+    @property
+    def is_failure(self) -> bool:
+        return self in (self.FAILED, self.SUBMISSION_FAILED)
+
+
+DRIVER_SILENCE = timedelta(hours=1)
+"""After so long without a report, a driver that a failed state rules out is taken to have ended: drivers do
+not report their end, and between two reports lies a whole job."""
+
 
 class StateChange(BaseModel):
     state: ApplicationState
     at: UtcTime
     reason: str = ""
+
+
+class DriverStart(BaseModel):
+    """The start of a driver, by its own report."""
+
+    application_id: str
+    """Spark's: every driver has one of its own."""
+    attempt_id: int | None = None
+    start_time: UtcTime
+    start_scale_out: int | None = None
 
 
 class ApplicationExecution(Document, ApplicationSpecs):
@@ -56,7 +76,9 @@ class ApplicationExecution(Document, ApplicationSpecs):
     name: str | None = None
     """Given by the request; of those that have not ended, only one has it."""
     held_name: str | None = None
-    """The name, as long as the execution has not ended."""
+    """The name, as long as the execution has not ended, or its driver reports all the same."""
+    released_name: str | None = None
+    """What it held when it failed."""
     schedule_name: str | None = None
     """The recurring submission that it belongs to."""
     scheduled_for: UtcTime | None = None
@@ -91,26 +113,102 @@ class ApplicationExecution(Document, ApplicationSpecs):
     """What its requirements.txt became; null where it has none."""
 
     application_id: str | None = None
-    """Spark's; unknown until the first event."""
+    """Spark's, of the driver in charge: the one that started last; unknown until the first event."""
     application_signature: str | None = None
     """The Spark application's name."""
     attempt_id: int | None = None
     start_time: UtcTime | None = None
-    """When the driver started, by its own report."""
+    """When the driver in charge started, by its own report."""
     start_scale_out: int | None = None
+    first_start_time: UtcTime | None = None
+    """When the first driver started; where it is null, only one is known."""
+    driver_starts: list[DriverStart] = Field(default_factory=list)
+    """Of all drivers, oldest first: of more than a hundred the first and the latest."""
+    driver_start_count: int = 0
+    """How many drivers have reported their start."""
     end_time: UtcTime | None = None
-    """When the application ended."""
+    """When the application ended, which is not before its last reported job did; null also where nobody
+    knows."""
+    end_time_inferred: bool = False
+    """Whether the end of the last reported job stands for it, because nobody said when it was."""
+    platform_end_time: UtcTime | None = None
+    """When it ended by the word of who ran it, or ended it."""
+    reported_end_time: UtcTime | None = None
+    """When it ended by the word of the driver in charge."""
+    ended_jobs: int | None = None
+    """Jobs that the driver in charge has ended, by its own count; null: it has not told."""
+    refused_reports: int = 0
+    """Reports of the driver in charge that the service has refused, as far as it has told."""
+    dropped_reports: int = 0
+    """Reports that the driver in charge has given up, as far as it has told."""
+    end_noticed_at: UtcTime | None = None
+    """When the service learned of an end without a time."""
+    reported_after_end_at: UtcTime | None = None
+    """When the latest report of a driver came after the end: as long as more come, it still runs."""
+    outcome_unknown: bool = False
+    """Whether it counts as ended because it is gone, and nobody saw how it ended: it is FAILED, and no more
+    is meant by that."""
+    contradicted_at: UtcTime | None = None
+    """When a driver last reported what a failed state rules out: it started, or ended a job, after that."""
     end_scale_out: int | None = None
     """Executors at the end of the latest job."""
     last_job_id: int | None = None
     last_job_end_time: UtcTime | None = None
 
     @property
+    def started_at(self) -> datetime | None:
+        """When the first of its drivers started."""
+        return self.first_start_time or self.start_time
+
+    @property
+    def earlier_seconds(self) -> float:
+        """From the first driver's start to that of the driver in charge; 0 where there is only one."""
+        if self.started_at is None or self.start_time is None:
+            return 0.0
+        return max(0.0, (self.start_time - self.started_at).total_seconds())
+
+    @property
     def runtime_seconds(self) -> float | None:
-        """From the driver's start to the end of the application."""
-        if self.start_time is None or self.end_time is None:
-            return None
-        return max(0.0, (self.end_time - self.start_time).total_seconds())
+        """Of the whole: from the first driver's start to the end of the application."""
+        return _seconds_between(self.started_at, self.end_time)
+
+    @property
+    def attempt_seconds(self) -> float | None:
+        """Of the driver in charge alone, from its own start to the end of the application."""
+        return _seconds_between(self.start_time, self.end_time)
+
+    def missing_reports(self, jobs: int) -> int:
+        """How many reports of the driver in charge never came, as far as it has told.
+
+        Args:
+            jobs: Of that driver, as many as are stored.
+        """
+        never_stored = 0 if self.ended_jobs is None else max(0, self.ended_jobs - jobs)
+        return max(never_stored, self.refused_reports + self.dropped_reports)
+
+    @property
+    def tail_is_known(self) -> bool:
+        """Whether its end says how long something went on after its last job."""
+        said = self.platform_end_time
+        whole_seconds = timedelta(seconds=1)
+        is_earlier = said is not None and self.end_time is not None and self.end_time - said > whole_seconds
+        return not (self.end_time_inferred or is_earlier)
+
+    @property
+    def ended_or_noticed_at(self) -> datetime | None:
+        """When it ended, or else when that was noticed: until then at least it was there."""
+        return self.end_noticed_at or self.end_time
+
+    @property
+    def driver_reports(self) -> bool:
+        """Whether it has failed by the platform's word, and a driver of it has reported all the same.
+
+        Until that one reports its own end, or nothing for DRIVER_SILENCE.
+        """
+        at = self.contradicted_at
+        if at is None or not self.state.is_failure or self.stop_reason is not None:
+            return False
+        return self.reported_end_time is None and utc_now() - at < DRIVER_SILENCE
 
     @property
     def target_met(self) -> bool | None:
@@ -119,6 +217,10 @@ class ApplicationExecution(Document, ApplicationSpecs):
         if self.state != ApplicationState.COMPLETED or runtime is None:
             return None
         return runtime <= self.global_specs.max_runtime
+
+
+def _seconds_between(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
 
 
 class StoredMetrics(BaseModel):
@@ -140,7 +242,11 @@ class StageExecution(Document):
     stage_id: StageNumber
     stage_name: str = ""
     attempt_id: int = 0
+    """Of the latest attempt."""
+    num_attempts: int = 1
+    """How many were reported: the stage is one, from the first start to the last end."""
     num_tasks: int = 0
+    """Of the attempt with most tasks: later ones only make up for what was lost."""
     parent_stage_ids: list[StageNumber] = Field(default_factory=list)
     failure_reason: str = ""
     start_time: UtcTime | None = None
@@ -149,9 +255,10 @@ class StageExecution(Document):
     end_scale_out: ReportedScaleOut | None = None
     rescaling_time_ratio: float | None = None
     rdd_num_partitions: int = 0
-    rdd_num_cached_partitions: int = 0
-    rdd_mem_size: int = 0
-    rdd_disk_size: int = 0
+    rdd_num_cached_partitions: int | None = 0
+    """Null, as with the sizes: nothing is known of what was cached."""
+    rdd_mem_size: int | None = 0
+    rdd_disk_size: int | None = 0
     metrics: StoredMetrics | None = None
 
 
@@ -208,11 +315,13 @@ class ScalingDecision(Document):
 
     id: str = Field(alias="_id")
     application_execution_id: str
+    application_id: str | None = None
+    """The driver that it is for; null for the choice before the run."""
     job_id: int
     """The job that had ended; -1 for the choice before the run."""
     decided_at: UtcTime = Field(default_factory=utc_now)
     elapsed_seconds: float
-    """Since the application started."""
+    """Since the first driver of the application started."""
     current_scale_out: int
     target_seconds: float
     model_key: str | None = None
@@ -221,7 +330,7 @@ class ScalingDecision(Document):
     candidates: list[Candidate] = Field(default_factory=list)
     chosen_scale_out: int | None = None
     rescalings: int = 0
-    """How many were asked for in this run, this one included."""
+    """How many this driver was asked for, this one included."""
     shadow: bool = False
     """Whether it is what would have been done: the run was left alone."""
     policy_memory: dict[str, Any] = Field(default_factory=dict)

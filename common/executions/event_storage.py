@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import bson
+from pymongo import DESCENDING
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 
 from common.errors import PayloadTooLarge
-from common.executions.documents import ApplicationExecution, JobExecution
-from common.executions.merging import application_fields, merge_job, new_job
+from common.executions.contradictions import noted_after_end
+from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
+from common.executions.driver_starts import start_fields, takes_charge
+from common.executions.ends import end_after_job, reported_end
+from common.executions.merging import NOTHING_TOLD, application_fields, lost_reports, merge_job, new_job
 from common.instruments import LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB, REPEATED, STORED
 from common.mongo.stored import Reader
-from common.wire.events import ApplicationStarted, JobEnded
+from common.wire.events import ApplicationEnded, ApplicationStarted, JobEnded
 
 Json = dict[str, Any]
 
@@ -38,12 +42,23 @@ class EventStorage:
         self, execution: ApplicationExecution, event: ApplicationStarted, session: AsyncClientSession
     ) -> str:
         """Returns what became of the report, as `/metrics` calls it."""
-        if execution.start_time is not None and event.start_time < execution.start_time:
-            return LATE_ATTEMPT  # a later attempt of the driver has reported already
-        changes = _changed(execution, application_fields(event))
+        in_charge = takes_charge(execution, event) and not _is_after_end(execution, event)
+        fields = start_fields(execution, event)
+        if in_charge:
+            fields |= application_fields(event)
+            if event.application_id != execution.application_id:
+                fields |= NOTHING_TOLD
+                fields |= await self._latest_job_of(event.application_id, execution, session)
+                if execution.end_time_inferred:  # from jobs of the driver before
+                    last = fields.get("last_job_end_time")
+                    fields |= {"end_time": last, "end_time_inferred": last is not None}
+        changes = _changed(execution, fields)
         if changes:
+            changes |= noted_after_end(execution, event)
             await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
         result = _result(execution, bool(changes))
+        if result == STORED and not in_charge:
+            result = LATE_ATTEMPT
         if event.application_signature is None:
             return result
         await self._jobs.update_many(
@@ -81,16 +96,60 @@ class EventStorage:
                 is_new = True
                 await self._jobs.update_one(key, {"$set": changes}, session=session)
         result = _result(execution, is_new, event)
-        if not same_application:
-            return result  # from an attempt of the driver that another one has replaced, or will
-        fields: Json = {"application_id": event.application_id}
-        if execution.last_job_end_time is None or job.end_time >= execution.last_job_end_time:
-            fields |= {"last_job_id": job.job_id, "last_job_end_time": job.end_time}
-            if job.end_scale_out is not None:
-                fields["end_scale_out"] = job.end_scale_out
+        fields: Json = {}
+        if same_application:  # else of a driver that another one has replaced, or will
+            fields["application_id"] = event.application_id
+            if execution.last_job_end_time is None or job.end_time >= execution.last_job_end_time:
+                fields |= _latest(job) | end_after_job(execution, job.end_time)
+            fields |= lost_reports(execution, event)
+        if is_new:
+            fields |= noted_after_end(execution, event)
         if changes := _changed(execution, fields):
             await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
         return result
+
+    async def store_end(
+        self, execution: ApplicationExecution, event: ApplicationEnded, session: AsyncClientSession
+    ) -> str:
+        """Returns what became of the report, as `/metrics` calls it.
+
+        The end of a driver that is not in charge says nothing about that of the application.
+        """
+        if execution.application_id not in (None, event.application_id):
+            return LATE_ATTEMPT
+        fields = reported_end(execution, event.end_time) | lost_reports(execution, event)
+        fields["application_id"] = event.application_id
+        if event.ended_jobs is not None:
+            fields["ended_jobs"] = event.ended_jobs
+        changes = _changed(execution, fields)
+        if changes:
+            await self._applications.update_one({"_id": execution.id}, {"$set": changes}, session=session)
+        return STORED if changes else REPEATED
+
+    async def _latest_job_of(
+        self, application_id: str, execution: ApplicationExecution, session: AsyncClientSession
+    ) -> Json:
+        """Of a driver whose jobs have overtaken its start; empty where there is none."""
+        query = {"application_execution_id": execution.id, "application_id": application_id}
+        found = self._jobs.find(query, session=session).sort("end_time", DESCENDING)
+        jobs = await self._read_job.page(found, 1)
+        return _latest(jobs[0]) if jobs else {}
+
+
+def _is_after_end(execution: ApplicationExecution, event: ApplicationStarted) -> bool:
+    """Whether a driver has started only after the end: what has ended is not its run.
+
+    Where the submission failed, nothing else has run: it is the one that was submitted.
+    """
+    if not execution.state.is_final or execution.state is ApplicationState.SUBMISSION_FAILED:
+        return False
+    ended_at = execution.platform_end_time or execution.ended_or_noticed_at
+    return ended_at is not None and event.start_time > ended_at
+
+
+def _latest(job: JobExecution) -> Json:
+    fields: Json = {"last_job_id": job.job_id, "last_job_end_time": job.end_time}
+    return fields if job.end_scale_out is None else {**fields, "end_scale_out": job.end_scale_out}
 
 
 def _result(execution: ApplicationExecution, is_new: bool, job: JobEnded | None = None) -> str:

@@ -24,9 +24,11 @@ def _read_as(path: str, kind: str) -> dict[str, Any]:
     return {"$convert": {"input": f"${path}", "to": kind, "onError": None, "onNull": None}}
 
 
+_STARTED_AT = {"$ifNull": [_read_as("first_start_time", "date"), _read_as("start_time", "date")]}
+
 _MET = {
     "$lte": [
-        {"$subtract": [_read_as("end_time", "date"), _read_as("start_time", "date")]},  # milliseconds
+        {"$subtract": [_read_as("end_time", "date"), _STARTED_AT]},  # milliseconds
         {"$multiply": [_read_as("global_specs.max_runtime", "double"), 1000]},
     ]
 }

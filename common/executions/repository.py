@@ -16,20 +16,21 @@ from common.executions.documents import (
     ScalingDecision,
     StateChange,
 )
+from common.executions.ends import change_of_state
 from common.executions.event_storage import EventStorage
 from common.executions.filter import ExecutionFilter
+from common.executions.held_names import FINAL_STATES, HeldNames, not_over
 from common.executions.run_history import RunHistory
-from common.executions.summaries import SUMMARY
+from common.executions.summaries import SUMMARY, mean_scale_outs_of
 from common.instruments import Instruments, unscraped
 from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, text
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable, Reader
 from common.mongo.transactions import in_transaction
-from common.wire.events import ApplicationStarted, JobEnded
+from common.wire.events import ApplicationEnded, ApplicationStarted, JobEnded
 
 Json = dict[str, Any]
 
-_FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
 _OTHER_STATES = [state.value for state in ApplicationState if not state.is_final]
 
 
@@ -54,13 +55,16 @@ _OF_APPLICATIONS = [
         ["held_name"],
         {"unique": True, "partialFilterExpression": {"held_name": IS_TEXT}},
     ),
+    Index(
+        "of_spark_application", ["application_id"], {"partialFilterExpression": {"application_id": IS_TEXT}}
+    ),
     Index("unmeasured", ["state"], {"partialFilterExpression": {"accuracy_measured": False}}),
 ]
 
 _OF_DECISIONS = [Index("of_execution", ["application_execution_id", "decided_at"])]
 
 
-class ExecutionRepository(RunHistory):
+class ExecutionRepository(RunHistory, HeldNames):
     """Application executions, job executions and scaling decisions.
 
     How long an operation waits for a MongoDB that does not answer is the client's `timeoutMS`.
@@ -130,19 +134,6 @@ class ExecutionRepository(RunHistory):
         """How many there are in each state."""
         return await self._read.count_states()
 
-    async def find_named(
-        self, name: str, session: AsyncClientSession | None = None
-    ) -> ApplicationExecution | None:
-        """The one with this name that has not ended."""
-        document = await self._applications.find_one({"held_name": text(name)}, session=session)
-        return self._read.one(document) if document else None
-
-    async def active_of_schedule(self, schedule_name: str) -> list[str]:
-        """Ids of those that have not ended, oldest first."""
-        query = {"schedule_name": text(schedule_name), "state": {"$nin": _FINAL_STATES}}
-        cursor = self._applications.find(query, {"_id": 1}).sort("created_at", ASCENDING)
-        return [document["_id"] async for document in cursor]
-
     async def find_scheduled(self, schedule_name: str, due_at: datetime) -> str | None:
         """Id of the execution that was started for a due time; one that no platform took does not count."""
         query = {
@@ -165,18 +156,19 @@ class ExecutionRepository(RunHistory):
         return await self._read.many(cursor)
 
     async def ended_at(self, application_execution_id: str) -> datetime | None:
-        """When it ended; None: it has not, or there is none of this id."""
-        query = {"_id": application_execution_id, "state": {"$in": _FINAL_STATES}}
-        document = await self._applications.find_one(query, {"end_time": 1, "state_changes": {"$slice": -1}})
+        """When it ended, or that was noticed; None: it has not, or there is none of this id."""
+        query = {"_id": application_execution_id, "state": {"$in": FINAL_STATES}}
+        said = {"platform_end_time": 1, "end_noticed_at": 1, "end_time": 1}
+        document = await self._applications.find_one(query, {**said, "state_changes": {"$slice": -1}})
         if document is None:
             return None
         [*_, last] = document.get("state_changes") or [{}]
-        ended_at: datetime | None = document.get("end_time") or last.get("at")
-        return ended_at
+        found = [document.get(name) for name in said]  # not what a driver goes on reporting
+        return next((moment for moment in [*found, last.get("at")] if moment), None)
 
     async def record_kill_request(self, application_execution_id: str, requested_by: str) -> None:
-        """Store who asked first for the end of an execution that has not ended."""
-        query = {"_id": application_execution_id, "state": {"$nin": _FINAL_STATES}, "kill_requested_by": None}
+        """Store who asked first for the end of an execution that has not ended, or whose driver reports."""
+        query = {"_id": application_execution_id, "kill_requested_by": None, **not_over()}
         request = {"kill_requested_by": requested_by, "kill_requested_at": utc_now()}
         await self._applications.update_one(query, {"$set": request})
 
@@ -194,35 +186,40 @@ class ExecutionRepository(RunHistory):
         """Store a state change with its time; a final state is never left again.
 
         Args:
-            fields: Further top-level fields to set in the same write, such as `end_time`.
+            fields: Further top-level fields to set in the same write. Of a final state, `end_time` is when
+                the platform says it was; without it the end of the last reported job stands for it, if any.
             only_from: Present states in which the change applies; None: all that are not final.
             version: Of the resource whose state this is; nothing older than what is stored applies.
         Returns:
             Whether the change was stored (false: already in this or in a final state).
         """
-        change = StateChange(state=state, at=at or utc_now(), reason=reason)
-        update: Json = {
-            "$set": {"state": state.value, "state_reason": reason, **(fields or {})},
-            "$push": {"state_changes": change.model_dump()},
-        }
-        if state.is_final:
-            update["$unset"] = {"held_name": ""}
-        states: Json = {"$nin": [*_FINAL_STATES, state.value]}
+        now = utc_now()
+        change = StateChange(state=state, at=at or now, reason=reason)
+        values = dict(fields or {})
+        states: Json = {"$nin": [*FINAL_STATES, state.value]}
         if only_from is not None:
             states["$in"] = [each.value for each in only_from]
         query: Json = {"_id": application_execution_id, "state": states}
         if version is not None:
             query["resource_version"] = {"$not": {"$gte": version}}
-            update["$set"]["resource_version"] = version
-        result = await self._applications.update_one(query, update)
+            values["resource_version"] = version
+        result = await self._applications.update_one(query, change_of_state(change, values, now))
         return result.modified_count == 1
+
+    async def forget_version(self, application_execution_id: str, version: int) -> None:
+        """Let any version of the resource apply from now on, where this one is still the stored one."""
+        query = {"_id": application_execution_id, "resource_version": version}
+        await self._applications.update_one(query, {"$unset": {"resource_version": ""}})
 
     async def unmeasured(self, ended_before: datetime, limit: int) -> Readable[ApplicationExecution]:
         """Ended ones of which it was not looked yet how they and their forecasts went, without manifests."""
         query = {
             "accuracy_measured": False,
-            "state": {"$in": _FINAL_STATES},
-            "end_time": {"$lt": ended_before},
+            "state": {"$in": FINAL_STATES},
+            "$or": [
+                {"end_time": {"$lt": ended_before}, "end_noticed_at": None},
+                {"end_noticed_at": {"$lt": ended_before}},
+            ],
         }
         return await self._read.page(self._applications.find(query, {"manifests": 0}), limit)
 
@@ -232,15 +229,22 @@ class ExecutionRepository(RunHistory):
         result = await self._applications.update_one(query, {"$set": {"accuracy_measured": True}})
         return result.modified_count == 1
 
-    async def note(self, application_execution_id: str, fields: Mapping[str, Any]) -> None:
-        """Set fields of an execution that has not ended."""
-        query = {"_id": application_execution_id, "state": {"$nin": _FINAL_STATES}}
+    async def note(
+        self,
+        application_execution_id: str,
+        fields: Mapping[str, Any],
+        *,
+        only_in: ApplicationState | None = None,
+    ) -> None:
+        """Set fields of an execution that has not ended, or is in this state."""
+        state = only_in.value if only_in else {"$nin": FINAL_STATES}
+        query = {"_id": application_execution_id, "state": state}
         await self._applications.update_one(query, {"$set": dict(fields)})
 
     # --- events ---------------------------------------------------------------------------------
 
     async def apply_event(
-        self, application_execution_id: str, event: ApplicationStarted | JobEnded
+        self, application_execution_id: str, event: ApplicationStarted | JobEnded | ApplicationEnded
     ) -> ApplicationExecution:
         """Store what a listener reported, in one transaction; the same event twice changes nothing.
 
@@ -254,12 +258,15 @@ class ExecutionRepository(RunHistory):
             execution = await self.get(application_execution_id, session)
             if isinstance(event, ApplicationStarted):
                 result = await self._events.store_start(execution, event, session)
+            elif isinstance(event, ApplicationEnded):
+                result = await self._events.store_end(execution, event, session)
             else:
                 result = await self._events.store_job(execution, event, session)
             return result, await self.get(application_execution_id, session)
 
         result, execution = await in_transaction(self._client, store)
         self._instruments.reports.labels(event.name, result).inc()
+        await self._hold_again(execution)
         return execution
 
     # --- jobs -----------------------------------------------------------------------
@@ -298,26 +305,7 @@ class ExecutionRepository(RunHistory):
 
     async def mean_scale_outs(self, application_execution_ids: Collection[str]) -> dict[str, float]:
         """Executors of each run, on average over the time of its jobs; runs without any are left out."""
-        seconds: Json = {"$subtract": ["$end_time", "$start_time"]}  # in milliseconds, but only weights
-        between: Json = {"$avg": ["$start_scale_out", "$end_scale_out"]}
-        pipeline: list[Json] = [
-            {
-                "$match": {
-                    "application_execution_id": {"$in": list(application_execution_ids)},
-                    "start_time": {"$type": "date"},
-                    "end_time": {"$type": "date"},
-                }
-            },
-            {"$project": {"of": "$application_execution_id", "weight": seconds, "executors": between}},
-            {"$match": {"executors": {"$ne": None}, "weight": {"$gt": 0}}},
-            {
-                "$group": {
-                    "_id": "$of",
-                    "weight": {"$sum": "$weight"},
-                    "sum": {"$sum": {"$multiply": ["$weight", "$executors"]}},
-                }
-            },
-        ]
+        pipeline = mean_scale_outs_of(application_execution_ids)
         found = await self._jobs.aggregate(pipeline)
         return {str(run["_id"]): run["sum"] / run["weight"] async for run in found}
 
@@ -341,12 +329,19 @@ class ExecutionRepository(RunHistory):
         found = await self._read_decision.many(self._decisions.find(query))
         return {decision.application_execution_id: decision for decision in found}
 
-    async def find_latest_decision(self, application_execution_id: str) -> ScalingDecision | None:
+    async def find_latest_decision(
+        self, application_execution_id: str, application_id: str | None = None
+    ) -> ScalingDecision | None:
         """The last one that can be read, without its candidates: of the run, or else the one before it.
 
         The one before the run may be of another service, whose clock is ahead.
+
+        Args:
+            application_id: Leaves out what was decided for other drivers; None: for any.
         """
         of_run: Json = {"application_execution_id": application_execution_id}
+        if application_id is not None:  # versions before this one did not say for which
+            of_run["application_id"] = {"$in": [application_id, None]}
         for job_id in ({"$gte": 0}, -1):
             found = self._decisions.find({**of_run, "job_id": job_id}, {"candidates": 0})
             latest = await self._read_decision.page(found.sort("decided_at", DESCENDING), 1)

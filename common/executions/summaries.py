@@ -1,5 +1,6 @@
-"""Jobs without what was measured of their stages, which the database leaves out."""
+"""Jobs without what was measured of their stages, and means over jobs, as the database makes them."""
 
+from collections.abc import Collection
 from typing import Any
 
 from common.executions.documents import JobSummary, StageSpan
@@ -21,3 +22,27 @@ SUMMARY: Json = {
     },
 }
 """Projection of a stored job to a `JobSummary`."""
+
+
+def mean_scale_outs_of(application_execution_ids: Collection[str]) -> list[Json]:
+    """Pipeline over jobs: of each run its id, a weighted sum of scale-outs, and the sum of the weights."""
+    seconds: Json = {"$subtract": ["$end_time", "$start_time"]}  # in milliseconds, but only weights
+    between: Json = {"$avg": ["$start_scale_out", "$end_scale_out"]}
+    return [
+        {
+            "$match": {
+                "application_execution_id": {"$in": list(application_execution_ids)},
+                "start_time": {"$type": "date"},
+                "end_time": {"$type": "date"},
+            }
+        },
+        {"$project": {"of": "$application_execution_id", "weight": seconds, "executors": between}},
+        {"$match": {"executors": {"$ne": None}, "weight": {"$gt": 0}}},
+        {
+            "$group": {
+                "_id": "$of",
+                "weight": {"$sum": "$weight"},
+                "sum": {"$sum": {"$multiply": ["$weight", "$executors"]}},
+            }
+        },
+    ]

@@ -130,13 +130,17 @@ class StageUpdate(_Interval):
     stage_id: StageId | None = None
     stage_name: Text = ""
     attempt_id: Count = 0
+    """Of the latest attempt."""
+    num_attempts: Annotated[Count, Field(ge=1)] = 1
+    """How many attempts it stands for as a whole, the latest one included."""
     num_tasks: Count = 0
     parent_stage_ids: Annotated[list[StageId], BeforeValidator(_cut_parents)] = Field(default_factory=list)
     failure_reason: Text | None = ""
     rdd_num_partitions: Count = 0
-    rdd_num_cached_partitions: Count = 0
-    rdd_mem_size: Count = 0
-    rdd_disk_size: Count = 0
+    rdd_num_cached_partitions: Count | None = 0
+    """Null, as with the sizes: nothing is known of what was cached, as in most event logs."""
+    rdd_mem_size: Count | None = 0
+    rdd_disk_size: Count | None = 0
     metrics: MetricsUpdate | None = None
 
 
@@ -156,7 +160,26 @@ class ApplicationStarted(WireModel):
         return None if value == "" else value
 
 
-class JobEnded(_Interval):
+class _Lost(WireModel):
+    """How many reports of this driver never got through; only grows."""
+
+    refused_reports: Count | None = None
+    """Refused by the service."""
+    dropped_reports: Count | None = None
+    """Given up by the plugin, whose queue was full."""
+
+
+class ApplicationEnded(_Lost):
+    """The `updates` of `APPLICATION_END`: a driver has ended its context."""
+
+    name: ClassVar[str] = "APPLICATION_END"
+    application_id: SparkId
+    end_time: Time
+    ended_jobs: Count | None = None
+    """Ends of jobs that the driver has seen; more than are stored: some reports never came."""
+
+
+class JobEnded(_Interval, _Lost):
     """The `updates` of `JOB_END`, with the ids around them."""
 
     name: ClassVar[str] = "JOB_END"
@@ -212,13 +235,15 @@ class UpdateInformation(WireModel):
     application_execution_id: SparkId
     application_id: SparkId | None = None
     job_id: JobId | None = None
-    update_event: Literal["APPLICATION_START", "JOB_END"]
+    update_event: Literal["APPLICATION_START", "JOB_END", "APPLICATION_END"]
     updates: dict[str, Any] = Field(examples=[_EXAMPLE])
     """What happened, as an object or as a JSON text of it: of an application its `application_id`,
-    `application_signature`, `attempt_id`, `start_time` and `start_scale_out`; of a job its `job_id`,
+    `application_signature`, `attempt_id`, `start_time` and `start_scale_out`, or of its end its `end_time`,
+    and how many jobs it has ended (`ended_jobs`); of a job its `job_id`,
     `start_time`, `end_time`, `start_scale_out`, `end_scale_out`, `predicted_scale_out`,
-    `rescaling_time_ratio` and `stages` by their ids, null for a stage that was skipped. Times are
-    epoch milliseconds or ISO 8601."""
+    `rescaling_time_ratio` and `stages` by their ids, null for a stage that was skipped. With an end
+    also how many earlier reports were lost (`refused_reports`, `dropped_reports`). Times are epoch
+    milliseconds or ISO 8601."""
 
     @field_validator("updates", mode="before")
     @classmethod
@@ -249,13 +274,15 @@ class UpdateInformation(WireModel):
             raise ValueError("JOB_END needs a job_id")
         return self
 
-    def event(self) -> ApplicationStarted | JobEnded:
+    def event(self) -> ApplicationStarted | JobEnded | ApplicationEnded:
         """The reported event. Raises pydantic.ValidationError where it is impossible."""
         identity: dict[str, Any] = {}
         if self.application_id is not None:
             identity["application_id"] = self.application_id
         if self.update_event == "APPLICATION_START":
             return ApplicationStarted.model_validate({**self.updates, **identity})
+        if self.update_event == "APPLICATION_END":
+            return ApplicationEnded.model_validate({**self.updates, **identity})
         return JobEnded.model_validate({**self.updates, **identity, "job_id": self.job_id})
 
 

@@ -190,7 +190,8 @@ class MasterSpecs(Spec):
     scale_out: ScaleOut = 1
     cores: Annotated[int, Field(gt=0, le=1024), NoBoolean] = 1
     memory: MemorySize = "512m"
-    memory_overhead: MemorySize = "384m"
+    memory_overhead: MemorySize | None = None
+    """Beside the heap; null: what Spark takes, a share of the memory that is larger for Python."""
 
 
 class WorkerSpecs(MasterSpecs):

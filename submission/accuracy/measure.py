@@ -31,6 +31,8 @@ def measure(
     """
     if execution.state is not ApplicationState.COMPLETED or execution.end_time is None:
         return []
+    if not execution.tail_is_known:
+        return []
     timeline = RunTimeline(execution, jobs)
     found: dict[str, list[_Forecast]] = {}
     for decision in decisions:
@@ -56,7 +58,12 @@ def measure(
 def _compared(
     decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
 ) -> _Forecast | None:
-    """None where the run had executors that nothing was said of, or was about to end."""
+    """None where the run had executors that nothing was said of, or was about to end.
+
+    Nor is the choice before the run compared where more than one driver was needed: a forecast is of one.
+    """
+    if decision.job_id < 0 and timeline.execution.earlier_seconds:
+        return None
     outcome = outcome_of(decision, decisions, timeline)
     real = outcome.real_remaining_seconds
     if real is None or real < LEAST_SECONDS:

@@ -68,7 +68,9 @@ class RunTimeline:
     def __init__(self, execution: ApplicationExecution, jobs: Sequence[JobSummary]) -> None:
         starts = [job.start_time or job.end_time for job in jobs]
         self.execution = execution
-        self.started_at = execution.start_time or min(starts, default=execution.created_at)
+        self.started_at = execution.started_at or min(starts, default=execution.created_at)
+        """The first driver."""
+        self.driver_started_at = execution.start_time or self.started_at
         seen: list[tuple[datetime, int]] = []
         spans: list[JobSummary | StageSpan] = [*jobs, *(span for job in jobs for span in job.spans)]
         for span in spans:
@@ -90,7 +92,9 @@ class RunTimeline:
         """By the driver's clock: the end of the job after which it was made."""
         if decision.job_id < 0:
             return self.started_at - timedelta(milliseconds=1)
-        return self.started_at + timedelta(seconds=decision.elapsed_seconds)
+        # Versions that did not say for which driver it is counted from its start.
+        began = self.driver_started_at if decision.application_id is None else self.started_at
+        return began + timedelta(seconds=decision.elapsed_seconds)
 
 
 def outcome_of(
@@ -103,8 +107,7 @@ def outcome_of(
     """
     execution = timeline.execution
     chosen = decision.chosen_scale_out
-    earlier_driver = decision.job_id >= 0 and decision.decided_at < timeline.started_at - _CLOCKS_DIFFER
-    if chosen is None or earlier_driver:
+    if chosen is None or _of_another_driver(decision, timeline):
         return Outcome(status=Fulfilment.UNKNOWN)
     moment = timeline.moment_of(decision)
     replaced_at = _replaced_at(decision, decisions, timeline)
@@ -128,8 +131,19 @@ def outcome_of(
     outcome.predicted_with_actual_scale_out_seconds = _predicted(decision, actual)
     runtime = execution.runtime_seconds
     if execution.state is ApplicationState.COMPLETED and runtime is not None:
-        outcome.real_remaining_seconds = max(0.0, runtime - decision.elapsed_seconds)
+        elapsed = decision.elapsed_seconds
+        if decision.job_id >= 0:
+            elapsed = (moment - timeline.started_at).total_seconds()
+        outcome.real_remaining_seconds = max(0.0, runtime - elapsed)
     return outcome
+
+
+def _of_another_driver(decision: ScalingDecision, timeline: RunTimeline) -> bool:
+    if decision.job_id < 0:
+        return False
+    if decision.application_id is None:
+        return decision.decided_at < timeline.driver_started_at - _CLOCKS_DIFFER
+    return decision.application_id != timeline.execution.application_id
 
 
 def _fulfilment(

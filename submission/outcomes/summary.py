@@ -21,7 +21,8 @@ class AlgorithmSummary(BaseModel):
     completed: int = 0
     targets_met: int = 0
     failed: int = 0
-    """Also submissions that no platform took; killed ones are nobody's fault and not counted."""
+    """Also submissions that no platform took. Killed ones are nobody's fault and not counted, nor those of
+    which nobody knows how they ended."""
     executor_hours: float = 0.0
     """Of all completed runs whose jobs were reported."""
     compared: int = 0
@@ -73,7 +74,7 @@ def summarize_runs(
         name = run.global_specs.algorithm_name
         summary = summaries.setdefault(name, AlgorithmSummary(algorithm_name=name))
         if run.state is not ApplicationState.COMPLETED:
-            summary.failed += 1
+            summary.failed += not run.outcome_unknown
         elif run.runtime_seconds is not None:
             _add(summary, run, run.runtime_seconds, scale_outs.get(run.id), first_decisions.get(run.id))
     return [summaries[name] for name in sorted(summaries)]

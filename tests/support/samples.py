@@ -1,12 +1,18 @@
 """Requests as listeners and people send them."""
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.executions.documents import ApplicationExecution
 
 START_MS = 1_625_427_060_000
 """When the sample applications start, epoch milliseconds."""
+
+
+def at(seconds: float) -> datetime:
+    """A moment of the sample applications, so long after their start."""
+    return datetime.fromtimestamp(START_MS / 1000, UTC) + timedelta(seconds=seconds)
 
 
 def unique_name(prefix: str) -> str:
@@ -39,6 +45,18 @@ def specs(**global_specs: Any) -> dict[str, Any]:
 
 def execution(execution_id: str | None = None, **global_specs: Any) -> ApplicationExecution:
     return ApplicationExecution(id=execution_id or unique_name("execution"), **specs(**global_specs))
+
+
+def context_end(
+    execution_id: str, seconds: float, application_id: str = "spark-1", **updates: int
+) -> dict[str, Any]:
+    """The driver's own word that its context has ended, so many seconds after the start."""
+    return {
+        "application_execution_id": execution_id,
+        "application_id": application_id,
+        "update_event": "APPLICATION_END",
+        "updates": {"application_id": application_id, "end_time": at(seconds).isoformat(), **updates},
+    }
 
 
 def application_start(execution_id: str, application_id: str = "spark-1", **updates: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
 from common.wire.events import UpdateInformation
-from tests.support.samples import application_start, execution, job_end, stage
+from tests.support.samples import START_MS, application_start, at, execution, job_end, stage
+from training.history.from_documents import to_run_record
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
 
@@ -89,15 +90,32 @@ async def test_a_late_job_does_not_turn_the_application_back(
     assert (application.last_job_id, application.end_scale_out) == (5, 6)
 
 
-async def test_a_retried_stage_replaces_its_first_attempt(executions: ExecutionRepository, run: str) -> None:
-    await send(
-        executions, job_end(run, 0, stages={"1": stage(1, 1, 2, attempt_id=1, num_tasks=3), "2": None})
-    )
-    await send(executions, job_end(run, 0, stages={"1": stage(1, 1, 2, num_tasks=12), "2": stage(2, 1, 2)}))
+FIRST = stage(1, START_MS, START_MS + 90_000, 2, num_tasks=64, failure_reason="FetchFailed")
+SECOND = stage(1, START_MS + 92_000, START_MS + 96_000, 4, attempt_id=1, num_tasks=3)
+BOTH = {**SECOND, "start_time": START_MS, "start_scale_out": 2, "num_tasks": 64, "num_attempts": 2} | {
+    "failure_reason": "FetchFailed"
+}
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [(FIRST, SECOND), (SECOND, FIRST), (BOTH,), (SECOND, BOTH, FIRST), (FIRST, SECOND, FIRST, SECOND)],
+)
+async def test_a_retried_stage_is_one_stage(
+    executions: ExecutionRepository, run: str, reports: tuple[dict[str, Any], ...]
+) -> None:
+    """From the first start to the last end, with all of its tasks, whoever makes it one and in any order."""
+    for each in reports:
+        await send(executions, job_end(run, 0, runtime_seconds=100.0, stages={"1": each, "2": None}))
     [job] = await executions.finished_jobs(run)
-    assert job.stages["1"] is not None
-    assert (job.stages["1"].attempt_id, job.stages["1"].num_tasks) == (1, 3)
-    assert job.stages["2"] is not None
+    found = job.stages["1"]
+    assert found is not None
+    assert (found.start_time, found.end_time) == (at(0), at(96))
+    assert (found.start_scale_out, found.end_scale_out) == (2, 4)
+    assert (found.attempt_id, found.num_attempts, found.num_tasks) == (1, 2, 64)
+    assert found.failure_reason == "FetchFailed"
+    [stage_record] = to_run_record(await executions.get(run), [job]).jobs[0].stages
+    assert (stage_record.num_tasks, stage_record.runtime_seconds) == (64, 96.0)
 
 
 async def test_an_unknown_execution_stores_nothing(

@@ -158,3 +158,15 @@ def test_the_picture_is_one_whatever_is_known(jobs: list[JobSummary], state: App
     assert ("real" in texts) == (state is ApplicationState.COMPLETED)
     marks = list(picture.iter("{http://www.w3.org/2000/svg}circle"))
     assert len(marks) == 2 * len(decisions), "each decision with its choice and its forecast"
+
+
+def test_decisions_are_told_apart_by_their_driver_and_counted_from_the_first_start() -> None:
+    """A second driver started after 10 s; whatever was decided for the first one is not seen in its jobs."""
+    retried = run(application_id="spark-2", first_start_time=at(-10))
+    first = decided(0, 5, 2, 4, application_id="spark-1")
+    second = decided(0, 20, 2, 4, application_id="spark-2")
+    timeline = RunTimeline(retried, JOBS)
+    found = [outcome_of(each, [first, second], timeline) for each in (first, second)]
+    assert [each.status for each in found] == ["unknown", "carried_out"]
+    assert (timeline.moment_of(second), found[1].carried_out_at) == (at(10), at(20))
+    assert found[1].real_remaining_seconds == 40.0

@@ -332,6 +332,9 @@ async def test_over_http_a_training_is_followed_and_then_recommends(
     assert decision.chosen_scale_out == scale_outs[0][1]
     assert len(decision.candidates) == 8
 
+    for job_id in range(1, 5):
+        report = job_end(steered.id, job_id, runtime_seconds=3.0)
+        assert (await service.post("/training/update_information", json=report)).status_code == 200
     last = {**job_end(steered.id, 5, runtime_seconds=3.0), "predict": True}
     answer = (await service.post("/prediction/online_scale_out_prediction", json=last)).json()
     assert answer["best_predicted_scale_out_per_job"] == []

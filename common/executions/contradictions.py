@@ -1,0 +1,49 @@
+"""Failed states that a driver's own reports contradict; pure."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from common.executions.documents import DRIVER_SILENCE, ApplicationExecution, ApplicationState
+from common.mongo.document import utc_now
+from common.wire.events import ApplicationStarted, JobEnded
+
+Json = dict[str, Any]
+
+_WHOLE_SECONDS = timedelta(seconds=1)
+"""As platforms say when something ended."""
+
+
+def noted_after_end(execution: ApplicationExecution, event: ApplicationStarted | JobEnded) -> Json:
+    """What an execution that has ended learns from a report that said something new."""
+    if not execution.state.is_final:
+        return {}
+    now = utc_now()
+    contradicted = {"contradicted_at": now} if contradicts(execution, event) else {}
+    return {"reported_after_end_at": now, **contradicted}
+
+
+def contradicts(execution: ApplicationExecution, event: ApplicationStarted | JobEnded) -> bool:
+    """Whether what is reported happened although the execution had failed by then.
+
+    A report that is merely late does not, nor what a driver says that is being ended on request.
+    """
+    if not execution.state.is_failure or execution.stop_reason is not None:
+        return False
+    if execution.state is ApplicationState.SUBMISSION_FAILED and execution.start_time is None:
+        return True  # nothing was to run at all
+    happened_at = event.start_time if isinstance(event, ApplicationStarted) else event.end_time
+    ended_at = _ended_at(execution)
+    return ended_at is not None and happened_at > ended_at + _WHOLE_SECONDS
+
+
+def silent_since() -> datetime:
+    """Drivers that have not reported since then are taken to have ended."""
+    return utc_now() - DRIVER_SILENCE
+
+
+def _ended_at(execution: ApplicationExecution) -> datetime | None:
+    """By the platform; a report may have moved `end_time` on."""
+    said = execution.platform_end_time or execution.ended_or_noticed_at
+    if said is None and execution.state_changes:
+        said = execution.state_changes[-1].at
+    return said

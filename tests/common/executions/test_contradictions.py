@@ -1,0 +1,106 @@
+"""Failed states that a driver's own reports contradict, and what they hold."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from common.executions.documents import DRIVER_SILENCE, ApplicationState
+from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
+from common.mongo.types import Client
+from common.wire.events import UpdateInformation
+from tests.support.samples import application_start, at, context_end, execution, job_end
+
+FAILED, SUBMISSION_FAILED = ApplicationState.FAILED, ApplicationState.SUBMISSION_FAILED
+
+
+async def send(executions: ExecutionRepository, *bodies: dict[str, Any]) -> None:
+    for body in bodies:
+        update = UpdateInformation.model_validate(body)
+        await executions.apply_event(update.application_execution_id, update.event())
+
+
+async def failed(executions: ExecutionRepository, state: ApplicationState, name: str) -> str:
+    names = {"name": name, "held_name": name, "schedule_name": name}
+    created = execution().model_copy(update=names)
+    await executions.insert(created)
+    if state is FAILED:
+        await send(executions, application_start(created.id))
+    assert await executions.record_state(created.id, state, "driver pod", fields={"end_time": at(1)})
+    assert await executions.find_named(name) is None
+    assert await executions.active_of_schedule(name) == []
+    return created.id
+
+
+@pytest.mark.parametrize("state", [FAILED, SUBMISSION_FAILED])
+async def test_a_failed_run_whose_driver_reports_keeps_its_name(
+    executions: ExecutionRepository, state: ApplicationState
+) -> None:
+    run = await failed(executions, state, "nightly")
+    if state is SUBMISSION_FAILED:
+        await send(executions, application_start(run))
+    await send(executions, job_end(run, 0))
+    stored = await executions.get(run)
+    assert stored.state is state
+    assert stored.driver_reports
+    assert stored.application_id is not None
+    assert stored.start_time is not None
+    holder = await executions.find_named("nightly")
+    assert holder is not None
+    assert holder.id == run
+    assert await executions.active_of_schedule("nightly") == [run]
+    await executions.record_driver_ended(run, "Killed on request.")
+    assert await executions.find_named("nightly") is None
+    await send(executions, job_end(run, 1))  # while it is being ended
+    assert not (await executions.get(run)).driver_reports
+    assert await executions.active_of_schedule("nightly") == []
+
+
+async def test_a_driver_that_has_long_been_silent_holds_nothing(
+    executions: ExecutionRepository, mongo: Client, database: str
+) -> None:
+    run = await failed(executions, SUBMISSION_FAILED, "nightly")
+    await send(executions, application_start(run))
+    await executions.release_silent("nightly")
+    assert await executions.find_named("nightly") is not None
+    long_ago = utc_now() - DRIVER_SILENCE - timedelta(seconds=1)
+    await mongo[database]["application_execution"].update_one(
+        {"_id": run}, {"$set": {"contradicted_at": long_ago}}
+    )
+    assert await executions.find_named("nightly") is None
+    assert await executions.active_of_schedule("nightly") == []
+    await executions.release_silent("nightly")
+    await executions.insert(execution().model_copy(update={"held_name": "nightly"}))
+
+
+async def test_a_driver_that_has_reported_its_end_holds_nothing(executions: ExecutionRepository) -> None:
+    run = await failed(executions, SUBMISSION_FAILED, "nightly")
+    await send(executions, application_start(run), job_end(run, 0))
+    assert (await executions.get(run)).driver_reports
+    await send(executions, context_end(run, 600))
+    assert not (await executions.get(run)).driver_reports
+    assert await executions.find_named("nightly") is None
+    assert await executions.active_of_schedule("nightly") == []
+
+
+async def test_somebody_else_may_have_the_name_by_then(executions: ExecutionRepository) -> None:
+    run = await failed(executions, SUBMISSION_FAILED, "nightly")
+    other = execution().model_copy(update={"name": "nightly", "held_name": "nightly"})
+    await executions.insert(other)
+    await send(executions, application_start(run))
+    holder = await executions.find_named("nightly")
+    assert holder is not None
+    assert holder.id == other.id
+    assert (await executions.get(run)).driver_reports
+
+
+async def test_a_report_that_is_only_late_contradicts_nothing(executions: ExecutionRepository) -> None:
+    created = execution()
+    await executions.insert(created)
+    await send(executions, application_start(created.id))
+    await executions.record_state(created.id, FAILED, fields={"end_time": at(60)})
+    await send(executions, job_end(created.id, 0))
+    stored = await executions.get(created.id)
+    assert stored.reported_after_end_at is not None
+    assert not stored.driver_reports
