@@ -17,6 +17,7 @@ from pathlib import Path
 LISTENER = Path(__file__).resolve().parent
 SOURCES = LISTENER / "src" / "main" / "java"
 JAR = LISTENER / "build" / "enel-listener.jar"
+ENTRY_POINTS = ("EntryPoint.java", "EnelPlugin.java", "EnelExtraListener.java")
 
 
 def main() -> int:
@@ -62,13 +63,21 @@ def build(force: bool = False) -> str:
 
 
 def compile_sources(sources: list[Path], classes: Path) -> None:
+    """Compile the entry points for any Java that Spark runs on, so that they can say what the others need."""
+    entry = [path for path in sources if path.name in ENTRY_POINTS]
+    compile_for("8", entry, classes)
+    compile_for("17", [path for path in sources if path not in entry], classes)
+
+
+def compile_for(release: str, sources: list[Path], classes: Path) -> None:
     """Compile with every lint that concerns our own code, warnings being errors."""
     run(
         [
             tool("javac"),
-            "--release", "17",
+            "--release", release,
             # Spark's jars name annotations and class paths that they do not carry; that is not ours to mend.
-            "-Xlint:all,-classfile,-path", "-Werror", "-proc:none",
+            # Newer compilers warn that 8 is old, which is why it is there.
+            "-Xlint:all,-classfile,-path,-options", "-Werror", "-proc:none",
             "-encoding", "UTF-8",
             "-classpath", str(spark_jars() / "*"),
             "-d", str(classes),

@@ -6,9 +6,17 @@ sources=$1
 spark_jars=$2
 jar=$3
 classes=$(mktemp -d)
-find "$sources" -name '*.java' -exec javac \
-    --release 17 -Xlint:all,-classfile,-path -Werror -proc:none -encoding UTF-8 \
-    -classpath "$spark_jars/*" -d "$classes" {} +
+compile() {
+    release=$1
+    shift
+    find "$sources" -name '*.java' "$@" -exec javac \
+        --release "$release" -Xlint:all,-classfile,-path,-options -Werror -proc:none -encoding UTF-8 \
+        -classpath "$spark_jars/*" -d "$classes" {} +
+}
+# What Spark loads first says in one line that a Java is too old, and has to be read by one that is.
+entry="-name EntryPoint.java -o -name EnelPlugin.java -o -name EnelExtraListener.java"
+compile 8 \( $entry \)
+compile 17 ! \( $entry \)
 # Spark's core is named like spark-core_2.13-4.1.4.jar; the plugin says what it was built for.
 core=$(basename "$spark_jars"/spark-core_*.jar .jar)
 manifest=$(mktemp)

@@ -9,12 +9,16 @@ import pytest
 from tests.support.spark.event_log import EventLog
 from tests.support.spark.recording_service import RecordingService, Request, Response
 from tests.support.spark.spark_cluster import (
+    SPARK_HOME,
     FinishedApplication,
     fixed_scale_out,
     listener_conf,
     listener_lines,
     submit,
 )
+from training.event_logs.files import files_of
+from training.event_logs.logs import logs_below
+from training.event_logs.recorded import read_log
 
 pytestmark = pytest.mark.spark
 
@@ -79,6 +83,11 @@ def run(listener_jar: Path, spark_master: str, tmp_path_factory: pytest.TempPath
         yield Run(application, service, EventLog.read(application.event_log_folder))
 
 
+def test_run_is_of_the_spark_to_test_with(run: Run) -> None:
+    [core] = (SPARK_HOME / "jars").glob("spark-core_*.jar")
+    assert core.stem.endswith(f"-{run.log.spark_version}")
+
+
 def test_application_is_not_disturbed(run: Run) -> None:
     expected = ["distinct 8", "total 45", "joined 8", "failed True", "recovered 4", "empty 0"]
     assert run.application.status == 0, run.application.errors
@@ -106,6 +115,23 @@ def test_application_start_is_reported_to_the_escaped_endpoint(run: Run) -> None
     assert paths == {
         ("APPLICATION_START", "/training%2Fupdate_information"),
         ("JOB_END", "/prediction%2Fonline_scale_out_prediction"),
+        ("APPLICATION_END", "/training%2Fupdate_information"),
+    }
+
+
+def test_application_end_is_reported_last_with_how_many_jobs_there_were(run: Run) -> None:
+    [end] = run.log.of_kind("ApplicationEnd")
+    body = run.service.acknowledged[-1].body
+    assert body == {
+        "application_execution_id": "66f0c0ffee",
+        "application_id": run.log.application_start["App ID"],
+        "job_id": None,
+        "update_event": "APPLICATION_END",
+        "updates": {
+            "application_id": run.log.application_start["App ID"],
+            "end_time": end["Timestamp"],
+            "ended_jobs": 12,
+        },
     }
 
 
@@ -133,7 +159,8 @@ def test_run_had_what_the_comparison_is_to_prove(run: Run) -> None:
     ran = [stage for stage in stages if stage is not None]
     assert None in stages
     assert any(len(stage["parent_stage_ids"]) > 1 for stage in ran)
-    assert any(stage["attempt_id"] > 0 for stage in ran)
+    retried = [stage for stage in ran if stage["num_attempts"] > 1]
+    assert any(stage["failure_reason"] and stage["attempt_id"] > 0 for stage in retried)
     assert any(stage["failure_reason"] for stage in ran)
     assert any(stage["rdd_num_cached_partitions"] == 4 and stage["rdd_mem_size"] > 0 for stage in ran)
     assert any(stage["metrics"]["data_io_ratio"] > 0 for stage in ran)
@@ -169,3 +196,21 @@ def test_scale_out_in_force_is_reported_with_the_next_job(run: Run) -> None:
     assert predicted[WAITING_JOB] == HIGHEST
     assert predicted[11] == LOWEST
     assert set(predicted.values()) == {None, HIGHEST, LOWEST}
+
+
+def test_its_event_log_says_the_same_as_the_plugin(run: Run) -> None:
+    path = str(run.application.event_log_folder)
+    files = files_of(path)
+    [log] = logs_below(files, path)
+    attempt = read_log(files, log)
+    (body,) = run.service.events("APPLICATION_START")
+    assert attempt.start is not None
+    assert {**attempt.start, "start_scale_out": INITIAL} == body["updates"]
+    found = {job["job_id"]: job for job in attempt.job_updates()}
+    reported = run.reported_jobs()
+    for job in reported.values():
+        job.pop("predicted_scale_out", None)  # what the service has said is not in Spark's log
+    assert found == reported
+    assert attempt.why_incomplete == ""
+    assert attempt.damaged_lines == 0
+    attempt.close()

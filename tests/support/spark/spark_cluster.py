@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pyspark
 
-SPARK_HOME = Path(pyspark.__file__).parent
+SPARK_HOME = Path(os.environ.get("ENEL_TEST_SPARK_HOME") or Path(pyspark.__file__).parent)
+"""Of the Spark to test with; the jar is built against the installed one all the same."""
+
 PROGRAMS = Path(__file__).parents[2] / "listener" / "programs"
 APPLICATION_TIMEOUT_SECONDS = 200
 """Far more than any program needs; a listener that holds its application back would reach it."""
@@ -39,15 +41,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def environment(**extra: str) -> dict[str, str]:
+def environment(spark_home: Path = SPARK_HOME, **extra: str) -> dict[str, str]:
     """Our environment with Spark's processes bound to the loopback interface and small enough for a test."""
     return {
         **os.environ,
-        "SPARK_HOME": str(SPARK_HOME),
+        "SPARK_HOME": str(spark_home),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "SPARK_DAEMON_MEMORY": "256m",
         "SPARK_DAEMON_JAVA_OPTS": QUICK_START,
         "PYSPARK_PYTHON": sys.executable,
+        # Spark mixes them into what is printed; some lines of it warn of newer packages than they know.
+        "PYTHONWARNINGS": "ignore::FutureWarning",
         **extra,
     }
 
@@ -113,6 +117,7 @@ def submit(
     arguments: list[str],
     conf: dict[str, str],
     extra_environment: dict[str, str] | None = None,
+    spark_home: Path = SPARK_HOME,
 ) -> FinishedApplication:
     """Run a program to its end, in a fresh folder."""
     event_log_folder = folder / "events"
@@ -139,7 +144,7 @@ def submit(
         "spark.shuffle.io.retryWait": "100ms",
         **conf,
     }
-    command = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master, "--jars", str(jar)]
+    command = [str(spark_home / "bin" / "spark-submit"), "--master", master, "--jars", str(jar)]
     for name, value in settings.items():
         command += ["--conf", f"{name}={value}"]
     command += [str(PROGRAMS / program), *arguments]
@@ -147,7 +152,7 @@ def submit(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(**(extra_environment or {})),
+        env=environment(spark_home, **(extra_environment or {})),
         cwd=folder,
         start_new_session=True,
     )

@@ -1,6 +1,5 @@
 package org.enelservice.listener;
 
-import java.time.Duration;
 import java.util.Map;
 import org.apache.spark.SparkContext;
 import org.apache.spark.api.plugin.DriverPlugin;
@@ -14,48 +13,18 @@ import org.apache.spark.api.plugin.PluginContext;
  */
 final class EnelDriverPlugin implements DriverPlugin {
 
-    private final ExecutorRoster roster = new ExecutorRoster();
-    private ExecutionLog log = new ExecutionLog("none");
-    private ListenerSettings settings;
-    private EnelListener listener;
-    private Reporter reporter;
-    private Rescaler rescaler;
-    private boolean local;
+    private Wiring wiring;
     private boolean applicationStarted;
 
     @Override
     public Map<String, String> init(SparkContext context, PluginContext pluginContext) {
-        log.guard("starting", () -> wire(context));
+        new ExecutionLog("none").guard("starting", () ->
+                Wiring.start(context.getConf(), context.version(), context::applicationId, () -> context)
+                        .ifPresent(started -> {
+                            context.addSparkListener(started.listener());
+                            wiring = started;
+                        }));
         return Map.of();
-    }
-
-    private void wire(SparkContext context) {
-        ListenerSettings parsed;
-        try {
-            parsed = ListenerSettings.from(context.getConf(), System.getenv());
-        } catch (IllegalArgumentException invalid) {
-            log.warn("the listener is switched off, the application runs on without it: {}", invalid.getMessage());
-            return;
-        }
-        log = new ExecutionLog(parsed.applicationExecutionId());
-        local = context.isLocal();
-
-        JobCollector jobs = new JobCollector();
-        EventJson json = new EventJson(parsed, context::applicationId);
-        rescaler = new Rescaler(parsed, new ExecutorAllocation(context), roster, jobs::lastStartedJobId, log);
-        boolean rescales = parsed.canRescale() && !local;
-        if (parsed.adaptive() && !rescales) {
-            log.warn("the scale-out is left alone: {}", local
-                    ? "a local application has no executors to add"
-                    : ListenerSettings.PREFIX + "maxExecutors is not set");
-        }
-        ServiceClient client = new ServiceClient(parsed);
-        reporter = new Reporter(client, parsed.restTimeout(), rescales, rescaler::accept, log);
-        listener = new EnelListener(jobs, roster, rescaler, reporter, json, log);
-        reporter.start();
-        context.addSparkListener(listener);
-        settings = parsed;
-        log.info("reporting to {}", client);
     }
 
     /**
@@ -67,22 +36,23 @@ final class EnelDriverPlugin implements DriverPlugin {
      */
     @Override
     public void registerMetrics(String applicationId, PluginContext pluginContext) {
-        if (settings == null) {
+        if (wiring == null) {
             return;
         }
         applicationStarted = true;
-        log.guard("waiting for the first executors", this::awaitInitialExecutors);
+        wiring.log().guard("waiting for the first executors", this::awaitInitialExecutors);
     }
 
     private void awaitInitialExecutors() {
+        ListenerSettings settings = wiring.settings();
         int wanted = settings.initialExecutors();
-        if (wanted <= 0 || local) {
+        if (wanted <= 0 || wiring.local()) {
             return;
         }
         try {
-            if (!roster.awaitSize(wanted, settings.initialExecutorsTimeout())) {
-                log.warn("only {} of {} initial executors came within {}, going on without the others",
-                        roster.size(), wanted, settings.initialExecutorsTimeout());
+            if (!wiring.roster().awaitSize(wanted, settings.initialExecutorsTimeout())) {
+                wiring.log().warn("only {} of {} initial executors came within {}, going on without the others",
+                        wiring.roster().size(), wanted, settings.initialExecutorsTimeout());
             }
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
@@ -90,32 +60,15 @@ final class EnelDriverPlugin implements DriverPlugin {
     }
 
     /**
-     * Sends what is still unsent, for at most the flush timeout.
+     * Sends what is still unsent.
      *
      * <p>Spark has posted the end of the application by now but still delivers events, hence the wait for that
-     * last event: the ends of the last jobs come before it.
+     * last event.
      */
     @Override
     public void shutdown() {
-        if (settings == null) {
-            return;
+        if (wiring != null) {
+            wiring.log().guard("stopping", () -> wiring.stop(applicationStarted));
         }
-        log.guard("stopping", () -> {
-            long deadline = System.nanoTime() + settings.flushTimeout().toNanos();
-            rescaler.stop();
-            reporter.stopPredictions();
-            try {
-                if (applicationStarted) {
-                    listener.awaitApplicationEnd(remaining(deadline));
-                }
-                reporter.close(remaining(deadline));
-            } catch (InterruptedException interrupted) {
-                Thread.currentThread().interrupt();
-            }
-        });
-    }
-
-    private static Duration remaining(long deadline) {
-        return Duration.ofNanos(Math.max(0, deadline - System.nanoTime()));
     }
 }

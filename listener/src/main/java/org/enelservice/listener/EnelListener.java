@@ -19,7 +19,6 @@ import org.apache.spark.scheduler.SparkListenerStageSubmitted;
 import org.apache.spark.scheduler.SparkListenerTaskEnd;
 import org.apache.spark.scheduler.SparkListenerTaskStart;
 import org.apache.spark.scheduler.SparkListenerUnpersistRDD;
-import scala.jdk.javaapi.CollectionConverters;
 
 /**
  * Hands Spark's events to those who keep books. Every callback runs on Spark's listener bus, which drops
@@ -32,16 +31,18 @@ final class EnelListener extends SparkListener {
     private final Rescaler rescaler;
     private final Reporter reporter;
     private final EventJson json;
+    private final RosterAudit audit;
     private final ExecutionLog log;
     private final CountDownLatch applicationEnded = new CountDownLatch(1);
 
     EnelListener(JobCollector jobs, ExecutorRoster roster, Rescaler rescaler, Reporter reporter, EventJson json,
-            ExecutionLog log) {
+            RosterAudit audit, ExecutionLog log) {
         this.jobs = jobs;
         this.roster = roster;
         this.rescaler = rescaler;
         this.reporter = reporter;
         this.json = json;
+        this.audit = audit;
         this.log = log;
     }
 
@@ -55,11 +56,12 @@ final class EnelListener extends SparkListener {
 
     @Override
     public void onApplicationEnd(SparkListenerApplicationEnd event) {
-        applicationEnded.countDown();
         log.guard("noting the application's end", () -> {
+            reporter.submit(Report.applicationEnd(json.applicationEnd(event.time(), jobs.endedJobs())));
             reporter.stopPredictions();
             rescaler.stop();
         });
+        applicationEnded.countDown();
     }
 
     @Override
@@ -85,8 +87,7 @@ final class EnelListener extends SparkListener {
     @Override
     public void onJobStart(SparkListenerJobStart event) {
         log.guard("noting a job's start", () -> jobs.jobStarted(
-                event.jobId(), event.time(), CollectionConverters.asJava(event.stageInfos()),
-                rescaler.scaleOutInForce()));
+                event.jobId(), event.time(), SparkCalls.stageInfos(event), rescaler.scaleOutInForce()));
     }
 
     @Override
@@ -101,6 +102,11 @@ final class EnelListener extends SparkListener {
 
     @Override
     public void onJobEnd(SparkListenerJobEnd event) {
+        log.guard("comparing executors", () -> {
+            if (audit.check(event.time())) {
+                rescaler.executorsChanged();
+            }
+        });
         log.guard("noting a job's end", () -> {
             boolean succeeded = event.jobResult() == JobSucceeded$.MODULE$;
             Optional<JobRecord> ended = jobs.jobEnded(event.jobId(), event.time(), succeeded);

@@ -10,9 +10,10 @@ import org.apache.spark.api.plugin.SparkPlugin;
  */
 public final class EnelPlugin implements SparkPlugin {
 
+    /** Returns {@code null}, which Spark takes for nothing to run, where the plugin cannot work. */
     @Override
     public DriverPlugin driverPlugin() {
-        return new EnelDriverPlugin();
+        return (DriverPlugin) EntryPoint.create("EnelDriverPlugin", null, null);
     }
 
     /** Returns {@code null}, which is how Spark is told that executors have nothing to run. */

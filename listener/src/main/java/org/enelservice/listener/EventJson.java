@@ -33,7 +33,7 @@ final class EventJson {
         if (settings.initialExecutors() > 0) {
             updates.put("start_scale_out", settings.initialExecutors());
         }
-        ObjectNode event = event("APPLICATION_START", updates);
+        ObjectNode event = event(Report.APPLICATION_START, updates);
         event.putNull("job_id");
         return event;
     }
@@ -47,9 +47,35 @@ final class EventJson {
         ObjectNode stages = updates.putObject("stages");
         job.stages().forEach((stageId, stage) ->
                 stages.set(Integer.toString(stageId), stage == null ? NODES.nullNode() : stage(stage)));
-        ObjectNode event = event("JOB_END", updates);
+        ObjectNode event = event(Report.JOB_END, updates);
         event.put("job_id", job.jobId());
         return event;
+    }
+
+    /**
+     * @param endedJobs how many ends of jobs were reported, or should have been
+     */
+    ObjectNode applicationEnd(long endTime, int endedJobs) {
+        ObjectNode updates = NODES.objectNode();
+        updates.put("application_id", applicationId.get());
+        updates.put("end_time", endTime);
+        updates.put("ended_jobs", endedJobs);
+        ObjectNode event = event(Report.APPLICATION_END, updates);
+        event.putNull("job_id");
+        return event;
+    }
+
+    /** A report as it is sent: with what became of earlier ones, where some were lost. */
+    static ObjectNode withLost(ObjectNode event, long refused, long dropped) {
+        ObjectNode sent = event.deepCopy();
+        ObjectNode updates = (ObjectNode) sent.get("updates");
+        if (refused > 0) {
+            updates.put("refused_reports", refused);
+        }
+        if (dropped > 0) {
+            updates.put("dropped_reports", dropped);
+        }
+        return sent;
     }
 
     private ObjectNode event(String name, ObjectNode updates) {
@@ -66,6 +92,7 @@ final class EventJson {
         node.put("stage_id", Integer.toString(stage.stageId()));
         node.put("stage_name", stage.name());
         node.put("attempt_id", stage.attemptId());
+        node.put("num_attempts", stage.numAttempts());
         node.put("num_tasks", stage.numTasks());
         ArrayNode parents = node.putArray("parent_stage_ids");
         stage.parentStageIds().forEach(parent -> parents.add(Integer.toString(parent)));

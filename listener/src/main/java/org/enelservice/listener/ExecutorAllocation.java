@@ -1,17 +1,16 @@
 package org.enelservice.listener;
 
 import java.util.List;
+import java.util.function.Supplier;
 import org.apache.spark.ExecutorAllocationClient;
 import org.apache.spark.SparkContext;
-import scala.collection.immutable.HashMap;
-import scala.jdk.javaapi.CollectionConverters;
 
 /** The two calls that change the scale-out of a running application. Both wait for the cluster manager. */
 final class ExecutorAllocation {
 
-    private final SparkContext context;
+    private final Supplier<SparkContext> context;
 
-    ExecutorAllocation(SparkContext context) {
+    ExecutorAllocation(Supplier<SparkContext> context) {
         this.context = context;
     }
 
@@ -22,7 +21,7 @@ final class ExecutorAllocation {
      * @return whether the cluster manager took note
      */
     boolean request(int scaleOut) {
-        return context.requestTotalExecutors(scaleOut, 0, new HashMap<>());
+        return SparkCalls.requestTotalExecutors(context.get(), scaleOut);
     }
 
     /**
@@ -34,10 +33,8 @@ final class ExecutorAllocation {
      * @return the executors that will go
      */
     List<String> kill(List<String> executorIds, boolean busyToo) {
-        if (context.schedulerBackend() instanceof ExecutorAllocationClient client) {
-            // The target was lowered before, so it is not to be adjusted once more.
-            return CollectionConverters.asJava(client.killExecutors(
-                    CollectionConverters.asScala(executorIds).toSeq(), false, false, busyToo));
+        if (context.get().schedulerBackend() instanceof ExecutorAllocationClient client) {
+            return SparkCalls.killExecutors(client, executorIds, busyToo);
         }
         return List.of();
     }

@@ -5,8 +5,10 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 
 /** The registered executors and how busy they are; the driver is never one of them. Thread-safe. */
@@ -57,6 +59,29 @@ final class ExecutorRoster {
 
     synchronized int size() {
         return executors.size();
+    }
+
+    /**
+     * Compares with the executors that Spark knows. Those that were told to go are not in Spark's list any more, and
+     * their end is still to come.
+     *
+     * @return registered ones that Spark does not know
+     */
+    synchronized Set<String> unknownTo(Set<String> active) {
+        Set<String> unknown = new HashSet<>();
+        for (Executor executor : executors.values()) {
+            if (!executor.leaving && !active.contains(executor.id)) {
+                unknown.add(executor.id);
+            }
+        }
+        return unknown;
+    }
+
+    /** Returns those of these executors that are not registered here. */
+    synchronized Set<String> notRegistered(Set<String> active) {
+        Set<String> missed = new HashSet<>(active);
+        missed.removeAll(executors.keySet());
+        return missed;
     }
 
     synchronized void taskStarted(String executorId) {

@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.apache.spark.scheduler.StageInfo;
@@ -16,8 +17,8 @@ import org.apache.spark.scheduler.StageInfo;
  * may be read from elsewhere.
  *
  * <p>Jobs may overlap and share stages. A stage is reported with the first running job that listed it, the job
- * in which it ran; every other job that lists it skipped it. A later attempt replaces an earlier one. The end
- * of the job is what closes it: what arrives later is not waited for.
+ * in which it ran; every other job that lists it skipped it. Its attempts are reported as one. The end of the job
+ * is what closes it: what arrives later is not waited for.
  */
 final class JobCollector {
 
@@ -27,6 +28,8 @@ final class JobCollector {
         final OptionalInt predictedScaleOut;
         final Set<Integer> stageIds = new TreeSet<>();
         final Map<Integer, Attempt> attempts = new HashMap<>();
+        /** Attempts before the latest one that have ended, by their numbers. */
+        final Map<Integer, SortedMap<Integer, StageRecord>> earlier = new HashMap<>();
 
         OpenJob(int jobId, long startTime, OptionalInt predictedScaleOut) {
             this.jobId = jobId;
@@ -37,12 +40,16 @@ final class JobCollector {
 
     /** Latest attempt of a stage; {@code completed} is {@code null} while it runs. */
     private record Attempt(StageInfo info, StageRecord completed) {
+        int number() {
+            return info.attemptNumber();
+        }
     }
 
     private final ExecutorTimeline executors = new ExecutorTimeline();
     private final CachedBlocks cachedBlocks = new CachedBlocks();
     private final Map<Integer, OpenJob> openJobs = new LinkedHashMap<>();
     private volatile int lastStartedJobId = -1;
+    private int endedJobs;
 
     ExecutorTimeline executors() {
         return executors;
@@ -55,6 +62,11 @@ final class JobCollector {
     /** The highest job id that has started, -1 before the first one. */
     int lastStartedJobId() {
         return lastStartedJobId;
+    }
+
+    /** How many jobs have ended, those included whose start was never seen. */
+    int endedJobs() {
+        return endedJobs;
     }
 
     void jobStarted(int jobId, long time, List<StageInfo> stages, OptionalInt predictedScaleOut) {
@@ -89,8 +101,13 @@ final class JobCollector {
         }
         Attempt known = owner.attempts.get(stageId);
         // The last tasks of a failed attempt may let it end after its successor has begun.
-        if (known == null || known.info().attemptNumber() <= attempt.info().attemptNumber()) {
+        boolean isLatest = known == null || known.number() <= attempt.number();
+        if (isLatest) {
             owner.attempts.put(stageId, attempt);
+        }
+        Attempt before = isLatest ? known : attempt;
+        if (before != null && before.completed() != null && before.number() < owner.attempts.get(stageId).number()) {
+            owner.earlier.computeIfAbsent(stageId, id -> new TreeMap<>()).put(before.number(), before.completed());
         }
     }
 
@@ -109,6 +126,7 @@ final class JobCollector {
 
     /** Closes a job; empty when its start was never seen. */
     Optional<JobRecord> jobEnded(int jobId, long time, boolean succeeded) {
+        endedJobs++;
         OpenJob job = openJobs.remove(jobId);
         if (job == null) {
             return Optional.empty();
@@ -116,28 +134,40 @@ final class JobCollector {
         long end = Math.max(time, job.startTime);
         TreeMap<Integer, StageRecord> stages = new TreeMap<>();
         for (int stageId : job.stageIds) {
-            stages.put(stageId, closed(job.attempts.get(stageId), end));
+            stages.put(stageId, closed(job, job.attempts.get(stageId), end));
         }
         return Optional.of(new JobRecord(
                 jobId, job.startTime, end, succeeded, executors.between(job.startTime, end), job.predictedScaleOut,
                 stages));
     }
 
-    private StageRecord closed(Attempt attempt, long jobEnd) {
+    private StageRecord closed(OpenJob job, Attempt attempt, long jobEnd) {
         if (attempt == null) {
             return null;
         }
+        SortedMap<Integer, StageRecord> earlier = job.earlier.get(attempt.info().stageId());
         if (attempt.completed() != null) {
-            return attempt.completed();
+            return whole(earlier, attempt.completed());
         }
         // A stage outlives its job when the job fails while another one needs the stage: that one reports it.
         OpenJob heir = ownerOf(attempt.info().stageId());
         if (heir != null) {
             heir.attempts.put(attempt.info().stageId(), attempt);
+            if (earlier != null) {
+                heir.earlier.put(attempt.info().stageId(), earlier);
+            }
             return null;
         }
         long start = (Long) attempt.info().submissionTime().get();
-        return StageRecord.of(attempt.info(), start, Math.max(start, jobEnd), "The job ended before the stage did",
-                executors, cachedBlocks);
+        return whole(earlier, StageRecord.of(attempt.info(), start, Math.max(start, jobEnd),
+                "The job ended before the stage did", executors, cachedBlocks));
+    }
+
+    private StageRecord whole(SortedMap<Integer, StageRecord> earlier, StageRecord latest) {
+        if (earlier == null) {
+            return latest;
+        }
+        StageRecord before = earlier.values().stream().reduce((one, next) -> next.after(one, executors)).orElseThrow();
+        return latest.after(before, executors);
     }
 }

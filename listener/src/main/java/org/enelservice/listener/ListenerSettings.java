@@ -26,7 +26,8 @@ record ListenerSettings(
         Duration restTimeout,
         Duration initialExecutorsTimeout,
         Duration flushTimeout,
-        Duration busyExecutorGrace) {
+        Duration busyExecutorGrace,
+        Duration rosterGrace) {
 
     static final String PREFIX = "spark.customExtraListener.";
     static final String TOKEN_VARIABLE = "ENEL_CALLBACK_TOKEN";
@@ -75,7 +76,8 @@ record ListenerSettings(
                 duration(conf, "restTimeout", "30s"),
                 duration(conf, "initialExecutorsTimeout", "30s"),
                 duration(conf, "flushTimeout", "15s"),
-                duration(conf, "busyExecutorGrace", "15s"));
+                duration(conf, "busyExecutorGrace", "15s"),
+                duration(conf, "rosterGrace", "30s"));
     }
 
     /** Whether recommendations may be applied: the run is adaptive and it is known how far to go. */

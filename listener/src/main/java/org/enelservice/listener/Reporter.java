@@ -24,6 +24,7 @@ import java.util.function.Consumer;
  * <li>Only the newest job end asks for a prediction: for the older ones the jobs to come have already run. A
  *     request that failed in the service itself is repeated without the question, as what has to arrive is
  *     the report.
+ * <li>What was refused or dropped is counted, and the reports that follow say how many.
  * <li>A full queue gives up its oldest job end. The start of the application is never given up.
  * <li>Once the application ends nothing is asked any more, and {@link #close} limits what is left to do.
  * </ul>
@@ -56,8 +57,10 @@ final class Reporter {
     private long nextSequence;
     private long newestJobEnd = -1;
     private int failuresInARow;
+    private boolean attempted;
     private long notBefore = System.nanoTime();
     private long dropped;
+    private long refused;
     private boolean predicting;
     private boolean asking;
     private boolean closing;
@@ -123,8 +126,15 @@ final class Reporter {
         thread.join(Math.max(1, timeout.toMillis()));
         thread.interrupt();
         synchronized (this) {
-            if (!queue.isEmpty() || dropped > 0) {
-                log.warn("{} reports did not reach the service before the end, {} were dropped", queue.size(), dropped);
+            if (!queue.isEmpty() && !attempted) {
+                // The reason of a failure is told when an attempt ends, and none has: a slow machine, or a service
+                // that accepts connections and says nothing.
+                log.warn("{} could not be delivered before the end: the first attempt has had no answer",
+                        queue.first().report());
+            }
+            if (!queue.isEmpty() || dropped > 0 || refused > 0) {
+                log.warn("{} reports did not reach the service before the end, {} were dropped, {} refused",
+                        queue.size(), dropped, refused);
             }
         }
     }
@@ -181,7 +191,7 @@ final class Reporter {
         } catch (RuntimeException | LinkageError unexpected) {
             // Trying the same again would fail the same way.
             log.warn("{} cannot be sent", queued.report(), unexpected);
-            done(queued);
+            refused(queued);
             return;
         } finally {
             synchronized (this) {
@@ -193,10 +203,13 @@ final class Reporter {
 
     private ServiceClient.Answer post(Report report, boolean predict, Duration timeout)
             throws IOException, InterruptedException, TimeoutException {
-        if (!report.endsJob()) {
-            return client.postUpdate(bytes(report.event()), timeout);
+        ObjectNode event;
+        synchronized (this) {
+            event = EventJson.withLost(report.event(), refused, dropped);
         }
-        ObjectNode event = report.event().deepCopy();
+        if (!report.endsJob()) {
+            return client.postUpdate(bytes(event), timeout);
+        }
         event.put("predict", predict);
         return client.postPrediction(bytes(event), timeout);
     }
@@ -229,12 +242,16 @@ final class Reporter {
             log.warnOnce("refused token", "the service refuses reports with status {}, the application runs on"
                     + " without them; the token is expected in the driver's environment as {}: {}", status,
                     ListenerSettings.TOKEN_VARIABLE, ExecutionLog.detail(answer.body()));
+            refused(queued);
+            answered();
+        } else if (status == 422 && queued.report().endsApplication()) {
+            log.info("the service is older than this plugin, and does not take the application's end");
             done(queued);
             answered();
         } else {
             log.warnOnce("refused " + status, "{} was refused with status {}: {}", queued.report(), status,
                     ExecutionLog.detail(answer.body()));
-            done(queued);
+            refused(queued);
             answered();
         }
     }
@@ -249,7 +266,13 @@ final class Reporter {
     }
 
     private synchronized void done(Queued queued) {
+        attempted = true;
         queue.remove(queued);
+    }
+
+    private synchronized void refused(Queued queued) {
+        refused++;
+        done(queued);
     }
 
     private synchronized void answered() {
@@ -262,6 +285,7 @@ final class Reporter {
 
     /** Schedules the next attempt. The report may be gone meanwhile, if the queue was full. */
     private synchronized void failed(Queued queued, boolean ownFault, String reason, Duration retryAfter) {
+        attempted = true;
         failuresInARow++;
         long pause = Backoff.pause(failuresInARow, retryAfter).toNanos();
         notBefore = System.nanoTime() + (closing ? Math.min(pause, LONGEST_PAUSE_WHILE_CLOSING) : pause);

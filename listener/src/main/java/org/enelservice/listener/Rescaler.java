@@ -123,6 +123,15 @@ final class Rescaler {
         }
     }
 
+    /** Runs what may wait for Spark on the thread that may; nothing once stopped. */
+    void execute(Runnable task) {
+        try {
+            executor.execute(task);
+        } catch (RejectedExecutionException stoppedMeanwhile) {
+            log.debug("stopped meanwhile");
+        }
+    }
+
     /** Leaves the application alone from now on. */
     void stop() {
         stopped = true;

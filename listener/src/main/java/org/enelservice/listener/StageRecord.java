@@ -3,16 +3,19 @@ package org.enelservice.listener;
 import java.util.List;
 import org.apache.spark.scheduler.StageInfo;
 import org.apache.spark.storage.RDDInfo;
-import scala.jdk.javaapi.CollectionConverters;
 
 /**
- * One attempt of one stage, as it is reported. Times are epoch milliseconds; the figures about RDDs are sums over
- * all RDDs of the stage, as they were when the stage ended.
+ * One stage, as it is reported: one attempt of it, or several as a whole. Times are epoch milliseconds; the figures
+ * about RDDs are sums over all RDDs of the stage, as they were when the stage ended.
+ *
+ * @param attemptId of the latest attempt
+ * @param numAttempts how many it stands for, the latest one included
  */
 record StageRecord(
         int stageId,
         String name,
         int attemptId,
+        int numAttempts,
         int numTasks,
         List<Integer> parentStageIds,
         String failureReason,
@@ -37,7 +40,7 @@ record StageRecord(
         long cachedPartitions = 0;
         long memSize = 0;
         long diskSize = 0;
-        for (RDDInfo rdd : CollectionConverters.asJava(info.rddInfos())) {
+        for (RDDInfo rdd : SparkCalls.rddInfos(info)) {
             partitions += rdd.numPartitions();
             CachedBlocks.Cached cached = cachedBlocks.of(rdd.id());
             cachedPartitions += cached.partitions();
@@ -48,8 +51,9 @@ record StageRecord(
                 info.stageId(),
                 info.name(),
                 info.attemptNumber(),
+                1,
                 info.numTasks(),
-                CollectionConverters.asJava(info.parentIds()).stream().map(id -> (Integer) id).toList(),
+                SparkCalls.parentIds(info),
                 failureReason,
                 startTime,
                 endTime,
@@ -59,5 +63,20 @@ record StageRecord(
                 memSize,
                 diskSize,
                 StageMetrics.of(info.taskMetrics()));
+    }
+
+    /**
+     * The stage as a whole, from the first start to the last end. Later attempts only make up for what was lost, so
+     * the number of tasks and the metrics are those of the attempt with most tasks, and a failure stays known.
+     */
+    StageRecord after(StageRecord earlier, ExecutorTimeline executors) {
+        long start = Math.min(startTime, earlier.startTime);
+        long end = Math.max(endTime, earlier.endTime);
+        StageRecord largest = earlier.numTasks > numTasks ? earlier : this;
+        return new StageRecord(
+                stageId, name, attemptId, attemptId - earlier.attemptId + earlier.numAttempts, largest.numTasks,
+                parentStageIds, failureReason.isEmpty() ? earlier.failureReason : failureReason, start, end,
+                executors.between(start, end), rddNumPartitions, rddNumCachedPartitions, rddMemSize, rddDiskSize,
+                largest.metrics);
     }
 }

@@ -1,0 +1,66 @@
+"""Where events do not say how things are: executors that were missed, and a driver without the plugin."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.spark.event_log import EventLog
+from tests.support.spark.recording_service import RecordingService, Request, Response
+from tests.support.spark.spark_cluster import fixed_scale_out, listener_conf, listener_lines, submit
+
+pytestmark = pytest.mark.spark
+
+
+def test_roster_follows_sparks_own_list(listener_jar: Path, spark_master: str, tmp_path: Path) -> None:
+    marker = tmp_path / "mended"
+    counted: list[int] = []
+
+    def respond(request: Request) -> Response:
+        counted.append(request.body["updates"].get("end_scale_out", 0))
+        if 1 in counted and counted[-1] == 2:
+            marker.touch()
+        return Response()
+
+    with RecordingService(respond) as service:
+        conf = listener_conf(service.port, isAdaptive="false", initialExecutors="2", rosterGrace="1s")
+        application = submit(
+            listener_jar,
+            spark_master,
+            tmp_path / "run",
+            "lost_executor_event.py",
+            [str(marker)],
+            conf | fixed_scale_out(2, 2),
+        )
+    assert application.output == "total 15 True\n", application.errors
+    assert any(
+        "differs from its events, and is followed: 2 executors" in line
+        for line in listener_lines(application)
+    )
+
+
+def test_extra_listener_reports_where_the_plugin_is_not_loaded(listener_jar: Path, tmp_path: Path) -> None:
+    """As in a program that asks for Spark Connect, which replaces `spark.plugins`."""
+    with RecordingService() as service:
+        conf = listener_conf(service.port, isAdaptive="false") | {
+            "spark.plugins": "",
+            "spark.extraListeners": "org.enelservice.listener.EnelExtraListener",
+        }
+        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert application.status == 0, application.errors
+    log = EventLog.read(application.event_log_folder)
+    reported = {body["job_id"]: body["updates"] for body in service.events("JOB_END")}
+    assert reported == log.jobs()
+    [start] = service.events("APPLICATION_START")
+    [end] = service.events("APPLICATION_END")
+    assert start["application_id"] == end["application_id"] == log.application_start["App ID"]
+    assert end["updates"]["ended_jobs"] == 3
+
+
+def test_extra_listener_says_nothing_beside_the_plugin(listener_jar: Path, tmp_path: Path) -> None:
+    with RecordingService() as service:
+        conf = listener_conf(service.port, isAdaptive="false") | {
+            "spark.extraListeners": "org.enelservice.listener.EnelExtraListener",
+        }
+        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert application.status == 0, application.errors
+    assert [request.body["job_id"] for request in service.requests] == [None, 0, 1, 2, None]
