@@ -1,0 +1,29 @@
+"""The Kubeflow spark-operator: its resources are what manifests of this service are written as."""
+
+from submission.kubernetes.dialect import Dialect
+from submission.kubernetes.states import observe
+from submission.manifest.build import API_VERSION
+from submission.manifest.platform import Platform
+
+KUBERNETES = Platform(
+    name="kubernetes",
+    in_words="Kubernetes",
+    rescaling_modes=("fixed", "muted"),
+    listener_jar="local:///opt/spark/jars/enel-listener.jar",
+    examples_location="local:///opt/enel-service/examples",
+    launcher="local:///opt/enel-service/submission/launcher/launch.py",
+    jars_in_image="local:///opt/spark/jars/",
+    token_by_secret=True,
+)
+"""Where jar and examples lie in the image of deploy/spark."""
+
+_GROUP, _VERSION = API_VERSION.split("/")
+
+KUBEFLOW = Dialect(
+    platform=KUBERNETES,
+    operator="spark-operator",
+    group=_GROUP,
+    version=_VERSION,
+    render=lambda manifest: manifest,
+    observe=observe,
+)
