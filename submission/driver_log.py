@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
+from submission.causes import fitted, java_causes
+from submission.log_lines import lines_of, told_lines
+
 _MOST_BYTES = 4 << 20
-_REASON_LENGTH = 1000
 _SECRET_KEY = re.compile(r"(?i)secret|password|token|access[._]?key|credential")
 # Possessive, and from the beginning of a name only: a log may hold long lines, and `re` holds the GIL.
 _SECRET_ASSIGNMENT = re.compile(
@@ -24,7 +26,7 @@ def read_tail(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> str | No
     if found is None:
         return None
     content, _ = found
-    kept = content.decode(errors="replace").splitlines(keepends=True)[-lines:] if lines else []
+    kept = lines_of(content.decode(errors="replace"), keepends=True)[-lines:] if lines else []
     return "".join(kept)
 
 
@@ -35,7 +37,7 @@ def read_start(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> tuple[l
         return None
     content, size = found
     whole, end, rest = content.rpartition(b"\n")
-    shown = whole.decode(errors="replace").splitlines()[-lines:] if lines and end else []
+    shown = told_lines(whole + end)[-lines:] if lines else []
     return shown, size - len(rest)
 
 
@@ -50,29 +52,18 @@ def _read_end(path: Path, most_bytes: int) -> tuple[bytes, int] | None:
         return None
 
 
-def read_further(
-    path: Path, rest: bytes, position: int, most_bytes: int = _MOST_BYTES
-) -> tuple[list[str], bytes, int]:
-    """What was written since.
-
-    Args:
-        rest: The beginning of a line that had not ended.
-        position: Up to where the file was read.
-    Returns:
-        Whole lines, the beginning of the next one, and the new position.
-    """
+def read_further(path: Path, position: int, most_bytes: int = _MOST_BYTES) -> bytes:
+    """What was written since a position."""
     with path.open("rb") as file:
         file.seek(position)
-        content = file.read(most_bytes)
-    whole, end, rest_now = (rest + content).rpartition(b"\n")
-    return whole.decode(errors="replace").split("\n") if end else [], rest_now, position + len(content)
+        return file.read(most_bytes)
 
 
 def failure_reason(log: str, spark_conf: Mapping[str, str]) -> str:
     """The lines of a driver log that tell best why it failed, without secrets; may be empty."""
-    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
-    telling = _python_error(lines) or _java_error(lines) or _last_words(lines)
-    return redact("; ".join(telling), spark_conf)[:_REASON_LENGTH]
+    lines = [line.rstrip() for line in lines_of(log) if line.strip()]
+    telling = _python_error(lines) or java_causes(lines) or _last_words(lines)
+    return fitted([redact(line, spark_conf) for line in telling])
 
 
 def redact(text: str, spark_conf: Mapping[str, str]) -> str:
@@ -94,19 +85,6 @@ def _python_error(lines: list[str]) -> list[str]:
     return [message] if message else []
 
 
-def _java_error(lines: list[str]) -> list[str]:
-    """The uncaught exception and its root cause."""
-    return [
-        *_last(line for line in lines if line.startswith("Exception in thread")),
-        *_last(line for line in lines if line.startswith("Caused by:")),
-    ]
-
-
 def _last_words(lines: list[str]) -> list[str]:
     errors = [line for line in lines if re.search(r"\b(ERROR|FATAL)\b|^Error: ", line)]
     return errors[-2:] or [line for line in lines if not _LOGGED.match(line)][-3:] or lines[-2:]
-
-
-def _last(lines: Iterable[str]) -> list[str]:
-    found = list(lines)
-    return found[-1:]

@@ -1,21 +1,105 @@
-"""A driver's log by the numbers of its lines, which stay the same however the log grows.
+"""What is a line of a driver's log: the same for who reads its end, follows it, or asks by numbers.
 
-Whoever asks again and again from where the last answer ended gets every line once. What has no end yet is
-told when it has one, or when the driver has ended; a very long line is told in several, cut where its
-bytes alone say, so that the cuts are the same for everybody.
+A line ends with a line feed, a carriage return, or both. So of a bar that draws itself anew all the time, and
+has no line end, something is told before its end. Everything else that Unicode takes for the end of a line,
+as U+2028 and form feeds are, is text. Of a very long line the beginning is told, and how long it is.
+
+Numbers of lines stay the same however a log grows: whoever asks again and again from where the last answer
+ended gets every line once. What has no end yet is told when it has one, or when the driver has ended.
 """
 
+import re
 from dataclasses import dataclass
 from typing import IO
 
 LINE_BYTES = 16 << 10
-"""Of a line; what is longer counts as several."""
+"""Of a line; of what is longer the beginning is told."""
 
 ANSWER_BYTES = 1 << 20
 ANSWER_LINES = 10_000
 """Of an answer; with bytes, no line begins after so many."""
 
 _PIECE = 1 << 20
+
+
+_ENDINGS = re.compile(r"\r\n|\n|\r")
+_BYTE_ENDINGS = re.compile(rb"\r\n|\n|\r")
+
+
+def lines_of(text: str, *, keepends: bool = False) -> list[str]:
+    """Lines of a log: what has an end, and what comes after the last one."""
+    lines, begins = [], 0
+    for ending in _ENDINGS.finditer(text):
+        lines.append(text[begins : ending.end() if keepends else ending.start()])
+        begins = ending.end()
+    return [*lines, text[begins:]] if begins < len(text) else lines
+
+
+def told_lines(content: bytes) -> list[str]:
+    """Whole lines as they are told; what comes after the last end counts as one."""
+    lines = _BYTE_ENDINGS.split(content)
+    ended = lines if lines[-1] else lines[:-1]
+    return [told_line(line, len(line)) for line in ended]
+
+
+class ByteLines:
+    """What line feeds end, out of whatever pieces it comes in; of what is longer the beginning."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._begun = bytearray()
+        self._size = 0
+        """Of the line that has begun, with what is left out of it."""
+
+    def feed(self, content: bytes) -> list[tuple[bytes, int]]:
+        """Lines that have ended with this piece, and how many bytes each really has."""
+        *ended, begun = content.split(b"\n")
+        lines = [self._line(each) for each in ended]
+        self._begin(begun)
+        return lines
+
+    def end(self) -> list[tuple[bytes, int]]:
+        """What has begun and has no end."""
+        return [self._line(b"")] if self._size else []
+
+    def _line(self, ending: bytes) -> tuple[bytes, int]:
+        self._begin(ending)
+        found = bytes(self._begun), self._size
+        self._begun, self._size = bytearray(), 0
+        return found
+
+    def _begin(self, piece: bytes) -> None:
+        self._begun += piece[: self._most_bytes - len(self._begun)]
+        self._size += len(piece)
+
+
+class LineSplitter:
+    """Lines of a log that is followed, as they are told."""
+
+    def __init__(self) -> None:
+        self._lines = ByteLines(LINE_BYTES)
+        self._held = b""
+        """A return at the very end, of which it is not known whether a line feed follows."""
+
+    def feed(self, content: bytes) -> list[str]:
+        """Lines that have ended with this piece."""
+        content = self._held + content
+        self._held = b"\r" if content.endswith(b"\r") else b""
+        whole = _BYTE_ENDINGS.sub(b"\n", content.removesuffix(self._held))
+        return [told_line(*line) for line in self._lines.feed(whole)]
+
+    def end(self) -> list[str]:
+        """What has begun and has no end."""
+        lines = self._lines.feed(b"\n") if self._held else self._lines.end()
+        return [told_line(*line) for line in lines]
+
+
+def told_line(line: bytes, size_bytes: int) -> str:
+    """A line as text; of one of more than LINE_BYTES the beginning, and its size."""
+    if size_bytes <= LINE_BYTES:
+        return line.decode(errors="replace")
+    begun = line[:LINE_BYTES].decode(errors="ignore")
+    return f"{begun} … (cut: the line has {size_bytes:,} bytes)"
 
 
 @dataclass(frozen=True)
@@ -50,35 +134,63 @@ def lines_from(
         most_bytes: Of an answer's lines; the last one may go beyond.
     """
     log.seek(mark.position)
-    number, position, rest = mark.number, mark.position, b""
-    lines: list[str] = []
-    size = 0
-    while True:
-        piece = log.read(_PIECE)
-        rest += piece
+    reading = _Numbered(mark, offset, most_bytes)
+    held = b""
+    while piece := log.read(_PIECE):
+        content = held + piece
+        held = b"\r" if content.endswith(b"\r") else b""  # as in LineSplitter
+        if not reading.feed(content.removesuffix(held)):
+            return reading.found(finished=False)
+    if ended and not (reading.feed(held) and reading.end()):
+        return reading.found(finished=False)
+    return reading.found(finished=ended)
+
+
+class _Numbered:
+    """An answer that is being made."""
+
+    def __init__(self, mark: Mark, offset: int, most_bytes: int) -> None:
+        self._offset = offset
+        self._most_bytes = most_bytes
+        self._number = mark.number
+        self._position = mark.position
+        """Of the line that has begun."""
+        self._begun = bytearray()
+        self._size = 0
+        """Of the same, as far as it was read."""
+        self._lines: list[str] = []
+        self._told_bytes = 0
+
+    def feed(self, content: bytes) -> bool:
+        """Take in what comes next; whether there was room for it."""
         begins = 0
-        while (cut := _cut(rest, begins, is_all=ended and not piece)) is not None:
-            if size >= most_bytes or len(lines) >= ANSWER_LINES:
-                return NumberedLines(lines, number, finished=False), Mark(number, position)
-            ends, goes_on = cut
-            if number >= offset:
-                lines.append(rest[begins:ends].decode(errors="replace"))
-                size += ends - begins + 1
-            number, position, begins = number + 1, position + goes_on - begins, goes_on
-        rest = rest[begins:]
-        if not piece:
-            return NumberedLines(lines, max(number, offset), finished=ended), Mark(number, position)
+        for ending in _BYTE_ENDINGS.finditer(content):
+            self._begin(content[begins : ending.start()])
+            if not self._end(ending.end() - ending.start()):
+                return False
+            begins = ending.end()
+        self._begin(content[begins:])
+        return True
 
+    def end(self) -> bool:
+        """Nothing comes any more: what has begun has ended; whether there was room for it."""
+        return not self._size or self._end(0)
 
-def _cut(text: bytes, begins: int, *, is_all: bool) -> tuple[int, int] | None:
-    """Where a line ends and the next one begins; None where that cannot be said yet."""
-    longest = begins + LINE_BYTES
-    if (ends := text.find(b"\n", begins, longest + 1)) >= 0:
-        return ends, ends + 1
-    if len(text) > longest:
-        while longest > begins + LINE_BYTES - 4 and text[longest] & 0xC0 == 0x80:
-            longest -= 1  # no character is cut in two
-        return longest, longest
-    if is_all and begins < len(text):
-        return len(text), len(text)
-    return None
+    def found(self, *, finished: bool) -> tuple[NumberedLines, Mark]:
+        following = self._number if self._lines else max(self._number, self._offset)
+        return NumberedLines(self._lines, following, finished), Mark(self._number, self._position)
+
+    def _begin(self, piece: bytes) -> None:
+        self._begun += piece[: LINE_BYTES - len(self._begun)]
+        self._size += len(piece)
+
+    def _end(self, ending_bytes: int) -> bool:
+        if self._told_bytes >= self._most_bytes or len(self._lines) >= ANSWER_LINES:
+            return False
+        if self._number >= self._offset:
+            self._lines.append(told_line(bytes(self._begun), self._size))
+            self._told_bytes += len(self._begun) + 1
+        self._number += 1
+        self._position += self._size + ending_bytes
+        self._begun, self._size = bytearray(), 0
+        return True

@@ -1,6 +1,7 @@
 """Kubernetes: whether it answers, knows the operator's resources, and lets the service do its work."""
 
 from app.doctor.finding import Finding, ok, skipped, wrong
+from app.wiring.platform import DIALECTS
 from common.errors import ServiceError, StartError
 from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import Kubernetes, kubernetes_client
@@ -29,17 +30,24 @@ async def check_kubernetes(settings: KubernetesSettings) -> list[Finding]:
 
 async def _look(kubernetes: Kubernetes, settings: KubernetesSettings) -> list[Finding]:
     found: list[Finding] = []
+    dialect = DIALECTS[settings.spark_operator]
     for namespace in settings.namespaces:
         try:
-            missing = await missing_rights(kubernetes, namespace)
+            missing = await missing_rights(kubernetes, namespace, dialect)
             if missing:
                 found.append(_lacking(namespace, ", ".join(map(str, missing))))
                 continue
-            await SparkApplications(kubernetes).ours(namespace, limit=1)
+            await SparkApplications(kubernetes, dialect).ours(namespace, limit=1)
         except ServiceError as error:
             return [*found, _unusable(error, settings)]
         found.append(ok(_RIGHTS, f"all that is needed in the namespace {namespace}"))
-    return [ok(_KUBERNETES, f"the API server answers ({settings.setting})"), *found]
+    return [
+        ok(
+            _KUBERNETES,
+            f"the API server answers ({settings.setting}); applications are for the {dialect.operator}",
+        ),
+        *found,
+    ]
 
 
 def _lacking(namespace: str, missing: str) -> Finding:
@@ -53,7 +61,10 @@ def _lacking(namespace: str, missing: str) -> Finding:
 def _unusable(error: ServiceError, settings: KubernetesSettings) -> Finding:
     if isinstance(error, ResourceKindMissing):
         return wrong(
-            _KUBERNETES, str(error), "helm install spark-operator, with its CRDs (deploy/README.md)."
+            _KUBERNETES,
+            str(error),
+            "helm install spark-operator, with its CRDs (deploy/README.md), or mend SPARK_OPERATOR"
+            f" ({settings.spark_operator}).",
         )
     if isinstance(error, KubernetesForbidden):
         return wrong(_RIGHTS, str(error), "Grant the rule that is named, as the chart's Role does.")

@@ -5,24 +5,32 @@ Another one is a function here and a line in `PLATFORMS`.
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from common.errors import ServiceError, StartError
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from common.settings.settings import Settings
+from submission.kubernetes.apache.dialect import APACHE
 from submission.kubernetes.client import kubernetes_client
+from submission.kubernetes.dialect import Dialect
 from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository
+from submission.kubernetes.kubeflow import KUBEFLOW
 from submission.kubernetes.listener_secrets import ListenerSecrets
 from submission.kubernetes.resources import SparkApplications
-from submission.kubernetes.runner import KUBERNETES, SparkOperatorRunner
+from submission.kubernetes.runner import SparkOperatorRunner
 from submission.local.runner import LOCAL, LocalSparkRunner
 from submission.manifest.platform import Platform
 from submission.runners import Runner, TokenFor
+
+DIALECTS: Mapping[str, Dialect] = {"kubeflow": KUBEFLOW, "apache": APACHE}
+"""By what SPARK_OPERATOR says."""
+_OPERATORS = {operator: dialect.platform.name for operator, dialect in DIALECTS.items()}
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +64,19 @@ def chosen_platform(settings: Settings) -> Wiring:
         if wiring.platform.name == name:
             return wiring
     known = [wiring.platform.name for wiring in PLATFORMS]
+    if name in _OPERATORS.values() and settings.kubernetes.is_configured:
+        chosen = _OPERATORS[settings.kubernetes.spark_operator]
+        raise StartError(f"SUBMISSION_PLATFORM: SPARK_OPERATOR says {chosen}: leave one of them out.")
     if name in known:
         raise StartError(f"SUBMISSION_PLATFORM: no setting says how to reach {name}.")
     raise StartError(f"SUBMISSION_PLATFORM: {name!r} is none of {', '.join(known)}.")
 
 
 @asynccontextmanager
-async def _kubernetes(settings: Settings) -> AsyncIterator[StartRunner]:
+async def _kubernetes(settings: Settings, dialect: Dialect) -> AsyncIterator[StartRunner]:
     """With a connection that works in every namespace."""
     async with kubernetes_client(settings.kubernetes) as kubernetes:
-        applications = SparkApplications(kubernetes)
+        applications = SparkApplications(kubernetes, dialect)
         for namespace in settings.kubernetes.namespaces:
             try:
                 await applications.ours(namespace, limit=1)
@@ -73,7 +84,11 @@ async def _kubernetes(settings: Settings) -> AsyncIterator[StartRunner]:
                 raise StartError(f"{error.look_at or settings.kubernetes.setting}: {error}") from error
             except ServiceError as error:
                 raise StartError(f"{settings.kubernetes.setting}: {error}") from error
-        logger.info("Applications run on Kubernetes, in %s", ", ".join(settings.kubernetes.namespaces))
+        logger.info(
+            "Applications run on %s, in %s",
+            dialect.platform.in_words,
+            ", ".join(settings.kubernetes.namespaces),
+        )
 
         def start(_: Path, mongo: Client, executions: ExecutionRepository, token_for: TokenFor) -> Runner:
             return SparkOperatorRunner(
@@ -117,8 +132,18 @@ def _instance(data_dir: Path) -> str:
         raise StartError(f"DATA_DIR: {path} cannot be read or written: {type(error).__name__}.") from error
 
 
+def _operated(operator: str) -> Wiring:
+    """Kubernetes with one of the operators."""
+    dialect = DIALECTS[operator]
+
+    def is_configured(settings: Settings) -> bool:
+        return settings.kubernetes.is_configured and settings.kubernetes.spark_operator == operator
+
+    return Wiring(dialect.platform, is_configured, partial(_kubernetes, dialect=dialect))
+
+
 PLATFORMS = (
-    Wiring(KUBERNETES, lambda settings: settings.kubernetes.is_configured, _kubernetes),
+    *map(_operated, DIALECTS),
     Wiring(LOCAL, lambda _: True, _local),
 )
 """The first that is configured is the default."""

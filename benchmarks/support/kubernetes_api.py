@@ -8,8 +8,8 @@ test has given it. Faults can be set.
 
 What it does not do: run anything; admission webhooks, quotas, CEL rules, defaults of built-in
 types; finalizers and deletion in the foreground; server-side apply, JSON patch, PUT, generateName;
-label selectors beyond `key=value`, field selectors, objects that leave a watch's selector;
-consistent continuation of a list; authorization beyond `forbidden`; any other resource.
+label selectors beyond `key=value`, field selectors; consistent continuation of a list;
+authorization beyond `forbidden`; any other resource.
 """
 
 import asyncio
@@ -33,8 +33,9 @@ Key = tuple[str, str, str]
 """Resource (plural), namespace and name."""
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_MOST_ETCD_BYTES = 3 << 19
+_MOST_BODY_BYTES = 3 << 20
 _POLL_SECONDS = 0.02
-_GROUPS = {"sparkapplications": "sparkoperator.k8s.io", "pods/log": "", "secrets": ""}
 
 
 @dataclass
@@ -60,6 +61,9 @@ class Fault:
 class KubernetesApi:
     """The state behind the server; tests may look at it and set faults."""
 
+    group: str = "sparkoperator.k8s.io"
+    version: str = "v1beta2"
+    """Of SparkApplications, as whose operator wants them."""
     namespaces: set[str] = field(default_factory=lambda: {"default"})
     schema: Schema | None = field(default_factory=crd_schema)
     token: str = ""
@@ -68,19 +72,30 @@ class KubernetesApi:
     """Verb and resource, such as ("create", "sparkapplications")."""
     has_crd: bool = True
     faults: list[Fault] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What admission policies say to each creation that they let pass."""
+    user_agents: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
     """Verb and path of everything that was asked."""
     resources: dict[Key, Json] = field(default_factory=dict)
     logs: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     """Namespace and pod to its lines so far."""
+    waiting_pods: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Why nothing runs in a pod."""
     ended_pods: set[tuple[str, str]] = field(default_factory=set)
     """Whose log will not go on."""
+    bookmark_seconds: float = 60.0
+    """Between the bookmarks of a watch, as a real server sends them: a quiet watch says nothing for long."""
     lines_per_stamp: int = 1
     """Lines of a log that have the same time stamp, as some container runtimes write them."""
     url: str = ""
     _version: int = 100
     _compacted: int = 0
     _events: list[tuple[int, str, str, Json]] = field(default_factory=list)
+    _left: dict[int, Json] = field(default_factory=dict)
+    """By version, how a resource was before, for watches whose selector it has left."""
+    _cuts: int = 0
+    _restored: int = 0
     _broken_logs: int = 0
     _is_closing: bool = False
 
@@ -98,6 +113,19 @@ class KubernetesApi:
         self._version += 1
         self._compacted = self._version
 
+    def cut_watches(self) -> None:
+        """Break the connections of all present watches, as a proxy does that cuts what is quiet."""
+        self._cuts += 1
+
+    def restore(self, version: int) -> None:
+        """Give lower versions to everything, as a server does whose etcd was restored; watches get 410."""
+        self._events.clear()
+        self._version = version
+        for resource in self.resources.values():
+            self._version += 1
+            resource["metadata"]["resourceVersion"] = str(self._version)
+        self._restored += 1
+
     def break_logs(self) -> None:
         """Break the connections that follow a log."""
         self._broken_logs += 1
@@ -112,7 +140,7 @@ class KubernetesApi:
     # --- HTTP -------------------------------------------------------------------------------------
 
     def application(self) -> web.Application:
-        application = web.Application()
+        application = web.Application(client_max_size=_MOST_BODY_BYTES)
         application.router.add_route("*", "/{path:.*}", self._handle)
         return application
 
@@ -120,6 +148,7 @@ class KubernetesApi:
         is_watch = request.query.get("watch") in ("true", "1")
         method = "WATCH" if is_watch else request.method
         self.requests.append(f"{method} {request.path}")
+        self.user_agents.add(request.headers.get("User-Agent", ""))
         fault = self._fault(method, request.path)
         try:
             body = await request.json() if request.can_read_body else {}
@@ -157,7 +186,7 @@ class KubernetesApi:
         if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
             return web.json_response(self._reviewed(body), status=201)
         match = re.fullmatch(
-            r"/(?:api/v1|apis/sparkoperator\.k8s\.io/v1beta2)/namespaces/(?P<namespace>[^/]+)"
+            rf"/(?:api/v1|apis/{re.escape(self.group)}/{self.version})/namespaces/(?P<namespace>[^/]+)"
             r"/(?P<plural>sparkapplications|pods|secrets)(?:/(?P<name>[^/]+)(?:/(?P<sub>status|log))?)?",
             request.path,
         )
@@ -189,7 +218,7 @@ class KubernetesApi:
 
     def _authorize(self, verb: str, resource: str, namespace: str) -> None:
         if (verb, resource) in self.forbidden:
-            group = _GROUPS[resource]
+            group = self._group(resource)
             raise Refusal(
                 403,
                 "Forbidden",
@@ -197,6 +226,9 @@ class KubernetesApi:
                 f' resource "{resource}" in API group "{group}" in the namespace "{namespace}"',
                 kind=resource,
             )
+
+    def _group(self, resource: str) -> str:
+        return self.group if resource == "sparkapplications" else ""
 
     def _reviewed(self, review: Json) -> Json:
         """Whether who asks may do what; of somebody who may everything but what is forbidden."""
@@ -220,16 +252,18 @@ class KubernetesApi:
         self._validate(plural, name, resource)
         key = (plural, namespace, name)
         if key in self.resources:
-            message = f'{plural}.{_GROUPS[plural]} "{name}" already exists'
+            message = f'{plural}.{self._group(plural)} "{name}" already exists'
             raise Refusal(409, "AlreadyExists", message, name=name, kind=plural)
         metadata |= {
             "uid": str(uuid.uuid4()),
             "creationTimestamp": now(),
             "generation": 1,
         }
-        if query.get("dryRun") != "All":
+        if query.get("dryRun") != "All":  # which never reaches etcd
+            if len(json.dumps(resource)) > _MOST_ETCD_BYTES:
+                raise Refusal(500, "InternalError", "etcdserver: request is too large")
             self._store("ADDED", key, resource)
-        return resource, warnings
+        return resource, [*warnings, *self.warnings]
 
     def _prune(self, plural: str, resource: Json, validation: str) -> list[str]:
         if plural != "sparkapplications" or self.schema is None:
@@ -247,13 +281,13 @@ class KubernetesApi:
             causes += self.schema.causes(resource)
         if causes:
             said = ", ".join(f"{cause['field']}: {cause['message']}" for cause in causes)
-            message = f'{resource.get("kind")}.{_GROUPS[plural]} "{name}" is invalid: {said}'
+            message = f'{resource.get("kind")}.{self._group(plural)} "{name}" is invalid: {said}'
             raise Refusal(422, "Invalid", message, name=name, kind=resource.get("kind"), causes=causes)
 
     def _get(self, key: Key) -> Json:
         if key not in self.resources:
             plural, _, name = key
-            message = f'{plural}.{_GROUPS[plural]} "{name}" not found'
+            message = f'{plural}.{self._group(plural)} "{name}" not found'
             raise Refusal(404, "NotFound", message, name=name, kind=plural)
         return self.resources[key]
 
@@ -283,7 +317,7 @@ class KubernetesApi:
         self._prune(key[0], patched, "Ignore")
         self._validate(key[0], key[2], patched)
         if patched != present:
-            self._store("MODIFIED", key, patched)
+            self._store("MODIFIED", key, patched, present)
         return patched
 
     def _delete(self, key: Key) -> Json:
@@ -294,11 +328,15 @@ class KubernetesApi:
         self._events.append((self._version, "DELETED", key[0], deleted))
         return deleted
 
-    def _store(self, kind: str, key: Key, resource: Json) -> None:
+    def _store(self, kind: str, key: Key, resource: Json, before: Json | None = None) -> None:
         self._version += 1
         resource["metadata"]["resourceVersion"] = str(self._version)
         self.resources[key] = resource
         self._events.append((self._version, kind, key[0], copy.deepcopy(resource)))
+        if before is not None:
+            gone = copy.deepcopy(before)
+            gone["metadata"]["resourceVersion"] = str(self._version)
+            self._left[self._version] = gone
 
     # --- streams ----------------------------------------------------------------------------------
 
@@ -314,9 +352,12 @@ class KubernetesApi:
             for resource in self._list(plural, namespace, {})["items"]:
                 if _selected(resource, query):
                     await _send(response, "ADDED", resource)
-        bookmark_at = loop.time() + 0.3
+        restored, cuts = self._restored, self._cuts
+        bookmark_at = loop.time() + self.bookmark_seconds
         while loop.time() < deadline and not self._is_closing:
-            if version < self._compacted:
+            if cuts != self._cuts:
+                return _abort(request)
+            if version < self._compacted or restored != self._restored or version > self._version:
                 expired = Refusal(410, "Expired", f"too old resource version: {version} ({self._compacted})")
                 await _send(response, "ERROR", expired.status)
                 break
@@ -324,10 +365,15 @@ class KubernetesApi:
                 if at > version:
                     version = at
                     in_it = what == plural and resource["metadata"]["namespace"] == namespace
+                    before = self._left.get(at)
+                    was_selected = before is not None and _selected(before, query)
                     if in_it and _selected(resource, query):
-                        await _send(response, kind, resource)
+                        is_new = before is not None and not was_selected
+                        await _send(response, "ADDED" if is_new else kind, resource)
+                    elif in_it and was_selected and before is not None:
+                        await _send(response, "DELETED", before)
             if query.get("allowWatchBookmarks") == "true" and loop.time() > bookmark_at:
-                bookmark_at = loop.time() + 0.3
+                bookmark_at = loop.time() + self.bookmark_seconds
                 bookmark = {"kind": "SparkApplication", "metadata": {"resourceVersion": str(version)}}
                 await _send(response, "BOOKMARK", bookmark)
             await asyncio.sleep(_POLL_SECONDS)
@@ -336,6 +382,10 @@ class KubernetesApi:
     async def _log(self, request: web.Request, pod: tuple[str, str]) -> web.StreamResponse:
         if pod not in self.logs:
             raise Refusal(404, "NotFound", f'pods "{pod[1]}" not found', name=pod[1], kind="pods")
+        if pod in self.waiting_pods:
+            why = self.waiting_pods[pod]
+            said = f'container "spark-kubernetes-driver" in pod "{pod[1]}" is waiting to start: {why}'
+            raise Refusal(400, "BadRequest", said)
         query = request.query
         stamped = query.get("timestamps") == "true"
         start = max(0, len(self.logs[pod]) - int(query["tailLines"])) if "tailLines" in query else 0

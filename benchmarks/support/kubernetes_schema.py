@@ -12,8 +12,10 @@ from common.settings.group import PROJECT_ROOT
 
 Json = dict[str, Any]
 
-CRD = PROJECT_ROOT.parent / "shared" / "crd" / "sparkoperator.k8s.io_sparkapplications.yaml"
-"""Beside the checkout; where it is absent, resources are stored as they come."""
+_CRDS = PROJECT_ROOT.parent / "shared" / "crd"
+CRD = _CRDS / "sparkoperator.k8s.io_sparkapplications.yaml"
+APACHE_CRD = _CRDS / "spark.apache.org_sparkapplications.yaml"
+"""Beside the checkout; where they are absent, resources are stored as they come."""
 
 _REASONS = {
     "required": "FieldValueRequired",
@@ -70,11 +72,17 @@ class Schema:
 
 @lru_cache
 def crd_schema(path: Path = CRD) -> Schema | None:
+    """Of the version that is stored; None where the file is absent."""
     if not path.exists():
         return None
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document = yaml.load(path.read_text(), Loader=loader)
-    return Schema(document["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+    return Schema(stored_version(document)["schema"]["openAPIV3Schema"])
+
+
+def stored_version(crd: Json) -> Json:
+    """Of the versions of a CustomResourceDefinition."""
+    return next(dict(version) for version in crd["spec"]["versions"] if version["storage"])
 
 
 def merged(present: Any, patch: Any) -> Any:

@@ -1,6 +1,6 @@
 """Settings of the connection to Kubernetes."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
@@ -54,8 +54,12 @@ class KubernetesSettings(SettingsGroup):
     kubernetes_timeout_seconds: Timeout = 10.0
     """Seconds to wait for an answer of the API server; what is safe to repeat is repeated, then 503."""
 
+    spark_operator: Literal["kubeflow", "apache"] = "kubeflow"
+    """Whose operator carries applications out there: Kubeflow's (`sparkoperator.k8s.io/v1beta2`), or Apache's
+    (`spark.apache.org/v1`)."""
+
     operator_pickup_timeout_seconds: Timeout = 60.0
-    """Seconds until an application that the spark-operator has not looked at is shown as NOT_PICKED_UP."""
+    """Seconds until an application that the spark-operator has not submitted is shown as NOT_PICKED_UP."""
 
     @property
     def is_configured(self) -> bool:
@@ -72,6 +76,11 @@ class KubernetesSettings(SettingsGroup):
     def namespaces(self) -> tuple[str, ...]:
         """All that applications may run in; the first is where they run unless a request names another."""
         return tuple(dict.fromkeys((self.kubernetes_namespace, *self.kubernetes_namespaces)))
+
+    @field_validator("spark_operator", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: object) -> object:
+        return value.strip().lower() if isinstance(value, str) else value
 
     @field_validator("kubernetes_endpoint")
     @classmethod

@@ -26,6 +26,8 @@ from common.addresses import http_address, parse_address
 from common.errors import ServiceError, StartError
 from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.errors import Access, KubernetesUnavailable, error_of
+from submission.kubernetes.keepalive import keep_alive
+from submission.log_lines import ByteLines
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +37,14 @@ Reload = Callable[[], Awaitable[None]]
 
 MERGE_PATCH = "application/merge-patch+json"
 
+_USER_AGENT = "enel-service"
+"""As audit logs and API priority and fairness see who asks."""
+
 _BACKOFF = Backoff(steps=5, duration=0.2, factor=3.0, jitter=0.2, cap=5.0)
 _LONGEST_RETRY_AFTER_SECONDS = 10.0
 _CONNECT_SECONDS = 5.0
+_MOST_LINE_BYTES = 16 << 20
+"""Of an answer that goes on; of a longer line the rest is left out."""
 _NETWORK_ERRORS = (aiohttp.ClientError, TimeoutError, OSError)
 _NOT_FROM_AN_API_SERVER = (ValueError, UnicodeDecodeError)
 _BAD_KUBECONFIG = (
@@ -160,12 +167,14 @@ class Kubernetes:
         *,
         seconds: float | None = None,
         silence_seconds: float | None = None,
+        opened: Callable[[], None] = lambda: None,
     ) -> AsyncGenerator[bytes, None]:
         """The lines of an answer that goes on, until the API server ends it.
 
         Args:
             seconds: Longest duration as a whole.
             silence_seconds: Longest time without a byte: a dead connection says nothing either.
+            opened: Called when the API server has begun to answer.
         Raises:
             ServiceError: As `request`; nothing is repeated.
         """
@@ -175,16 +184,23 @@ class Kubernetes:
             sock_read=silence_seconds,
         )
 
-        async def opened() -> aiohttp.ClientResponse:
+        async def open_() -> aiohttp.ClientResponse:
             response = await self._send("GET", path, query, None, "application/json", timeout)
             if response.status >= 400:
                 async with response:
                     raise _failure(response, await response.read())
             return response
 
-        response = await self._translated(lambda: self._with_credentials(opened), access)
+        response = await self._translated(lambda: self._with_credentials(open_), access)
+        keep_alive(response)
+        opened()
         try:
-            while line := await self._translated(response.content.readline, access):
+            # Not by `readline`: it raises for lines of 128 KiB, which logs and resources may have.
+            found = ByteLines(_MOST_LINE_BYTES)
+            while piece := await self._translated(response.content.readany, access):
+                for line, _ in found.feed(piece):
+                    yield line
+            for line, _ in found.end():
                 yield line
         finally:
             response.close()
@@ -276,6 +292,7 @@ async def kubernetes_client(
         setting = "KUBERNETES_CA_FILE" if settings.kubernetes_ca_file else "KUBECONFIG"
         reason = "holds no usable certificates" if isinstance(error, ssl.SSLError) else str(error.strerror)
         raise StartError(f"{setting}: a file with certificates cannot be used: {reason}.") from error
+    api.user_agent = _USER_AGENT
     _warn(settings, configuration.host)
     try:
         yield Kubernetes(api, settings.kubernetes_timeout_seconds, reload=_reload_with(load), backoff=backoff)

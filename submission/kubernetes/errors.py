@@ -11,8 +11,15 @@ from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unav
 
 _LONGEST_MESSAGE = 600
 _MOST_CAUSES = 20
-_RBAC = re.compile(r'User "(?P<user>[^"]*)" cannot \w+ (resource|path) ')
+_RBAC = re.compile(
+    r'^(?:[\w./-]+(?: "[^"]*")? is )?(?:forbidden: )?User "(?P<user>[^"]*)" cannot \w+ (?:resource|path) '
+)
+"""From its beginning: a policy's own words may say the same further on."""
+_ENDING = re.compile(r"\bis being terminated\b|\bis terminating\b")
+"""A namespace, or a CustomResourceDefinition."""
 _FORBIDDEN_RETRY_SECONDS = 60
+_TOO_LARGE = "request is too large"
+"""What etcd says, as a 500: nothing is stored, and nothing will be."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,12 @@ class KubernetesNotFound(NotFound):
     title = "Not found in Kubernetes"
 
 
+class DriverWaits(KubernetesNotFound):
+    """A driver has no log, because nothing runs in its pod; the message has the API server's reason."""
+
+    title = "The driver has not started"
+
+
 class ResourceVersionExpired(ServiceError):
     """A watch cannot go on where it ended: the API server has forgotten what happened since."""
 
@@ -83,7 +96,7 @@ def error_of(
         outcome_unknown: Whether a 5xx leaves open if the request was carried out.
     """
     status = _status(body)
-    message = str(status.get("message") or "").strip()[:_LONGEST_MESSAGE]
+    message = str(status.get("message") or "").strip()[:_LONGEST_MESSAGE] or _plain_text(body)
     details = status.get("details")
     details = details if isinstance(details, dict) else {}
     if code == 401:
@@ -99,6 +112,8 @@ def error_of(
         return KubernetesConflict(message or f"Conflict on {access}.")
     if code == 410:
         return ResourceVersionExpired(message or "The resource version is too old.")
+    if code == 413 or _TOO_LARGE in message:
+        return KubernetesRefused(f"The cluster cannot hold it: {message or 'status 413'}.")
     if code == 429 or code >= 500:
         return KubernetesUnavailable(
             f"The API server answers {code} to {access}: {message or 'no reason given'}.",
@@ -110,7 +125,11 @@ def error_of(
 
 def _forbidden(status: Mapping[str, Any], message: str, access: Access) -> ServiceError:
     by_rbac = _RBAC.search(message)
-    if status and not by_rbac:  # a quota, a policy, a namespace that is being deleted
+    if _ENDING.search(message):
+        return KubernetesUnavailable(
+            f"Nothing can be created there now: {message}.", retry_after_seconds=_FORBIDDEN_RETRY_SECONDS
+        )
+    if status and not by_rbac:  # a quota, or a policy
         details = status.get("details")
         return _refused(message or "forbidden", details if isinstance(details, dict) else {})
     user = f" ({by_rbac['user']})" if by_rbac else ""
@@ -129,8 +148,9 @@ def _not_found(details: Mapping[str, Any], access: Access) -> ServiceError:
         return KubernetesNotFound(
             f"There is no {access.resource} {name} in the namespace {access.namespace}."
         )
+    operator = "Apache's" if access.resource.endswith(".spark.apache.org") else "the Kubeflow"
     return ResourceKindMissing(
-        f"The cluster does not know {access.resource}: install the Kubeflow spark-operator with its"
+        f"The cluster does not know {access.resource}: install {operator} spark-operator with its"
         " CustomResourceDefinitions.",
         look_at="the spark-operator",
         retry_after_seconds=_FORBIDDEN_RETRY_SECONDS,
@@ -158,6 +178,12 @@ def _status(body: str) -> dict[str, Any]:
         if isinstance(status, dict) and status.get("kind") == "Status":
             return status
     return {}
+
+
+def _plain_text(body: str) -> str:
+    """Of an API server that has too much to do, or of what stands before it; nothing of pages and JSON."""
+    text = body.strip()
+    return "" if not text or text[0] in "<{[" or len(text) > _LONGEST_MESSAGE else text.rstrip(".")
 
 
 def _retry_after(headers: Mapping[str, str] | None) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from submission.kubernetes.client import Kubernetes
 from submission.kubernetes.errors import Access, KubernetesConflict, KubernetesForbidden
-from submission.manifest.build import API_VERSION, KIND, Manifest
+from submission.manifest.build import Manifest
 from submission.manifest.token_reference import TOKEN_KEY, own_secret_of
 from submission.runners import TokenFor
 
@@ -76,7 +76,9 @@ def _secret(name: str, token: str, owner: Json | None) -> Json:
     metadata: Json = {"name": name, "labels": {"app.kubernetes.io/managed-by": "enel-service"}}
     if owner is not None:
         reference = {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
-        metadata["ownerReferences"] = [{"apiVersion": API_VERSION, "kind": KIND, **reference}]
+        metadata["ownerReferences"] = [
+            {"apiVersion": owner["apiVersion"], "kind": owner["kind"], **reference}
+        ]
     return {
         "apiVersion": "v1",
         "kind": "Secret",

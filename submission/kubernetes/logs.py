@@ -4,22 +4,25 @@ import asyncio
 import io
 import logging
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from pymongo.errors import PyMongoError
 
 from common.errors import ApplicationExecutionNotFound, ServiceError
-from common.executions.documents import ApplicationExecution
+from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from submission.driver_log import redact
-from submission.kubernetes.errors import KubernetesForbidden, KubernetesUnavailable
+from submission.kubernetes.errors import DriverWaits, KubernetesForbidden, KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository, last_lines
 from submission.kubernetes.resources import SparkApplications
-from submission.log_lines import NumberedLines, lines_from
+from submission.log_lines import NumberedLines, lines_from, lines_of
 
 logger = logging.getLogger(__name__)
 
 _KEPT_LINES = 5000
+_MOST_ATTEMPTS = 50
+"""Of which logs are kept: a policy may start drivers for ever."""
+
 _MOST_READ_BYTES = 16 << 20
 """Kubernetes cuts at the end, not at the beginning: so much that it is not reached by sensible lines."""
 
@@ -45,10 +48,16 @@ class DriverLogs:
         self._namespace = namespace
         self._poll_seconds = poll_seconds
 
-    async def keep(self, execution: ApplicationExecution, pod: str | None = None) -> None:
-        """Store the end of the log, without secrets, as long as there is a pod; a failure is only logged."""
+    async def keep(
+        self, execution: ApplicationExecution, pod: str | None = None, attempt: int | None = None
+    ) -> None:
+        """Store the end of the log, without secrets, as long as there is a pod; a failure is only logged.
+
+        Args:
+            attempt: Number of the attempt that it is of; None: of the last one.
+        """
         pod = pod or execution.driver_pod
-        if pod is None:
+        if pod is None or (attempt is not None and attempt > _MOST_ATTEMPTS):
             return
         namespace = namespace_of(execution, self._namespace)
         try:
@@ -56,17 +65,41 @@ class DriverLogs:
                 log = await self._applications.read_log(pod, namespace, _KEPT_LINES, _MOST_READ_BYTES)
             if log:
                 conf = execution.manifests[0]["spec"].get("sparkConf") or {}
-                await self._kept.keep(execution.id, await asyncio.to_thread(redact, log, conf))
+                await self._kept.keep(execution.id, attempt, await asyncio.to_thread(redact, log, conf))
+        except DriverWaits:
+            return
         except (ServiceError, PyMongoError, TimeoutError) as error:
             logger.warning("%s: the driver's log is not kept: %s", execution.id, error or "no answer")
+
+    async def note_waiting(self, execution: ApplicationExecution) -> None:
+        """Store why the driver of what was submitted has not started, where the API server says it.
+
+        Raises:
+            ServiceError: It does not answer.
+        """
+        if execution.driver_pod is None:
+            return
+        namespace = namespace_of(execution, self._namespace)
+        try:
+            await self._applications.read_log(execution.driver_pod, namespace, 1, 1024)
+        except DriverWaits as error:
+            if str(error) != execution.state_reason:
+                reason = {"state_reason": str(error)}
+                await self._executions.note(execution.id, reason, only_in=ApplicationState.SUBMITTED)
 
     async def read(self, execution_id: str, tail_lines: int) -> str | None:
         """The last lines; None where there are none.
 
         Raises:
+            DriverWaits: The driver has not started; it says why.
             ServiceError: The pod's log cannot be read now, and nothing was kept.
         """
         return await self._read(execution_id, tail_lines)
+
+    async def read_attempt(self, execution_id: str, attempt: int, tail_lines: int) -> str | None:
+        """The last lines of an attempt that failed before another one began; None where there are none."""
+        kept = await self._kept.find(execution_id, attempt)
+        return kept if kept is None else last_lines(kept, tail_lines)
 
     async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
         """Lines from the one of this number on; None where there are none.
@@ -77,7 +110,10 @@ class DriverLogs:
         Raises:
             ServiceError: As `read`.
         """
-        log = await self._read(execution_id, None)
+        try:
+            log = await self._read(execution_id, None)
+        except DriverWaits:
+            return None
         if log is None:
             return None
         found, _ = await asyncio.to_thread(lines_from, io.BytesIO(log.encode()), offset, ended=ended)
@@ -113,8 +149,9 @@ class DriverLogs:
             except ApplicationExecutionNotFound:
                 return
             if execution.state.is_final and last is None:
-                for line in (await self.read(execution_id, tail_lines) or "").splitlines():
-                    yield line
+                with suppress(DriverWaits):
+                    for line in lines_of(await self.read(execution_id, tail_lines) or ""):
+                        yield line
                 return
             if execution.driver_pod is not None:
                 namespace = namespace_of(execution, self._namespace)

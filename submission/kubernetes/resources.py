@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,14 +11,19 @@ from urllib.parse import quote
 
 from common.errors import NotFound, ServiceError
 from submission.kubernetes.client import Kubernetes
+from submission.kubernetes.dialect import Dialect
 from submission.kubernetes.errors import (
     Access,
+    DriverWaits,
     KubernetesConflict,
     KubernetesNotFound,
     KubernetesRefused,
     KubernetesUnavailable,
+    ResourceVersionExpired,
     error_of,
 )
+from submission.kubernetes.kubeflow import KUBEFLOW
+from submission.log_lines import told_lines
 from submission.manifest.build import EXECUTION_LABEL, Manifest
 
 logger = logging.getLogger(__name__)
@@ -28,14 +33,18 @@ Json = dict[str, Any]
 MANAGED_BY_US = "app.kubernetes.io/managed-by=enel-service"
 DRIVER_CONTAINER = "spark-kubernetes-driver"
 
-_GROUP = "sparkoperator.k8s.io"
-_RESOURCE = f"sparkapplications.{_GROUP}"
+MOST_MANIFEST_BYTES = 1 << 20
+"""etcd takes 1.5 MiB by default, with the status and what the API server keeps beside it."""
+
 _PAGE = 250
 _CREATIONS = 3
 _WATCH_GRACE_SECONDS = 15.0
 """What an API server may take longer than asked to end a watch; then the connection is taken for dead."""
 
 _STAMP = re.compile(r"\d{4}-\d\d-\d\dT\S+")
+
+_WAITS = re.compile(r'^container "[^"]*" in pod "[^"]*" is waiting to start: ')
+_IN_THE_MAKING = ("ContainerCreating", "PodInitializing")
 
 _SILENCE_SECONDS = 90.0
 """A driver may say nothing for long; after this, the log is asked for again from where it stopped."""
@@ -54,35 +63,46 @@ class Change:
 
 
 class SparkApplications:
-    """Creates, reads, watches and deletes SparkApplications."""
+    """Creates, reads, watches and deletes SparkApplications.
 
-    def __init__(self, kubernetes: Kubernetes) -> None:
+    Args:
+        dialect: Of the operator that carries them out.
+    """
+
+    def __init__(self, kubernetes: Kubernetes, dialect: Dialect = KUBEFLOW) -> None:
         self._kubernetes = kubernetes
+        self.dialect = dialect
 
     async def create(self, manifest: Manifest, namespace: str) -> Json:
         """The created resource, or the one that an earlier attempt for the same execution has created.
+
+        `warnings`, which is no field of a resource, has what admission policies said to it, if anything.
 
         A creation whose answer got lost is looked for by its name; only where it is not there it is
         repeated, which the name makes safe: whichever comes second finds the first.
 
         Raises:
+            InvalidRequest: The operator has nothing for what the manifest says.
             KubernetesRefused: It was not created.
             KubernetesConflict: The name belongs to something else.
             KubernetesUnavailable: Not created, or where `outcome_unknown`, perhaps; what a later attempt
                 says for certain says nothing about an earlier one.
         """
+        resource = self.dialect.render(manifest)
+        _check_size(resource)
         name = str(manifest["metadata"]["name"])
         is_unknown = False
         for attempt in range(1, _CREATIONS + 1):
             try:
                 answer = await self._kubernetes.request(
                     "POST",
-                    _path(namespace),
-                    Access("create", _RESOURCE, namespace),
+                    self.dialect.path(namespace),
+                    Access("create", self.dialect.resource, namespace),
                     query={"fieldValidation": "Strict"},
-                    body=manifest,
+                    body=resource,
                 )
-                return answer.json()
+                created = answer.json()
+                return {**created, "warnings": list(answer.warnings)} if answer.warnings else created
             except KubernetesConflict as error:
                 try:
                     existing = await self.find(name, namespace)
@@ -121,28 +141,33 @@ class SparkApplications:
 
         Returns:
             `accepted`, the API server's `warnings`; of a refusal its `reason`, `status` and `errors`,
-            a `field` and a `message` each.
+            a `field` and a `message` each. Where it is not the manifest itself, `resource` is what was sent.
         Raises:
+            InvalidRequest: The operator has nothing for what the manifest says.
             KubernetesUnavailable: It says nothing.
         """
+        resource = self.dialect.render(manifest)
+        sent = {} if resource == manifest else {"resource": resource}
         try:
+            _check_size(resource)
             answer = await self._kubernetes.request(
                 "POST",
-                _path(namespace),
-                Access("create", _RESOURCE, namespace),
+                self.dialect.path(namespace),
+                Access("create", self.dialect.resource, namespace),
                 query={"dryRun": "All", "fieldValidation": "Strict"},
-                body=manifest,
+                body=resource,
                 changes_nothing=True,
             )
         except (KubernetesRefused, KubernetesConflict) as error:
             errors = error.members.get("errors", [])
-            return {"accepted": False, "status": error.status, "reason": str(error), "errors": errors}
-        return {"accepted": True, "warnings": list(answer.warnings)}
+            refusal = {"status": error.status, "reason": str(error), "errors": errors}
+            return {"accepted": False, **refusal, **sent}
+        return {"accepted": True, "warnings": list(answer.warnings), **sent}
 
     async def find(self, name: str, namespace: str) -> Json | None:
         try:
             answer = await self._kubernetes.request(
-                "GET", _path(namespace, name), Access("get", _RESOURCE, namespace)
+                "GET", self.dialect.path(namespace, name), Access("get", self.dialect.resource, namespace)
             )
         except KubernetesNotFound:
             return None
@@ -170,9 +195,11 @@ class SparkApplications:
         """
         items: list[Json] = []
         query = {"labelSelector": MANAGED_BY_US, "limit": str(limit or _PAGE)}
-        access = Access("list", _RESOURCE, namespace)
+        access = Access("list", self.dialect.resource, namespace)
         while True:
-            page = (await self._kubernetes.request("GET", _path(namespace), access, query=query)).json()
+            page = (
+                await self._kubernetes.request("GET", self.dialect.path(namespace), access, query=query)
+            ).json()
             items += page.get("items") or []
             metadata = page.get("metadata") or {}
             following = metadata.get("continue")
@@ -180,14 +207,19 @@ class SparkApplications:
                 return items, str(metadata.get("resourceVersion", ""))
             query["continue"] = following
 
-    async def watch(self, namespace: str, version: str, seconds: int) -> AsyncGenerator[Change, None]:
+    async def watch(
+        self, namespace: str, version: str, seconds: int, opened: Callable[[], None] = lambda: None
+    ) -> AsyncGenerator[Change, None]:
         """Changes after a version, until the API server ends the watch after some seconds.
 
+        Args:
+            opened: Called when the API server has accepted the watch.
         Raises:
-            ResourceVersionExpired: List again.
+            ResourceVersionExpired: List again; whatever the API server says inside a watch comes to that, as
+                a version that is too large for it after etcd was restored.
             ServiceError: Whatever else ends it.
         """
-        access = Access("watch", _RESOURCE, namespace)
+        access = Access("watch", self.dialect.resource, namespace)
         query = {
             "watch": "true",
             "labelSelector": MANAGED_BY_US,
@@ -196,14 +228,15 @@ class SparkApplications:
             "timeoutSeconds": str(seconds),
         }
         lines = self._kubernetes.lines(
-            _path(namespace), access, query, seconds=seconds + _WATCH_GRACE_SECONDS
+            self.dialect.path(namespace), access, query, seconds=seconds + _WATCH_GRACE_SECONDS, opened=opened
         )
         async with aclosing(lines):
             async for line in lines:
                 event = _parsed(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
-                    raise error_of(int(status.get("code") or 500), json.dumps(status), None, access)
+                    error = error_of(int(status.get("code") or 500), json.dumps(status), None, access)
+                    raise ResourceVersionExpired(str(error)) from error
                 yield Change(event["type"], event["object"])
 
     async def delete(self, name: str, namespace: str) -> bool:
@@ -211,8 +244,8 @@ class SparkApplications:
         try:
             await self._kubernetes.request(
                 "DELETE",
-                _path(namespace, name),
-                Access("delete", _RESOURCE, namespace),
+                self.dialect.path(namespace, name),
+                Access("delete", self.dialect.resource, namespace),
                 query={"propagationPolicy": "Background"},
             )
         except KubernetesNotFound:
@@ -224,7 +257,11 @@ class SparkApplications:
     async def read_log(
         self, pod: str, namespace: str, tail_lines: int | None, limit_bytes: int | None = None
     ) -> str | None:
-        """The last lines of a pod's log, None: all; None where there is no pod, or nothing runs in it."""
+        """The last lines of a pod's log, None: all; None where there is no pod.
+
+        Raises:
+            DriverWaits: Nothing runs in it.
+        """
         query = {"container": DRIVER_CONTAINER}
         if tail_lines is not None:
             query["tailLines"] = str(tail_lines)
@@ -234,8 +271,10 @@ class SparkApplications:
             answer = await self._kubernetes.request(
                 "GET", _log_path(namespace, pod), Access("get", "pods/log", namespace), query=query
             )
-        except (NotFound, KubernetesRefused):  # refused with 400 while the container is being created
+        except NotFound:
             return None
+        except KubernetesRefused as error:
+            raise DriverWaits(f"Its driver has not started: {_waits_for(str(error))}") from error
         return answer.text()
 
     async def follow_log(
@@ -260,11 +299,30 @@ class SparkApplications:
         )
         async with aclosing(lines):
             async for line in lines:
-                stamp, _, text = line.decode(errors="replace").rstrip("\r\n").partition(" ")
-                if _STAMP.fullmatch(stamp):
-                    yield stamp, text
+                stamp, _, text = line.rstrip(b"\r").partition(b" ")
+                if _STAMP.fullmatch(stamp.decode(errors="replace")):
+                    for told in told_lines(text) or [""]:
+                        yield stamp.decode(), told
                 else:  # the node's own words, such as why it cannot read on
                     logger.debug("%s: instead of a line of its log: %s", pod, line[:200])
+
+
+def _check_size(manifest: Manifest) -> None:
+    """Raises KubernetesRefused where etcd would; a dry run does not reach it."""
+    size_bytes = len(json.dumps(manifest).encode())
+    if size_bytes > MOST_MANIFEST_BYTES:
+        raise KubernetesRefused(
+            f"The manifest has {size_bytes / 2**20:.1f} MiB ({size_bytes} bytes); a cluster holds resources"
+            f" of {MOST_MANIFEST_BYTES / 2**20:g} MiB: hand data over as files, and name them."
+        )
+
+
+def _waits_for(message: str) -> str:
+    """Why nothing runs in a pod, as the API server says it to whoever wants its log."""
+    reason = _WAITS.sub("", message).strip().rstrip(".")
+    if reason in _IN_THE_MAKING:
+        return f"{reason}. If that lasts, a Secret, ConfigMap or volume that it mounts may be missing."
+    return f"{reason}."
 
 
 def version_of(resource: Json) -> str:
@@ -274,11 +332,6 @@ def version_of(resource: Json) -> str:
 def execution_id_of_resource(resource: Json) -> str | None:
     labels = resource.get("metadata", {}).get("labels") or {}
     return labels.get(EXECUTION_LABEL)
-
-
-def _path(namespace: str, name: str | None = None) -> str:
-    collection = f"/apis/{_GROUP}/v1beta2/namespaces/{quote(namespace, safe='')}/sparkapplications"
-    return collection if name is None else f"{collection}/{quote(name, safe='')}"
 
 
 def _log_path(namespace: str, pod: str) -> str:

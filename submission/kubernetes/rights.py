@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from submission.kubernetes.client import Kubernetes
+from submission.kubernetes.dialect import Dialect
 from submission.kubernetes.errors import Access
 
 REVIEWS = "selfsubjectaccessreviews.authorization.k8s.io"
@@ -27,24 +28,25 @@ class Right(NamedTuple):
         return f"{self.verb} {self.of}"
 
 
-RIGHTS = (
-    *(
-        Right(verb, "sparkoperator.k8s.io", "sparkapplications")
-        for verb in ("create", "delete", "get", "list", "watch")
-    ),
-    Right("get", "", "pods", "log"),
-    Right("create", "", "secrets"),
-)
-"""In every namespace where applications run; a test compares them with the chart's Role."""
+def needed_rights(dialect: Dialect) -> tuple[Right, ...]:
+    """In every namespace where applications run; a test compares them with the chart's Role."""
+    return (
+        *(
+            Right(verb, dialect.group, "sparkapplications")
+            for verb in ("create", "delete", "get", "list", "watch")
+        ),
+        Right("get", "", "pods", "log"),
+        Right("create", "", "secrets"),
+    )
 
 
-async def missing_rights(kubernetes: Kubernetes, namespace: str) -> list[Right]:
-    """Those of `RIGHTS` that whoever asks does not have there.
+async def missing_rights(kubernetes: Kubernetes, namespace: str, dialect: Dialect) -> list[Right]:
+    """Those of `needed_rights` that whoever asks does not have there.
 
     Raises:
         ServiceError: The API server does not say.
     """
-    return [right for right in RIGHTS if not await _is_allowed(kubernetes, namespace, right)]
+    return [right for right in needed_rights(dialect) if not await _is_allowed(kubernetes, namespace, right)]
 
 
 async def _is_allowed(kubernetes: Kubernetes, namespace: str, right: Right) -> bool:

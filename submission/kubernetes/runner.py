@@ -1,4 +1,4 @@
-"""Applications on Kubernetes: SparkApplication resources, carried out by the spark-operator.
+"""Applications on Kubernetes: SparkApplication resources, carried out by an operator of either dialect.
 
 A resource's name follows from the execution's id, so that creating it twice is the same as once.
 This is what everything here leans on: an answer that got lost, a service that died between storing
@@ -9,7 +9,7 @@ Applications go on without the service. The states mean:
 - NEW: stored; whether the resource exists is not known yet.
 - PENDING: the resource exists, the operator is about to submit it, or to submit it again.
 - NOT_PICKED_UP: the same, for suspiciously long.
-- All others: what the operator reports, see `operator_states`.
+- All others: what the operator reports, see its dialect.
 - KILLED: somebody asked for it, or deleted the resource.
 """
 
@@ -38,29 +38,20 @@ from submission.kubernetes.kept_logs import DriverLogRepository
 from submission.kubernetes.listener_secrets import ListenerSecrets
 from submission.kubernetes.logs import DriverLogs, namespace_of
 from submission.kubernetes.resources import SparkApplications, version_of
-from submission.kubernetes.states import observe
-from submission.kubernetes.watcher import RUNNER, SparkApplicationWatcher
+from submission.kubernetes.watcher import SparkApplicationWatcher
 from submission.log_lines import NumberedLines
 from submission.manifest.build import Manifest
-from submission.manifest.platform import Platform
 from submission.manifest.token_reference import own_secret_of
 
 logger = logging.getLogger(__name__)
 
 _BACK_OFF = BackOff(0.5, 30.0)
-_NOT_KNOWN = "Kubernetes did not answer: whether it was created is being found out."
+_MOST_UNKNOWN = 20
+"""Attempts to create a resource, three requests each, that an API server may leave unanswered or answer with
+an error of its own: ten minutes."""
 
-KUBERNETES = Platform(
-    name=RUNNER,
-    in_words="Kubernetes",
-    rescaling_modes=("fixed", "muted"),
-    listener_jar="local:///opt/spark/jars/enel-listener.jar",
-    examples_location="local:///opt/enel-service/examples",
-    launcher="local:///opt/enel-service/submission/launcher/launch.py",
-    jars_in_image="local:///opt/spark/jars/",
-    token_by_secret=True,
-)
-"""Where jar and examples lie in the image of deploy/spark."""
+_GIVEN_UP = f"Kubernetes was asked {_MOST_UNKNOWN} times to create it, and never said whether it did:"
+_NOT_KNOWN = "Kubernetes did not answer: whether it was created is being found out."
 
 _BEFORE_THE_DRIVER = (
     ApplicationState.PENDING,
@@ -80,9 +71,6 @@ class SparkOperatorRunner:
         watching: Settings of the watcher, as tests need them.
     """
 
-    name = RUNNER
-    platform = KUBERNETES
-
     def __init__(
         self,
         applications: SparkApplications,
@@ -95,6 +83,9 @@ class SparkOperatorRunner:
         watching: Mapping[str, Any] | None = None,
     ) -> None:
         self._applications = applications
+        self._dialect = applications.dialect
+        self.platform = self._dialect.platform
+        self.name = self.platform.name
         self._executions = executions
         self._namespaces = tuple(namespaces)
         self._listener_secrets = listener_secrets
@@ -112,6 +103,8 @@ class SparkOperatorRunner:
         self._insisting: dict[str, asyncio.Task[None]] = {}
         """What is tried until it succeeds, by what it is and of which execution."""
         self._starting: set[str] = set()
+        self._unknown: dict[str, int] = {}
+        """Execution id to how many attempts to create it have had an unknown outcome."""
 
     # --- Runner -----------------------------------------------------------------------------------
 
@@ -137,8 +130,9 @@ class SparkOperatorRunner:
         try:
             verdict = await self._applications.dry_run(manifest, self._namespace(manifest))
         except InvalidRequest as error:
-            verdict = {"accepted": False, "status": error.status, "reason": str(error), "errors": []}
-        return {"checked_by": KUBERNETES.name, **verdict}
+            verdict = {"accepted": False, "status": error.status, "reason": str(error)}
+            verdict["errors"] = error.members.get("errors", [])
+        return {"checked_by": self.name, **verdict}
 
     async def start(self, manifest: Manifest, execution_id: str) -> dict[str, Any]:
         """Create the resource, and return it.
@@ -175,7 +169,12 @@ class SparkOperatorRunner:
             execution = await self._executions.get(execution_id)
         except ApplicationExecutionNotFound:
             return False
-        if execution.state.is_final or execution.runner != self.name or not execution.manifests:
+        if execution.runner != self.name or not execution.manifests:
+            return False
+        if execution.driver_reports:
+            await self._remove(execution, reason)
+            return True
+        if execution.state.is_final:
             return False
         await self._executions.note(execution_id, {"stop_reason": reason})
         try:
@@ -185,7 +184,9 @@ class SparkOperatorRunner:
             raise Unavailable(f"{error} The application is ended as soon as Kubernetes answers.") from error
         return True
 
-    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
+    async def read_log(self, execution_id: str, tail_lines: int, attempt: int | None = None) -> str | None:
+        if attempt is not None:
+            return await self._logs.read_attempt(execution_id, attempt, tail_lines)
         try:
             return await self._logs.read(execution_id, tail_lines)
         except ApplicationExecutionNotFound:
@@ -257,15 +258,36 @@ class SparkOperatorRunner:
         try:
             created = await self._applications.create(manifest, self._namespace(manifest))
         except Unavailable as error:
+            if self._is_given_up(execution_id, error):
+                await self._record_refused(execution_id, f"{_GIVEN_UP} {error}")
+                return
             await self._note(execution_id, {"state_reason": f"Not created yet: {error}"})
             raise
         except (InvalidRequest, Conflict) as error:
-            await self._executions.record_state(
-                execution_id, ApplicationState.SUBMISSION_FAILED, str(error), fields={"end_time": utc_now()}
-            )
+            await self._record_refused(execution_id, str(error))
             return
+        self._unknown.pop(execution_id, None)
         await self._give_token(manifest, created, execution_id)
         await self._record_created(execution_id, created)
+
+    def _is_given_up(self, execution_id: str, error: Unavailable) -> bool:
+        """Whether the API server was asked often enough, and answered, without saying what became of it.
+
+        One that cannot be reached is waited for.
+        """
+        if not (isinstance(error, KubernetesUnavailable) and error.outcome_unknown):
+            return False
+        count = self._unknown[execution_id] = self._unknown.get(execution_id, 0) + 1
+        if count < _MOST_UNKNOWN:
+            return False
+        del self._unknown[execution_id]
+        return True
+
+    async def _record_refused(self, execution_id: str, reason: str) -> None:
+        self._unknown.pop(execution_id, None)
+        await self._executions.record_state(
+            execution_id, ApplicationState.SUBMISSION_FAILED, reason, fields={"end_time": utc_now()}
+        )
 
     async def _give_token(self, manifest: Manifest, resource: dict[str, Any], execution_id: str) -> None:
         if self._listener_secrets is not None:
@@ -287,7 +309,7 @@ class SparkOperatorRunner:
         await self._executions.record_state(
             execution_id,
             ApplicationState.PENDING,
-            observe({}).reason,
+            self._dialect.observe({}).reason,
             only_from={ApplicationState.NEW},
             version=int(version) if version.isdecimal() else None,
         )
@@ -299,18 +321,35 @@ class SparkOperatorRunner:
         execution = await self._executions.get(execution_id)
         metadata, namespace = execution.manifests[0]["metadata"], namespace_of(execution, self._namespaces[0])
         resource = await self._applications.find(metadata["name"], namespace)
+        ended_at = None  # what is gone already went when nobody looked
         if resource is not None:
-            observation = observe(resource)
+            observation = self._dialect.observe(resource)
             if observation.is_final and not execution.state.is_final:
                 return  # it has ended by itself, which the watch records
             await self._logs.keep(execution, observation.driver_pod)
             await self._applications.delete(metadata["name"], namespace)
+            ended_at = utc_now()
         await self._executions.record_state(
             execution_id,
             ApplicationState.KILLED,
             execution.stop_reason or "",
-            fields={"end_time": utc_now()},
+            fields={"end_time": ended_at},
         )
+
+    async def _remove(self, execution: ApplicationExecution, reason: str) -> None:
+        """Delete the resource of what has failed, and whose driver reports; its state stays."""
+        name, namespace = execution.manifests[0]["metadata"]["name"], self._namespace(execution.manifests[0])
+
+        async def remove() -> None:
+            await self._logs.keep(execution)
+            await self._applications.delete(name, namespace)
+            await self._executions.record_driver_ended(execution.id, reason)
+
+        try:
+            await remove()
+        except Unavailable as error:
+            self._insist("remove", execution.id, remove)
+            raise Unavailable(f"{error} The driver is ended as soon as Kubernetes answers.") from error
 
     async def _note(self, execution_id: str, fields: Mapping[str, Any]) -> None:
         try:

@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from common.executions.documents import ApplicationState
+from submission.causes import cause_of
+from submission.driver_log import redact
 
 Json = dict[str, Any]
 
-_LONGEST_REASON = 1000
-_WAITING = "Created in Kubernetes; the spark-operator has not taken it up yet."
+_WAITING = "Created in Kubernetes; the spark-operator has not submitted it yet, or is at it."
+
+_LOST = "driver pod not found"
+"""What the operator says of a pod that is gone: its time is when it looked for it."""
 
 _STATES = {
     "": ApplicationState.PENDING,
@@ -22,7 +26,7 @@ _STATES = {
     "PENDING_RERUN": ApplicationState.PENDING,
     "INVALIDATING": ApplicationState.PENDING,
     "SUCCEEDING": None,  # a moment before COMPLETED, or PENDING_RERUN
-    "FAILING": None,  # a moment before FAILED, or until it is tried again
+    "FAILING": None,  # a moment before FAILED, unless another attempt follows
     "SUSPENDING": None,
     "SUSPENDED": ApplicationState.SUSPENDED,
     "RESUMING": ApplicationState.PENDING,
@@ -49,10 +53,16 @@ class Observation:
     reason: str
     at: datetime | None
     """When the operator saw it; None where it does not say so."""
+    ended_at: datetime | None
+    """When the driver ended; None where the operator does not say so, or had lost it by then."""
+    deleted_at: datetime | None
+    """When somebody asked Kubernetes to delete the resource, where that took more than a moment."""
     is_waiting: bool
     """For the operator to look at it for the first time."""
     created_at: datetime | None
     driver_pod: str | None
+    failed_attempt: int | None
+    """Number, from 1, of the attempt that has failed and is followed by another one after a pause."""
     fields: Json
     """Of our record."""
 
@@ -63,18 +73,23 @@ class Observation:
 
 def observe(resource: Json) -> Observation:
     """Read a resource; whatever is missing in it, or unknown here, is answered for."""
-    status = _object(resource.get("status"))
-    application = _object(status.get("applicationState"))
+    status = as_object(resource.get("status"))
+    application = as_object(status.get("applicationState"))
     name = str(application.get("state") or "")
     state = _STATES.get(name, ApplicationState.UNKNOWN)
-    reason = str(application.get("errorMessage") or "").strip() or _REASONS.get(name, "")
+    said = redact(str(application.get("errorMessage") or ""), _conf(resource))
+    reason = cause_of(said) or _REASONS.get(name, "")
     if name not in _STATES:
         reason = (
             f"The spark-operator reports {name[:100]!r}, which this service does not know. {reason}".strip()
         )
     if name == "SUBMISSION_FAILED" and _is_submitted_again(resource):
         state, reason = ApplicationState.PENDING, f"The spark-operator tries again to submit it: {reason}"
-    driver_pod = _object(status.get("driverInfo")).get("podName") or None
+    failed_attempt = None
+    if name == "FAILING" and _is_run_again(resource):
+        failed_attempt = _count(status.get("executionAttempts")) or 1
+        state, reason = ApplicationState.PENDING, _between_attempts(resource, failed_attempt, reason)
+    driver_pod = as_object(status.get("driverInfo")).get("podName") or None
     at = _at(state, status)
     fields: Json = {}
     if driver_pod:
@@ -83,34 +98,66 @@ def observe(resource: Json) -> Observation:
         fields["spark_application_id"] = str(status["sparkApplicationId"])
     return Observation(
         state=state,
-        reason=reason[:_LONGEST_REASON],
+        reason=cause_of(reason),
         at=at,
+        ended_at=None if _LOST in said.lower() else at,
+        deleted_at=time_of(as_object(resource.get("metadata")).get("deletionTimestamp")),
         is_waiting=name in ("", "NEW"),
-        created_at=_time(_object(resource.get("metadata")).get("creationTimestamp")),
+        created_at=time_of(as_object(resource.get("metadata")).get("creationTimestamp")),
         driver_pod=fields.get("driver_pod"),
+        failed_attempt=failed_attempt,
         fields=fields,
     )
 
 
 def _is_submitted_again(resource: Json) -> bool:
     """As the operator decides it after a failed submission."""
-    policy = _object(_object(resource.get("spec")).get("restartPolicy"))
+    return _is_tried_again(resource, "onSubmissionFailureRetries", "submissionAttempts")
+
+
+def _is_run_again(resource: Json) -> bool:
+    """As the operator decides it after a failed run."""
+    return _is_tried_again(resource, "onFailureRetries", "executionAttempts")
+
+
+def _is_tried_again(resource: Json, limit: str, attempts: str) -> bool:
+    policy = _restart_policy(resource)
     if policy.get("type") == "Always":
         return True
-    retries = policy.get("onSubmissionFailureRetries")
-    attempts = _object(resource.get("status")).get("submissionAttempts") or 0
-    return policy.get("type") == "OnFailure" and isinstance(retries, int) and attempts <= retries
+    retries = policy.get(limit)
+    made = _count(as_object(resource.get("status")).get(attempts))
+    return policy.get("type") == "OnFailure" and isinstance(retries, int) and made <= retries
+
+
+def _between_attempts(resource: Json, attempt: int, reason: str) -> str:
+    seconds = _count(_restart_policy(resource).get("onFailureRetryInterval"))
+    pause = f" about {seconds * attempt} s later" if seconds else ""
+    return f"Attempt {attempt} has failed, and the spark-operator starts the next one{pause}: {reason}"
+
+
+def _restart_policy(resource: Json) -> Json:
+    return as_object(as_object(resource.get("spec")).get("restartPolicy"))
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _conf(resource: Json) -> dict[str, str]:
+    conf = as_object(as_object(resource.get("spec")).get("sparkConf"))
+    return {str(key): str(value) for key, value in conf.items()}
 
 
 def _at(state: ApplicationState | None, status: Json) -> datetime | None:
     if state in (ApplicationState.COMPLETED, ApplicationState.FAILED):
-        return _time(status.get("terminationTime"))
+        return time_of(status.get("terminationTime"))
     if state in (ApplicationState.SUBMITTED, ApplicationState.SUBMISSION_FAILED):
-        return _time(status.get("lastSubmissionAttemptTime"))
+        return time_of(status.get("lastSubmissionAttemptTime"))
     return None
 
 
-def _time(value: object) -> datetime | None:
+def time_of(value: object) -> datetime | None:
+    """A moment in ISO 8601; None where it is none."""
     if not isinstance(value, str):
         return None
     try:
@@ -120,5 +167,6 @@ def _time(value: object) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _object(value: object) -> Json:
+def as_object(value: object) -> Json:
+    """Anything that is none is empty."""
     return value if isinstance(value, dict) else {}

@@ -7,8 +7,10 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pymongo.errors import PyMongoError
@@ -70,6 +72,8 @@ class LocalApplication:
         self._manifest = manifest
         self._workshop = workshop
         self._process: GuardedProcess | None = None
+        self._ended_at: datetime | None = None
+        """When its process ended."""
         self._decided: Outcome | None = None
         """How it ends because somebody decided so, whatever the process's exit code says."""
 
@@ -95,7 +99,7 @@ class LocalApplication:
         """Store the end, together with its time."""
         state, reason = outcome
         logger.info("%s: %s %s", self.execution_id, state, reason)
-        await self._insist(state, reason, end_time=utc_now())
+        await self._insist(state, reason, end_time=self._ended_at or utc_now())
 
     async def _carry_out(self) -> Outcome | None:
         """Run to the end; returns how it ended, None if it has got a final state meanwhile."""
@@ -151,6 +155,7 @@ class LocalApplication:
             if not ended.done():  # a driver would wait for ever for a Master or Worker to come back
                 await self.end(ApplicationState.FAILED, down.result())
             code = await ended
+            self._ended_at = utc_now()
             await asyncio.wait({registered})
         finally:
             for task in (ended, down, registered):
@@ -162,7 +167,7 @@ class LocalApplication:
             return ApplicationState.COMPLETED, ""
         written = await asyncio.to_thread(read_tail, log, _REASON_LINES) or ""
         told = failure_reason(written, submit.properties)
-        how = f"spark-submit was ended by signal {code - 128}" if code > 128 else f"exit code {code}"
+        how = how_it_ended(code)
         return ApplicationState.FAILED, f"{how}: {told}" if told else how
 
     async def _record_running(self, log: Path, ended: asyncio.Task[int]) -> None:
@@ -189,6 +194,18 @@ class LocalApplication:
                 raise
 
         return await until_done(f"{self.execution_id}: {state} is to be stored", store, _BACK_OFF)
+
+
+def how_it_ended(code: int) -> str:
+    """Of spark-submit, by its exit code.
+
+    Above 128 it may be 128 and the number of a signal, or what the program has said: `sys.exit(-1)` is 255.
+    """
+    try:
+        name = signal.Signals(code - 128).name
+    except ValueError:
+        return f"exit code {code}"
+    return f"exit code {code}, as {name} (signal {code - 128}) leaves it"
 
 
 def _prepare(properties_file: Path, properties: Mapping[str, str]) -> None:

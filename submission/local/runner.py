@@ -5,7 +5,8 @@ Executions wait in the order of their submission; a few run at once. The states 
 - PENDING: waits for its turn, or for the cluster to start.
 - SUBMITTED: `spark-submit` is being started.
 - RUNNING: the driver has registered with the Master.
-- COMPLETED, FAILED: `spark-submit` has ended, and nothing of it is left; `end_time` is that moment.
+- COMPLETED, FAILED: `spark-submit` has ended, and nothing of it is left; `end_time` is the moment in
+  which its process ended.
 - KILLED: somebody asked for it.
 - SUBMISSION_FAILED: `spark-submit` was never started.
 
@@ -33,7 +34,7 @@ from submission.driver_log import read_further, read_start, read_tail
 from submission.local.application import POLL_SECONDS, LocalApplication, Workshop
 from submission.local.checks import check
 from submission.local.cluster import LocalCluster
-from submission.log_lines import Mark, NumberedLines, lines_from
+from submission.log_lines import LineSplitter, Mark, NumberedLines, lines_from
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
 from submission.manifest.sizes import size_in_bytes
@@ -162,8 +163,8 @@ class LocalSparkRunner:
             await application.record((ApplicationState.KILLED, reason))
         return True
 
-    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
-        if not re.fullmatch(r"[\w-]+", execution_id):
+    async def read_log(self, execution_id: str, tail_lines: int, attempt: int | None = None) -> str | None:
+        if attempt is not None or not re.fullmatch(r"[\w-]+", execution_id):
             return None
         return await asyncio.to_thread(read_tail, self._workshop.log(execution_id), tail_lines)
 
@@ -180,18 +181,22 @@ class LocalSparkRunner:
         if started is None:
             return
         lines, position = started
-        further, rest, position = await asyncio.to_thread(read_further, log, b"", position)
-        lines += further
+        for line in lines:
+            yield line
+        splitter = LineSplitter()
         while True:
-            for line in lines:
+            content = await asyncio.to_thread(read_further, log, position)
+            position += len(content)
+            for line in splitter.feed(content):
                 yield line
+            if content:
+                continue
             if not goes_on:
                 break
             await asyncio.sleep(POLL_SECONDS)
             goes_on = self._is_known(execution_id)
-            lines, rest, position = await asyncio.to_thread(read_further, log, rest, position)
-        if rest:
-            yield rest.decode(errors="replace")
+        for line in splitter.end():
+            yield line
 
     async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
         if not re.fullmatch(r"[\w-]+", execution_id):
@@ -216,14 +221,11 @@ class LocalSparkRunner:
             await asyncio.to_thread(
                 shutil.rmtree, self._workshop.log(execution.id).with_name("program"), True
             )
-            changes = [change.at for change in execution.state_changes]
-            # The latest sign of life: when exactly it died with the service, nobody saw.
-            seen = [execution.last_job_end_time, execution.start_time, *changes, execution.created_at]
+            # Without a time: when it died with the service, nobody saw.
             await self._workshop.record_state(
                 execution.id,
                 ApplicationState.FAILED,
                 "The service that ran it ended, and the application with it.",
-                fields={"end_time": max(time for time in seen if time is not None)},
             )
 
     async def aclose(self) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,12 +17,13 @@ import pytest_asyncio
 from bson import ObjectId
 
 from app.wiring.manifest_options import manifest_options
-from app.wiring.platform import PLATFORMS
+from app.wiring.platform import DIALECTS, PLATFORMS
 from common.errors import InvalidRequest
 from common.executions.documents import ApplicationExecution
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from common.settings.settings import Settings
+from submission.kubernetes.dialect import Dialect
 from submission.local.runner import LocalSparkRunner
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
@@ -104,21 +106,32 @@ async def _local(
 
 
 async def _kubernetes(
-    stack: AsyncExitStack, mongo: Client, database: str, executions: ExecutionRepository, _: Path
+    stack: AsyncExitStack,
+    mongo: Client,
+    database: str,
+    executions: ExecutionRepository,
+    _: Path,
+    *,
+    dialect: Dialect,
 ) -> Place:
-    here = await stack.enter_async_context(cluster(mongo, database, executions))
+    here = await stack.enter_async_context(cluster(mongo, database, executions, dialect=dialect))
     await stack.enter_async_context(here.operator.carrying_out())
     return Place(
         runner=here.runner(),
         executions=executions,
-        render=lambda execution_id, program: manifest_of(execution_id, f"local:///{program}.py"),
-        spoil=lambda manifest: manifest["spec"]["driver"].update(cores="many"),
+        render=lambda execution_id, program: manifest_of(
+            execution_id, f"local:///{program}.py", dialect=dialect
+        ),
+        spoil=lambda manifest: manifest["metadata"].update(name="no name"),
         until=here.until,
         has_logs=here.double is not None,
     )
 
 
-PLACES: Mapping[str, Open] = {"local": _local, "kubernetes": _kubernetes}
+PLACES: Mapping[str, Open] = {
+    "local": _local,
+    **{each.platform.name: partial(_kubernetes, dialect=each) for each in DIALECTS.values()},
+}
 NEEDS_SPARK = ("local",)
 
 

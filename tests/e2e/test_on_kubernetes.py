@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from app.client.client import AsyncClient
 from app.client.problems import ProblemError
 from app.factory import create_app
 from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
+from benchmarks.support.kubernetes_schema import APACHE_CRD, crd_schema
 from common.errors import StartError
 from common.settings.settings import Settings
+from submission.kubernetes.apache.dialect import APACHE
+from tests.support.apache_operator import FakeApacheOperator
 from tests.support.on_kubernetes import connected
 from tests.support.samples import specs, unique_name
 from tests.support.services import started_service
@@ -56,16 +60,24 @@ def settings_for(mongo_uri: str, data_dir: Path, endpoint: str) -> Settings:
     return settings
 
 
+@asynccontextmanager
+async def started(settings: Settings, api: KubernetesApi) -> AsyncIterator[Service]:
+    is_apache = settings.kubernetes.spark_operator == "apache"
+    async with (
+        LifespanManager(create_app(settings), startup_timeout=60, shutdown_timeout=60) as manager,
+        AsyncClient("http://127.0.0.1", transport=httpx.ASGITransport(app=manager.app)) as client,
+        connected(api.url) as kubernetes,
+    ):
+        operator = FakeApacheOperator if is_apache else FakeOperator
+        yield Service(client, api, operator(kubernetes, api=api))
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     with kubernetes_api() as api:
-        app = create_app(settings_for(mongo_uri, tmp_path_factory.mktemp("service"), api.url))
-        async with (
-            LifespanManager(app, startup_timeout=60, shutdown_timeout=60) as manager,
-            AsyncClient("http://127.0.0.1", transport=httpx.ASGITransport(app=manager.app)) as client,
-            connected(api.url) as kubernetes,
-        ):
-            yield Service(client, api, FakeOperator(kubernetes, api=api))
+        settings = settings_for(mongo_uri, tmp_path_factory.mktemp("service"), api.url)
+        async with started(settings, api) as service:
+            yield service
 
 
 async def test_submitted_followed_and_read(service: Service) -> None:
@@ -77,6 +89,24 @@ async def test_submitted_followed_and_read(service: Service) -> None:
     states = [change["state"] for change in ended["state_changes"]]
     assert states == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
     assert await service.client.log(execution_id) == "awake\ndone\n"
+
+
+async def test_by_apaches_operator(mongo_uri: str, tmp_path: Path) -> None:
+    schema = crd_schema(APACHE_CRD)
+    with kubernetes_api(group=APACHE.group, version=APACHE.version, schema=schema) as api:
+        settings = settings_for(mongo_uri, tmp_path, api.url)
+        settings.kubernetes.spark_operator = "apache"
+        async with started(settings, api) as service:
+            shown = await service.client.submit(BODY, dry_run=True)
+            assert shown["k8s_api_response"]["resource"]["apiVersion"] == "spark.apache.org/v1"
+            execution_id, name = await service.submit()
+            await service.operator.run(name)
+            await service.operator.end(name)
+            ended = await service.until(execution_id, "COMPLETED")
+            states = [change["state"] for change in ended["state_changes"]]
+            assert states == ["PENDING", "SUBMITTED", "RUNNING", "COMPLETED"]
+            assert ended["runner"] == "kubernetes-apache"
+            assert await service.client.log(execution_id) == "awake\ndone\n"
 
 
 async def test_killed(service: Service) -> None:

@@ -13,17 +13,22 @@ from bson import ObjectId
 from kubernetes.aio.utils.retry import Backoff
 
 from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
+from benchmarks.support.kubernetes_schema import APACHE_CRD, crd_schema
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import BackOff
 from common.mongo.types import Client
 from common.settings.kubernetes import KubernetesSettings
+from submission.kubernetes.apache.dialect import APACHE
 from submission.kubernetes.client import Kubernetes, kubernetes_client
+from submission.kubernetes.dialect import Dialect
 from submission.kubernetes.kept_logs import DriverLogRepository
+from submission.kubernetes.kubeflow import KUBEFLOW
 from submission.kubernetes.resources import SparkApplications, execution_id_of_resource
-from submission.kubernetes.runner import KUBERNETES, SparkOperatorRunner
+from submission.kubernetes.runner import SparkOperatorRunner
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
+from tests.support.apache_operator import FakeApacheOperator
 from tests.support.manifests import request_specs
 from tests.support.samples import specs
 from tests.support.spark_operator import FakeOperator
@@ -63,6 +68,7 @@ class Cluster:
     namespace: str
     operator: FakeOperator
     double: KubernetesApi | None
+    dialect: Dialect = KUBEFLOW
     runners: list[SparkOperatorRunner] = field(default_factory=list)
 
     @property
@@ -74,7 +80,7 @@ class Cluster:
 
     @property
     def applications(self) -> SparkApplications:
-        return SparkApplications(self.kubernetes)
+        return SparkApplications(self.kubernetes, self.dialect)
 
     def runner(self, *, watches: bool = True, **options: Any) -> WatchingRunner:
         """A further one, as another replica, or as the same service after a restart."""
@@ -90,8 +96,8 @@ class Cluster:
         execution_id = fields.pop("execution_id", str(ObjectId()))
         execution = ApplicationExecution(
             id=execution_id,
-            runner="kubernetes",
-            manifests=[manifest_of(execution_id, program)],
+            runner=self.dialect.platform.name,
+            manifests=[manifest_of(execution_id, program, dialect=self.dialect)],
             **{**specs(), **fields},
         )
         await self.executions.insert(execution)
@@ -125,10 +131,19 @@ class Cluster:
 
 
 def manifest_of(
-    execution_id: str, program: str = "local:///short.py", *, has_own_token: bool = False, **changes: Any
+    execution_id: str,
+    program: str = "local:///short.py",
+    *,
+    has_own_token: bool = False,
+    dialect: Dialect = KUBEFLOW,
+    **changes: Any,
 ) -> Manifest:
     options = ManifestOptions(
-        "127.0.0.1", 5000, "local:///listener.jar", platform=KUBERNETES, token_per_execution=has_own_token
+        "127.0.0.1",
+        5000,
+        "local:///listener.jar",
+        platform=dialect.platform,
+        token_per_execution=has_own_token,
     )
     values = {"main_application_file": program}
     manifest = build_manifest(request_specs(spark_template_values=values), execution_id, 2, options)
@@ -155,7 +170,12 @@ async def connected(url: str, **settings: Any) -> AsyncIterator[Kubernetes]:
 
 @asynccontextmanager
 async def cluster(
-    mongo: Client, database: str, executions: ExecutionRepository, *, may_be_real: bool = True
+    mongo: Client,
+    database: str,
+    executions: ExecutionRepository,
+    *,
+    may_be_real: bool = True,
+    dialect: Dialect = KUBEFLOW,
 ) -> AsyncIterator[Cluster]:
     """Closes the runners, and deletes what they have left in a real cluster."""
     async with AsyncExitStack() as stack:
@@ -166,12 +186,16 @@ async def cluster(
             )
             namespace = REAL_NAMESPACE
         else:
-            double = stack.enter_context(kubernetes_api())
+            schema = {"schema": crd_schema(APACHE_CRD)} if dialect is APACHE else {}
+            double = stack.enter_context(
+                kubernetes_api(group=dialect.group, version=dialect.version, **schema)
+            )
             kubernetes = await stack.enter_async_context(connected(double.url))
             namespace = "default"
-        operator = FakeOperator(kubernetes, namespace, double)
+        fake = FakeApacheOperator if dialect is APACHE else FakeOperator
+        operator = fake(kubernetes, namespace, double)
         logs = DriverLogRepository(mongo, database)
-        here = Cluster(kubernetes, executions, logs, namespace, operator, double)
+        here = Cluster(kubernetes, executions, logs, namespace, operator, double, dialect)
         try:
             yield here
         finally:

@@ -7,7 +7,9 @@ from typing import Any
 
 from benchmarks.support.kubernetes_api import KubernetesApi, now
 from submission.kubernetes.client import MERGE_PATCH, Kubernetes
+from submission.kubernetes.dialect import Dialect
 from submission.kubernetes.errors import Access, KubernetesNotFound
+from submission.kubernetes.kubeflow import KUBEFLOW
 from submission.kubernetes.resources import MANAGED_BY_US
 
 Json = dict[str, Any]
@@ -23,18 +25,22 @@ class FakeOperator:
     """
 
     def __init__(
-        self, kubernetes: Kubernetes, namespace: str = "default", api: KubernetesApi | None = None
+        self,
+        kubernetes: Kubernetes,
+        namespace: str = "default",
+        api: KubernetesApi | None = None,
+        dialect: Dialect = KUBEFLOW,
     ) -> None:
         self._kubernetes = kubernetes
         self._namespace = namespace
         self._api = api
-        base = f"/apis/sparkoperator.k8s.io/v1beta2/namespaces/{namespace}"
-        self._path = f"{base}/sparkapplications"
+        self._dialect = dialect
+        self._path = dialect.path(namespace)
         self._access = Access("patch", "sparkapplications/status", namespace)
 
     async def report(self, name: str, state: str, error: str = "", **status: Any) -> Json:
         """Set the state and further fields of the status."""
-        pod = f"{name}-driver"
+        pod = self._pod(name)
         application = {"state": state, "errorMessage": error or None}
         body = {"status": {"applicationState": application, "driverInfo": {"podName": pod}, **status}}
         answer = await self._kubernetes.request(
@@ -49,9 +55,16 @@ class FakeOperator:
             "PATCH", f"{self._path}/{name}", self._access, body=body, content_type=MERGE_PATCH
         )
 
+    async def label(self, name: str, **labels: str) -> None:
+        """Change labels, as another program does that takes a resource for its own."""
+        body = {"metadata": {"labels": labels}}
+        await self._kubernetes.request(
+            "PATCH", f"{self._path}/{name}", self._access, body=body, content_type=MERGE_PATCH
+        )
+
     async def submit(self, name: str) -> None:
         if self._api is not None:
-            self._api.logs.setdefault((self._namespace, f"{name}-driver"), [])
+            self._api.logs.setdefault((self._namespace, self._pod(name)), [])
         await self.report(name, "SUBMITTED", lastSubmissionAttemptTime=now(), submissionAttempts=1)
 
     async def run(self, name: str) -> None:
@@ -64,20 +77,26 @@ class FakeOperator:
         passing = "SUCCEEDING" if state == "COMPLETED" else "FAILING"
         await self.report(name, passing, error, terminationTime=now())
         if self._api is not None:
-            self._api.ended_pods.add((self._namespace, f"{name}-driver"))
+            self._api.ended_pods.add((self._namespace, self._pod(name)))
         await self.report(name, state, error)
 
     def write(self, name: str, line: str) -> None:
         """Let the driver say something."""
         if self._api is not None:
-            self._api.logs[(self._namespace, f"{name}-driver")].append(line)
+            self._api.logs[(self._namespace, self._pod(name))].append(line)
 
     def remove_pod(self, name: str) -> None:
         if self._api is not None:
-            del self._api.logs[(self._namespace, f"{name}-driver")]
+            del self._api.logs[(self._namespace, self._pod(name))]
+
+    def _pod(self, name: str) -> str:
+        return f"{name}-driver"
+
+    def _program(self, resource: Json) -> str:
+        return str(resource["spec"]["mainApplicationFile"])
 
     async def all(self) -> list[Json]:
-        access = Access("list", "sparkapplications.sparkoperator.k8s.io", self._namespace)
+        access = Access("list", self._dialect.resource, self._namespace)
         query = {"labelSelector": MANAGED_BY_US}
         answer = await self._kubernetes.request("GET", self._path, access, query=query)
         return list(answer.json()["items"])
@@ -100,7 +119,7 @@ class FakeOperator:
                 name = resource["metadata"]["name"]
                 try:
                     await self.run(name)
-                    if ends and "sleeping" not in resource["spec"]["mainApplicationFile"]:
+                    if ends and "sleeping" not in self._program(resource):
                         await self.end(name)
                 except KubernetesNotFound:
                     pass  # deleted meanwhile

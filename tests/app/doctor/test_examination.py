@@ -151,6 +151,20 @@ def test_no_rights_in_the_namespace(examined: Examined, cluster: KubernetesApi) 
     )
 
 
+def test_rights_of_the_operator_that_is_chosen(examined: Examined) -> None:
+    with kubernetes_api(token="right", group="spark.apache.org", version="v1", schema=None) as api:
+        found = examined(**on(api), SPARK_OPERATOR="apache")
+        assert found["Kubernetes"].verdict is found["Rights"].verdict is Verdict.OK
+        is_wrong(
+            examined(**on(api), SPARK_OPERATOR="kubeflow")["Kubernetes"],
+            "sparkoperator.k8s.io",
+            "SPARK_OPERATOR (kubeflow)",
+        )
+        api.forbidden.add(("create", "sparkapplications"))
+        lacking = examined(**on(api), SPARK_OPERATOR="apache")["Rights"]
+        is_wrong(lacking, "create sparkapplications.spark.apache.org", "Role")
+
+
 def test_a_wrong_token_for_kubernetes(examined: Examined, cluster: KubernetesApi) -> None:
     is_wrong(examined(**on(cluster, "wrong"))["Kubernetes"], "KUBERNETES_API_KEY", "refused")
 

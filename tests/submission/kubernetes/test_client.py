@@ -283,6 +283,20 @@ RBAC = (
 )
 
 
+POLICY = (
+    "sparkapplications.sparkoperator.k8s.io \"x\" is forbidden: ValidatingAdmissionPolicy 'teams' with"
+    " binding 'teams' denied request: User \"ada\" cannot create resource of other teams"
+)
+ENDING_NAMESPACE = (
+    'sparkapplications.sparkoperator.k8s.io "x" is forbidden: unable to create new content in namespace'
+    " default because it is being terminated"
+)
+ENDING_KIND = (
+    'sparkapplications.sparkoperator.k8s.io "x" is forbidden: create not allowed while custom resource'
+    " definition is terminating"
+)
+
+
 @pytest.mark.parametrize(
     ("code", "body", "kind", "said"),
     [
@@ -294,7 +308,11 @@ RBAC = (
         (404, status("no", "NotFound", name="a", kind="sparkapplications"), NotFound, "There is no"),
         (409, status("already exists", "AlreadyExists"), KubernetesConflict, "already exists"),
         (410, status("too old", "Expired"), ResourceVersionExpired, "too old"),
+        (403, status(POLICY, "Forbidden"), KubernetesRefused, "with binding 'teams' denied"),
+        (403, status(ENDING_NAMESPACE, "Forbidden"), KubernetesUnavailable, "because it is being terminated"),
+        (403, status(ENDING_KIND, "Forbidden"), KubernetesUnavailable, "resource definition is terminating"),
         (429, "", KubernetesUnavailable, "429"),
+        (429, "Too many requests, please try again later.\n", KubernetesUnavailable, "try again later."),
         (500, status("etcd is away"), KubernetesUnavailable, "etcd is away"),
     ],
 )
@@ -304,6 +322,7 @@ def test_refusals_in_our_words(code: int, body: str, kind: type[Exception], said
     assert said in str(error)
     if isinstance(error, KubernetesUnavailable):
         assert error.outcome_unknown == (code == 500)
+        assert type(error) is KubernetesUnavailable or "sparkapplications" in str(error)
 
 
 def test_causes_are_kept() -> None:

@@ -300,6 +300,6 @@ async def test_logs_while_the_api_server_is_away(here: Cluster) -> None:
     here.api.forbidden = {("get", "pods/log")}
     with pytest.raises(KubernetesForbidden, match="get pods/log"):
         await runner.read_log(execution_id, 10)
-    await here.logs.keep(execution_id, "what was kept\n")
+    await here.logs.keep(execution_id, None, "what was kept\n")
     assert await runner.read_log(execution_id, 10) == "what was kept\n"
     assert await runner.read_log(unique_name("none"), 10) is None

@@ -13,8 +13,10 @@ from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
+from common.wire.events import UpdateInformation
 from submission.kubernetes.states import observe
 from tests.support.on_kubernetes import OFTEN, Cluster, cluster, until
+from tests.support.samples import application_start, job_end
 
 
 @pytest_asyncio.fixture
@@ -92,6 +94,31 @@ async def test_a_failure_with_the_operators_reason_and_time(here: Cluster) -> No
     assert failed.spark_application_id == f"spark-{name}"
 
 
+@pytest.mark.parametrize("with_jobs", [True, False])
+@pytest.mark.parametrize(
+    ("state", "said"), [("COMPLETED", {}), ("FAILED", {"terminationTime": "2026-08-01T10:00:00Z"})]
+)
+async def test_an_end_whose_time_the_operator_does_not_know(
+    here: Cluster, with_jobs: bool, state: str, said: dict[str, str]
+) -> None:
+    """Seen long after: of a pod that it has not found, its time is when it looked."""
+    execution_id, name = await here.start(here.runner())
+    await here.operator.run(name)
+    await here.until(execution_id, "RUNNING")
+    reports = [application_start(execution_id), *(job_end(execution_id, 0) for _ in range(with_jobs))]
+    for report in reports:
+        update = UpdateInformation.model_validate(report)
+        await here.executions.apply_event(execution_id, update.event())
+    reason = "driver pod not found" if state == "FAILED" else ""
+    await here.operator.report(name, state, reason, **said)
+    ended = await here.until(execution_id, state)
+    assert ended.end_time_inferred is with_jobs
+    assert ended.end_time == ended.last_job_end_time
+    assert (ended.runtime_seconds is not None) is with_jobs
+    assert ended.platform_end_time is None
+    assert ended.end_noticed_at is not None
+
+
 async def test_the_watch_goes_on_after_410_and_after_errors(here: Cluster) -> None:
     execution_id, name = await here.start(here.runner())
     await here.operator.submit(name)
@@ -111,7 +138,7 @@ async def test_the_watch_goes_on_after_410_and_after_errors(here: Cluster) -> No
 
 async def test_lists_become_rare_where_every_watch_is_refused(here: Cluster) -> None:
     """As by a role that may list, and not watch."""
-    [follow, _] = here.runner(watches=False).loops()
+    [follow, *_] = here.runner(watches=False).loops()
     assert follow.back_off is not None
     here.api.fail(method="WATCH", status=403, times=3)
     for _ in range(3):
@@ -153,7 +180,8 @@ async def test_a_resource_that_was_deleted_by_hand(here: Cluster) -> None:
     await here.delete(name)
     killed = await here.until(execution_id, "KILLED")
     assert "deleted in Kubernetes, not through this service" in killed.state_reason
-    assert killed.end_time is not None
+    assert killed.end_noticed_at is not None
+    assert killed.end_time is None, "nobody says when, and it reported nothing"
     if here.double is not None:
         assert await here.logs.find(execution_id) == "awake\n"
 
@@ -161,7 +189,7 @@ async def test_a_resource_that_was_deleted_by_hand(here: Cluster) -> None:
 async def test_not_picked_up_and_picked_up_after_all(here: Cluster) -> None:
     execution_id, name = await here.start(here.runner(pickup_seconds=0.2))
     waiting = await here.until(execution_id, "NOT_PICKED_UP")
-    assert "has not taken it up within 0.2 s" in waiting.state_reason
+    assert "has not submitted it within 0.2 s" in waiting.state_reason
     assert not waiting.state.is_final
     await here.operator.annotate(name)  # not by the operator
     if here.double is not None:

@@ -277,7 +277,7 @@ async def test_after_a_restart(tmp_path: Path, recorder: Recorder, monkeypatch: 
         ApplicationState.FAILED,
         "The service that ran it ended, and the application with it.",
     )
-    assert recorder.fields["ran"]["end_time"] == at
+    assert "end_time" not in recorder.fields["ran"], "nobody saw when"
     assert [path.name for path in folder.iterdir()] == ["driver.log"]
     await ended(recorder, "waited")
     assert "Java is missing" in recorder.latest("waited")[1]
