@@ -23,6 +23,8 @@ _MACROS = {
     "@annually": "0 0 1 1 *",
 }
 
+_DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
+
 _WRITE_CRON = (
     "write minute, hour, day of month, month and day of week, such as 30 2 * * 1-5, or one of "
     + ", ".join(_MACROS)
@@ -76,7 +78,10 @@ class Cron:
         shown = repr(expression[:100])
         fields = _MACROS.get(expression.strip().lower(), expression).split()
         if len(fields) != 5:
-            raise ValueError(f"{shown} is no cron expression: {_WRITE_CRON}")
+            raise ValueError(f"{shown} is no cron expression: {_instead(expression, fields)}")
+        for day in (_DAY_OF_MONTH, _DAY_OF_WEEK):
+            if fields[day] == "?":  # Quartz and the spark-operator write so what says nothing
+                fields[day] = "*"
         try:
             zone = ZoneInfo(time_zone)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -95,8 +100,28 @@ class Cron:
         due = (time.astimezone(moment.tzinfo) for time in CronSim(self.expression, local))
         return next(time for time in due if time > moment)
 
+    @property
+    def in_words(self) -> str:
+        """Such as "At 02:30 on Monday through Friday", which shows how its two fields of days meet.
+
+        Where neither begins with a star, cron takes a day that either of them names; else one that both do.
+        """
+        return CronSim(self.expression, datetime(2024, 1, 1)).explain()  # words know no zone
+
     def __str__(self) -> str:
         return f"cron {self.expression} ({self.time_zone})"
+
+
+def _instead(expression: str, fields: list[str]) -> str:
+    """What to write for what other schedulers read."""
+    if match := re.fullmatch(r"@every ([0-9]+)(m|h)", expression.strip().lower()):
+        count, (step, whole) = int(match[1]), {"m": ("*/{} * * * *", 60), "h": ("0 */{} * * *", 24)}[match[2]]
+        if 0 < count < whole and whole % count == 0:
+            return f"cron does not count from when it was written; write {step.format(count)}"
+        return f"cron does not count from when it was written; {_WRITE_CRON}"
+    if len(fields) in (6, 7) and fields[0].isdecimal():
+        return f"it has {len(fields)} fields; without seconds and year it is {' '.join(fields[1:6])}"
+    return _WRITE_CRON
 
 
 def _write_zone(text: str) -> str:

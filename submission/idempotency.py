@@ -55,13 +55,29 @@ class SubmissionAnswer(Document):
     created_at: UtcTime = Field(default_factory=utc_now)
 
 
+_FORMER_OVERHEAD = "384m"
+"""What `memory_overhead` was by default in version 0.1: stored fingerprints leave it out."""
+
+
 def fingerprint(specs: ApplicationSpecs, *further: str | None) -> str:
-    """The same for requests that mean the same: fields at their defaults may be left out."""
-    said = [specs.model_dump(mode="json", exclude_defaults=True), *further]
+    """The same for requests that mean the same: fields at their defaults may be left out.
+
+    Also what was once a default counts as left out, so that a key or a name that was stored by an earlier
+    version still stands for its application.
+    """
+    machines = {
+        field: spec.model_copy(update={"memory_overhead": None})
+        for field, spec in (("master_specs", specs.master_specs), ("worker_specs", specs.worker_specs))
+        if spec.memory_overhead == _FORMER_OVERHEAD
+    }
+    said = [specs.model_copy(update=machines).model_dump(mode="json", exclude_defaults=True), *further]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-_OF_KEYS = [Index("expiry", ["expires_at"], {"expireAfterSeconds": 0})]
+_OF_KEYS = [
+    Index("expiry", ["expires_at"], {"expireAfterSeconds": 0}),
+    Index("execution", ["application_execution_id"]),
+]
 
 
 class SubmissionLedger:
@@ -114,6 +130,11 @@ class SubmissionLedger:
                 )
             return known.application_execution_id
         if name is not None and (holder := await self._executions.find_named(name, session)):
+            if holder.driver_reports:
+                raise NameInUse(
+                    f"{name!r} is the name of the application execution {holder.id}, which is {holder.state},"
+                    " and whose driver reports all the same: end it, or wait until it has."
+                )
             document = await self._answers.find_one({"_id": holder.id}, {"fingerprint": 1}, session=session)
             if document is not None and document.get("fingerprint") != fingerprint:
                 raise NameInUse(
@@ -166,9 +187,16 @@ class SubmissionLedger:
         """Forget a key whose application no platform took, so that the request may be sent again."""
         await self._keys.delete_one({"_id": key, "application_execution_id": application_execution_id})
 
+    async def release_all(self, application_execution_id: str) -> None:
+        """The same of whatever key stands for an application."""
+        await self._keys.delete_many({"application_execution_id": application_execution_id})
+
     async def _hold(self, name: str | None, session: AsyncClientSession) -> None:
         """Raises NameInUse where somebody else holds it; the unique index decides between two at once."""
-        if name is not None and (holder := await self._executions.find_named(name, session)):
+        if name is None:
+            return
+        await self._executions.release_silent(name, session)
+        if holder := await self._executions.find_named(name, session):
             raise NameInUse(f"The application execution {holder.id} has not ended.")
 
     async def _remember(

@@ -48,6 +48,11 @@ class ScheduleSpec(RequestModel):
         except ValueError as error:
             raise InvalidRequest(f"cron, time_zone: {error}.") from error
 
+    @property
+    def in_words(self) -> str:
+        """Raises InvalidRequest."""
+        return self.trigger().in_words
+
     def next_due(self, after: datetime, times: int) -> list[datetime]:
         """The next due times, the soonest first. Raises InvalidRequest."""
         trigger, due = self.trigger(), [after]

@@ -6,10 +6,11 @@ from common.errors import StartError
 from common.settings.settings import Settings
 from submission.local.spark_submit import local_path
 from submission.manifest.allowed import HARMLESS_PROPERTIES
+from submission.manifest.fields import Fields
 from submission.manifest.limits import ManifestLimits
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
-from submission.manifest.platform import Platform
-from submission.manifest.template import load_template
+from submission.manifest.platform import Platform, refused_fields
+from submission.manifest.template import SETTING, load_template
 
 ANYTHING = "*"
 
@@ -47,9 +48,19 @@ def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
         platform=platform,
         namespace=settings.kubernetes.kubernetes_namespace,
         namespaces=settings.kubernetes.kubernetes_namespaces,
-        template=load_template(submission.spark_application_template),
+        template=_template(settings, platform),
         limits=_limits(settings, platform),
     )
+
+
+def _template(settings: Settings, platform: Platform) -> Fields:
+    """Raises StartError where it says what the platform could carry out for no application."""
+    template = load_template(settings.submission.spark_application_template)
+    refused = dict(refused_fields(template["spec"], platform.refused_fields))
+    if refused:
+        said = "; ".join(f"{name}: {instead}" for name, instead in refused.items())
+        raise StartError(f"{SETTING}: {platform.in_words} has nothing for what it says. {said}.")
+    return template
 
 
 def _launcher(settings: Settings, platform: Platform) -> str:

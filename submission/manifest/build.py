@@ -16,17 +16,20 @@ An application that is not adaptive has a fixed number of executors that nobody 
 """
 
 import copy
-import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from common.errors import InvalidRequest
-from common.wire.specs import ApplicationSpecs
+from common.mongo.document import utc_now
+from common.wire.specs import ApplicationSpecs, MasterSpecs
+from submission.manifest.arguments import arguments_of
 from submission.manifest.fields import Fields
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
 from submission.manifest.sizes import spark_size
+from submission.manifest.spark_version import known_version
 from submission.manifest.template import merge
 from submission.manifest.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
 from submission.manifest.token_reference import add_token
@@ -38,7 +41,14 @@ Manifest = dict[str, Any]
 API_VERSION = "sparkoperator.k8s.io/v1beta2"
 KIND = "SparkApplication"
 EXECUTION_LABEL = "enelservice.org/application-execution-id"
+_FAILURES = "spark.executor.maxNumFailures"
+_LEAST_FAILURES = 3
+"""Spark ends an application after twice as many failures of executors as it starts with, at least 3 (its
+ExecutorFailureTracker): of a run that may be given more, that would be too few."""
+
 PLUGIN_CLASS = "org.enelservice.listener.EnelPlugin"
+EXTRA_LISTENER_CLASS = "org.enelservice.listener.EnelExtraListener"
+_EXTRA_LISTENERS = "spark.extraListeners"
 LISTENER_PREFIX = "spark.customExtraListener."
 _LONGEST_NAME = 50
 """Of 63 characters of a DNS-1035 label; the operator appends `-driver`, `-ui-svc` and the like."""
@@ -61,6 +71,7 @@ def build_manifest(
     *,
     max_scale_out: int | None = None,
     rescales: bool = True,
+    due_at: datetime | None = None,
 ) -> Manifest:
     """Render the resource.
 
@@ -68,6 +79,7 @@ def build_manifest(
         initial_scale_out: Executors to start with.
         max_scale_out: Upper bound in effect, where the platform allows less than the request.
         rescales: Whether somebody decides on the scale-out of the run once it has started.
+        due_at: What it is started for; None: it is of no schedule.
     Raises:
         InvalidRequest: What the request says cannot be rendered or goes beyond a limit, or the main
             application is missing.
@@ -85,15 +97,25 @@ def build_manifest(
 
     template_spec = options.template.get("spec", {})
     spec = merge(merge(_defaults(specs, template_spec, options), template_spec), values.spec)
-    spec |= _main(specs, values, main_file)
+    spec |= _main(specs, values, main_file, due_at or utc_now())
+    if options.platform.needs_spark_version:
+        said = specs.optional_specs.spark_version or template_spec.get("sparkVersion")
+        is_own_image = "image" in template_spec or "image" in values.spec
+        spec["sparkVersion"] = known_version(
+            said, spec["image"] if is_own_image else None, options.spark_version
+        )
     if specs.program is not None:
         spec["arguments"] = launcher_arguments(application_execution_id, options)
     spec["driver"] = merge(spec.get("driver", {}), _driver(specs))
     spec["executor"] = merge(spec.get("executor", {}), _executor(specs, initial_scale_out))
+    others = [each.get("sparkConf", {}) for each in (template_spec, values.spec)]
     spec["sparkConf"] = {
+        _FAILURES: str(max(_LEAST_FAILURES, 2 * bounds["maxExecutors"])),
         **spec.get("sparkConf", {}),
         **_log_conf(values),
         **listener,
+        "spark.plugins": _with_ours("spark.plugins", others, PLUGIN_CLASS),
+        **_extra_listener(others, options),
         **_allocation_conf(mode),
     }
     if mode == "muted":
@@ -174,12 +196,12 @@ def _defaults(specs: ApplicationSpecs, template_spec: Fields, options: ManifestO
     }
 
 
-def _main(specs: ApplicationSpecs, values: TemplateValues, main_file: str) -> Fields:
+def _main(specs: ApplicationSpecs, values: TemplateValues, main_file: str, due_at: datetime) -> Fields:
     is_python = main_file.lower().endswith(".py")
     main: Fields = {
         "type": "Python" if is_python else "Scala",
         "mainApplicationFile": main_file,
-        "arguments": [_argument(value) for value in specs.global_specs.algorithm_args],
+        "arguments": arguments_of(specs.global_specs.algorithm_args, due_at),
     }
     if is_python:
         main["pythonVersion"] = "3"
@@ -192,21 +214,19 @@ def _main(specs: ApplicationSpecs, values: TemplateValues, main_file: str) -> Fi
 
 def _driver(specs: ApplicationSpecs) -> Fields:
     driver = specs.master_specs
-    return {
-        "cores": driver.cores,
-        "memory": spark_size(driver.memory),
-        "memoryOverhead": spark_size(driver.memory_overhead),
-    }
+    return {"cores": driver.cores, **_memory(driver)}
 
 
 def _executor(specs: ApplicationSpecs, instances: int) -> Fields:
     executor = specs.worker_specs
-    return {
-        "instances": instances,
-        "cores": executor.cores,
-        "memory": spark_size(executor.memory),
-        "memoryOverhead": spark_size(executor.memory_overhead),
-    }
+    return {"instances": instances, "cores": executor.cores, **_memory(executor)}
+
+
+def _memory(specs: MasterSpecs) -> Fields:
+    """Without an overhead that nobody asked for: Spark's own grows with the memory, more so for Python."""
+    overhead = specs.memory_overhead
+    beside = {} if overhead is None else {"memoryOverhead": spark_size(overhead)}
+    return {"memory": spark_size(specs.memory), **beside}
 
 
 def _rescaling_mode(rescales: bool, values: TemplateValues, options: ManifestOptions) -> RescalingMode | None:
@@ -234,9 +254,25 @@ def _listener_conf(
         "isAdaptive": "true" if is_adaptive else "false",
         **bounds,
     }
-    return {"spark.plugins": PLUGIN_CLASS} | {
-        LISTENER_PREFIX + name: str(value) for name, value in listener.items()
-    }
+    return {LISTENER_PREFIX + name: str(value) for name, value in listener.items()}
+
+
+def _with_ours(name: str, others: Iterable[Fields], ours: str) -> str:
+    """Classes of the template and of the request, and ours after them: each once, in this order."""
+    named = [each.strip() for conf in others for each in str(conf.get(name, "")).split(",")]
+    return ",".join(dict.fromkeys([*filter(None, named), ours]))
+
+
+def _extra_listener(others: Iterable[Fields], options: ManifestOptions) -> dict[str, str]:
+    """What reports for programs that replace `spark.plugins`, as those in Connect mode do.
+
+    Only where the jar is the service's own: one in an image may be older and without that class, and
+    Spark would not start.
+    """
+    platform = options.platform
+    if platform.jars_in_image is not None or options.listener_jar != platform.listener_jar:
+        return {}
+    return {_EXTRA_LISTENERS: _with_ours(_EXTRA_LISTENERS, others, EXTRA_LISTENER_CLASS)}
 
 
 def _in_address(host: str) -> str:
@@ -321,14 +357,6 @@ def _example(algorithm_name: str, options: ManifestOptions) -> str:
         f"spark_template_values.main_application_file is missing, and there is no bundled example of"
         f" {algorithm_name} (bundled: {bundled})."
     )
-
-
-def _argument(value: str | bool | int | float) -> str:
-    if isinstance(value, str):
-        if "\0" in value:
-            raise InvalidRequest("algorithm_args: a command line argument cannot contain a NUL character.")
-        return value
-    return json.dumps(value)
 
 
 def _slug(text: str) -> str:

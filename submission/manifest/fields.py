@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from common.addresses import check_location
+from common.distinct import distinct
 from common.forms import Form
 from common.wire.specs import LONG_TEXT, NoBoolean
 from submission.manifest.spark_conf import refused_reason, reserved_reason
@@ -224,9 +225,9 @@ class Pod(Part):
 
     labels: Labels | None = None
     annotations: Annotations | None = None
-    env: list[EnvVariable] | None = None
+    env: Annotated[list[EnvVariable], distinct("name")] | None = None
     env_from: list[EnvSource] | None = None
-    volume_mounts: list[Mount] | None = None
+    volume_mounts: Annotated[list[Mount], distinct("mount_path")] | None = None
     node_selector: Labels | None = None
     tolerations: list[Toleration] | None = None
     affinity: Affinity | None = None
@@ -332,11 +333,12 @@ def _spark_conf(conf: object, info: ValidationInfo) -> object:
     if not isinstance(conf, Mapping):
         raise ValueError("must be an object of Spark properties")
     reason_of = reserved_reason if info.context == TEMPLATE else refused_reason
+    refused = [f"{key} cannot be set: {reason}" for key in conf if (reason := reason_of(str(key)))]
+    if refused:  # all at once: nobody wants to hear of them one after the other
+        raise ValueError("; ".join(refused))
     for key, value in conf.items():
         if not isinstance(key, str) or not re.fullmatch(r"spark\.[!-~]+", key) or len(key) > LONG_TEXT:
             raise ValueError(f"{key!r} is not a Spark property; its name starts with 'spark.'")
-        if reason := reason_of(key):
-            raise ValueError(f"{key} cannot be set: {reason}")
         if not isinstance(value, str | int | float) or "\0" in str(value):
             raise ValueError(f"the value of {key} must be a text, a number or a boolean")
         if key == _EVENT_LOG_FOLDER:
@@ -353,7 +355,7 @@ class SpecFields(Part):
     spark_conf: Annotated[dict[str, Plain], BeforeValidator(_spark_conf)] | None = None
     hadoop_conf: dict[Text, Plain] | None = None
     hadoop_config_map: ObjectName | None = None
-    volumes: list[Volume] | None = None
+    volumes: Annotated[list[Volume], distinct("name")] | None = None
     node_selector: Labels | None = None
     monitoring: Monitoring | None = None
     batch_scheduler: Text | None = None

@@ -4,6 +4,7 @@ They hold for what a request says. The template of defaults comes from the same 
 limits, and is not limited.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -19,6 +20,10 @@ from submission.manifest.sizes import MIB, size_in_bytes
 from submission.manifest.template_values import TemplateValues
 
 _VALUES = "spark_template_values"
+
+_PYTHON_SHARE = "0.4"
+_LEAST_OVERHEAD = 384 * MIB
+"""As in Spark's BasicDriverFeatureStep."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +61,14 @@ class ManifestLimits:
         """
         overrides = values.spec
         self._check_programs(values, examples or {})
-        conf = overrides.get("sparkConf", {})
         highest = specs.global_specs.max_scale_out
         if self.max_executors is not None and highest > self.max_executors:
             raise _refusal(
                 "global_specs.max_scale_out", highest, self.max_executors, "SUBMISSION_MAX_EXECUTORS"
             )
-        _check_pod("driver", specs.master_specs, overrides, self.max_driver_cores, self.max_driver_memory, {})
+        _check_pod("driver", specs.master_specs, overrides, self.max_driver_cores, self.max_driver_memory)
         _check_pod(
-            "executor", specs.worker_specs, overrides, self.max_executor_cores, self.max_executor_memory, conf
+            "executor", specs.worker_specs, overrides, self.max_executor_cores, self.max_executor_memory
         )
         self._check_names(overrides)
 
@@ -128,7 +132,6 @@ def _check_pod(
     overrides: Fields,
     max_cores: int | None,
     max_memory: str | None,
-    conf: Mapping[str, str],
 ) -> None:
     part = "master_specs" if role == "driver" else "worker_specs"
     if max_cores is not None:
@@ -141,7 +144,10 @@ def _check_pod(
             if cores > max_cores:
                 raise _refusal(f"spark_template_values.{role}.{key}", quantity, max_cores, setting)
     if max_memory is not None:
-        asked = size_in_bytes(specs.memory) + size_in_bytes(specs.memory_overhead) + _further_bytes(conf)
+        conf = overrides.get("sparkConf", {})
+        asked = size_in_bytes(specs.memory) + _overhead_bytes(role, specs, conf)
+        if role == "executor":
+            asked += _further_bytes(conf)
         if asked > size_in_bytes(max_memory):
             raise _refusal(
                 f"{part}: memory with all overheads",
@@ -149,6 +155,20 @@ def _check_pod(
                 max_memory,
                 f"SUBMISSION_MAX_{role.upper()}_MEMORY",
             )
+
+
+def _overhead_bytes(role: str, specs: MasterSpecs, conf: Mapping[str, str]) -> int:
+    """What a pod has beside its heap: what is said, or Spark's own share of it, that for Python, at least
+    384 MiB (`spark.kubernetes.memoryOverheadFactor`)."""
+    if specs.memory_overhead is not None:
+        return size_in_bytes(specs.memory_overhead)
+    names = (f"spark.{role}.memoryOverheadFactor", "spark.kubernetes.memoryOverheadFactor")
+    said = next((conf[name] for name in names if name in conf), _PYTHON_SHARE)
+    try:
+        share = max(float(said), 0.0)
+    except ValueError:
+        raise InvalidRequest(f"{said!r} is no share of the memory (memoryOverheadFactor).") from None
+    return max(_LEAST_OVERHEAD, math.ceil(share * size_in_bytes(specs.memory)))
 
 
 def _further_bytes(conf: Mapping[str, str]) -> int:

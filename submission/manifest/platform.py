@@ -1,8 +1,9 @@
 """What the manifest and its options have to know of the platform that carries it out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from submission.manifest.fields import Fields
 from submission.manifest.template_values import RescalingMode
 
 
@@ -28,6 +29,11 @@ class Platform:
     are no images, every jar has to be named."""
     token_by_secret: bool = False
     """Whether a driver gets its callback token from a Secret, to which the manifest refers."""
+    needs_spark_version: bool = False
+    """Whether it has to be told which Spark an image holds; elsewhere a wrong version does no harm."""
+    refused_fields: Mapping[str, str] = field(default_factory=dict)
+    """Fields of a manifest's `spec`, such as `monitoring` and `driver.gpu`, that it cannot carry out, to what
+    to write instead."""
     refused_modes: Mapping[RescalingMode, str] = field(default_factory=dict)
     """Why it has none of the other rescaling modes, as the end of a sentence that begins with the mode."""
 
@@ -36,3 +42,11 @@ class Platform:
         why = self.refused_modes.get(mode, f"is none of those of {self.in_words}")
         others = " or ".join(repr(each) for each in self.rescaling_modes)
         return f"spark_template_values.rescaling_mode {mode!r} {why}. Leave it out, or use {others}."
+
+
+def refused_fields(spec: Fields, refused: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Those of a `spec`, or of a part of one, that are refused, and what to write instead."""
+    for name, instead in refused.items():
+        place, _, inner = name.rpartition(".")
+        if inner in (spec.get(place, {}) if place else spec):
+            yield name, instead

@@ -11,6 +11,8 @@ _BY_SERVICE = "the service sets it"
 _BY_OPERATOR = "the spark-operator manages it"
 _NOT_AS_CONF = "credentials and service accounts are not passed as Spark conf"
 
+_COLLIDES = "two runs at a time would get in each other's way; each gets one of its own"
+
 _BY_FIELDS = "use spark_template_values.driver and .executor; what they lack, the service's template decides"
 
 _RESERVED_KEYS = {
@@ -21,7 +23,9 @@ _RESERVED_KEYS = {
     "spark.kubernetes.container.image": "use spark_template_values.image",
     "spark.kubernetes.driver.container.image": "use spark_template_values.image",
     "spark.kubernetes.executor.container.image": "use spark_template_values.image",
-    "spark.plugins": _BY_SERVICE,
+    "spark.app.id": _COLLIDES,
+    "spark.kubernetes.driver.resourceNamePrefix": _COLLIDES,
+    "spark.kubernetes.executor.podNamePrefix": _COLLIDES,
     "spark.cores.max": _BY_SPECS,
     "spark.executor.instances": _BY_SPECS,
     "spark.executor.cores": _BY_SPECS,

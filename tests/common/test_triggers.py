@@ -100,6 +100,35 @@ def test_what_is_no_cron_expression_is_told(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("foreign", "write"),
+    [
+        ("@every 5m", r"write \*/5 \* \* \* \*"),
+        ("@every 6h", r"write 0 \*/6 \* \* \*"),
+        ("@every 7m", "write minute, hour"),
+        ("0 0 2 * * ?", r"6 fields; without seconds and year it is 0 2 \* \* \?"),
+        ("0 30 2 ? * MON-FRI *", r"7 fields; without seconds and year it is 30 2 \? \* MON-FRI"),
+    ],
+)
+def test_what_other_schedulers_write_is_told_as_cron(foreign: str, write: str) -> None:
+    with pytest.raises(ValueError, match=write):
+        Cron.parse(foreign)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 2 ? * *", "At 02:00 every day"),
+        ("0 3 1-7 * 1", "At 03:00 on every day of month from 1 through 7 and on Monday"),
+        ("0 3 */2 * 1", "At 03:00 on every second day of month if it's on Monday"),
+        ("0 2 * * MON-FRI", "At 02:00 on Monday through Friday"),
+        ("@hourly", "At the start of every hour"),
+    ],
+)
+def test_what_recurs_is_told_in_words(expression: str, words: str) -> None:
+    assert Cron.parse(expression).in_words == words
+
+
+@pytest.mark.parametrize(
     ("macro", "expression"),
     [("@daily", "0 0 * * *"), ("@Hourly ", "0 * * * *"), ("@weekly", "0 0 * * 0"), ("@yearly", "0 0 1 1 *")],
 )

@@ -1,5 +1,6 @@
 """What the tests of submission share."""
 
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -7,7 +8,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from benchmarks.support.kubernetes_schema import CRD
+from benchmarks.support.kubernetes_schema import APACHE_CRD, CRD, stored_version
 from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments
 from common.mongo.types import Client
@@ -37,11 +38,22 @@ def structural(schema: Any) -> Any:
 @pytest.fixture(scope="session")
 def crd() -> jsonschema.Draft202012Validator:
     """Of a SparkApplication, its metadata aside."""
-    if not CRD.exists():
-        pytest.skip(f"the CRD of the spark-operator is not at {CRD}")
-    document = yaml.safe_load(CRD.read_text())
-    schema = structural(document["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
+    return _validator(CRD)
+
+
+@pytest.fixture(scope="session")
+def apache_crd() -> jsonschema.Draft202012Validator:
+    """The same of Apache's operator."""
+    return _validator(APACHE_CRD)
+
+
+def _validator(crd: Path) -> jsonschema.Draft202012Validator:
+    if not crd.exists():
+        pytest.skip(f"the CRD of the spark-operator is not at {crd}")
+    document = yaml.load(crd.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    schema = structural(stored_version(document)["schema"]["openAPIV3Schema"])
+    # An API server knows these whatever a schema says.
+    schema["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {"type": "object"}}
     return jsonschema.Draft202012Validator(schema)
 
 

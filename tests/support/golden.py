@@ -3,14 +3,17 @@
 After a wanted change: `python -m tests.support.golden` writes them anew; look at the difference.
 """
 
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from common.settings.group import PROJECT_ROOT
 from common.wire.specs import ApplicationSpecs
-from submission.kubernetes.runner import KUBERNETES as KUBERNETES_PLATFORM
+from submission.kubernetes.apache.dialect import APACHE
+from submission.kubernetes.kubeflow import KUBERNETES as KUBERNETES_PLATFORM
 from submission.local.runner import LOCAL as LOCAL_PLATFORM
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.limits import ManifestLimits
@@ -177,7 +180,48 @@ def render(specs: ApplicationSpecs, options: ManifestOptions) -> Manifest:
     return build_manifest(specs, EXECUTION_ID, 2, options, rescales=rescales(specs))
 
 
+APACHE_FOLDER = FOLDER / "apache"
+
+_ONLY_KUBEFLOW = ("monitoring", "batch_scheduler", "batch_scheduler_options")
+
+
+def apache_cases() -> Iterator[tuple[str, ApplicationSpecs, ManifestOptions]]:
+    """As `cases`, of what Apache's operator has something for."""
+    plain = dataclasses.replace(KUBERNETES, platform=APACHE.platform)
+    own_template = {
+        "metadata": WITH_TEMPLATE.template["metadata"],
+        "spec": {
+            field: value
+            for field, value in WITH_TEMPLATE.template["spec"].items()
+            if field not in ("monitoring", "batchScheduler", "batchSchedulerOptions")
+        },
+    }
+    with_template = dataclasses.replace(WITH_TEMPLATE, platform=APACHE.platform, template=own_template)
+    every = {name: value for name, value in EVERY_OPTION.items() if name not in _ONLY_KUBEFLOW}
+    modes: tuple[RescalingMode, ...] = ("fixed", "muted")
+    for mode in modes:
+        yield f"KMeans-{mode}", request_specs(spark_template_values={"rescaling_mode": mode}), plain
+        specs = request_specs(spark_template_values=every | {"rescaling_mode": mode})
+        specs.optional_specs.spark_version = "4.1.4"
+        yield f"every-option-{mode}", specs, with_template
+    yield (
+        "template-alone",
+        request_specs(spark_template_values={"main_application_file": "/a.py"}),
+        with_template,
+    )
+
+
+def render_apache(specs: ApplicationSpecs, options: ManifestOptions) -> Manifest:
+    return APACHE.render(render(specs, options))
+
+
+def _write(path: Path, manifest: Manifest) -> None:
+    text = yaml.safe_dump(manifest, sort_keys=False, width=110)
+    path.write_text(f"# Written by python -m tests.support.golden.\n{text}")
+
+
 if __name__ == "__main__":
     for name, specs, options in cases():
-        text = yaml.safe_dump(render(specs, options), sort_keys=False, width=110)
-        (FOLDER / f"{name}.yaml").write_text(f"# Written by python -m tests.support.golden.\n{text}")
+        _write(FOLDER / f"{name}.yaml", render(specs, options))
+    for name, specs, options in apache_cases():
+        _write(APACHE_FOLDER / f"{name}.yaml", render_apache(specs, options))

@@ -9,7 +9,7 @@ from app.wiring.platform import chosen_platform
 from common.errors import StartError
 from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings
-from submission.kubernetes.runner import KUBERNETES
+from submission.kubernetes.kubeflow import KUBERNETES
 from submission.local.runner import LOCAL
 from submission.manifest.options import ManifestOptions, SecretKey
 
@@ -69,6 +69,26 @@ def test_on_kubernetes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         options_of(Settings())
 
 
+def test_a_template_that_the_operator_has_nothing_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(
+        "spec: {batchScheduler: volcano, driver: {configMaps: []}, executor: {image: 'a:1'}}\n"
+    )
+    for name, value in (
+        ("CALLBACK_TOKEN_SECRET", "enel-callback/token"),
+        ("KUBERNETES_ENDPOINT", "https://10.0.0.1:6443"),
+        ("SPARK_APPLICATION_TEMPLATE", str(template)),
+    ):
+        monkeypatch.setenv(name, value)
+    assert options_of(Settings()).platform == KUBERNETES
+    monkeypatch.setenv("SPARK_OPERATOR", "APACHE")
+    with pytest.raises(StartError, match=r"batchScheduler: .*driver.configMaps: use volumes") as caught:
+        options_of(Settings())
+    assert "executor.image" not in str(caught.value)
+
+
 def test_a_platform_is_chosen_by_name_or_by_what_is_configured(monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(name: str = "") -> str:
         monkeypatch.setenv("SUBMISSION_PLATFORM", name)
@@ -77,8 +97,15 @@ def test_a_platform_is_chosen_by_name_or_by_what_is_configured(monkeypatch: pyte
     assert chosen() == chosen("local") == "local"
     with pytest.raises(StartError, match="SUBMISSION_PLATFORM: no setting says how to reach kubernetes"):
         chosen("kubernetes")
-    with pytest.raises(StartError, match="SUBMISSION_PLATFORM: 'mesos' is none of kubernetes, local"):
+    with pytest.raises(
+        StartError, match="SUBMISSION_PLATFORM: 'mesos' is none of kubernetes, kubernetes-apache, local"
+    ):
         chosen("mesos")
     monkeypatch.setenv("KUBERNETES_ENDPOINT", "https://10.0.0.1:6443")
     assert chosen() == chosen("kubernetes") == "kubernetes"
     assert chosen("local") == "local"
+    monkeypatch.setenv("SPARK_OPERATOR", "Apache")
+    assert chosen() == chosen("kubernetes-apache") == "kubernetes-apache"
+    assert chosen("local") == "local"
+    with pytest.raises(StartError, match="SUBMISSION_PLATFORM: SPARK_OPERATOR says kubernetes-apache"):
+        chosen("kubernetes")

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from app.wiring.manifest_options import manifest_options
 from common.errors import InvalidRequest
 from common.settings.settings import Settings
-from submission.kubernetes.runner import KUBERNETES
+from submission.kubernetes.kubeflow import KUBERNETES
 from submission.local.runner import LOCAL
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions

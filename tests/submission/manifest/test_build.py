@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from common.errors import InvalidRequest
 from common.wire.specs import ApplicationSpecs
-from submission.manifest.build import EXECUTION_LABEL, Manifest, build_manifest, execution_id_of
+from submission.manifest.build import (
+    EXECUTION_LABEL,
+    EXTRA_LISTENER_CLASS,
+    PLUGIN_CLASS,
+    Manifest,
+    build_manifest,
+    execution_id_of,
+)
 from submission.manifest.options import ManifestOptions
 from submission.manifest.sizes import size_in_bytes, spark_size
 from submission.manifest.spark_conf import reserved_reason
@@ -143,7 +150,9 @@ def test_unusable_template_values_are_refused(values: dict[str, Any], message: s
     "key",
     [
         "spark.master",
-        "spark.plugins",
+        "spark.app.id",
+        "spark.kubernetes.executor.podNamePrefix",
+        "spark.kubernetes.driver.resourceNamePrefix",
         "spark.kubernetes.namespace",
         "spark.kubernetes.container.image",
         "spark.kubernetes.executor.container.image",
@@ -159,6 +168,56 @@ def test_unusable_template_values_are_refused(values: dict[str, Any], message: s
 def test_reserved_keys_are_refused(key: str) -> None:
     with pytest.raises(InvalidRequest, match=re.escape(key)):
         build(request_specs(spark_template_values={"spark_conf": {key: "x"}}))
+
+
+def test_all_that_is_refused_is_told_at_once() -> None:
+    conf = {
+        "spark.master": "x",
+        "spark.executor.memory": "1g",
+        "spark.ui.enabled": "true",
+        "spark.app.id": "a",
+    }
+    with pytest.raises(InvalidRequest) as refusal:
+        build(request_specs(spark_template_values={"spark_conf": conf}))
+    told = str(refusal.value)
+    assert [key for key in conf if f"{key} cannot be set" in told] == [
+        "spark.master",
+        "spark.executor.memory",
+        "spark.app.id",
+    ]
+
+
+def test_other_plugins_load_beside_ours() -> None:
+    values = {"spark_conf": {"spark.plugins": "org.example.One, org.example.Two"}}
+    conf = build(request_specs(spark_template_values=values))["spec"]["sparkConf"]
+    assert conf["spark.plugins"] == f"org.example.One,org.example.Two,{PLUGIN_CLASS}"
+
+
+def test_where_the_jar_is_the_services_own_an_extra_listener_stands_in_for_the_plugin() -> None:
+    """An image may carry an older jar, and Spark does not start without a listener that it is to load."""
+    values = {"spark_conf": {"spark.extraListeners": "org.example.One"}}
+    conf = build(request_specs(spark_template_values=values))["spec"]["sparkConf"]
+    assert conf["spark.extraListeners"] == "org.example.One"
+    jar = LOCAL.platform.listener_jar
+    local = build(request_specs(spark_template_values=values), listener_jar=jar)["spec"]["sparkConf"]
+    assert local["spark.extraListeners"] == f"org.example.One,{EXTRA_LISTENER_CLASS}"
+
+
+def test_failures_of_executors_are_counted_against_what_the_run_may_be_given() -> None:
+    conf = build(request_specs(max_scale_out=40))["spec"]["sparkConf"]
+    assert conf["spark.executor.maxNumFailures"] == "80"
+    said = {"spark_conf": {"spark.executor.maxNumFailures": 7}}
+    conf = build(request_specs(max_scale_out=40, spark_template_values=said))["spec"]["sparkConf"]
+    assert conf["spark.executor.maxNumFailures"] == "7"
+
+
+def test_no_memory_overhead_but_what_is_asked_for() -> None:
+    body = body_of()
+    for part in ("master_specs", "worker_specs"):
+        body[part] = {"memory": "16g"}
+    spec = build(ApplicationSpecs.model_validate(body))["spec"]
+    assert "memoryOverhead" not in spec["driver"]
+    assert "memoryOverhead" not in spec["executor"]
 
 
 def test_algorithm_without_an_example_needs_a_main_file() -> None:

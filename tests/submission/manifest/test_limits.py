@@ -205,7 +205,7 @@ def test_the_token_is_only_referred_to() -> None:
         ({"spec": {"driver": {"memory": "2g"}}}, "use master_specs"),
         ({"spec": {"driver": {"tolerance": []}}}, "tolerance is not known"),
         ({"spec": {"monitoring": {"exposeDrivers": True}}}, "exposeDrivers is not known"),
-        ({"spec": {"sparkConf": {"spark.plugins": "x"}}}, "spark.plugins cannot be set"),
+        ({"spec": {"sparkConf": {"spark.app.id": "x"}}}, "spark.app.id cannot be set"),
         ({"spec": {"volumes": [{"name": "v"}]}}, "exactly one kind"),
         ({"metadata": {"name": "x"}}, "name is not known"),
     ],

@@ -91,6 +91,25 @@ def test_a_refusal_names_what_was_written(values: dict[str, Any], named: str) ->
         parse_template_values(values)
 
 
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"volumes": [{"name": "v", "emptyDir": {}}] * 2}, "volumes.*v: there are several of this name"),
+        (
+            {"driver": {"env": [{"name": "A", "value": each} for each in "12"]}},
+            "driver.*A: there are several",
+        ),
+        (
+            {"executor": {"volumeMounts": [{"name": each, "mountPath": "/data"} for each in "ab"]}},
+            "executor.*/data: there are several of this mount_path",
+        ),
+    ],
+)
+def test_what_only_one_may_be_is_not_there_twice(values: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidRequest, match=named):
+        parse_template_values(values)
+
+
 def test_what_nobody_reads_is_told() -> None:
     values = {
         "mainApplicationFil": "local:///x.py",
