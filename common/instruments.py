@@ -25,7 +25,7 @@ SOURCES = (MODEL, "similar-runs", "context-model", "ernest", "bell", "ellis", OT
 PHASES = ("store", "read", "forecast", "wait", "fine_tune", "predict", "decide", "total")
 
 UNKNOWN_EVENT = "unknown"
-EVENTS = ("APPLICATION_START", "JOB_END", UNKNOWN_EVENT)
+EVENTS = ("APPLICATION_START", "JOB_END", "APPLICATION_END", UNKNOWN_EVENT)
 
 STORED, REPEATED = "stored", "repeated"
 LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB = "late_after_end", "late_of_earlier_attempt", "late_of_earlier_job"
@@ -35,6 +35,9 @@ REPORT_RESULTS = (STORED, REPEATED, LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB, REFU
 MESSAGE_RESULTS = ("started", "repeated", "unreadable", "refused", "postponed")
 SENT = ("request", "state", "result", "log", "dead_letter")
 """What the service sends to a broker."""
+
+ANSWERED, NO_ANSWER, FULL = "answered", "no_answer", "full"
+"""Of rows: answered; nothing that the model has an answer to; not taken, since too much waited."""
 
 TRIAL_STATES = ("TERMINATED", "PRUNED", "ERROR", OTHER)
 
@@ -56,6 +59,7 @@ class Instruments:
         self._make_of_runs()
         self._make_of_environments()
         self._make_of_messages()
+        self._make_of_serving()
         self.submissions = Gauge(
             "enel_submissions_in_progress", "Submissions that are being worked on.", registry=self.registry
         )
@@ -164,6 +168,35 @@ class Instruments:
         self.sent_messages = self._counter(
             "enel_sent_messages_total", "Messages that the broker has acknowledged.", kind=SENT
         )
+
+    def _make_of_serving(self) -> None:
+        self._rows = self._counter(
+            "enel_predictions_total",
+            "Rows that models of teams were asked, by what became of them.",
+            result=(ANSWERED, NO_ANSWER, FAILED, FULL),
+        )
+        self._row_durations = self._histogram(
+            "enel_prediction_duration_seconds",
+            "Duration of questions to models of teams that were answered, waiting included.",
+            _ANSWER_SECONDS,
+        )
+        self.feedback = self._counter(
+            "enel_prediction_feedback_total",
+            "What people have said of predictions of models of teams.",
+            verdict=("right", "wrong"),
+        )
+
+    def count_rows(self, result: str, rows: int = 1) -> None:
+        """Of a question to a model of a team.
+
+        Args:
+            result: ANSWERED, NO_ANSWER, FAILED or FULL.
+        """
+        self._rows.labels(result).inc(rows)
+
+    def observe_question(self, seconds: float) -> None:
+        """Of one that was answered, from when it had come to its answer."""
+        self._row_durations.observe(seconds)
 
     def recommendation(self) -> Timing:
         """Times a recommendation from now on."""

@@ -91,8 +91,8 @@ class FolderStore:
             if target.exists():
                 raise ArtifactExists(f"There is an artifact {key!r} already.")
             temporary.rename(target)
-            _sync_folder(target)
-            _sync_folder(target.parent)
+            sync(target)
+            sync(target.parent)
         except OSError as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # by somebody else, since it was looked for
@@ -152,9 +152,9 @@ def _read_folder(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in sorted(folder.iterdir()) if file.is_file()}
 
 
-def _sync_folder(folder: Path) -> None:
-    """A rename survives a power cut only after this."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file or folder on the disk; a rename survives a power cut only after that of its folder."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -25,7 +25,7 @@ from common.models.versions import (
     VersionState,
     version_id,
 )
-from common.mongo.collection import DocumentCollection, Index
+from common.mongo.collection import IS_TEXT, DocumentCollection, Index, text
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable
 from common.mongo.transactions import in_transaction
@@ -49,11 +49,16 @@ class ModelVersionNotFound(NotFound):
     title = "Unknown model version"
 
 
-_OF_MODELS = [Index("algorithm", ["algorithm_name", "_id"])]
+_OF_MODELS = [Index("algorithm", ["algorithm_name", "_id"]), Index("kind", ["kind", "_id"])]
 
 _OF_VERSIONS = [
     Index("number", ["name", "-version"], {"unique": True}),
     Index("artifact", ["artifact_key"], {"unique": True}),
+    Index(
+        "workspace",
+        ["program.workspace", "-created_at"],
+        {"partialFilterExpression": {"program.workspace": IS_TEXT}},
+    ),
 ]
 
 
@@ -87,10 +92,15 @@ class ModelRegistry:
         return model
 
     async def models(
-        self, *, algorithm_name: str | None = None, after: str | None = None, limit: int = 50
+        self,
+        *,
+        algorithm_name: str | None = None,
+        kind: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
     ) -> Readable[RegisteredModel]:
         """By name; `after` is the last name already seen."""
-        query: Json = {}
+        query: Json = {} if kind is None else {"kind": kind}
         if algorithm_name is not None:
             query["algorithm_name"] = algorithm_name
         if after is not None:
@@ -116,8 +126,12 @@ class ModelRegistry:
     async def champions(self, models: Iterable[RegisteredModel]) -> dict[str, ModelVersion]:
         """The versions that serve, by model; those that cannot be read are left out."""
         ids = [version_id(each.name, each.champion) for each in models if each.champion]
-        found = await self._read_version.many(self._versions.find({"_id": {"$in": ids}}))
-        return {version.name: version for version in found}
+        return {version.name: version for version in (await self.several(ids)).values()}
+
+    async def several(self, ids: Iterable[str]) -> dict[str, ModelVersion]:
+        """Versions of whatever models, by id; those that are not there or cannot be read are left out."""
+        found = await self._read_version.many(self._versions.find({"_id": {"$in": list(ids)}}))
+        return {version.id: version for version in found}
 
     async def find_champion_number(self, name: str) -> int | None:
         """Which version serves, whether it can be read or not."""
@@ -131,6 +145,12 @@ class ModelRegistry:
         """The newest version that can be read, in whatever state."""
         cursor = self._versions.find({"name": name}).sort("version", DESCENDING)
         return next(iter(await self._read_version.page(cursor, 1)), None)
+
+    async def find_latest_of_workspace(self, workspace: str) -> ModelVersion | None:
+        """The version that a workspace has made last, of whatever model. Raises UnreadableDocument."""
+        cursor = self._versions.find({"program.workspace": text(workspace)}).sort("created_at", DESCENDING)
+        found = await cursor.limit(1).to_list()
+        return self._read_version.one(found[0]) if found else None
 
     async def versions(
         self,

@@ -21,6 +21,12 @@ from common.mongo.document import Document, UtcTime, utc_now
 CHAMPION = "champion"
 """The alias of the version that serves."""
 
+PROGRAM_KIND = "program"
+"""Kind of models whose versions teams' programs have left, or lie in their workspaces."""
+
+PROGRAM_SYSTEM = "spark"
+"""What runs such programs."""
+
 ALIAS_CHANGES_KEPT = 100
 
 ARTIFACTS = "pretrained_models"
@@ -60,10 +66,12 @@ class TrainingData(BaseModel):
 class ProgramOrigin(BaseModel):
     """Which run of which program has made a version, and of what."""
 
-    application_execution_id: str
+    application_execution_id: str | None = None
+    """Null: no program has made it, but somebody a version of a folder."""
     workspace: str
     folder: str
-    file: str
+    file: str = ""
+    """The program."""
     arguments: list[Any] = Field(default_factory=list)
     snapshot_id: str
     environment_id: str | None = None

@@ -33,6 +33,9 @@ _LOCALE = ("LC_",)
 _COMPUTING = ("OMP_", "MKL_", "OPENBLAS_", "TORCH_", "RAY_", "TUNE_", "PYTHONDONTWRITEBYTECODE")
 """How many threads libraries use, and the like."""
 
+_SECRETS = ("RAY_AUTH_",)
+"""How a cluster is entered that is none of a training's."""
+
 
 def passed_environment() -> dict[str, str]:
     """For programs that have settings of their own, as Spark and MongoDB do."""
@@ -41,7 +44,8 @@ def passed_environment() -> dict[str, str]:
 
 def computing_environment() -> dict[str, str]:
     """For children that compute: trainings, comparisons of models."""
-    return _beginning(_LOCALE + _COMPUTING)
+    found = _beginning(_LOCALE + _COMPUTING)
+    return {name: value for name, value in found.items() if not name.startswith(_SECRETS)}
 
 
 def _beginning(prefixes: tuple[str, ...]) -> dict[str, str]:

@@ -49,6 +49,15 @@ def end(command: subprocess.Popen[bytes], grace_seconds: float) -> None:
         psutil.wait_procs(descendants, timeout=0.5)
 
 
+def wait(command: subprocess.Popen[bytes]) -> int:
+    """Wait for the command to end, and collect orphans that end meanwhile; returns its exit code."""
+    if sys.platform == "linux":
+        with contextlib.suppress(ChildProcessError):  # another thread has collected it
+            while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)) and ended.si_pid != command.pid:
+                os.waitpid(ended.si_pid, 0)
+    return command.wait()
+
+
 def main() -> int:
     own, separator, command = (
         (sys.argv[1 : sys.argv.index("--")], "--", sys.argv[sys.argv.index("--") + 1 :])
@@ -84,7 +93,7 @@ def main() -> int:
     threading.Thread(target=wait_for_the_service_to_go, daemon=True).start()
     ending = threading.Thread(target=end_when_told)
     ending.start()
-    code = child.wait()
+    code = wait(child)
     stop.set()
     ending.join()
     return code if code >= 0 else 128 - code

@@ -18,6 +18,7 @@ from common.settings.mongo import MongoSettings
 from common.settings.prediction import PredictionSettings
 from common.settings.programs import ProgramSettings
 from common.settings.server import ServerSettings
+from common.settings.serving import ServingSettings
 from common.settings.submission import SubmissionSettings
 from common.settings.training import TrainingSettings
 from common.settings.workspaces import WorkspaceSettings
@@ -39,6 +40,7 @@ class Settings(BaseModel):
     programs: ProgramSettings = Field(default_factory=ProgramSettings)
     messages: MessageSettings = Field(default_factory=MessageSettings)
     prediction: PredictionSettings = Field(default_factory=PredictionSettings)
+    serving: ServingSettings = Field(default_factory=ServingSettings)
     workspaces: WorkspaceSettings = Field(default_factory=WorkspaceSettings)
 
     @property

@@ -151,6 +151,27 @@ class Workspaces:
             Snapshot(id=made, workspace=workspace, folder=folder, files=files, created_by=by)
         )
 
+    async def keep_made_snapshot(
+        self, workspace: str, files: list[StoredFile], made: Mapping[str, bytes], by: str | None
+    ) -> Snapshot:
+        """A snapshot of files that the workspace has, at whatever paths, and of others that are made for it.
+
+        Raises:
+            WorkspaceNotFound, Unavailable, StoreUnavailable: It is not kept.
+        """
+        await self.stored.get(workspace)
+        described = await asyncio.to_thread(_described, made)
+        await self._keep_contents(workspace, {file.sha256: made[file.path] for file in described})
+        return await self.keep_snapshot(workspace, "", [*files, *described], by)
+
+    async def _keep_contents(self, workspace: str, contents: Mapping[str, bytes]) -> None:
+        """Contents that something refers to soon. Raises Unavailable where that took too long."""
+        began = monotonic_seconds()
+        await self.stored.marks.take_away(workspace, contents)
+        await self._keep(workspace, contents)
+        if monotonic_seconds() - began > GRACE_SECONDS / 2:
+            raise Unavailable("Storing the files took so long that the first may be gone again.")
+
     async def _put(
         self,
         workspace: str,
@@ -166,12 +187,7 @@ class Workspaces:
                 raise FileTooLarge(f"{path!r}: a file holds at most {self.quota.file_bytes:,} bytes.")
         await self.stored.get(workspace)  # before its contents are written
         put = await asyncio.to_thread(_described, files)
-        contents = {file.sha256: files[file.path] for file in put}
-        began = monotonic_seconds()
-        await self.stored.marks.take_away(workspace, contents)
-        await self._keep(workspace, contents)
-        if monotonic_seconds() - began > GRACE_SECONDS / 2:
-            raise Unavailable("Storing the files took so long that the first may be gone again.")
+        await self._keep_contents(workspace, {file.sha256: files[file.path] for file in put})
         return await self.stored.change(
             workspace, put, by=by, all_others_in=all_others_in, precondition=precondition
         )

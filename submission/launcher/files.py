@@ -47,6 +47,30 @@ def unpack(stream: IO[bytes], folder: Path, files: Sequence[Mapping[str, Any]]) 
         raise Damaged(f"{len(left)} files have not come")
 
 
+def unpack_until(stream: IO[bytes], folder: Path, last: str) -> None:
+    """Write an archive of which no list was announced, and whose last file is known.
+
+    Raises:
+        Damaged: It holds something else than files below the folder, or ends before its last file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    is_whole = False
+    try:
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.isreg() else None
+                target = (folder / member.name).resolve()
+                if content is None or not target.is_relative_to(folder.resolve()):
+                    raise Damaged(f"{member.name!r} is no file of the folder")
+                target.parent.mkdir(parents=True, exist_ok=True)
+                _copy(content, target)
+                is_whole = member.name == last
+    except tarfile.TarError as error:
+        raise Damaged(str(error)) from error
+    if not is_whole:
+        raise Damaged(f"{last} has not come")
+
+
 def _copy(content: IO[bytes], target: Path) -> str:
     digest = hashlib.sha256()
     with target.open("wb") as file:

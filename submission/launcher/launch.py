@@ -83,6 +83,11 @@ def _fetch(calls: service.Service, task: Mapping[str, Any], folder: Path) -> Non
     _unpack(calls, "snapshot", folder / "files", task["files"])
     if task["parent"] is not None:
         _unpack(calls, "parent", folder / "parent", task["parent"]["files"])
+    if task.get("feedback"):
+        calls.read(
+            "archives/feedback",
+            lambda response: files.unpack_until(response, folder / "feedback", "feedback.jsonl"),
+        )
     for name, there in task["inputs"].items():
         _unpack(calls, f"inputs/{name}", folder / "inputs" / name, there)
     if task["environment"] is not None:

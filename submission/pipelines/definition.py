@@ -50,6 +50,9 @@ class Step(StartProgram):
     )
     """Those that it is given, `*` standing for anything: it runs again where one of them has changed."""
     output: ProgramOutput = "kept"
+    feedback: bool = False
+    """Whether it learns from what people have said of its model (ENEL_FEEDBACK_DIR): then it runs again where
+    somebody has said more."""
 
 
 class Pipeline(RequestModel):

@@ -24,11 +24,13 @@ from common.errors import (
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
+from common.models.versions import PROGRAM_KIND, model_name
 from common.mongo.document import utc_now
 from common.workspaces.documents import Snapshot
 from common.workspaces.paths import check_path
 from common.workspaces.repository import FileNotInWorkspace
 from common.workspaces.workspaces import Workspaces
+from prediction.inference.records.repository import PredictionRepository
 from submission.idempotency import IdempotencyKeyReused
 from submission.pipelines.definition import (
     InvalidPipeline,
@@ -74,7 +76,9 @@ class Pipelines:
         submissions: SubmissionService,
         executions: ExecutionRepository,
         runs: ProgramRunRepository,
+        predictions: PredictionRepository,
     ) -> None:
+        self._predictions = predictions
         self.stored = stored
         self._workspaces = workspaces
         self._submissions = submissions
@@ -255,6 +259,8 @@ class Pipelines:
             return
         inputs = {each.name: str(each.application_execution_id) for each in needed}
         digests = {name: output_digest(await self._output(run_id)) for name, run_id in inputs.items()}
+        if Step.model_validate(step.said).feedback:
+            digests[""] = await self._feedback(run, step)  # no step is called so
         step.key = step_key(step, run.workspace, digests)
         if not run.anew and (made := await self.stored.find_output(step.key)) and await self._is_there(made):
             step.application_execution_id = made
@@ -270,6 +276,13 @@ class Pipelines:
             raise
         except (ServiceError, ValueError) as error:
             _end(step, StepState.FAILED, str(error)[:1000])
+
+    async def _feedback(self, run: PipelineRun, step: PipelineStep) -> str:
+        """What stands for all that people have said of the step's model until now."""
+        said = Step.model_validate(step.said).model_copy(update={"folder": run.folder})
+        names = said.submission(run.workspace).global_specs
+        model = model_name(names.system_name, names.algorithm_name, PROGRAM_KIND)
+        return await self._predictions.feedback_stamp(model)
 
     async def _submit(self, run: PipelineRun, step: PipelineStep, inputs: Mapping[str, str]) -> None:
         said = Step.model_validate(step.said).model_copy(

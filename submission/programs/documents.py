@@ -6,9 +6,6 @@ from pydantic import BaseModel, Field
 
 from common.mongo.document import Document, UtcTime, utc_now
 
-KIND = "program"
-"""Of models whose versions programs have made."""
-
 MOST_POINTS = 400
 """Of a curve; with more every other one goes."""
 

@@ -42,7 +42,8 @@ class OutputGarbage:
             execution = await self._executions.get(run.id)
         except ApplicationExecutionNotFound:
             return True
-        if not execution.state.is_final or execution.end_time is None:
+        ended_at = execution.ended_or_noticed_at
+        if not execution.state.is_final or ended_at is None:
             return False
         is_kept = execution.state is ApplicationState.COMPLETED and run.files is not None
-        return utc_now() - execution.end_time > (self._keep if is_kept else _LATE)
+        return utc_now() - ended_at > (self._keep if is_kept else _LATE)

@@ -85,7 +85,7 @@ class Programs:
                 raise InvalidRequest(
                     f"program.inputs.{name}: the run {run_id!r} has left nothing (any more)."
                 )
-        return Prepared(snapshot.id, await self._environment(snapshot))
+        return Prepared(snapshot.id, await self.environment_of(snapshot))
 
     async def readiness(self, execution: ApplicationExecution) -> Readiness:
         """Whether it may start now."""
@@ -107,7 +107,8 @@ class Programs:
             )
         return snapshot
 
-    async def _environment(self, snapshot: Snapshot) -> str | None:
+    async def environment_of(self, snapshot: Snapshot) -> str | None:
+        """What its requirements.txt asks for; None: nothing. Raises InvalidRequest."""
         found = next((file for file in snapshot.files if file.path == REQUIREMENTS), None)
         if found is None:
             return None

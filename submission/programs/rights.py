@@ -7,12 +7,11 @@ from common.auth import Permission, Principal
 from common.errors import Forbidden, InvalidRequest
 from common.executions.documents import ApplicationExecution
 from common.models.registry import ModelRegistry
-from common.models.versions import model_name
+from common.models.versions import PROGRAM_KIND, model_name
 from common.wire.specs import ApplicationSpecs, ProgramSpec
 from common.workspaces.documents import Workspace
 from common.workspaces.repository import WorkspaceNotFound
 from common.workspaces.workspaces import Workspaces
-from submission.programs.documents import KIND
 from submission.programs.repository import ProgramRunRepository
 
 
@@ -39,13 +38,31 @@ class Rights:
             if run is not None and not await self._may_read(run.workspace, run.created_at, principal):
                 raise Forbidden(f"program.inputs.{name}: {principal.name!r} may not read what it has left.")
         names = specs.global_specs
-        latest = await self._registry.find_latest(model_name(names.system_name, names.algorithm_name, KIND))
+        model = model_name(names.system_name, names.algorithm_name, PROGRAM_KIND)
+        await self.check_may_make_version(model, program.workspace, principal)
+
+    async def check_may_make_version(self, model: str, workspace: str, principal: Principal) -> None:
+        """Return if somebody who may run a workspace's programs may make versions of a model with them.
+
+        Raises:
+            Forbidden: It belongs to another workspace, whose programs they may not run.
+        """
+        latest = await self._registry.find_latest(model)
         origin = latest.program if latest is not None else None
-        if origin is not None and origin.workspace != program.workspace:
-            with contextlib.suppress(WorkspaceNotFound):
-                await self._check_may_run_in(
-                    origin.workspace, principal, f"what makes versions of {names.algorithm_name!r}:"
+        if origin is None or latest is None:
+            return
+        there: Workspace | None = None
+        with contextlib.suppress(WorkspaceNotFound):
+            there = await self._workspaces.stored.get(origin.workspace)
+        is_the_same = there is not None and there.created_at <= latest.created_at
+        if not is_the_same:
+            if not principal.may(Permission.OPERATE):
+                raise Forbidden(
+                    f"{model!r} is of a workspace {origin.workspace!r} that is gone; an operator may make a"
+                    " version of it, which then belongs to another."
                 )
+        elif origin.workspace != workspace:
+            await self._check_may_run_in(origin.workspace, principal, f"what makes versions of {model!r}:")
 
     async def check_may_run_workspace(self, name: str, principal: Principal) -> None:
         """Return if somebody may run its programs at all. Raises WorkspaceNotFound or Forbidden."""

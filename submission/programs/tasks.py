@@ -1,6 +1,5 @@
 """What a launcher is given: what to run, within which limits, and the files that it needs."""
 
-import json
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,12 +10,15 @@ from common.executions.documents import ApplicationExecution
 from common.executions.repository import ExecutionRepository
 from common.models.artifacts import ArtifactStore
 from common.models.registry import ModelRegistry
-from common.models.versions import ModelVersion, VersionState, model_name, read_version
+from common.models.versions import PROGRAM_KIND, ModelVersion, VersionState, model_name, read_version
 from common.settings.programs import ProgramSettings
 from common.wire.specs import ProgramSpec
 from common.workspaces.paths import check_path
 from common.workspaces.workspaces import Workspaces
-from submission.programs.documents import KIND, Json, ProgramRun
+from prediction.inference.records.repository import PredictionRepository
+from submission.manifest.arguments import arguments_of
+from submission.programs.documents import Json, ProgramRun
+from submission.programs.feedback import feedback_files
 from submission.programs.outputs import PART_BYTES, Outputs, described
 from submission.programs.repository import ProgramRunRepository
 
@@ -53,7 +55,12 @@ class ProgramTasks:
         outputs: Outputs,
         environments: PackedEnvironments,
         settings: ProgramSettings,
+        predictions: PredictionRepository,
+        feedback_rows: int,
     ) -> None:
+        """Args:
+        feedback_rows: Predictions with feedback that a run is given at most.
+        """
         self._executions = executions
         self._runs = runs
         self._workspaces = workspaces
@@ -62,6 +69,8 @@ class ProgramTasks:
         self._outputs = outputs
         self._environments = environments
         self._settings = settings
+        self._predictions = predictions
+        self._feedback_rows = feedback_rows
 
     async def start(self, application_execution_id: str) -> Json:
         """A new attempt, and what its launcher has to know.
@@ -80,10 +89,13 @@ class ProgramTasks:
             "attempt": run.attempt,
             "snapshot_id": snapshot.id,
             "file": check_path(program.file),
-            "arguments": [_argument(value) for value in execution.global_specs.algorithm_args],
+            "arguments": arguments_of(
+                execution.global_specs.algorithm_args, execution.scheduled_for or execution.created_at
+            ),
             "files": [file.model_dump() for file in snapshot.files],
             "environment": execution.environment_id,
             "parent": _parent(champion) if champion else None,
+            "feedback": True,
             "inputs": {
                 name: described(await self._output_files(run_id)) for name, run_id in program.inputs.items()
             },
@@ -164,6 +176,12 @@ class ProgramTasks:
         files = await self._output_files(run_id)
         return [ArchivedFile(file.path, file.size_bytes, reading(file)) for file in files]
 
+    async def feedback(self, application_execution_id: str) -> AsyncIterator[bytes]:
+        """An archive of what people have said of the model that it trains. Raises as `running` does."""
+        execution, _ = await self.running(application_execution_id)
+        limit = self._feedback_rows
+        return tar_of(feedback_files(self._predictions, model_of(execution), limit))
+
     async def environment(self, application_execution_id: str) -> AsyncIterator[bytes]:
         """The packed environment. Raises NotFound where it has none."""
         execution, _ = await self.running(application_execution_id)
@@ -201,6 +219,15 @@ async def tar(files: list[ArchivedFile]) -> AsyncIterator[bytes]:
     yield b"\0" * 2 * _BLOCK
 
 
+async def tar_of(files: AsyncIterator[tuple[str, bytes]]) -> AsyncIterator[bytes]:
+    """An archive of files that come one at a time, of which no list is known before."""
+    async for path, content in files:
+        header = tarfile.TarInfo(path)
+        header.size = len(content)
+        yield header.tobuf(tarfile.PAX_FORMAT, "utf-8") + content + b"\0" * (-len(content) % _BLOCK)
+    yield b"\0" * 2 * _BLOCK
+
+
 async def _at_once(read: Callable[[], Awaitable[bytes]]) -> AsyncIterator[bytes]:
     yield await read()
 
@@ -216,8 +243,4 @@ def _parent(champion: ModelVersion) -> Mapping[str, Any]:
 def model_of(execution: ApplicationExecution) -> str:
     """Name of the model that an execution's program trains."""
     specs = execution.global_specs
-    return model_name(specs.system_name, specs.algorithm_name, KIND)
-
-
-def _argument(value: str | bool | int | float) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return model_name(specs.system_name, specs.algorithm_name, PROGRAM_KIND)

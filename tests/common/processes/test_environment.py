@@ -18,6 +18,8 @@ from common.processes.private_files import make_private, open_private
         "CALLBACK_TOKEN",
         "ADMIN_TOKEN_FILE",
         "AWS_SECRET_ACCESS_KEY",
+        "RAY_AUTH_TOKEN",
+        "RAY_AUTH_TOKEN_PATH",
     ],
 )
 def test_children_are_told_nothing_that_they_have_no_use_for(

@@ -64,6 +64,18 @@ async def test_the_command_s_exit_code_comes_through_and_its_orphans_end() -> No
     assert not sleepers()
 
 
+async def test_orphans_that_end_are_collected_while_the_command_runs() -> None:
+    script = "for _ in 1 2 3; do (sh -c 'sleep 0.1' &); done; sleep 0.3; echo started; sleep 4711"
+    process = await GuardedProcess.start("sh", "-c", script, stdout=asyncio.subprocess.PIPE)
+    assert await process.stdout.readline() == b"started\n"
+    guard = psutil.Process(process.pid)
+    async with asyncio.timeout(10):
+        while len(guard.children()) > 1:
+            await asyncio.sleep(0.05)
+    await process.stop()
+    assert not sleepers()
+
+
 async def test_ending_the_guard_ends_the_command() -> None:
     process = await started(0.2)
     os.kill(process.pid, signal.SIGTERM)

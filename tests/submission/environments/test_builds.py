@@ -142,10 +142,13 @@ async def test_the_memory_is_limited(make: Make) -> None:
     asked = await made.ensure(SMALL)
     async with running(made.loops()):
         environment = await made.ended(asked.id)
+        count = Counted(made.instruments.registry)
+        async with asyncio.timeout(30):  # it is counted after it was stored
+            while count("enel_environment_builds_total", outcome="limit_reached") != 1:
+                await asyncio.sleep(0.01)
     assert environment.state is EnvironmentState.FAILED
     assert "ENVIRONMENT_BUILD_MEMORY" in environment.state_reason
     assert not processes_of(made.folder)
-    assert Counted(made.instruments.registry)("enel_environment_builds_total", outcome="limit_reached") == 1
 
 
 async def test_the_packed_size_is_limited(make: Make) -> None:

@@ -1,0 +1,1 @@
+"""Versions of teams' models answer questions: what is asked, which version answers, what is remembered."""

@@ -1,0 +1,1 @@
+"""Which versions answer: how a model is served, its files, and changing from one version to another."""

@@ -1,0 +1,176 @@
+"""Asking a model: the story from a question to its answer, top to bottom."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+
+from common.errors import InvalidRequest
+from common.instruments import ANSWERED, FULL, NO_ANSWER, Instruments, unscraped
+from common.timing import FAILED
+from prediction.inference.decoding import Decoded, Decoding
+from prediction.inference.images.limits import ImageLimits
+from prediction.inference.images.preview import small_png
+from prediction.inference.model_process.frames import Row
+from prediction.inference.outcomes import Answer, Remembering, outcomes_of
+from prediction.inference.questions import Prediction, Questions, RowOutcome
+from prediction.inference.queue.admission import Admission, QueueFull, Wanted
+from prediction.inference.records.documents import Role
+from prediction.inference.records.writer import RecordWriter
+from prediction.inference.served.documents import VersionOrAlias
+from prediction.inference.served.loading import LoadedVersion
+from prediction.inference.served.model_server import ModelServer
+from prediction.inference.served.models import ServedModels
+from prediction.inference.shadows import Shadows
+
+_DECODED_AT_ONCE = 2
+
+_SHADOWS_SHARE = 4
+"""What questions may hold in memory is so many times what those of shadows may, beside them."""
+
+
+class Serving:
+    """Answers questions, of one service."""
+
+    def __init__(
+        self,
+        models: ServedModels,
+        admission: Admission,
+        writer: RecordWriter,
+        *,
+        most_rows: int,
+        keep_days: float,
+        image_limits: ImageLimits,
+        instruments: Instruments | None = None,
+    ) -> None:
+        """Args:
+        most_rows: Of one request.
+        keep_days: For which predictions without feedback are remembered.
+        """
+        self.models = models
+        self.admission = admission
+        self.writer = writer
+        self.most_rows = most_rows
+        self._image_limits = image_limits
+        self._instruments = instruments or unscraped()
+        self._decoding = Decoding(image_limits, _DECODED_AT_ONCE)
+        self._drawing = asyncio.Semaphore(1)
+        self._remembering = Remembering(writer, keep_days)
+        self._shadows = Shadows(self._remembering, image_limits, admission.most_bytes // _SHADOWS_SHARE)
+
+    async def ask(
+        self,
+        model: str,
+        questions: Questions,
+        *,
+        by: str | None = None,
+        wanted: VersionOrAlias | None = None,
+    ) -> list[RowOutcome]:
+        """An answer, or why there is none, for each question in order; who is cancelled is not computed for.
+
+        All of it has one deadline: `time_limit_seconds` of the model, from now on or, where it has to be
+        loaded, from when it is.
+
+        Args:
+            by: Who asks.
+            wanted: Which version is to answer, where not the one that is chosen.
+        Raises:
+            InvalidRequest: Nothing is asked, or too much at once.
+            ModelNotServed, NotReady, VersionNotServable: Nothing answers.
+            QueueFull: Too much waits, or too much of whoever asks.
+            RowLate: It was not even decoded in time.
+            ImagesTooLarge, InvalidInputs: The question as a whole is nothing for the version.
+        """
+        self._check_count(questions)
+        started = time.perf_counter()
+        server = await self.models.server(model)
+        deadline = _Deadline(server)
+        with (
+            self._refusals_counted(questions.count),
+            self.admission.admitted(self._place(server, questions, by)) as place,
+        ):
+            async with server.asking(deadline.left_seconds, wanted) as (role, loaded):
+                deadline.begin()
+                decoded = await self._decoding.decoded(questions, loaded.answering.declaration, deadline.at)
+                place.hold(decoded.size_bytes)
+                answers = await _answers(decoded, loaded, deadline, by)
+                seconds = time.perf_counter() - started
+                outcomes = await outcomes_of(answers, role, loaded, server, seconds)
+        self._count(outcomes, time.perf_counter() - started)
+        await self._remembering.remember(server, loaded, questions, outcomes, by, deadline.left_seconds)
+        self._shadows.ask(server, questions, outcomes, by)
+        return outcomes
+
+    async def small_picture(self, content: bytes) -> bytes:
+        """A PNG of an image, for people; no question waits for it. Raises UnreadableImage."""
+        async with self._drawing:
+            return await asyncio.to_thread(small_png, content, self._image_limits)
+
+    async def close(self) -> None:
+        """Wait for shadows no longer; store what was counted."""
+        await self._shadows.close()
+        await self.writer.close()
+
+    def _check_count(self, questions: Questions) -> None:
+        if not 1 <= questions.count <= self.most_rows:
+            raise InvalidRequest(
+                f"{questions.count} rows are asked; one question has from 1 to {self.most_rows} of them"
+                " (SERVING_MAX_ROWS). For more, ask with a file: docs/serving.md."
+            )
+
+    def _place(self, server: ModelServer, questions: Questions, by: str | None) -> Wanted:
+        primary = server.roles.get(Role.PRIMARY)
+        return Wanted(
+            model=server.name,
+            rows=questions.count,
+            size_bytes=questions.size_bytes,
+            most_rows=server.options.max_queue_rows + server.options.max_batch_rows,
+            seconds_each=primary.batcher.seconds_each if primary is not None else 1.0,
+            caller=by or "",
+        )
+
+    @contextlib.contextmanager
+    def _refusals_counted(self, rows: int) -> Iterator[None]:
+        try:
+            yield
+        except QueueFull:
+            self._instruments.count_rows(FULL, rows)
+            raise
+
+    def _count(self, outcomes: Sequence[RowOutcome], seconds: float) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Prediction):
+                self._instruments.count_rows(ANSWERED)
+            else:
+                self._instruments.count_rows(FAILED if outcome.status >= 500 else NO_ANSWER)
+        self._instruments.observe_question(seconds)
+
+
+class _Deadline:
+    """Until when a question is to be answered, by the event loop's clock."""
+
+    def __init__(self, server: ModelServer) -> None:
+        self._limit_seconds = server.options.time_limit_seconds
+        is_asleep = Role.PRIMARY not in server.roles
+        self._clock = asyncio.get_running_loop().time
+        self.at = self._clock() + self._limit_seconds
+        if is_asleep:
+            self.at += server.options.load_limit_seconds
+
+    def begin(self) -> None:
+        """From now on it can be answered: what is left of the time to load is nobody's."""
+        self.at = min(self.at, self._clock() + self._limit_seconds)
+
+    @property
+    def left_seconds(self) -> float:
+        return max(0.0, self.at - self._clock())
+
+
+async def _answers(
+    decoded: Decoded, loaded: LoadedVersion, deadline: _Deadline, by: str | None
+) -> list[Answer]:
+    good = decoded.good
+    found: Iterator[Answer] = iter(())
+    if good:
+        found = iter(await loaded.batcher.answer(good, deadline.left_seconds, by or "", decoded.sizes))
+    return [next(found) if isinstance(row, Row) else row for row in decoded.rows]

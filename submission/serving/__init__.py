@@ -1,0 +1,1 @@
+"""Serving for people: who may ask which model, versions from folders, feedback for the next training."""

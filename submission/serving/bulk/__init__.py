@@ -1,0 +1,1 @@
+"""Files of questions: a Spark application over the model that serves."""
