@@ -18,7 +18,25 @@ from common.settings.settings import Settings
 from routers import access, environments, health, models, prediction, submission, training
 from routers.principal import Admitted
 from routers.programs import aliases, digits, launchers, messages, people, pipelines
-from routers.workspaces import places
+from routers.serving import aliases as asking_aliases
+from routers.serving import asking, bulk, managing, open_inference
+from routers.workspaces import places, versions
+
+_TAGS = (
+    ("submission", "Applications, and schedules of them."),
+    ("prediction", "Scale-outs that meet a target."),
+    ("training", "What is learned from finished jobs, and models of it."),
+    ("models", "Versions, aliases, promotion and roll-back."),
+    ("workspaces", "Files of training programs."),
+    ("environments", "What programs' requirements became."),
+    ("programs", "Training programs, their runs and pipelines."),
+    ("serving", "Versions that answer."),
+    ("open inference protocol", "The same, for clients of this protocol."),
+    ("digits", "The example."),
+    ("access", "Who may do what."),
+    ("health", "For probes and scrapers."),
+)
+"""Groups of the documentation, in their order."""
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -29,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary="Runs recurring Spark applications so that they meet their runtime targets.",
         lifespan=lifespan_for(settings),
         responses=problems.RESPONSES,
+        openapi_tags=[{"name": name, "description": text} for name, text in _TAGS],
         # Clients are generated from these: a function's name, which no path or method changes.
         generate_unique_id_function=lambda route: route.name,
     )
@@ -43,8 +62,12 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    teams = (places, environments, people, messages, launchers, pipelines, digits, aliases)
-    for module in (submission, prediction, training, models, *teams, access):
+    # A route is looked for in this order, module by module: what machines ask all day comes first. People are
+    # shown another order, `_TAGS`.
+    asked = (asking, prediction, submission, training, launchers, open_inference, asking_aliases)
+    managed = (models, managing, bulk, places, versions, environments)
+    programs = (people, messages, pipelines, digits, aliases)
+    for module in (*asked, *managed, *programs, access):
         app.include_router(module.router, dependencies=[Admitted])
     app.include_router(health.router)  # probes are nobody
     site.install(app)

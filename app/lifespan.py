@@ -15,6 +15,7 @@ from app.wiring.messages import open_messages
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
 from app.wiring.programs import digits_example, open_pipelines, open_programs
+from app.wiring.serving import open_predictions, open_serving, serving_loops
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training
@@ -24,6 +25,7 @@ from common.loops import running
 from common.settings.settings import Settings
 from prediction.kinds.registry import model_kinds
 from routers.state import ServiceState
+from training.event_logs.importing import RunImporter
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, ServiceState]]]
 
@@ -56,7 +58,16 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
     opened = await open_workspaces(settings.workspaces, storage)
     heartbeat_seconds = settings.training.training_heartbeat_seconds
     environments = await build_environments(settings.environments, storage, heartbeat_seconds, instruments)
-    programs = await open_programs(settings.programs, storage, opened.workspaces, environments, instruments)
+    predictions = await open_predictions(storage)
+    programs = await open_programs(
+        settings.programs,
+        storage,
+        opened.workspaces,
+        environments,
+        instruments,
+        predictions,
+        settings.serving.serving_feedback_rows,
+    )
     submission = await stack.enter_async_context(
         open_submission(
             settings,
@@ -69,9 +80,23 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
             instruments,
         )
     )
-    pipelines = await open_pipelines(storage, opened.workspaces, submission.service, programs.runs)
+    pipelines = await open_pipelines(
+        storage, opened.workspaces, submission.service, programs.runs, predictions
+    )
     messages = await stack.enter_async_context(
         open_messages(settings, storage, programs, submission.service, instruments)
+    )
+    serving = await stack.enter_async_context(
+        open_serving(
+            settings,
+            storage,
+            opened.workspaces,
+            environments,
+            programs.preparation,
+            where.platform,
+            predictions,
+            instruments,
+        )
     )
     accuracy = await open_accuracy(settings.training, storage, training.pretraining, instruments)
     loops = every_loop(
@@ -88,6 +113,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
             programs.publisher.loop(),
             pipelines.loop(),
             *messages.loops(),
+            *serving_loops(serving),
         ],
         collect_contents=opened.collect_garbage,
         collect_outputs=programs.garbage.collect,
@@ -104,6 +130,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         chooser=prediction.chooser,
         models=prediction.models,
         workers=prediction.pool,
+        importer=RunImporter(storage.executions),
         pretraining=training.pretraining,
         publisher=training.publisher,
         periodic_trainings=training.periodic,
@@ -116,6 +143,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         pipelines=pipelines,
         messages=messages,
         digits=digits_example(settings, where.platform, opened.workspaces, data_dir),
+        serving=serving,
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,
     )

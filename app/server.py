@@ -45,6 +45,8 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
             log_config=None,
             access_log=False,
             lifespan="off",
+            http="h11",  # httptools, which Ray Serve brings along, answers broken requests in another way
+            ws="none",
             timeout_graceful_shutdown=5,  # an open event stream must not keep a stopping service alive
         )
         server = _Server(config)

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import StringConstraints
 
+from common.executions.attempts import driver_attempts, jobs_in_charge
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
@@ -20,7 +21,9 @@ from routers.schemas.applications import (
     ApplicationView,
     DecisionView,
     JobView,
+    all_succeeded,
     hint_about,
+    notes_about,
 )
 from submission.outcomes.outcomes import RunTimeline
 from submission.outcomes.picture import draw_run
@@ -112,15 +115,19 @@ async def get_summary(
 async def get_application(application_execution_id: str, executions: ExecutionsDep) -> ApplicationDetails:
     """One application execution with its jobs and scaling decisions."""
     execution = await executions.get(application_execution_id)
-    jobs = await executions.job_summaries(execution.id, execution.application_id)
+    of_all = await executions.job_summaries(execution.id)
+    jobs = jobs_in_charge(execution, of_all)
     decisions = await executions.decisions(execution.id)
     timeline = RunTimeline(execution, jobs)
     return ApplicationDetails(
         **execution.to_mongo(),
         jobs=[JobView.of(job) for job in jobs],
+        all_jobs_succeeded=all_succeeded(jobs),
+        attempts=driver_attempts(execution, of_all),
+        notes=notes_about(execution, jobs),
         decisions=[DecisionView.of(decision, decisions, timeline) for decision in decisions],
         hint=hint_about(execution, decisions),
-        unreadable=jobs.unreadable + decisions.unreadable,
+        unreadable=of_all.unreadable + decisions.unreadable,
     )
 
 

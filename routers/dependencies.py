@@ -21,63 +21,78 @@ from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
+from submission.serving.opened import OpenServing
+from training.event_logs.importing import RunImporter
 from training.runs.pretraining import Pretraining
 from training.runs.schedules import PeriodicTrainings
 
 
-def get_state(request: Request) -> ServiceState:
-    """All that is open; the getters below are what handlers ask, and tests override."""
+def state_of(request: Request) -> ServiceState:
+    """All that is open."""
     return cast(ServiceState, request.state.service)
+
+
+async def get_state(request: Request) -> ServiceState:
+    """The same; the getters below are what handlers ask, and tests override.
+
+    They are coroutines, although they wait for nothing: FastAPI calls plain functions in threads, and a
+    request would change threads for each of them.
+    """
+    return state_of(request)
 
 
 StateDep = Annotated[ServiceState, Depends(get_state)]
 
 
-def get_mongo(state: StateDep) -> Client:
+async def get_mongo(state: StateDep) -> Client:
     return state.mongo
 
 
-def get_access(state: StateDep) -> AccessControl:
+async def get_access(state: StateDep) -> AccessControl:
     return state.access
 
 
-def get_executions(state: StateDep) -> ExecutionRepository:
+async def get_executions(state: StateDep) -> ExecutionRepository:
     return state.executions
 
 
-def get_predictor(state: StateDep) -> Predictor:
+async def get_predictor(state: StateDep) -> Predictor:
     return state.predictor
 
 
-def get_initial_scale_out_chooser(state: StateDep) -> InitialScaleOutChooser:
+async def get_initial_scale_out_chooser(state: StateDep) -> InitialScaleOutChooser:
     return state.chooser
 
 
-def get_models(state: StateDep) -> Models:
+async def get_models(state: StateDep) -> Models:
     return state.models
 
 
-def get_pretraining(state: StateDep) -> Pretraining:
+async def get_importer(state: StateDep) -> RunImporter:
+    return state.importer
+
+
+async def get_pretraining(state: StateDep) -> Pretraining:
     return state.pretraining
 
 
-def get_periodic_trainings(state: StateDep) -> PeriodicTrainings:
+async def get_periodic_trainings(state: StateDep) -> PeriodicTrainings:
     return state.periodic_trainings
 
 
-def get_environments(state: StateDep) -> Environments:
+async def get_environments(state: StateDep) -> Environments:
     return state.environments
 
 
-def get_submissions(state: StateDep) -> SubmissionService:
+async def get_submissions(state: StateDep) -> SubmissionService:
     return state.submissions
 
 
-def get_submission_schedules(state: StateDep) -> SubmissionSchedules:
+async def get_submission_schedules(state: StateDep) -> SubmissionSchedules:
     return state.submission_schedules
 
 
-def get_workspaces(state: StateDep) -> Workspaces:
+async def get_workspaces(state: StateDep) -> Workspaces:
     return state.workspaces
 
 
@@ -87,6 +102,7 @@ ExecutionsDep = Annotated[ExecutionRepository, Depends(get_executions)]
 PredictorDep = Annotated[Predictor, Depends(get_predictor)]
 InitialScaleOutChooserDep = Annotated[InitialScaleOutChooser, Depends(get_initial_scale_out_chooser)]
 ModelsDep = Annotated[Models, Depends(get_models)]
+ImporterDep = Annotated[RunImporter, Depends(get_importer)]
 PretrainingDep = Annotated[Pretraining, Depends(get_pretraining)]
 PeriodicTrainingsDep = Annotated[PeriodicTrainings, Depends(get_periodic_trainings)]
 EnvironmentsDep = Annotated[Environments, Depends(get_environments)]
@@ -94,25 +110,30 @@ SubmissionsDep = Annotated[SubmissionService, Depends(get_submissions)]
 SubmissionSchedulesDep = Annotated[SubmissionSchedules, Depends(get_submission_schedules)]
 
 
-def get_programs(state: StateDep) -> OpenPrograms:
+async def get_programs(state: StateDep) -> OpenPrograms:
     return state.programs
 
 
-def get_pipelines(state: StateDep) -> Pipelines:
+async def get_pipelines(state: StateDep) -> Pipelines:
     return state.pipelines
 
 
-def get_messages(state: StateDep) -> TrainingMessages:
+async def get_messages(state: StateDep) -> TrainingMessages:
     return state.messages
 
 
 MessagesDep = Annotated[TrainingMessages, Depends(get_messages)]
 
 
-def get_digits(state: StateDep) -> DigitsExample:
+async def get_digits(state: StateDep) -> DigitsExample:
     return state.digits
 
 
+async def get_serving(state: StateDep) -> OpenServing:
+    return state.serving
+
+
+ServingDep = Annotated[OpenServing, Depends(get_serving)]
 DigitsDep = Annotated[DigitsExample, Depends(get_digits)]
 PipelinesDep = Annotated[Pipelines, Depends(get_pipelines)]
 ProgramsDep = Annotated[OpenPrograms, Depends(get_programs)]

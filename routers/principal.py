@@ -11,6 +11,7 @@ from fastapi.security import HTTPBearer
 from pydantic import StringConstraints
 
 from common.access.authenticators import Shown
+from common.access.control import AccessControl
 from common.access.sessions import COOKIE
 from common.auth import Permission, Principal
 from common.log_context import application_execution_id as application_execution
@@ -120,9 +121,7 @@ def printable(text: str) -> str:
 class Reporter:
     """Who sends a report; for routes that take one."""
 
-    def __init__(
-        self, request: Request, access: AccessDep, principal: Annotated[Principal, Depends(admit)]
-    ) -> None:
+    def __init__(self, request: Request, access: AccessControl, principal: Principal) -> None:
         self._request, self._access, self._principal = request, access, principal
 
     async def check(self, report: UpdateInformation) -> None:
@@ -135,7 +134,16 @@ class Reporter:
 
 
 Admitted = Depends(admit)
-ReporterDep = Annotated[Reporter, Depends()]
+
+
+async def reporter(
+    request: Request, access: AccessDep, principal: Annotated[Principal, Depends(admit)]
+) -> Reporter:
+    """Who sends a report."""
+    return Reporter(request, access, principal)
+
+
+ReporterDep = Annotated[Reporter, Depends(reporter)]
 AdmittedDep = Annotated[Principal, Admitted]
 PrincipalDep = Annotated[Principal, Depends(named)]
 """`AdmittedDep` for routes that record who asked."""

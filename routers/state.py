@@ -20,6 +20,8 @@ from submission.pipelines.pipelines import Pipelines
 from submission.programs.opened import OpenPrograms
 from submission.schedules import SubmissionSchedules
 from submission.service import SubmissionService
+from submission.serving.opened import OpenServing
+from training.event_logs.importing import RunImporter
 from training.runs.pretraining import Pretraining
 from training.runs.publishing import Publisher
 from training.runs.schedules import PeriodicTrainings
@@ -37,6 +39,7 @@ class ServiceState:
     chooser: InitialScaleOutChooser
     models: Models
     workers: WorkerPool
+    importer: RunImporter
     pretraining: Pretraining
     publisher: Publisher
     periodic_trainings: PeriodicTrainings
@@ -49,6 +52,7 @@ class ServiceState:
     pipelines: Pipelines
     messages: TrainingMessages
     digits: DigitsExample
+    serving: OpenServing
     executor_hour_price: float | None
     """What one executor costs for an hour, in whatever currency; None: nobody said."""
     stopping: asyncio.Event

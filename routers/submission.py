@@ -77,8 +77,12 @@ async def get_logs(
     principal: AdmittedDep,
     tail_lines: Annotated[int, Query(ge=1, le=10_000)] = 500,
     follow: bool = False,
+    attempt: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
-    """The last lines that the driver wrote; 404 while there are none.
+    """The last lines that the driver wrote; 404 while there are none, with the reason where it is known.
+
+    `attempt` asks for one that failed before another began, counted from 1: on Kubernetes, where the
+    restart policy makes a pause between them.
 
     `follow` answers with server-sent events: a `log` event a line, those that are there first, and an
     `end` event when there will be no more.
@@ -87,7 +91,7 @@ async def get_logs(
     if follow:
         lines = await submissions.follow_log(application_execution_id, tail_lines)
         return LogStream(lines)
-    written = await submissions.read_log(application_execution_id, tail_lines)
+    written = await submissions.read_log(application_execution_id, tail_lines, attempt)
     if written is None:
         raise NotFound(f"There is no driver log of application execution {application_execution_id!r}.")
     return PlainTextResponse(written)
@@ -105,7 +109,8 @@ async def kill_application(
 
     That is whose token was shown; where none is needed, `requested_by`, or the header `X-Requested-By`, or
     else the caller's address. An operator may end what others submitted, too. Repeating it is safe: an
-    application that has ended is answered as it is, COMPLETED, for instance, and not changed.
+    application that has ended is answered as it is, COMPLETED, for instance, and not changed; but where it
+    has failed and its driver reports all the same (`driver_reports`), the driver is ended.
     """
     present = await executions.get(application_execution_id)
     principal.check_owner(present.submitted_by, f"The application execution {present.id}")

@@ -9,10 +9,11 @@ from pydantic import Field, StringConstraints
 
 from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT, Name, WireModel
-from routers.dependencies import ExecutionsDep, PeriodicTrainingsDep, PretrainingDep
+from routers.dependencies import ExecutionsDep, ImporterDep, PeriodicTrainingsDep, PretrainingDep
 from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS, REPORTS, SUBMITS, PrincipalDep, ReporterDep
 from routers.schemas import examples
+from training.event_logs.importing import Imported, RunPiece
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.pretraining import Pretraining
 from training.runs.schedules import TrainingSchedule
@@ -58,13 +59,25 @@ async def update_information(
     executions: ExecutionsDep,
     reporter: ReporterDep,
 ) -> Message:
-    """Store what a Spark listener reports: the start of an application, or the end of a job.
+    """Store what a Spark listener reports: the start of an application, the end of a job, or its own end.
 
     The answer means that it is stored. The same event may be sent again at any time.
     """
     await reporter.check(update)
     await executions.apply_event(update.application_execution_id, update.event())
     return Message(message=f"{update.update_event} of {update.application_execution_id} is stored.")
+
+
+@router.post("/import", dependencies=SUBMITS)
+async def import_run(
+    piece: Annotated[RunPiece, examples.IMPORTED_RUN], importer: ImporterDep, principal: PrincipalDep
+) -> Imported:
+    """Learn from a run of the past: what its event log says, as `enel import-event-logs` reads it.
+
+    A run comes in as many pieces as one likes, the last one with its end; the same piece again adds nothing.
+    Of a run that its own driver has reported nothing is changed.
+    """
+    return await importer.take(piece, principal.name)
 
 
 @router.post(

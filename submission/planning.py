@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, Protocol
 
 from pymongo.errors import PyMongoError
@@ -91,6 +92,7 @@ class Planner:
         name: str | None = None,
         *,
         shadow: bool = False,
+        due_at: datetime | None = None,
     ) -> Plan:
         """What would be submitted.
 
@@ -99,6 +101,7 @@ class Planner:
             policy: `requested` starts with `worker_specs.scale_out`; what is expected is told all the same.
             name: What the resource is called after, where `release_name` does not say so.
             shadow: Start as requested, whatever is chosen.
+            due_at: What it is started for, where it is of a schedule.
         Raises:
             InvalidRequest: The request cannot be carried out.
         """
@@ -107,7 +110,7 @@ class Planner:
         shadow = shadow or specs.global_specs.algorithm_name in self._shadow_algorithms
         start = _within_bounds(_requested(bounded), bounded).scale_out if shadow else None
         warnings += unknown_warnings(specs)
-        return self._render(specs, bounded, execution_id, initial, warnings, name, start)
+        return self._render(specs, bounded, execution_id, initial, warnings, name, start, due_at)
 
     def check(self, specs: ApplicationSpecs, execution_id: str) -> Manifest:
         """What `plan` would refuse is refused, without a forecast."""
@@ -154,6 +157,7 @@ class Planner:
         warnings: list[str],
         name: str | None = None,
         shadow_start: int | None = None,
+        due_at: datetime | None = None,
     ) -> Plan:
         if name is not None and not find_value(specs.spark_template_values, "release_name"):
             values = {**specs.spark_template_values, "release_name": name}
@@ -166,6 +170,7 @@ class Planner:
             self._manifest_options,
             max_scale_out=max_scale_out,
             rescales=self._chooser.rescales(specs),
+            due_at=due_at,
         )
         return Plan(
             initial,

@@ -92,8 +92,14 @@ class Runner(Protocol):
         """
         ...
 
-    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
-        """The last lines that the driver wrote; None when there are none (yet, or any more)."""
+    async def read_log(self, execution_id: str, tail_lines: int, attempt: int | None = None) -> str | None:
+        """The last lines that the driver wrote; None when there are none (yet, or any more).
+
+        Args:
+            attempt: Number, from 1, of an attempt that failed before another one began; None: the last one.
+        Raises:
+            NotFound: There are none, and the platform says why.
+        """
         ...
 
     def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:

@@ -151,7 +151,7 @@ class SubmissionService:
             logger.info("checked without the platform: %s", error)
 
     async def kill(self, execution_id: str, requested_by: str = "") -> ApplicationExecution:
-        """End an application; one that has ended already is left as it is.
+        """End an application; one that has ended already is left as it is, unless its driver reports.
 
         Args:
             requested_by: Who asked, for the record.
@@ -160,7 +160,7 @@ class SubmissionService:
             Conflict: Another runner than the present one has it.
         """
         execution = await self._executions.get(execution_id)
-        if execution.state.is_final:
+        if execution.state.is_final and not execution.driver_reports:
             return execution
         if execution.runner != self._runner.name:
             raise Conflict(
@@ -177,16 +177,19 @@ class SubmissionService:
             )
         return await self._executions.get(execution_id)
 
-    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
+    async def read_log(self, execution_id: str, tail_lines: int, attempt: int | None = None) -> str | None:
         """The last lines of the driver's output; None when there are none.
 
+        Args:
+            attempt: Number, from 1, of an attempt that failed before another one began; None: the last one.
         Raises:
             ApplicationExecutionNotFound: There is no such execution.
+            NotFound: There are none, and the platform says why.
         """
         execution = await self._executions.get(execution_id)
         if execution.runner != self._runner.name:
             return None
-        return await self._runner.read_log(execution_id, tail_lines)
+        return await self._runner.read_log(execution_id, tail_lines, attempt)
 
     async def read_lines(self, execution_id: str, offset: int) -> NumberedLines:
         """Lines of the driver's log from the one of this number on, as many as fit into an answer.
@@ -252,6 +255,7 @@ class SubmissionService:
                 await self._executions.record_state(
                     execution.id, ApplicationState.SUBMISSION_FAILED, str(error), fields=ended
                 )
+                await self._ledger.release_all(execution.id)
 
     async def aclose(self) -> None:
         await self._runner.aclose()
@@ -271,7 +275,12 @@ class SubmissionService:
         execution_id = options.execution_id or str(ObjectId())
         program = await self._prepare_program(specs, options)
         plan = await self._planner.plan(
-            specs, execution_id, options.policy, options.name, shadow=options.shadow
+            specs,
+            execution_id,
+            options.policy,
+            options.name,
+            shadow=options.shadow,
+            due_at=options.scheduled_for,
         )
         fields = specs.model_dump(include=set(ApplicationSpecs.model_fields))
         execution = ApplicationExecution(

@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.http.problems import problem
 from app.http.refusals import count_refusal
-from app.http.uploads import is_archive, is_file, is_part
+from app.http.uploads import is_archive, is_file, is_part, is_question
 
 _ONLY_READING = ("GET", "HEAD", "OPTIONS")
 
-_FORM_OF_CLIENTS = re.compile(r"/train/[^/]+/?")
+_FORM_OF_CLIENTS = re.compile(r"(/train/[^/]+|/feedback)/?")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -45,13 +45,18 @@ class RequireJson:
         main, _, sub = kind.partition("/")
         if is_archive(scope):
             return main != "application" or sub == "x-www-form-urlencoded"
+        if is_question(scope):
+            # No form on a page sends images or octets as they are: a page has to ask before, and is refused.
+            is_free = main == "image" or kind == "application/octet-stream"
+            if is_free or (kind in _FORMS and not _may_be_of_a_page(headers)):
+                return False
         if kind in _FORMS and _FORM_OF_CLIENTS.fullmatch(scope["path"]) and not _may_be_of_a_page(headers):
             return False
         return not (main == "application" and (sub == "json" or sub.endswith("+json")))
 
 
 def _may_be_of_a_page(headers: Headers) -> bool:
-    """Whether a form that starts a program may come from a page elsewhere, in a browser that does not say so.
+    """Whether a form that does something may come from a page elsewhere, in a browser that does not say so.
 
     What says where it comes from has passed `CheckOrigin`, which comes before: it is ours. No page can send a
     header with a token along with a form. What has neither is taken from a program alone: browsers, also

@@ -5,7 +5,7 @@ import re
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import problem
-from app.http.uploads import is_archive, is_file, is_part
+from app.http.uploads import is_archive, is_file, is_part, is_question
 from routers.principal import BODY_BYTES
 
 
@@ -21,6 +21,11 @@ class NormalizePath:
         await self._app(scope, receive, send)
 
 
+def is_read_by_its_handler(scope: Scope) -> bool:
+    """Whether a body is a file, or has files in it, and is bounded by whoever reads it."""
+    return is_file(scope) or is_archive(scope) or is_part(scope) or is_question(scope)
+
+
 class LimitBody:
     """Refuse bodies above the limit, announced or not, before they are read or parsed.
 
@@ -32,7 +37,7 @@ class LimitBody:
         self._limit_bytes = limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_file(scope) or is_archive(scope) or is_part(scope):
+        if scope["type"] != "http" or is_read_by_its_handler(scope):
             await self._app(scope, receive, send)
             return
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")

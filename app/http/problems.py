@@ -1,5 +1,6 @@
 """Every failure as `application/problem+json` (RFC 9457)."""
 
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -100,7 +101,7 @@ async def _render_request_validation(request: Request, error: Exception) -> JSON
 async def _render_model_validation(request: Request, error: Exception) -> JSONResponse:
     """From `UpdateInformation.event`: the updates are checked once their kind is known."""
     assert isinstance(error, ValidationError)
-    if error.title not in ("ApplicationStarted", "JobEnded"):
+    if error.title not in ("ApplicationStarted", "JobEnded", "ApplicationEnded"):
         return await _render_unexpected(request, error)
     count_report_not_stored(request.scope, 422)
     errors = error.errors(include_url=False, include_context=False, include_input=False)
@@ -134,7 +135,9 @@ async def _render_unexpected(request: Request, error: Exception) -> JSONResponse
     return problem(500, "Internal error", "The service failed; its log says why.", HEADERS)
 
 
-HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[JSONResponse]]] = {
+Handler = Callable[[Request, Exception], Awaitable[JSONResponse]]
+
+HANDLERS: Mapping[type[Exception], Handler] = {
     ServiceError: _render_service_error,
     RequestValidationError: _render_request_validation,
     ValidationError: _render_model_validation,
@@ -147,4 +150,18 @@ HANDLERS: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[JSON
 
 def install(app: FastAPI) -> None:
     for error, handler in HANDLERS.items():
-        app.add_exception_handler(error, handler)
+        app.add_exception_handler(error, _with_error(handler))
+
+
+def _with_error(handler: Handler) -> Handler:
+    """The same; where clients of the Open Inference Protocol ask, the problem has an `error`, too."""
+
+    async def render(request: Request, error: Exception) -> JSONResponse:
+        response = await handler(request, error)
+        if not request.url.path.startswith("/v2/"):
+            return response
+        body = json.loads(bytes(response.body))
+        headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+        return JSONResponse({**body, "error": body["detail"]}, response.status_code, headers)
+
+    return render

@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 from common.models.artifacts import StoreUnavailable
 from common.mongo.stored import unreadable_counts
 from routers.state import ServiceState
+from submission.serving.opened import OpenServing
 
 _COUNT_SECONDS = 3.0
 """Prometheus gives up after ten seconds; what the process itself knows has to arrive in any case."""
@@ -105,6 +106,7 @@ class Snapshot(CollectorRegistry):
                 "Whether the broker of messages answered when it was last asked.",
                 value=float(self._state.messages.opened.broker.is_up),
             )
+        yield from _of_serving(self._state.serving)
         for metric, counts in (self._stored.states or {}).items():
             yield _gauge(metric, _HELP[metric], "state", counts)
         yield _counter(
@@ -120,6 +122,24 @@ class Snapshot(CollectorRegistry):
             "collection",
             unreadable_counts(self._database),
         )
+
+
+def _of_serving(serving: OpenServing) -> Iterator[Metric]:
+    awake = serving.models.awake
+    yield GaugeMetricFamily(
+        "enel_served_models_loaded", "Models of teams that are in memory, for this service.", value=len(awake)
+    )
+    waiting = sum(loaded.batcher.waiting for server in awake for loaded in server.roles.values())
+    yield GaugeMetricFamily(
+        "enel_prediction_rows_waiting", "Rows that wait for a replica of their model.", value=waiting
+    )
+    engine = serving.models.engine.state
+    yield GaugeMetricFamily(
+        "enel_serving_engine_up", "Whether the engine's gateway runs.", value=float(engine.is_running)
+    )
+    yield CounterMetricFamily(
+        "enel_serving_engine_deaths", "Gateways of the engine that ended by themselves.", value=engine.deaths
+    )
 
 
 def _counter(name: str, meaning: str, label: str, values: Mapping[str, int]) -> CounterMetricFamily:

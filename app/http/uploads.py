@@ -1,6 +1,6 @@
 """Which requests send files as they are: no JSON, and larger than other bodies.
 
-Their handlers read them once it is known who asks, and bound them (`routers.uploads`).
+Their handlers read them once it is known who asks, and bound them (`routers.media.uploads`).
 """
 
 import asyncio
@@ -12,6 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _FILE = re.compile(r"/workspaces/[^/]+/files/.*", re.DOTALL)
 _PART = re.compile(r"/training/program_runs/[^/]+/output/parts/[^/]+")
+_QUESTION = re.compile(
+    r"/serving/[^/]+/predict/?|/v2/models/[^/]+(/versions/[^/]+)?/infer/?|/predict(/[^/]+)?/?|/digits/classify/?"
+    r"|/ui/prediction/[^/]+"
+)
 _ARCHIVE = re.compile(r"/workspaces/[^/]+/archive/?")
 
 _DRAINED_BYTES = 256 * 1024 * 1024
@@ -30,7 +34,7 @@ class AnswerUploads:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not (is_file(scope) or is_archive(scope)):
+        if scope["type"] != "http" or not (is_file(scope) or is_archive(scope) or is_question(scope)):
             await self._app(scope, receive, send)
             return
         # Who asks whether to send is told by the answer, and has sent nothing.
@@ -66,6 +70,11 @@ async def _drain(receive: Receive) -> None:
 def is_file(scope: Scope) -> bool:
     """Whether a request puts one file; no form on a page can send that."""
     return scope["method"] == "PUT" and _FILE.fullmatch(scope["path"]) is not None
+
+
+def is_question(scope: Scope) -> bool:
+    """Whether a request asks a model, perhaps with images."""
+    return scope["method"] == "POST" and _QUESTION.fullmatch(scope["path"]) is not None
 
 
 def is_part(scope: Scope) -> bool:

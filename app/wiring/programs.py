@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from app.wiring.storage import Storage, create_indexes
+from common.errors import Unavailable
 from common.instruments import Instruments
 from common.settings.group import bundled
 from common.settings.programs import ProgramSettings
 from common.settings.settings import Settings
 from common.workspaces.workspaces import Workspaces
+from prediction.inference.records.repository import PredictionRepository
 from submission.environments.documents import EnvironmentState
 from submission.environments.environments import Environments
 from submission.local.runner import LOCAL
@@ -51,6 +53,14 @@ class EnvironmentsOfPrograms:
             return Readiness(is_ready=False, failure=why)
         return Readiness(is_ready=False)
 
+    async def ensure_built(self, environment_id: str) -> None:
+        """Have it built where it is not there. Raises Unavailable while it is not."""
+        readiness = await self.readiness(environment_id)
+        if not readiness.is_ready:
+            raise Unavailable(
+                readiness.failure or f"Its environment {environment_id[:12]} is being built; ask again."
+            )
+
     async def packed(self, environment_id: str) -> AsyncIterator[bytes]:
         """Raises EnvironmentNotFound, Conflict, ArtifactDamaged or StoreUnavailable."""
         async for piece in self._environments.stream(await self._environments.get(environment_id)):
@@ -63,6 +73,8 @@ async def open_programs(
     workspaces: Workspaces,
     environments: Environments,
     instruments: Instruments,
+    predictions: PredictionRepository,
+    feedback_rows: int,
 ) -> OpenPrograms:
     """Beside the models, in the same database and store."""
     runs = ProgramRunRepository(storage.mongo, storage.database)
@@ -78,6 +90,8 @@ async def open_programs(
         outputs,
         of_programs,
         settings,
+        predictions,
+        feedback_rows,
     )
     publisher = ProgramPublisher(
         storage.executions, runs, outputs, storage.registry, storage.artifacts, instruments
@@ -102,9 +116,13 @@ def digits_example(
 
 
 async def open_pipelines(
-    storage: Storage, workspaces: Workspaces, submissions: SubmissionService, runs: ProgramRunRepository
+    storage: Storage,
+    workspaces: Workspaces,
+    submissions: SubmissionService,
+    runs: ProgramRunRepository,
+    predictions: PredictionRepository,
 ) -> Pipelines:
     """Beside the programs that their steps are."""
     stored = PipelineRepository(storage.mongo, storage.database)
     await create_indexes(stored)
-    return Pipelines(stored, workspaces, submissions, storage.executions, runs)
+    return Pipelines(stored, workspaces, submissions, storage.executions, runs, predictions)

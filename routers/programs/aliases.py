@@ -23,6 +23,7 @@ from routers.dependencies import (
     SubmissionsDep,
     WorkspacesDep,
 )
+from routers.media.accepting import wants_text
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.programs.people import run_program
 from submission.program_requests import StartProgram
@@ -179,29 +180,6 @@ def arguments_of(text: str) -> list[Any]:
         return list(shlex.split(text))
     except ValueError as error:
         raise ValueError(f"one line is split as a shell does it: {error}") from error
-
-
-def wants_text(accept: str) -> bool:
-    """Whether plain text is asked for before JSON; who asks for nothing gets JSON."""
-    asked = sorted(map(_preference, accept.split(",")), key=lambda each: -each[0])  # stable
-    for quality, kind in asked:
-        if quality > 0 and kind in ("text/plain", "text/*"):
-            return True
-        if quality > 0 and kind in ("application/json", "application/*", "*/*"):
-            return False
-    return False
-
-
-def _preference(part: str) -> tuple[float, str]:
-    kind, _, parameters = part.partition(";")
-    for each in parameters.split(";"):
-        name, _, value = each.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                return float(value), kind.strip().lower()
-            except ValueError:
-                return 0.0, kind.strip().lower()
-    return 1.0, kind.strip().lower()
 
 
 async def _wanted(request: Request) -> StartProgram:

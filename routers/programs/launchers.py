@@ -4,14 +4,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response, status
 from fastapi.responses import StreamingResponse
+from pydantic import ConfigDict
 
 from common.log_context import application_execution_id as application_execution
 from common.wire.specs import WireModel
 from routers.dependencies import AccessDep, ProgramsDep
+from routers.media.uploads import UploadDep
 from routers.principal import BODY_BYTES, REPORTS, AdmittedDep
 from routers.programs.people import begun
 from routers.schemas import examples
-from routers.uploads import UploadDep
 from submission.programs.outputs import PART_BYTES, Completion, MissingParts, OutputDescription, Sha256
 from submission.programs.reports import EndReport, ProgressReport, changes_of
 from submission.programs.tasks import tar
@@ -34,6 +35,8 @@ Speaker = Annotated[str, Depends(_speaker)]
 class Task(WireModel):
     """What to run, with what, and within which limits; see docs/programs.md."""
 
+    model_config = ConfigDict(extra="forbid")  # what is left out here would never reach a launcher
+
     application_execution_id: str
     attempt: int
     """Of its driver's start; every report names it."""
@@ -43,6 +46,8 @@ class Task(WireModel):
     files: list[dict[str, Any]]
     environment: str | None
     parent: dict[str, Any] | None
+    feedback: bool
+    """Whether there is an archive of what people have said of the model's predictions."""
     inputs: dict[str, list[dict[str, Any]]]
     output: dict[str, Any]
     limits: dict[str, Any]
@@ -103,6 +108,13 @@ async def report_progress(
     if changes := changes_of(run, report):
         await programs.runs.change(run, changes)
     return Heard(attempt=run.attempt)
+
+
+@router.get("/archives/feedback", dependencies=REPORTS, response_class=StreamingResponse)
+async def fetch_feedback(execution_id: Speaker, programs: ProgramsDep) -> Response:
+    """What people have said of the model's predictions, as a tar; `feedback.jsonl` comes last."""
+    content = await programs.tasks.feedback(execution_id)
+    return StreamingResponse(await begun(content), media_type="application/x-tar")
 
 
 @router.post("/output", dependencies=REPORTS)

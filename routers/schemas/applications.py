@@ -1,11 +1,14 @@
 """Applications, jobs and decisions as the API shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field, computed_field
 
+from common.executions.attempts import DriverAttempt
 from common.executions.documents import (
+    DRIVER_SILENCE,
     ApplicationExecution,
     ApplicationState,
     JobSummary,
@@ -60,7 +63,7 @@ class ApplicationView(ApplicationExecution):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def runtime_seconds(self) -> float | None:
-        """From the driver's start to the end; null until both are known."""
+        """From the first driver's start to the end; null until both are known."""
         return super().runtime_seconds
 
     @computed_field  # type: ignore[prop-decorator]
@@ -68,6 +71,13 @@ class ApplicationView(ApplicationExecution):
     def target_met(self) -> bool | None:
         """Whether a completed application kept its runtime target; null for all others."""
         return super().target_met
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def driver_reports(self) -> bool:
+        """Whether it has failed by the platform's word, and a driver of it has reported all the same, within
+        the last hour."""
+        return super().driver_reports
 
     @classmethod
     def of(cls, execution: ApplicationExecution) -> "ApplicationView":
@@ -88,6 +98,107 @@ def hint_about(execution: ApplicationExecution, decisions: Sequence[ScalingDecis
     )
 
 
+_LONG_AFTER = timedelta(seconds=10)
+"""Programs take a moment to end after their context."""
+
+
+def notes_about(execution: ApplicationExecution, jobs: Sequence[JobSummary]) -> list[str]:
+    """What is not as it looks at first: several drivers, an end that nobody saw, reports after it.
+
+    Args:
+        jobs: Of the driver in charge.
+    """
+    notes: list[str] = []
+    if execution.driver_start_count > 1:
+        count = execution.driver_start_count
+        notes.append(f"{count} drivers of it have started: the runtime counts from the first start.")
+    said, ended_at, noticed_at = execution.platform_end_time, execution.end_time, execution.end_noticed_at
+    if ended_at is not None and said is not None and said - ended_at > _LONG_AFTER:
+        notes.append(
+            f"Its driver's context ended at {_moment(ended_at)}, which counts;"
+            f" for the platform it ended at {_moment(said)}."
+        )
+    if execution.end_time_inferred:
+        notes.append("Nobody said when it ended: the end of its last reported job stands for that.")
+    elif ended_at is None and noticed_at is not None:
+        notes.append(f"When it ended is not known; that was noticed at {_moment(noticed_at)}.")
+    elif ended_at is not None and said is not None and not execution.tail_is_known:
+        notes.append(
+            f"By the platform it ended at {_moment(said)}, before its last reported job did:"
+            " the runtime covers that job, too."
+        )
+    notes += _notes_about_reports(execution, jobs)
+    if execution.state is ApplicationState.FAILED and all_succeeded(jobs):
+        notes.append(f"All jobs that were reported have succeeded ({len(jobs)}).")
+    latest = execution.reported_after_end_at
+    if execution.driver_reports and latest is not None:
+        silence_minutes = DRIVER_SILENCE.total_seconds() / 60
+        notes.append(
+            f"It is {execution.state} by the platform's word, but its driver reports, last at"
+            f" {_moment(latest)}. Until it has been silent for {silence_minutes:.0f} minutes"
+            " it keeps its name and its schedule's turn; to end the application ends the driver."
+        )
+    elif latest is not None:
+        notes.append(
+            f"A driver of it has reported after the end, last at {_moment(latest)}:"
+            " as long as more comes, it still runs."
+        )
+    return notes
+
+
+def _never_reported(execution: ApplicationExecution) -> bool:
+    """Whether a Spark application of ours ran and ended without a word; a program may have no Spark in it."""
+    ran = any(change.state is ApplicationState.RUNNING for change in execution.state_changes)
+    ended_by_itself = execution.state in (ApplicationState.COMPLETED, ApplicationState.FAILED)
+    return ran and ended_by_itself and execution.application_id is None and execution.program is None
+
+
+def _spark_conf_of(execution: ApplicationExecution) -> Mapping[str, Any]:
+    specs = [manifest.get("spec", {}) for manifest in execution.manifests if isinstance(manifest, dict)]
+    found = [spec["sparkConf"] for spec in specs if isinstance(spec, dict) and spec.get("sparkConf")]
+    return found[0] if found and isinstance(found[0], dict) else {}
+
+
+def _notes_about_reports(execution: ApplicationExecution, jobs: Sequence[JobSummary]) -> list[str]:
+    if _never_reported(execution):
+        is_connect = _spark_conf_of(execution).get("spark.api.mode") == "connect"
+        cause = (
+            "its conf asks for Spark Connect (spark.api.mode), which replaces spark.plugins"
+            if is_connect
+            else "a program that asks for Spark Connect in itself replaces spark.plugins, an older jar"
+            " or Java may not do, or the driver did not reach the service; its log says more"
+        )
+        return [f"Its plugin never reported, not even a start: {cause}."]
+    missing = execution.missing_reports(len(jobs))
+    if missing:
+        causes = [
+            f"{count} {what}"
+            for count, what in (
+                (execution.refused_reports, "refused by the service"),
+                (execution.dropped_reports, "given up by the plugin"),
+            )
+            if count
+        ]
+        told = f" ({', '.join(causes)})" if causes else ""
+        return [f"Reports of its driver are missing: {missing}{told}. Nothing is learned from such a run."]
+    gaps = max((job.job_id for job in jobs), default=-1) + 1 - len(jobs)
+    if gaps > 0 and execution.ended_jobs is None:
+        return [
+            f"Job ids of which nothing was reported: {gaps}. Spark leaves some out, or reports are missing."
+        ]
+    return []
+
+
+def all_succeeded(jobs: Sequence[JobSummary]) -> bool | None:
+    """None where no job was reported, or one without its result."""
+    results = {job.job_result for job in jobs}
+    return None if not results or None in results else results == {"JobSucceeded"}
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
 class JobView(WireModel):
     """One Spark job, without its stages."""
 
@@ -99,6 +210,8 @@ class JobView(WireModel):
     runtime_seconds: float | None
     stages: int
     """How many stages it has, skipped ones included."""
+    job_result: str | None = None
+    """Spark's `JobSucceeded` or `JobFailed`."""
 
     @classmethod
     def of(cls, job: JobSummary) -> "JobView":
@@ -111,6 +224,7 @@ class JobView(WireModel):
             end_scale_out=job.end_scale_out,
             runtime_seconds=None if started is None else max(0.0, (job.end_time - started).total_seconds()),
             stages=job.stages,
+            job_result=job.job_result,
         )
 
 
@@ -139,6 +253,13 @@ class ApplicationDetails(ApplicationView):
     """An application execution with its jobs and the decisions about its scale-out."""
 
     jobs: list[JobView] = Field(default_factory=list)
+    """Of the driver in charge."""
+    all_jobs_succeeded: bool | None = None
+    """Of these; null where none was reported, or one without its result."""
+    attempts: list[DriverAttempt] = Field(default_factory=list)
+    """Of all drivers that reported anything, the first one first."""
+    notes: list[str] = Field(default_factory=list)
+    """What is not as it looks at first: several drivers, an end that nobody saw, reports after it."""
     decisions: list[DecisionView] = Field(default_factory=list)
     hint: str | None = None
     """What to do next, where a target was missed because nothing was known; otherwise null."""

@@ -41,6 +41,13 @@ _START: dict[str, Any] = {
     },
 }
 
+_END: dict[str, Any] = {
+    "application_execution_id": EXECUTION_ID,
+    "application_id": "spark-3f2a",
+    "update_event": "APPLICATION_END",
+    "updates": {"application_id": "spark-3f2a", "end_time": 1625427140000, "ended_jobs": 12},
+}
+
 _STAGE: dict[str, Any] = {
     "stage_id": "12",
     "stage_name": "collectAsMap at kmeans.py:30",
@@ -121,10 +128,49 @@ NEW_SCHEDULE = _body(
     daily={"name": "daily", "cron": "@daily", "submission": _SUBMISSION},
 )
 SCHEDULE = _body(nightly=_SCHEDULE)
-REPORT = _body(application_start=_START, job_end=_JOB_END)
+REPORT = _body(application_start=_START, job_end=_JOB_END, application_end=_END)
 PREDICTION = _body(job_end={**_JOB_END, "predict": True})
 TRAINING = _body(
     all_defaults={"algorithm_name": "KMeans"}, few_trials={"algorithm_name": "KMeans", "trials": 8}
+)
+IMPORTED_RUN = _body(
+    a_run_with_its_end={
+        "specs": _SUBMISSION,
+        "started": {
+            "application_id": "app-20261129050517-0000",
+            "application_signature": "KMeans",
+            "start_time": 1795928708189,
+        },
+        "jobs": [
+            {
+                "job_id": 0,
+                "start_time": 1795928708500,
+                "end_time": 1795928711200,
+                "job_result": "JobSucceeded",
+                "start_scale_out": 2,
+                "end_scale_out": 2,
+                "stages": {},
+            }
+        ],
+        "ended": {"outcome": "COMPLETED", "end_time": 1795928712000, "reason": "By its event log."},
+    }
+)
+FOLDER = _body(exported={"model": "cats", "folder": "exported"})
+PREDICTION_ID = "p-3f9a1c07d2b84e6a5c1f0b92"
+SERVING = _body(
+    all_defaults={},
+    a_canary_and_batches={
+        "version": "champion",
+        "canary": {"version": "candidate", "share": 0.1},
+        "replicas": 2,
+        "max_batch_rows": 32,
+        "batch_wait_milliseconds": 2,
+    },
+)
+BULK = _body(of_a_workspace={"workspace": "team-a", "input": "questions.jsonl", "max_executors": 4})
+FEEDBACK = _body(
+    wrong={"prediction_id": PREDICTION_ID, "label": "7", "note": "a seven with a bar"},
+    right={"prediction_id": PREDICTION_ID, "verdict": "right"},
 )
 ALIAS = _body(roll_back={"version": 1, "reason": "version 2 misses targets"})
 TOKEN = _body(

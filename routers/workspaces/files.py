@@ -12,10 +12,10 @@ from common.workspaces.documents import Workspace
 from common.workspaces.paths import LONGEST_PATH, check_path
 from common.workspaces.repository import FileNotInWorkspace
 from routers.dependencies import WorkspacesDep
+from routers.media.uploads import UploadDep, raw_body
 from routers.pagination import hint_for
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
 from routers.schemas.workspaces import FilePage, FileView, WorkspaceName, WorkspaceView
-from routers.uploads import UploadDep, raw_body
 from routers.workspaces.downloads import FILE, ZIP, archive_of, etag_of, file_of, names, unchanged
 from routers.workspaces.permission import changeable, check_change, readable
 

@@ -13,7 +13,7 @@ PROGRAM = """
 import json, os, sys
 from app.hidden_secrets import forget_settings, hide_secrets
 hide_secrets()
-found = {name: os.environ[name] for name in ("mongodb_endpoint", "HDFS_TOKEN")}
+found = {name: os.environ[name] for name in ("mongodb_endpoint", "HDFS_TOKEN", "RAY_AUTH_TOKEN")}
 forget_settings()
 told = {"pid": os.getpid(), "found": found, "left": dict(os.environ), "arguments": sys.argv[1:]}
 told["shown"] = open("/proc/self/environ").read().split("\\0")
@@ -26,7 +26,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc/<pid>/env
 
 
 def test_secrets_are_handed_over_and_seen_by_nobody() -> None:
-    secrets = {"mongodb_endpoint": "mongodb://enel:hunter2@host", "HDFS_TOKEN": "hunter2"}
+    secrets = {
+        "mongodb_endpoint": "mongodb://enel:hunter2@host",
+        "HDFS_TOKEN": "hunter2",
+        "RAY_AUTH_TOKEN": "hunter2",
+    }
     plain = {"HOST": "127.0.0.1", "HDFS_ENDPOINT": "http://namenode:9870", "LANG": "C"}
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "an argument"],

@@ -13,7 +13,9 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from common.settings.group import PROJECT_ROOT
 from common.wire.events import UpdateInformation
-from routers.schemas.examples import EXECUTION_ID
+from prediction.inference.records.documents import PredictionRecord
+from prediction.inference.records.repository import PredictionRepository
+from routers.schemas.examples import EXECUTION_ID, PREDICTION_ID
 from tests.support.answers import is_problem
 from tests.support.finished_runs import store_history
 from tests.support.programs import ProgramClient
@@ -46,13 +48,15 @@ def examples(about: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 async def test_every_example_is_accepted(
-    service: httpx.AsyncClient, executions: ExecutionRepository, model: Registered
+    service: httpx.AsyncClient, mongo: Client, executions: ExecutionRepository, model: Registered
 ) -> None:
     files = {
         "train.py": "",
         "digits/train.py": "",
         "pipeline.yaml": "steps: {training: {file: train.py}}",
         "digits/pipeline.yaml": "steps: {training: {file: train.py}}",
+        "exported/predict.py": "def predict(inputs):\n    return 1\n",
+        "questions.jsonl": '{"age": 41}\n',
     }
     await ProgramClient(service).put("team-a", files)
     program = await ProgramClient(service).start("team-a")
@@ -66,6 +70,13 @@ async def test_every_example_is_accepted(
     await executions.apply_event(
         EXECUTION_ID, UpdateInformation.model_validate(application_start(EXECUTION_ID, "spark-3f2a")).event()
     )
+    exported = "exported/predict.py"
+    await ProgramClient(service).put("digits", {exported: files[exported]})
+    for workspace in ("team-a", "digits"):  # of one model: where several are served, one has to be named
+        said = {"model": "cats", "folder": "exported"}
+        assert (await service.post(f"/workspaces/{workspace}/versions", json=said)).is_success
+    records = PredictionRepository(mongo, service.database)  # type: ignore[attr-defined]
+    await records.insert([PredictionRecord(id=PREDICTION_ID, model="spark.cats.program", version=1)])
     await store_history(executions, "KMeans")
     await model.publish(algorithm_name="KMeans")
     known = {
@@ -73,6 +84,8 @@ async def test_every_example_is_accepted(
         "{alias}": {"": "champion"},
         "{workspace}": {"": "team-a"},
         "{user}": {"": "team-a"},
+        "{model}": {"": "cats"},
+        "{version}": {"": "2"},
         "{application_execution_id}": {"": EXECUTION_ID},
     }
     posted = []
@@ -200,7 +213,7 @@ async def test_an_empty_list_says_what_fills_it(service: httpx.AsyncClient, path
 
 
 async def test_so_do_parts_of_an_application_and_of_a_model(
-    service: httpx.AsyncClient, executions: ExecutionRepository, model: Registered
+    service: httpx.AsyncClient, mongo: Client, executions: ExecutionRepository, model: Registered
 ) -> None:
     run = execution()
     await executions.insert(run)

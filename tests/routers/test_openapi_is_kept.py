@@ -33,6 +33,8 @@ from common.wire.specs import ProgramSpec
 from common.workspaces.documents import Quota, Workspace
 from common.workspaces.repository import WorkspaceRepository
 from common.workspaces.workspaces import Workspaces
+from prediction.inference.records.documents import PredictionRecord, StoredFile
+from prediction.inference.records.repository import PredictionRepository
 from submission.environments.repository import EnvironmentRepository
 from submission.pipelines.repository import PipelineRepository
 from tests.support.environments import failed_environment
@@ -107,6 +109,18 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
         experiment_name="x",
         trials=1,
     )
+    served = await publish(
+        ModelRegistry(mongo, database),
+        FolderStore(data_dir / "elsewhere"),
+        kind="program",
+        algorithm_name="Served",
+    )
+    prediction = PredictionRecord(
+        id="p-known", model=served.name, version=1, files=[StoredFile(field="image", content=b"\x89PNG")]
+    )
+    predictions = PredictionRepository(mongo, database)
+    await predictions.create_indexes()
+    await predictions.insert([prediction])
     quota = Quota(files=100, size_bytes=1 << 20, file_bytes=1 << 20)
     workspaces = Workspaces(WorkspaceRepository(mongo, database, quota), FolderStore(data_dir / "models"))
     await workspaces.stored.create(Workspace(name="known", owner="a submitter"))
@@ -136,6 +150,9 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
             "workspace": "known",
             "user": "known",
             "path": "a/b",
+            "model": served.name,
+            "prediction_id": prediction.id,
+            "field": "image",
             "snapshot_id": snapshot.id,
             "pipeline_run_id": pipeline.id,
             "sha256": "0" * 64,

@@ -164,7 +164,9 @@ async def test_a_model_belongs_to_the_workspace_whose_programs_make_its_versions
         ModelRegistry(mongo, database), store, algorithm_name="Digits", kind="program", program=origin
     )
     refused = await eve.post("/training/programs/others/runs", json={"model": "Digits"})
-    assert (refused.status_code, "makes versions of 'Digits'" in refused.text) == (403, True), refused.text
+    assert (refused.status_code, "makes versions of 'spark.Digits.program'" in refused.text) == (403, True), (
+        refused.text
+    )
     await started(bob, "bobs", model="Digits")
     await started(ada, "makers", model="Digits")
 

@@ -21,6 +21,9 @@ SNAPSHOT = f"{WORKSPACE}/snapshots/{{snapshot_id}}"
 ENVIRONMENT = "/environments/{environment_id}"
 ALIAS = "/models/{name}/aliases/{alias}"
 
+SERVED = "/serving/{model}"
+V2_MODEL = "/v2/models/{model}"
+
 PROGRAMS = "/training/programs/{workspace}"
 PROGRAM_RUN = "/training/program_runs/{application_execution_id}"
 PIPELINE_RUN = "/training/pipelines/{pipeline_run_id}"
@@ -47,6 +50,7 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("POST", "/prediction/online_scale_out_prediction"): (REPORT, 422),
     ("GET", "/prediction/preload/{base_name}"): (READ, 404),
     ("POST", "/training/update_information"): (REPORT, 422),
+    ("POST", "/training/import"): (SUBMIT, 422),
     ("POST", "/training/trigger_model_training"): (SUBMIT, 422),
     ("GET", "/training/runs"): (READ, 200),
     ("GET", "/training/schedules"): (READ, 200),
@@ -95,6 +99,30 @@ ROUTES: Mapping[tuple[str, str], tuple[Permission | None, int]] = {
     ("POST", f"{PROGRAM_RUN}/end"): (REPORT, 403),
     ("POST", "/train/{user}"): (SUBMIT, 404),
     ("GET", "/logs/{user}"): (READ, 404),
+    ("GET", f"{PROGRAM_RUN}/archives/feedback"): (REPORT, 403),
+    ("POST", f"{WORKSPACE}/versions"): (SUBMIT, 422),
+    ("GET", "/serving"): (READ, 200),
+    ("GET", SERVED): (READ, 404),
+    ("PUT", SERVED): (SUBMIT, 422),
+    ("DELETE", SERVED): (SUBMIT, 404),
+    ("POST", f"{SERVED}/predict"): (READ, 404),
+    ("POST", f"{SERVED}/feedback"): (READ, 422),
+    ("POST", f"{SERVED}/bulk"): (SUBMIT, 422),
+    ("GET", f"{SERVED}/predictions"): (READ, 404),
+    ("GET", f"{SERVED}/predictions/{{prediction_id}}/files/{{field}}"): (READ, 404),
+    ("GET", "/v2"): (None, 200),
+    ("GET", "/v2/health/live"): (None, 200),
+    ("GET", "/v2/health/ready"): (None, 200),
+    ("GET", V2_MODEL): (READ, 404),
+    ("GET", f"{V2_MODEL}/ready"): (READ, 404),
+    ("POST", f"{V2_MODEL}/infer"): (READ, 404),
+    ("GET", f"{V2_MODEL}/versions/{{version}}"): (READ, 404),
+    ("GET", f"{V2_MODEL}/versions/{{version}}/ready"): (READ, 404),
+    ("POST", f"{V2_MODEL}/versions/{{version}}/infer"): (READ, 404),
+    ("POST", "/predict/{user}"): (READ, 404),
+    ("POST", "/predict"): (READ, 409),
+    ("POST", "/digits/classify"): (READ, 404),
+    ("POST", "/feedback"): (READ, 422),
     ("GET", PIPELINE_RUN): (READ, 404),
     ("POST", f"{PIPELINE_RUN}/cancel"): (SUBMIT, 404),
     ("GET", f"{PIPELINE_RUN}/result"): (READ, 404),

@@ -94,6 +94,11 @@ def counted_of(mongo: Client, database: str, **others: Any) -> Any:
         instruments=Instruments(),
         models=SimpleNamespace(cache=ModelCache(no_files, entries=1, size_bytes=1)),
         messages=SimpleNamespace(opened=None),
+        serving=SimpleNamespace(
+            models=SimpleNamespace(
+                awake=[], engine=SimpleNamespace(state=SimpleNamespace(is_running=False, deaths=0))
+            )
+        ),
         **{"publisher": SimpleNamespace(kept=nothing_kept), **others},
     )
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from starlette.requests import ClientDisconnect
 
+from common.access.control import AccessControl
+from common.auth import Principal
 from common.errors import InvalidRequest, PayloadTooLarge
 from routers.dependencies import AccessDep
 from routers.principal import AdmittedDep
@@ -13,7 +15,7 @@ from routers.principal import AdmittedDep
 class Upload:
     """The body of a request that nothing else reads."""
 
-    def __init__(self, request: Request, access: AccessDep, principal: AdmittedDep) -> None:
+    def __init__(self, request: Request, access: AccessControl, principal: Principal) -> None:
         self._request, self._access, self._principal = request, access, principal
 
     async def read(self, limit_bytes: int, setting: str) -> bytes:
@@ -46,7 +48,12 @@ def _too_large(limit_bytes: int, setting: str) -> PayloadTooLarge:
     return PayloadTooLarge(detail, headers={"Connection": "close"})
 
 
-UploadDep = Annotated[Upload, Depends()]
+async def upload(request: Request, access: AccessDep, principal: AdmittedDep) -> Upload:
+    """The body, not read yet."""
+    return Upload(request, access, principal)
+
+
+UploadDep = Annotated[Upload, Depends(upload)]
 
 
 def raw_body(*media_types: str) -> dict[str, Any]:

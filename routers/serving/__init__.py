@@ -1,0 +1,1 @@
+"""Models of teams that answer: asking, feedback, and which of them are served how."""
