@@ -9,13 +9,13 @@ from fastapi.responses import JSONResponse
 from app.dashboard.plots import run_plot
 from app.dashboard.progress import progress_of
 from app.dashboard.rendering import render, see_other
-from common.executions.attempts import DriverAttempt, driver_attempts
+from common.executions.attempts import AttemptState, DriverAttempt, driver_attempts, jobs_in_charge
 from common.executions.documents import ApplicationExecution, JobExecution, JobSummary, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.wire.specs import INT64_MAX, SHORT_TEXT
 from routers.dependencies import ExecutionsDep, SubmissionsDep
 from routers.principal import READS, SUBMITS, PrincipalDep
-from routers.schemas.applications import DecisionView, JobView
+from routers.schemas.applications import DecisionView, JobView, notes_about
 from routers.submission import kill_application
 from submission.outcomes.outcomes import RunTimeline
 
@@ -35,6 +35,12 @@ class Run:
     decisions: list[ScalingDecision]
 
     @property
+    def attempts_to_show(self) -> list[DriverAttempt]:
+        """None where there was one driver, and all is as it should be."""
+        others = any(each.state is AttemptState.BESIDE for each in self.attempts)
+        return self.attempts if len(self.attempts) > 1 or others else []
+
+    @property
     def timeline(self) -> RunTimeline:
         return RunTimeline(self.execution, self.jobs)
 
@@ -42,8 +48,8 @@ class Run:
 async def _run(execution_id: str, executions: ExecutionRepository) -> Run:
     execution = await executions.get(execution_id)
     of_all = await executions.job_summaries(execution.id)
-    jobs = [job for job in of_all if execution.application_id in (None, job.application_id)]
-    return Run(execution, jobs, driver_attempts(of_all), await executions.decisions(execution.id))
+    jobs, attempts = jobs_in_charge(execution, of_all), driver_attempts(execution, of_all)
+    return Run(execution, jobs, attempts, await executions.decisions(execution.id))
 
 
 @router.get("", dependencies=READS)
@@ -56,7 +62,8 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
         "applications/one.html",
         run=run.execution,
         progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None),
-        attempts=run.attempts,
+        attempts=run.attempts_to_show,
+        notes=notes_about(run.execution, run.jobs),
         jobs=[JobView.of(job) for job in run.jobs],
         decisions=[DecisionView.of(each, run.decisions, timeline) for each in reversed(run.decisions)],
     )

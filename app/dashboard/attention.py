@@ -93,7 +93,8 @@ async def _applications(state: ServiceState) -> list[Note]:
     )
     return [
         Note(
-            f"{run.name or run.global_specs.algorithm_name} failed: {run.state_reason}",
+            f"{run.name or run.global_specs.algorithm_name}"
+            f" {'ended unseen' if run.outcome_unknown else 'failed'}: {run.state_reason}",
             f"/applications/{run.id}",
         )
         for run in failed

@@ -8,7 +8,7 @@ from common.executions.documents import ApplicationExecution, ScalingDecision
 
 @dataclass(frozen=True)
 class Progress:
-    """Seconds from the driver's start: real ones of a run that has ended, otherwise as projected.
+    """Seconds from the first driver's start: real ones of a run that has ended, otherwise as projected.
 
     Attributes:
         target_seconds: For the whole application.
@@ -49,7 +49,8 @@ def progress_of(execution: ApplicationExecution, latest: ScalingDecision | None)
         runtime, met = execution.runtime_seconds, execution.target_met
         return Progress(target, runtime_seconds=runtime, met=met, scale_out=reported)
     candidate = latest.find_candidate(latest.chosen_scale_out) if latest else None
-    if latest is None or candidate is None:
+    replaced = latest is not None and latest.application_id not in (None, execution.application_id)
+    if latest is None or candidate is None or replaced:
         return Progress(target, scale_out=reported)
     elapsed = latest.elapsed_seconds
     expected = candidate.within(latest.target_seconds - elapsed)
@@ -60,7 +61,7 @@ def progress_of(execution: ApplicationExecution, latest: ScalingDecision | None)
         lower_seconds=_after(elapsed, expected.lower_seconds),
         upper_seconds=_after(elapsed, expected.upper_seconds),
         probability=expected.probability,
-        projected_end=execution.start_time + timedelta(seconds=seconds) if execution.start_time else None,
+        projected_end=execution.started_at + timedelta(seconds=seconds) if execution.started_at else None,
         scale_out=reported,
     )
 

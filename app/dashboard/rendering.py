@@ -101,6 +101,13 @@ def size(count: float) -> str:
     return f"{number(round(count, 1))} GiB"
 
 
+def milliseconds(value: float | None) -> str:
+    """A short duration with the digits that count: `0.35 ms`, `12.3 ms`, `14.1 s`."""
+    if value is None:
+        return "–"
+    return f"{value:.3g} ms" if value < 999.5 else duration(value / 1000)
+
+
 def hours(value: float | None) -> str:
     """Executor-hours; of small values two digits that count."""
     if value is None:
@@ -112,6 +119,7 @@ _templates.filters |= {
     "counted": counted,
     "figure": figure,
     "hours": hours,
+    "milliseconds": milliseconds,
     "moment": moment,
     "duration": duration,
     "percent": percent,

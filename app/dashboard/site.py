@@ -11,6 +11,8 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 
 from app.dashboard import application, applications, login, models, overview, schedules, submit, trainings
+from app.dashboard.predictions import asking, managing
+from app.dashboard.predictions import page as predictions
 from app.dashboard.programs import page as programs
 from app.dashboard.programs import pipelines, runs
 from app.dashboard.rendering import render
@@ -32,26 +34,29 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 
 def install(app: FastAPI) -> None:
-    """Serve the pages under `/ui`; `/`, and in a browser `/training`, lead there."""
+    """Serve the pages under `/ui`; `/`, and in a browser `/training` and `/prediction`, lead there."""
     pages = FastAPI(openapi_url=None, redirect_slashes=False)
     for error, handler in HANDLERS.items():
         pages.add_exception_handler(error, _as_page(handler))
     pages.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     pages.include_router(login.router, dependencies=[Checked])
-    of_programs = (programs, runs, pipelines)
-    for module in (overview, applications, application, submit, *of_programs, schedules, trainings, models):
+    of_programs, of_predictions = (programs, runs, pipelines), (predictions, managing)
+    of_runs = (overview, applications, application, submit)
+    for module in (*of_runs, *of_programs, *of_predictions, schedules, trainings, models):
         pages.include_router(module.router, dependencies=[Checked, Remembered])
+    pages.include_router(asking.router, dependencies=[Remembered])  # its form is larger: it checks it itself
     app.mount(PREFIX, pages)
     app.add_api_route("/", lambda: RedirectResponse(f"{PREFIX}/"), include_in_schema=False)
-    app.add_api_route("/training", _to_training, include_in_schema=False)
+    for path in ("/training", "/prediction"):
+        app.add_api_route(path, _to_page, include_in_schema=False)
 
 
-async def _to_training(request: Request) -> RedirectResponse:
-    """Of the API's own addresses below `/training` this is none: programs that ask for it are told so."""
+async def _to_page(request: Request) -> RedirectResponse:
+    """Of the API's own addresses below such a path this is none: programs that ask for it are told so."""
     if "text/html" not in request.headers.get("accept", "").lower():
         raise HTTPException(404)
     query = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"{PREFIX}/training{query}")
+    return RedirectResponse(f"{PREFIX}{request.url.path}{query}")
 
 
 def _as_page(handler: Handler) -> Handler:

@@ -80,10 +80,11 @@ async def what_if(
 ) -> Response:
     """What a submission would start with and lead to, as a part of the page; nothing is stored."""
     typed = await _typed(request)
-    planned, body, errors, due = None, "", {}, []
+    planned, body, errors, due, recurs_in_words = None, "", {}, [], ""
     try:
         if recurs(typed):
-            due = schedule_of(typed).next_due(utc_now(), DUE_SHOWN)
+            schedule = schedule_of(typed)
+            due, recurs_in_words = schedule.next_due(utc_now(), DUE_SHOWN), schedule.in_words
         planned = await api.submit(
             wanted_by(typed),
             submissions,
@@ -103,7 +104,7 @@ async def what_if(
     except ServiceError as error:
         errors = {"": str(error)}
     price = state.executor_hour_price
-    shown = {"planned": planned, "errors": errors, "body": body, "due": due}
+    shown = {"planned": planned, "errors": errors, "body": body, "due": due, "recurs": recurs_in_words}
     return render(request, "submit/what_if.html", **shown, price=price)
 
 

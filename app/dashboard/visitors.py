@@ -1,11 +1,13 @@
 """Who looks at a page, and whether a form comes from one of ours."""
 
 from fastapi import Depends, Request
+from starlette.datastructures import FormData
 
 from app.http.csrf import FIELD, CsrfTokens
+from common.access.control import AccessControl
 from common.access.sessions import COOKIE
 from common.auth import Principal
-from routers.dependencies import AccessDep, get_state
+from routers.dependencies import AccessDep, state_of
 from routers.principal import AdmittedDep
 
 _ONLY_READING = ("GET", "HEAD")
@@ -18,8 +20,12 @@ async def checked(request: Request, access: AccessDep) -> None:
         Forbidden: A form was sent without the token that its page has.
     """
     if request.method not in _ONLY_READING:
-        form = await request.form()
-        CsrfTokens(access.sessions.key).check(request.cookies.get(COOKIE, ""), str(form.get(FIELD, "")))
+        check_form(request, access, await request.form())
+
+
+def check_form(request: Request, access: AccessControl, form: FormData) -> None:
+    """Return if a form was shown to whoever sends it. Raises Forbidden."""
+    CsrfTokens(access.sessions.key).check(request.cookies.get(COOKIE, ""), str(form.get(FIELD, "")))
 
 
 async def remembered(request: Request, principal: AdmittedDep) -> None:
@@ -29,7 +35,7 @@ async def remembered(request: Request, principal: AdmittedDep) -> None:
 
 def csrf_token(request: Request) -> str:
     """For the forms of a page that answers this request."""
-    access = get_state(request).access
+    access = state_of(request).access
     return CsrfTokens(access.sessions.key).issue(request.cookies.get(COOKIE, ""))
 
 

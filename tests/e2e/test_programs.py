@@ -250,9 +250,14 @@ async def test_what_requirements_name_is_there_for_driver_and_executors(programs
 async def test_a_run_whose_environment_cannot_be_built_says_why(programs: ProgramClient) -> None:
     files = {"train.py": "", "requirements.txt": "no-such-package-of-anybody==1.0"}
     await programs.put("unbuilt", files)
-    run = await programs.run("unbuilt")
+    headers = {"Idempotency-Key": "unbuilt"}
+    address = "/training/programs/unbuilt/runs"
+    run = await programs.ended((await programs.client.post(address, json={}, headers=headers)).json())
     assert run["state"] == "SUBMISSION_FAILED"
     assert "no-such-package-of-anybody" in run["state_reason"]
+    again = await programs.client.post(address, json={}, headers=headers)
+    assert again.status_code == 422, "sent again, it is looked at anew, and told why"
+    assert "no-such-package-of-anybody" in again.json()["detail"]
 
 
 async def test_a_program_that_is_silent_is_told_of(programs: ProgramClient) -> None:

@@ -14,7 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from app.client.process import ServiceProcess
-from tests.support.browser import NARROW, assert_usable, opened_page
+from tests.support.browser import NARROW, assert_usable, follow, opened_page
 from tests.support.programs import ProgramClient
 from tests.support.services import started_service
 
@@ -92,7 +92,7 @@ async def test_upload_train_watch_and_compare(running: ServiceProcess, tmp_path:
     first, second = tmp_path / "first", tmp_path / "second"
     async with opened_page(running.url) as page:
         await page.goto("/")
-        await page.get_by_role("link", name="Programs", exact=True).click()
+        await follow(page, page.get_by_role("link", name="Programs", exact=True))
         await assert_usable(page)
         await make_workspace(page, "digits")
         await expect(page.locator("#file-note")).to_contain_text("no Python file")
@@ -155,7 +155,7 @@ async def test_upload_train_watch_and_compare(running: ServiceProcess, tmp_path:
         await expect(row.locator("td")).to_have_text(["0.8", "0.9", "-0.1"])
         await assert_usable(page)
         await expect(page.locator("#runs").locator("xpath=..").locator("tbody tr")).to_have_count(2)
-        await page.get_by_role("link", name="spark.digits.train.program").click()
+        await follow(page, page.get_by_role("link", name="spark.digits.train.program"))
         await expect(page.locator("tr.chosen th")).to_have_text("1")
         await assert_usable(page)
         await page.go_back()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Locator, Page, async_playwright, expect
 
 from tests.support.chromium import ARGUMENTS, ChromiumMissing, chromium
 
@@ -45,6 +45,12 @@ async def opened_page(url: str, **context: Any) -> AsyncIterator[Page]:
         finally:
             await browser.close()
     assert not troubles
+
+
+async def follow(page: Page, link: Locator) -> None:
+    """Click what leads to another page, and be there: a click alone returns while the old one is shown."""
+    async with page.expect_navigation():
+        await link.click()
 
 
 async def assert_usable(page: Page) -> None:

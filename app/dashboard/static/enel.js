@@ -1,6 +1,8 @@
 // Local times, plots, the driver's log and small comforts; everything else is HTML from the service.
+import { takeQuestions } from "./ask.js";
 import { drawRuns } from "./plots.js";
 import { followLogs } from "./log.js";
+import { askForLogin, trouble } from "./troubles.js";
 import { takeUploads } from "./upload.js";
 
 const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
@@ -17,17 +19,7 @@ function refresh() {
   drawRuns(document);
   followLogs(document);
   takeUploads(document);
-}
-
-function trouble(text) {
-  document.getElementById("troubles").textContent = text;
-}
-
-// In a tab of its own: what was typed here stays.
-function askForLogin() {
-  const link = document.createElement("a");
-  Object.assign(link, { href: `${document.body.dataset.root}/login`, target: "_blank", textContent: "Log in" });
-  document.getElementById("troubles").replaceChildren("Your session has ended. ", link, ", then go on here.");
+  takeQuestions(document);
 }
 
 document.addEventListener("submit", (event) => {

@@ -134,7 +134,7 @@ async def test_attempts_of_the_driver_are_told_apart(
     ]
     for report in reports:
         assert (await service.post("/training/update_information", json=report)).status_code == 200
-    first, second = driver_attempts(await stored.job_summaries(run.id))
+    first, second = driver_attempts(await stored.get(run.id), await stored.job_summaries(run.id))
     assert (first.application_id, first.jobs, second.application_id, second.jobs) == (
         "spark-1",
         1,
@@ -142,9 +142,32 @@ async def test_attempts_of_the_driver_are_told_apart(
         2,
     )
     text = await page(service, f"/applications/{run.id}")
-    assert re.search(r"1 spark-1 1 .* replaced 2 spark-2 2 .* in charge", text)
+    assert re.search(r"1 spark-1 .* 1 .* replaced 2 spark-2 .* 2 .* in charge", text)
+    assert "2 drivers of it have started: the runtime counts from the first start." in text
     await stored.record_state(run.id, ApplicationState.COMPLETED, fields={"end_time": second.last_job_at})
-    assert "the last" in await page(service, f"/applications/{run.id}")
+    text = await page(service, f"/applications/{run.id}")
+    assert "the last" in text
+    assert "met , 1 min 33 s" in text, "of the whole, and not of the second driver's 33 s"
+
+
+async def test_what_is_not_known_of_an_end_is_said(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    run = execution()
+    await stored.insert(run)
+    for report in (application_start(run.id), job_end(run.id, 0, job_result="JobSucceeded")):
+        assert (await service.post("/training/update_information", json=report)).status_code == 200
+    await stored.record_state(run.id, ApplicationState.FAILED, "driver pod not found")
+    text = await page(service, f"/applications/{run.id}")
+    assert "by its last job" in text
+    assert "the end of its last reported job stands for that" in text
+    assert "All jobs that were reported have succeeded (1)." in text
+    assert "Attempts" not in text
+    late = job_end(run.id, 1, start_seconds=40.0, job_result="JobFailed")
+    assert (await service.post("/training/update_information", json=late)).status_code == 200
+    text = await page(service, f"/applications/{run.id}")
+    assert "A driver of it has reported after the end" in text
+    assert "1 failed 2021-07-04" in text
 
 
 async def test_what_if_says_what_would_happen_or_be_refused(

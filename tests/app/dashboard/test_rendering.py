@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from app.dashboard.rendering import counted, duration, hours, moment, number, percent
+from app.dashboard.rendering import counted, duration, hours, milliseconds, moment, number, percent
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ def test_what_is_not_certain_is_not_written_so(share: float | None, written: str
 def test_numbers() -> None:
     assert [number(value) for value in (None, 3, 12_345.5, 0.125)] == ["–", "3", "12,345.5", "0.12"]
     assert [hours(value) for value in (None, 0.00123, 1.25, 1234.5)] == ["–", "0.0012", "1.2", "1,234.5"]
+    shown = [milliseconds(value) for value in (None, 0, 0.352, 12.34, 999.4, 999.6, 65_000)]
+    assert shown == ["–", "0 ms", "0.352 ms", "12.3 ms", "999 ms", "1.0 s", "1 min 5 s"]
 
 
 def test_a_time_is_in_utc_for_whoever_has_no_script() -> None:

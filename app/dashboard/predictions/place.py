@@ -1,0 +1,158 @@
+"""A model on its page: what it is asked with, what it has answered, how it is served."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request, Response
+
+from app.dashboard.predictions.inputs import Input, Pair, inputs_of, pairs_of
+from app.dashboard.predictions.options import typed_for
+from app.dashboard.rendering import render
+from common.auth import Principal
+from common.errors import ServiceError
+from common.models.versions import RegisteredModel
+from prediction.inference.questions import Prediction, RowOutcome
+from prediction.inference.served.documents import ServedModel
+from routers.serving.declared import declaration_in_use
+from routers.serving.managing import details, list_predictions
+from routers.serving.views import FailedRow, PredictionPage, PredictionView, ServedModelDetails
+from routers.state import ServiceState
+from submission.serving.opened import OpenServing
+
+_PREDICTIONS = 15
+
+_SHOWN_CHARACTERS = 4000
+"""Of an answer."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the page says of a row that was asked."""
+
+    name: str
+    """Of its image; empty where there is none."""
+    prediction: PredictionView | None
+    error: FailedRow | None
+    whole: str
+    """The answer as JSON; empty where its label says it all."""
+    picture: str
+    """Field of an image that is remembered; empty: there is none."""
+
+
+@dataclass(frozen=True)
+class AskForm:
+    """What a model is asked with, as it was typed."""
+
+    inputs: Sequence[Input]
+    pairs: Sequence[Pair]
+    takes_any_keys: bool
+    labels: Sequence[str]
+    """All that the model knows; empty where it says none."""
+    example: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model, as its page shows it."""
+
+    model: RegisteredModel
+    details: ServedModelDetails
+    is_served: bool
+
+
+def page_of(model: str) -> str:
+    """Address of its page, below the root of all pages."""
+    return f"/prediction/{quote(model, safe='')}"
+
+
+async def form_of(
+    model: RegisteredModel, serving: OpenServing, typed: Mapping[str, str] | None = None
+) -> AskForm:
+    """The form that asks it.
+
+    Args:
+        typed: What stands in it; with `add` it gets another pair. None: defaults do.
+    """
+    served = await serving.models.repository.find(model.name) or ServedModel(model=model.name)
+    declaration = await declaration_in_use(model, served, serving)
+    pairs = pairs_of(typed) if typed is not None else []
+    if not pairs or (typed is not None and "add" in typed):
+        pairs = [*pairs, Pair(max((pair.number for pair in pairs), default=0) + 1)]
+    return AskForm(
+        inputs_of(declaration, typed),
+        pairs,
+        declaration.extra_inputs,
+        declaration.output.labels or [],
+        json.dumps(declaration.example(), ensure_ascii=False)[:_SHOWN_CHARACTERS],
+    )
+
+
+async def former(model: str, serving: OpenServing) -> ServedModel:
+    """How a model that is not served would be: as before it was ended, or with defaults."""
+    return await serving.models.repository.find_ended(model) or ServedModel(model=model)
+
+
+async def whole_page(
+    request: Request,
+    state: ServiceState,
+    principal: Principal,
+    model: RegisteredModel,
+    *,
+    cursor: str = "",
+    typed: Mapping[str, str] | None = None,
+    options: Mapping[str, str] | None = None,
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """The page of a model.
+
+    Args:
+        typed: Into the form that asks.
+        options: Into the form that says how it is served.
+    """
+    serving = state.serving
+    served = await serving.models.repository.find(model.name)
+    found = served or await former(model.name, serving)
+    predictions: PredictionPage = await list_predictions(
+        model.name, serving, principal, limit=_PREDICTIONS, cursor=cursor or None
+    )
+    nothing: dict[str, Any] = {"answers": [], "errors": {}, "refusal": "", "option_errors": {}}
+    page = render(
+        request,
+        "predictions/model.html",
+        shown=Shown(
+            await serving.models.registry.get_model(model.name),
+            await details(model, found, serving),
+            served is not None,
+        ),
+        form=await form_of(model, serving, typed),
+        options={**typed_for(found.options), **(options or {})},
+        predictions=predictions,
+        cursor=cursor,
+        may_serve=await serving.may_serve(model.name, principal),
+        is_on=serving.is_on,
+        here=page_of(model.name),
+        **{**nothing, **context},
+    )
+    page.status_code = status
+    return page
+
+
+def answer_of(outcome: RowOutcome, name: str, fields: Sequence[str]) -> Answer:
+    """What is shown of an outcome.
+
+    Args:
+        fields: With an image in this row.
+    """
+    if isinstance(outcome, ServiceError):
+        return Answer(name, None, FailedRow.of(outcome), "", "")
+    assert isinstance(outcome, Prediction), "there is nothing else"
+    shown = PredictionView.of(outcome)
+    whole = ""
+    if shown.label is None or shown.answer != shown.label:
+        whole = json.dumps(shown.answer, ensure_ascii=False, indent=2)
+        whole = whole if len(whole) <= _SHOWN_CHARACTERS else f"{whole[:_SHOWN_CHARACTERS]} …"
+    return Answer(name, shown, None, whole, fields[0] if fields and shown.prediction_id else "")

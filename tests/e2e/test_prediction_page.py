@@ -1,0 +1,160 @@
+"""People at the page with predictions: a real Chromium, a service of its own, and models that answer."""
+
+import base64
+import json
+import re
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.async_api import Page, expect
+
+from tests.support.browser import NARROW, assert_usable, follow, opened_page
+from tests.support.images import file_of
+from tests.support.services import started_service
+from tests.support.teams_models import TeamsModel, top_files
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+
+DROPS = """
+(form, files) => {
+  const dropped = new DataTransfer();
+  for (const { name, content } of files) {
+    const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+    dropped.items.add(new File([bytes], name, { type: "image/png" }));
+  }
+  for (const kind of ["dragover", "drop"]) {
+    form.dispatchEvent(new DragEvent(kind, { dataTransfer: dropped, bubbles: true, cancelable: true }));
+  }
+}
+"""
+
+AGES = """
+def predict(inputs):
+    return {"label": "old" if inputs["age"] > 40 else "young", **inputs}
+"""
+
+KEYS: dict[str, str | bytes] = {
+    "predict.py": AGES,
+    "signature.json": json.dumps(
+        {
+            "inputs": {
+                "age": {"type": "integer", "minimum": 0, "maximum": 150},
+                "city": {"type": "string", "choices": ["Berlin", "Bonn"], "default": "Bonn"},
+            },
+            "extra_inputs": True,
+        }
+    ),
+}
+
+
+def upside_down() -> bytes:
+    """A picture whose upper half is bright, stored bottom up, with the tag that says so."""
+    pixels = np.zeros((16, 16), np.uint8)
+    pixels[8:] = 255
+    picture = Image.fromarray(pixels)
+    tags = picture.getexif()
+    tags[0x0112] = 3
+    return file_of(picture, "JPEG", exif=tags)
+
+
+async def drop(page: Page, files: dict[str, bytes]) -> None:
+    sent = [{"name": name, "content": base64.b64encode(data).decode()} for name, data in files.items()]
+    await page.locator("form[data-ask]").evaluate(DROPS, sent)
+
+
+async def asks_with_images(page: Page, model: TeamsModel) -> None:
+    await page.goto("/")
+    await follow(page, page.get_by_role("link", name="Predictions", exact=True))
+    await assert_usable(page)
+    await page.get_by_role("link", name=model.name).click()
+    await expect(page.locator("#live")).to_contain_text("Not served")
+    clear = Image.new("RGBA", (16, 16), (255, 255, 255, 0))
+    clear.paste((0, 0, 0, 255), (0, 8, 16, 16))
+    await drop(
+        page,
+        {
+            "clear.png": file_of(clear, "PNG"),
+            "turned.jpg": upside_down(),
+            "broken.png": file_of(clear, "PNG")[:60],
+        },
+    )
+    # What is clear shows the white background, and what is turned is seen upright: both are bright above.
+    cards: dict[str, Any] = {
+        name: page.locator(".answer", has_text=name) for name in ("clear.png", "turned.jpg", "broken.png")
+    }
+    for name in ("clear.png", "turned.jpg"):
+        await expect(cards[name].get_by_role("heading")).to_have_text("top")
+        await expect(cards[name].get_by_role("img")).to_be_visible()
+        await expect(cards[name].get_by_label("Confidence")).to_have_attribute(
+            "value", re.compile(r"^(1|0\.9)")
+        )
+    await expect(cards["broken.png"]).to_contain_text("image cannot be read")
+    await expect(page.locator("form [role=status]").first).to_have_text("3 of 3 answered.")
+    await expect(page.locator("#version-1-primary .asked")).to_have_text("2")
+    await assert_usable(page)
+
+    await cards["turned.jpg"].get_by_role("button", name="Wrong").click()
+    await cards["turned.jpg"].get_by_label("Right label").select_option("bottom")
+    await cards["turned.jpg"].get_by_role("button", name="Save").click()
+    await expect(cards["turned.jpg"].get_by_role("status")).to_have_text("noted: bottom")
+    await cards["clear.png"].get_by_role("button", name="Right", exact=True).focus()
+    await page.keyboard.press("Enter")
+    await expect(cards["clear.png"].get_by_role("status")).to_have_text("noted")
+    await expect(page.locator("#version-1-primary .wrong")).to_have_text("1")
+    await expect(page.locator("#version-1-primary")).to_contain_text("50%")
+    await expect(page.locator("#version-1-primary")).to_contain_text("accuracy 0.9")
+    latest = page.locator("#latest tbody tr")
+    await expect(latest).to_have_count(2)
+    await expect(latest.filter(has_text="noted: bottom")).to_have_count(1)
+    await expect(latest.get_by_role("img")).to_have_count(2)
+    await assert_usable(page)
+
+
+async def asks_with_values(page: Page, model: TeamsModel) -> None:
+    await page.goto(f"/ui/prediction/{model.short_name}")
+    await expect(page.get_by_label("city")).to_have_value("Bonn")
+    await page.get_by_label("age", exact=True).fill("200")
+    await page.get_by_label("city").select_option("Berlin")
+    await page.keyboard.press("Tab")
+    await page.get_by_role("button", name="Ask", exact=True).click()
+    await expect(page.get_by_label("age", exact=True)).to_have_attribute("aria-invalid", "true")
+    await expect(page.get_by_label("age", exact=True)).to_have_accessible_description(
+        "Must be at most 150, and is 200."
+    )
+    await expect(page.locator(".answer")).to_have_count(0)
+    await assert_usable(page)
+
+    await page.get_by_label("age", exact=True).fill("41")
+    await page.get_by_label("Key", exact=True).fill("shoe")
+    await page.get_by_label("Value", exact=True).fill("43")
+    await page.get_by_role("button", name="Add a pair").click()
+    await expect(page.get_by_label("Key", exact=True).nth(1)).to_be_focused()
+    await page.get_by_label("Key", exact=True).nth(1).fill("hats")
+    await page.get_by_label("Value", exact=True).nth(1).fill('["a", "b"]')
+    await page.keyboard.press("Enter")
+    card = page.locator(".answer")
+    await expect(card.get_by_role("heading")).to_have_text("old")
+    await card.get_by_text("The whole answer").click()
+    answer = json.loads(await card.get_by_label("The whole answer").inner_text())
+    assert answer == {"label": "old", "age": 41, "city": "Berlin", "shoe": 43, "hats": ["a", "b"]}
+    await expect(page.get_by_label("age", exact=True)).to_have_value("41")
+    await expect(page.get_by_label("age", exact=True)).not_to_have_attribute("aria-invalid", "true")
+    await expect(page.get_by_label("Value", exact=True).nth(1)).to_have_value('["a", "b"]')
+    await page.set_viewport_size(NARROW)
+    await assert_usable(page)
+
+
+async def test_images_are_dropped_and_values_typed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    async with (
+        started_service(tmp_path_factory.mktemp("predictions")) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
+    ):
+        top, keys = TeamsModel(client), TeamsModel(client)
+        await top.publish(top_files())
+        await keys.publish(KEYS)
+        async with opened_page(service.url) as page:
+            await asks_with_images(page, top)
+            await asks_with_values(page, keys)
