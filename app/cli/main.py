@@ -13,6 +13,7 @@ from app.cli.commands import (
     applications,
     cluster,
     doctor,
+    import_logs,
     models,
     schedules,
     serve,
@@ -21,7 +22,7 @@ from app.cli.commands import (
     training,
     what_if,
 )
-from app.cli.commands.teams import environments, messages, pipelines, programs, workspaces
+from app.cli.commands.teams import environments, messages, pipelines, programs, serving, workspaces
 from app.cli.exits import CliError, ExitCode, of_problem, of_transport
 from app.cli.session import Session
 from app.client.problems import ProblemError
@@ -40,6 +41,7 @@ app.command("submit")(submit.submit)
 app.command("what-if")(what_if.what_if)
 app.add_typer(applications.group, name="applications")
 app.add_typer(schedules.group, name="schedules")
+app.command("import-event-logs")(import_logs.import_event_logs)
 app.command("train")(training.train)
 app.add_typer(training.group, name="trainings")
 app.add_typer(models.group, name="models")
@@ -49,6 +51,7 @@ programs.group.command("messages")(messages.messages)
 app.add_typer(programs.group, name="programs")
 app.add_typer(pipelines.group, name="pipelines")
 app.add_typer(environments.group, name="environments")
+app.add_typer(serving.group, name="serving")
 app.add_typer(tokens.group, name="tokens")
 app.command("doctor")(doctor.doctor)
 app.add_typer(cluster.group, name="cluster")

@@ -35,7 +35,24 @@ class Application(TypedDict):
     initial_scale_out: int | None
     initial_scale_out_reason: str
     start_time: str | None
+    """Of the driver in charge."""
+    first_start_time: NotRequired[str | None]
+    """Of the first driver, from which the runtime counts."""
+    driver_start_count: NotRequired[int]
     end_time: str | None
+    end_time_inferred: NotRequired[bool]
+    """Whether the end of the last reported job stands for it."""
+    platform_end_time: NotRequired[str | None]
+    reported_end_time: NotRequired[str | None]
+    ended_jobs: NotRequired[int | None]
+    refused_reports: NotRequired[int]
+    dropped_reports: NotRequired[int]
+    end_noticed_at: NotRequired[str | None]
+    reported_after_end_at: NotRequired[str | None]
+    outcome_unknown: NotRequired[bool]
+    """Whether it is FAILED only because it is gone, and nobody saw how it ended."""
+    driver_reports: NotRequired[bool]
+    """Whether it has failed by the platform's word, and a driver of it reports all the same."""
     runtime_seconds: float | None
     target_met: bool | None
     global_specs: Json
@@ -49,6 +66,7 @@ class JobSummary(TypedDict):
     end_scale_out: int | None
     runtime_seconds: float | None
     stages: int
+    job_result: NotRequired[str | None]
 
 
 class Candidate(TypedDict):
@@ -64,6 +82,8 @@ class Decision(TypedDict):
     """`job_id` is -1 for the choice before the run."""
 
     _id: str
+    application_id: NotRequired[str | None]
+    """The driver that it is for."""
     job_id: int
     elapsed_seconds: float
     budget_seconds: float
@@ -77,8 +97,26 @@ class Decision(TypedDict):
     outcome: Json
 
 
+class DriverAttempt(TypedDict):
+    """`state` is `in_charge`, `last`, `replaced`, or `beside`: not in charge, and still reports."""
+
+    application_id: str
+    state: str
+    attempt_id: int | None
+    start_time: str | None
+    start_scale_out: int | None
+    jobs: int
+    failed_jobs: int
+    first_job_at: str | None
+    last_job_at: str | None
+
+
 class ApplicationDetails(Application):
     jobs: list[JobSummary]
+    all_jobs_succeeded: NotRequired[bool | None]
+    attempts: NotRequired[list[DriverAttempt]]
+    notes: NotRequired[list[str]]
+    """What is not as it looks at first, in words."""
     decisions: list[Decision]
     hint: NotRequired[str | None]
     """What to do next, where something is missing."""

@@ -148,9 +148,9 @@ def decisions(execution_id: str, *, limit: int = PAGE, cursor: str | None = None
     return Call("GET", path_of("submission", "applications", execution_id, "decisions"), params)
 
 
-def log(execution_id: str, *, tail_lines: int = 500) -> Call[str]:
-    """The last lines that the driver wrote."""
-    params = {"tail_lines": tail_lines}
+def log(execution_id: str, *, tail_lines: int = 500, attempt: int | None = None) -> Call[str]:
+    """The last lines that the driver wrote; of an earlier attempt, where its number (from 1) is given."""
+    params = given(tail_lines=tail_lines, attempt=attempt)
     return Call("GET", path_of("submission", "applications", execution_id, "logs"), params, is_text=True)
 
 
@@ -239,6 +239,11 @@ def start_training(
         {**names, **given(trials=trials)},
         timeout_seconds=wait_seconds,
     )
+
+
+def import_run(piece: Json) -> Call[Json]:
+    """Store a piece of a run of the past, as `training.event_logs.pieces` makes them from its event log."""
+    return Call("POST", "/training/import", body=piece)
 
 
 def trainings(*, limit: int = PAGE, cursor: str | None = None, **filters: Any) -> Call[Page[Training]]:

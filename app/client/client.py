@@ -27,6 +27,7 @@ from app.client.events import ServerEvents, new_lines
 from app.client.methods import AsyncIterated, Awaited, Iterated, Sent
 from app.client.problems import ProblemError
 from app.client.retries import Retries
+from app.client.serving_methods import AsyncServingMethods, ServingMethods
 from app.client.team_methods import AsyncTeamMethods, TeamMethods
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ _PAUSE_SECONDS = 0.2
 _RETRIES = Retries()
 
 
-class Client(TeamMethods):
+class Client(TeamMethods, ServingMethods):
     """A client that waits for each answer.
 
     Args:
@@ -79,6 +80,7 @@ class Client(TeamMethods):
     delete_schedule = Sent(calls.delete_schedule)
     report = Sent(calls.report)
     recommend = Sent(calls.recommend)
+    import_run = Sent(calls.import_run)
     start_training = Sent(calls.start_training)
     trainings = Sent(calls.trainings)
     training = Sent(calls.training)
@@ -179,7 +181,7 @@ class Client(TeamMethods):
         self.close()
 
 
-class AsyncClient(AsyncTeamMethods):
+class AsyncClient(AsyncTeamMethods, AsyncServingMethods):
     """A client for asyncio, otherwise like `Client`; `transport` may be an application of this process."""
 
     def __init__(
@@ -211,6 +213,7 @@ class AsyncClient(AsyncTeamMethods):
     delete_schedule = Awaited(calls.delete_schedule)
     report = Awaited(calls.report)
     recommend = Awaited(calls.recommend)
+    import_run = Awaited(calls.import_run)
     start_training = Awaited(calls.start_training)
     trainings = Awaited(calls.trainings)
     training = Awaited(calls.training)

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from app.cli.console import facts, table
 from app.cli.units import band, duration, executors, moment, number, share
-from app.client.answers import Application, ApplicationDetails, Decision, JobSummary
+from app.client.answers import Application, ApplicationDetails, Decision, DriverAttempt, JobSummary
 
 _MET = {True: "met", False: "missed", None: "–"}
 
@@ -34,8 +34,11 @@ def applications_view(applications: Sequence[Application]) -> RenderableType:
 
 def application_view(application: ApplicationDetails) -> RenderableType:
     parts: list[RenderableType] = [_facts(application)]
+    parts += [Text(f"Note: {note}") for note in application.get("notes", [])]
     if hint := application.get("hint"):
         parts.append(Text(f"Hint: {hint}"))
+    if len(attempts := application.get("attempts", [])) > 1:
+        parts += [Text("\nAttempts of the driver", style="bold"), attempts_view(attempts)]
     if application["jobs"]:
         parts += [Text("\nJobs", style="bold"), jobs_view(application["jobs"])]
     if application["decisions"]:
@@ -60,10 +63,26 @@ def _facts(application: ApplicationDetails) -> RenderableType:
             ("By", application["submitted_by"] or ""),
             ("Schedule", application["schedule_name"] or ""),
             ("Spark's id", application["application_id"] or ""),
-            ("Started", moment(application["start_time"])),
+            ("Started", moment(application.get("first_start_time") or application["start_time"])),
             ("Ended", moment(application["end_time"])),
         )
     )
+
+
+def attempts_view(attempts: Sequence[DriverAttempt]) -> RenderableType:
+    columns = ("Spark's id", "Started", "Jobs", "Failed", "Last job ended", "Stands")
+    rows = (
+        (
+            attempt["application_id"],
+            moment(attempt["start_time"]),
+            str(attempt["jobs"]),
+            str(attempt["failed_jobs"]),
+            moment(attempt["last_job_at"]),
+            attempt["state"].replace("_", " "),
+        )
+        for attempt in attempts
+    )
+    return table(columns, rows, right=("Jobs", "Failed"))
 
 
 def jobs_view(jobs: Sequence[JobSummary]) -> RenderableType:

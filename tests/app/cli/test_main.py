@@ -1,6 +1,7 @@
 """What the command line says of itself."""
 
 import pytest
+import shellingham
 
 from app.cli.main import run
 from app.version import VERSION
@@ -30,7 +31,9 @@ def test_a_slip_is_told_with_what_is_meant(
     assert "--help" in second
 
 
-def test_completion_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_completion_is_there(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Typer goes by the shell that its processes descend from, of which `sh` has no completion.
+    monkeypatch.setattr(shellingham, "detect_shell", lambda: ("bash", "/bin/bash"))
     with pytest.raises(SystemExit) as ended:  # Typer's own
         run(["--show-completion", "bash"])
     assert ended.value.code == 0
