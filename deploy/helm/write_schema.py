@@ -21,6 +21,10 @@ SET_BY_THE_CHART = {
     "KUBERNETES_IN_CLUSTER",
     "KUBERNETES_NAMESPACE",
     "KUBERNETES_NAMESPACES",
+    "SERVING",
+    "SERVING_CACHE_BYTES",
+    "SERVING_CACHE_DIR",
+    "RAY_ADDRESS",
 }
 """From values of their own, or because the rest of the chart relies on them."""
 

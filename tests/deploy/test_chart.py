@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import kubernetes_validate
@@ -12,8 +13,11 @@ import pytest
 
 from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings
-from submission.kubernetes.rights import REVIEWS, RIGHTS
-from tests.support.chart import CHART, SCHEMA_VERSIONS
+from submission.kubernetes.apache.dialect import APACHE
+from submission.kubernetes.dialect import Dialect
+from submission.kubernetes.kubeflow import KUBEFLOW
+from submission.kubernetes.rights import REVIEWS, needed_rights
+from tests.support.chart import CHART, FULL_VALUES, SCHEMA_VERSIONS, Render
 
 DRIVER = {"spark-role": "driver"}
 
@@ -80,7 +84,18 @@ def test_the_service_understands_what_the_chart_sets(
     assert str(settings.server.data_dir) in mounts
 
 
-def accesses() -> Iterator[tuple[str, str]]:
+def granted_by(role: Any) -> set[tuple[str, str]]:
+    """Verbs and resources."""
+    return {
+        (verb, f"{resource}.{group}" if group else resource)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def accesses(dialect: Dialect) -> Iterator[tuple[str, str]]:
     """Verb and resource of every request to Kubernetes in the service's code.
 
     Each names them in an `Access`, from which the error about a missing rule is made. What is asked by
@@ -94,13 +109,13 @@ def accesses() -> Iterator[tuple[str, str]]:
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.Call) and ast.unparse(node.func) == "Access":
                     name = ".".join(path.relative_to(PROJECT_ROOT).with_suffix("").parts)
-                    module = vars(importlib.import_module(name))
+                    module = {**vars(importlib.import_module(name)), "self": SimpleNamespace(dialect=dialect)}
                     verb, resource = (eval(ast.unparse(argument), module) for argument in node.args[:2])
                     yield verb, resource
 
 
 def test_the_role_allows_what_the_code_does_and_nothing_else(full_chart: Any) -> None:
-    needed = set(accesses()) - {("create", REVIEWS)}  # which everybody has
+    needed = set(accesses(KUBEFLOW)) - {("create", REVIEWS)}  # which everybody has
     assert ("create", "sparkapplications.sparkoperator.k8s.io") in needed
 
     assert not full_chart.kind("ClusterRole")
@@ -108,15 +123,8 @@ def test_the_role_allows_what_the_code_does_and_nothing_else(full_chart: Any) ->
     roles = {role["metadata"]["namespace"]: role for role in full_chart.kind("Role")}
     assert roles.keys() == {"jobs", "more-jobs"}
     for role in roles.values():
-        granted = {
-            (verb, f"{resource}.{group}" if group else resource)
-            for rule in role["rules"]
-            for group in rule["apiGroups"]
-            for resource in rule["resources"]
-            for verb in rule["verbs"]
-        }
-        assert granted == needed
-        assert granted == {(right.verb, right.of) for right in RIGHTS}
+        assert granted_by(role) == needed
+        assert needed == {(right.verb, right.of) for right in needed_rights(KUBEFLOW)}
     [account] = full_chart.kind("ServiceAccount")
     for binding in full_chart.kind("RoleBinding"):
         assert binding["roleRef"]["name"] == roles[binding["metadata"]["namespace"]]["metadata"]["name"]
@@ -125,6 +133,16 @@ def test_the_role_allows_what_the_code_does_and_nothing_else(full_chart: Any) ->
             account["metadata"]["name"],
             account["metadata"]["namespace"],
         )
+
+
+def test_the_role_is_for_the_operator_that_is_chosen(render: Render) -> None:
+    chart = render({**FULL_VALUES, "settings": {**FULL_VALUES["settings"], "SPARK_OPERATOR": "Apache"}})
+    assert chart.environment["SPARK_OPERATOR"] == "Apache"
+    needed = {(right.verb, right.of) for right in needed_rights(APACHE)}
+    assert ("watch", "sparkapplications.spark.apache.org") in needed
+    for role in chart.kind("Role"):
+        assert granted_by(role) == needed
+    assert set(accesses(APACHE)) - {("create", REVIEWS)} == needed
 
 
 def test_the_pod_meets_the_restricted_standard(chart: Any) -> None:

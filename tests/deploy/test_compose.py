@@ -1,5 +1,6 @@
 """compose.yaml, held against the Compose specification and the service's settings."""
 
+import inspect
 import json
 import re
 from importlib import resources
@@ -11,6 +12,8 @@ import yaml
 
 from common.settings.group import PROJECT_ROOT
 from common.settings.settings import Settings
+from prediction.inference.engine.engine import Engine
+from training.search.config import SearchConfig
 
 DEPLOY = PROJECT_ROOT / "deploy"
 TEXT = (DEPLOY / "compose.yaml").read_text()
@@ -60,6 +63,13 @@ def test_the_service_has_the_rights_that_it_needs_and_no_more(compose: Any) -> N
     for each in compose["services"].values():
         assert "privileged" not in each
         assert all(port.startswith("127.0.0.1:") for port in each.get("ports", []))
+
+
+def test_shared_memory_holds_what_models_are_asked_and_what_trainings_share(compose: Any) -> None:
+    size = compose["services"]["enel-service"]["shm_size"]
+    assert size == "512m"
+    served = inspect.signature(Engine).parameters["object_store_bytes"].default
+    assert served + SearchConfig.object_store_bytes < int(size[:-1]) << 20
 
 
 def test_no_password_has_a_default(compose: Any) -> None:

@@ -12,8 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from common.settings.group import PROJECT_ROOT
+from submission.environments.requirements import own_python
 
 SERVICE = PROJECT_ROOT / "deploy" / "Dockerfile"
 SPARK = PROJECT_ROOT / "deploy" / "spark" / "Dockerfile"
@@ -75,6 +77,20 @@ def test_every_package_of_the_service_is_in_its_image() -> None:
     linter.read(PROJECT_ROOT / ".importlinter")
     packages = set(linter["importlinter"]["root_packages"].split())
     assert packages | {"main.py", "examples"} <= copied_from_the_repository(SERVICE)
+
+
+def test_versions_can_be_served_in_the_image() -> None:
+    """By Ray Serve and onnxruntime; environments of prediction files look for a `python3.11` on the path."""
+    needed = {}
+    for line in (PROJECT_ROOT / "requirements.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            requirement = Requirement(line.partition("#")[0])
+            needed[requirement.name] = requirement.extras
+    assert "serve" in needed["ray"]
+    assert {"onnxruntime", "pillow", "numpy"} <= needed.keys()
+    [python] = [each for each in instructions(SERVICE, "ARG") if each.startswith("PYTHON_IMAGE=")]
+    assert python.startswith(f"PYTHON_IMAGE=python:{own_python()}-")
+    assert "PATH=/opt/venv/bin:$PATH" in SERVICE.read_text()
 
 
 def test_applications_run_on_the_spark_that_the_plugin_is_built_for() -> None:

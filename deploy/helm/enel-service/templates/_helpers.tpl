@@ -47,6 +47,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- dict "names" (.Values.applications.namespaces | default (list .Release.Namespace) | uniq) | toJson -}}
 {{- end -}}
 
+{{/* API group of SparkApplications, as the operator that is chosen wants them. */}}
+{{- define "enel-service.operatorGroup" -}}
+{{- if eq (.Values.settings.SPARK_OPERATOR | default "kubeflow" | toString | lower | trim) "apache" -}}spark.apache.org{{- else -}}sparkoperator.k8s.io{{- end -}}
+{{- end -}}
+
 {{/* "true" where the service talks to the cluster that it runs in, as its own service account. */}}
 {{- define "enel-service.inCluster" -}}
 {{- if not (or .Values.settings.KUBERNETES_ENDPOINT .Values.settings.KUBECONFIG) -}}true{{- end -}}
@@ -74,6 +79,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and .Values.mongodb.enabled (eq .Values.settings.MONGODB_ENDPOINT "mongodb") -}}true{{- end -}}
 {{- end -}}
 
+{{/* Of the Ray cluster that models are served on; empty where there is none. */}}
+{{- define "enel-service.rayAddress" -}}
+{{- if .Values.serving.enabled -}}{{- .Values.serving.rayAddress -}}{{- end -}}
+{{- end -}}
+
 {{/* What the ConfigMap holds, as JSON: the settings of the values, and those that the chart knows better. */}}
 {{- define "enel-service.environment" -}}
 {{- $environment := dict
@@ -93,6 +103,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- with .Values.secretSettings.CALLBACK_TOKEN -}}
 {{- $_ := set $environment "CALLBACK_TOKEN_SECRET" (printf "%s/%s" .name .key) -}}
+{{- end -}}
+{{- $_ := set $environment "SERVING" (.Values.serving.enabled | toJson) -}}
+{{- if .Values.serving.enabled -}}
+{{- $_ := set $environment "SERVING_CACHE_DIR" (printf "%s/serving" $environment.DATA_DIR) -}}
+{{- $_ := set $environment "SERVING_CACHE_BYTES" (.Values.serving.cacheBytes | toJson) -}}
+{{- end -}}
+{{- if include "enel-service.rayAddress" . -}}
+{{- $_ := set $environment "RAY_ADDRESS" (include "enel-service.rayAddress" .) -}}
+{{- $_ := set $environment "RAY_AUTH_MODE" "token" -}}
 {{- end -}}
 {{- range $name, $value := .Values.settings -}}
 {{- if kindIs "string" $value -}}
@@ -124,6 +143,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $_ := set $secrets "MONGODB_PASSWORD" (dict "name" $name "key" "password") -}}
 {{- end -}}
 {{- end -}}
+{{- if include "enel-service.rayAddress" . -}}
+{{- $_ := set $secrets "RAY_AUTH_TOKEN" .Values.serving.rayToken -}}
+{{- end -}}
 {{- $secrets | toJson -}}
 {{- end -}}
 
@@ -144,10 +166,18 @@ env:
 {{- end }}
 {{- end -}}
 
-{{/* Mistakes that would otherwise show only when data is lost. */}}
+{{/* Mistakes that would otherwise show only when data is lost, or when it is late. */}}
 {{- define "enel-service.check" -}}
 {{- if and .Values.mongodb.enabled (not .Values.mongodb.existingSecret) -}}
 {{- fail "mongodb.existingSecret: name a Secret with username, password, root-password and keyfile" -}}
+{{- end -}}
+{{- if include "enel-service.rayAddress" . -}}
+{{- if not .Values.serving.rayToken -}}
+{{- fail "serving.rayToken: name the Secret with the cluster's token; without one, whoever reaches a pod runs code in it" -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.enabled (not .Values.serving.rayPeers) -}}
+{{- fail "serving.rayPeers: name the pods of the Ray cluster, which talk to the service's and are talked to" -}}
+{{- end -}}
 {{- end -}}
 {{- if gt (int .Values.replicas) 1 -}}
 {{- if not .Values.settings.HDFS_ENDPOINT -}}
