@@ -15,7 +15,7 @@ TORCH := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # A bar that redraws itself fills logs; a line for each package shows enough.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off
 
-.PHONY: help install install-dev listener demo demo-digits docs test check format run clean
+.PHONY: help install install-dev listener demo demo-import demo-digits docs test check format run clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -30,6 +30,9 @@ run: install  ## Start the service on its embedded defaults
 
 demo: install  ## Run applications, learn, and meet a target: the whole loop
 	$(BIN)/python examples/demo.py
+
+demo-import: install  ## Learn from Spark's event logs alone, and meet a target
+	$(BIN)/python examples/demo_import.py
 
 demo-digits: install $(HADOOP)  ## Process digits, train in parallel on Spark, resume after a kill, compare versions
 	$(BIN)/python examples/demo_digits.py

@@ -10,7 +10,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,19 +87,40 @@ class Run:
 
 
 def main() -> int:
+    closed = "[bold green]The loop closed:[/] rescaled by the model, carried out by Spark, on time."
+    return demonstrate(whole_loop, closed)
+
+
+def whole_loop() -> tuple[Run, Path]:
+    """The steered run, and its picture."""
+    with service() as client:
+        runs = [profile(client, number, x) for number, x in enumerate(PROFILING_SCALE_OUTS, 1)]
+        return steered_after(client, runs, derive_target)
+
+
+def steered_after(
+    client: Client, runs: list[Run], target_of: Callable[[list[Run]], float]
+) -> tuple[Run, Path]:
+    """What follows once there are runs to learn from. Raises DemoFailed."""
+    train(client)
+    last = steer(client, len(runs) + 1, target_of(runs))
+    report([*runs, last])
+    return last, draw(client, last)
+
+
+def demonstrate(story: Callable[[], tuple[Run, Path]], closed: str) -> int:
+    """Tell a story and what came of its last run; the exit code.
+
+    Args:
+        closed: To be said where it was rescaled, and met its target.
+    """
     # Also where a shell has told background processes to ignore Ctrl-C.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     OUTPUT.mkdir(exist_ok=True)
     begun = time.monotonic()
     try:
-        with service() as client:
-            runs = [profile(client, number, x) for number, x in enumerate(PROFILING_SCALE_OUTS, 1)]
-            train(client)
-            target_seconds = derive_target(runs)
-            last = steer(client, len(runs) + 1, target_seconds)
-            report([*runs, last])
-            picture = draw(client, last)
+        last, picture = story()
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")
         return 130
@@ -112,7 +133,7 @@ def main() -> int:
     for failure in failures:
         console.print(f"[bold red]The loop did not close:[/] {failure}")
     if not failures:
-        console.print("[bold green]The loop closed:[/] rescaled by the model, carried out by Spark, on time.")
+        console.print(closed)
     console.print(f"{time.monotonic() - begun:.0f} s in all.")
     return 1 if failures else 0
 

@@ -2,7 +2,8 @@
 
 Starts HDFS and the service, and talks to it over HTTP as any client would. Exit code 0 means: images became
 partitions, a training that was killed went on from its checkpoint, its version serves, and a worse one that
-came afterwards is kept and does not.
+came afterwards is kept and does not; pictures were classified on the page, what people said of them was
+learned from, and the version before came back.
 """
 
 import asyncio
@@ -23,6 +24,13 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from demo_questions import (  # noqa: E402
+    PICTURES,
+    classify_on_the_page,
+    let_serve,
+    say_what_they_show,
+)
 
 from app.client.client import Client  # noqa: E402
 from app.client.problems import ProblemError  # noqa: E402
@@ -73,8 +81,10 @@ def main() -> int:
     try:
         with hdfs() as endpoint, service(endpoint) as client:
             trainings = [kill_once(client), resume(client), worsen(client)]
-            served = client.model(trainings[1].runs["training"]["model"])["aliases"]["champion"]["version"]
-            report(client, trainings, served)
+            model = trainings[1].runs["training"]["model"]
+            served = client.model(model)["aliases"]["champion"]["version"]
+            learned = ask_and_learn(client, model, served)
+            report(client, [*trainings, learned], served)
     except KeyboardInterrupt:
         console.print("\nStopped; nothing is left running.")
         return 130
@@ -82,11 +92,14 @@ def main() -> int:
         console.print(f"\n[bold red]The demo failed:[/] {failure}")
         console.print(f"The service's log: {(OUTPUT / 'service.log').relative_to(ROOT)}")
         return 1
-    failures = what_is_missing(trainings, served)
+    failures = [*what_is_missing(trainings, served), *what_was_not_learned(learned)]
     for each in failures:
         console.print(f"[bold red]Not as promised:[/] {each}")
     if not failures:
-        console.print("[bold green]As promised:[/] resumed after a kill, the better version serves.")
+        console.print(
+            "[bold green]As promised:[/] resumed after a kill, the better version serves, pictures are read,"
+            " feedback is learned from, and the version before serves again."
+        )
     console.print(f"{time.monotonic() - begun:.0f} s in all.")
     return 1 if failures else 0
 
@@ -168,6 +181,25 @@ def worsen(client: Client) -> Training:
     return succeeded(train(client, "worse", **WORSE))
 
 
+def ask_and_learn(client: Client, model: str, served: int) -> Training:
+    """Pictures on the page, feedback, a training that is given it, the new version, and the one before."""
+    console.rule("Pictures, and what people say of them")
+    answers = classify_on_the_page(console, str(client.http.base_url).rstrip("/"), client, model)
+    say_what_they_show(console, client, model, answers)
+    console.rule("A training that learns from it")
+    learned = succeeded(train(client, "with feedback", epochs=EPOCHS))
+    console.rule("The new version, and back")
+    assert learned.version is not None, "it succeeded"
+    let_serve(console, client, model, learned.version)
+    let_serve(console, client, model, served)
+    return learned
+
+
+def what_was_not_learned(learned: Training) -> list[str]:
+    said = learned.results["training"]["images_of_feedback"]
+    return [] if said == PICTURES else [f"{said} of {PICTURES} pictures were learned from"]
+
+
 def succeeded(training: Training) -> Training:
     """The same. Raises DemoFailed where it has not ended well."""
     if training.pipeline["state"] != "SUCCEEDED":
@@ -238,7 +270,7 @@ def is_unsettled(run: Json) -> bool:
 
 def what_is_missing(trainings: list[Training], served: int) -> list[str]:
     killed, resumed, worse = trainings
-    missing = []
+    missing: list[str] = []
     steps = {step["name"]: step["state"] for step in resumed.pipeline["steps"]}
     if steps["processing"] != "REUSED":
         missing.append("images were processed again, though nothing had changed")

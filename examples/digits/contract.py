@@ -22,6 +22,11 @@ def input_folder(name: str) -> Path:
     return Path(os.environ.get("ENEL_INPUT_DIR", "input"), name)
 
 
+def feedback_folder() -> Path:
+    """What people have said of the model's predictions; by hand, a folder beside it."""
+    return Path(os.environ.get("ENEL_FEEDBACK_DIR", "feedback"))
+
+
 def leave(name: str, value: dict[str, Any]) -> None:
     """Leave a JSON file."""
     (output_folder() / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from model import DigitNetwork, load, recognize
+from torch import Tensor
 
 _FOLDER = Path(__file__).resolve().parent
 
@@ -20,12 +21,14 @@ def _network() -> DigitNetwork:
 
 def predict_batch(inputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The digit of each input's `image`, rows of pixels from 0 to 255, and how sure that is, from 0 to 1."""
-    answers: list[dict[str, Any]] = []
-    for each in inputs:  # images need not be of one size
-        image = torch.tensor(each["image"], dtype=torch.uint8)
-        probabilities = recognize(_network(), image.unsqueeze(0))[0]
-        answers.append({"digit": int(probabilities.argmax()), "probability": float(probabilities.max())})
-    return answers
+    images = [torch.as_tensor(each["image"], dtype=torch.uint8) for each in inputs]
+    if len({image.shape for image in images}) == 1:
+        return [_said(each) for each in recognize(_network(), torch.stack(images))]
+    return [_said(recognize(_network(), image.unsqueeze(0))[0]) for image in images]
+
+
+def _said(probabilities: Tensor) -> dict[str, Any]:
+    return {"digit": int(probabilities.argmax()), "probability": float(probabilities.max())}
 
 
 def predict(image: list[list[int]]) -> dict[str, Any]:

@@ -20,8 +20,9 @@ import model
 import stores
 import worker
 from checkpoints import Checkpoints, key_of
-from contract import Heartbeat, input_folder, leave, output_folder, tell
+from contract import Heartbeat, feedback_folder, input_folder, leave, output_folder, tell
 from evaluation import evaluate
+from feedback import read_feedback
 from model import WEIGHTS, DigitNetwork
 from parent import parent_weights
 from pyspark import cloudpickle
@@ -96,6 +97,7 @@ def plan(args: argparse.Namespace, data: dict[str, Any]) -> Work:
     """What the processes are told; the parent's weights become the checkpoint to begin with."""
     parent, weights = parent_weights() if args.from_parent else (None, None)
     partitions = data["train"]["partitions"]
+    said = read_feedback(feedback_folder(), tuple(data["shape"]))
     if args.processes > len(partitions):
         raise TrainingFailed(f"{args.processes} processes cannot share {len(partitions)} partitions.")
     hyperparameters = {
@@ -104,13 +106,14 @@ def plan(args: argparse.Namespace, data: dict[str, Any]) -> Work:
         "batch_size": args.batch_size,
         "seed": args.seed,
         "parent": parent,
+        "feedback": said.checksum(),
     }
     store = Store(data["location"], data["webhdfs"])
     there = Checkpoints(store, key_of(data["checksum"], hyperparameters))
     if weights is not None and not there.epochs():
         there.save(0, {"network": weights, "optimizer": {}, "history": []})
     shape = tuple(data["shape"])
-    return Work(store, there, uuid.uuid4().hex, partitions, shape, hyperparameters)
+    return Work(store, there, uuid.uuid4().hex, partitions, shape, hyperparameters, said.images, said.labels)
 
 
 def distribute(spark: SparkSession, work: Work, processes: int) -> None:
@@ -154,9 +157,17 @@ def keep(network: DigitNetwork, figures: dict[str, Any], result: dict[str, Any],
     leave(
         "signature.json",
         {
-            "inputs": {"image": f"list of {shape[0]} rows of {shape[1]} pixels, from 0 to 255"},
-            "output": {"digit": "int", "probability": "float"},
-            "function": "predict_batch",
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "mode": "L",
+                    "height": shape[0],
+                    "width": shape[1],
+                    "background": "#000000",
+                    "description": "a bright digit on a dark ground",
+                }
+            },
+            "output": {"label": "digit", "confidence": "probability"},
         },
     )
 
@@ -187,6 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
         "seconds": time.monotonic() - began,
         "processes": args.processes,
         "partitions": len(work.partitions),
+        "images_of_feedback": len(work.said_labels),
         "resumed_from_epoch": done or None,
         "hyperparameters": dict(work.hyperparameters),
         "history": found[1]["history"],

@@ -19,6 +19,9 @@ from stores import Store
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+_SAID_TIMES = 20
+"""How often an image of feedback is in an epoch."""
+
 
 @dataclass(frozen=True)
 class Work:
@@ -32,6 +35,9 @@ class Work:
     shape: tuple[int, int]
     hyperparameters: Mapping[str, Any]
     """`epochs`, `learning_rate`, `batch_size` (of all processes together), `seed`."""
+    said_images: Tensor
+    """Of which people have said what they show, (n, height, width); `said_labels` (n) is that."""
+    said_labels: Tensor
 
 
 def read_partition(store: Store, path: str, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -76,7 +82,7 @@ def _train(work: Work, rank: int, processes: int) -> None:
     epoch, history = _restore(work, rank, network, optimizer)
     begun_at = epoch
     together = DistributedDataParallel(network)
-    images, labels = read_partitions(work.store, work.partitions[rank::processes], work.shape)
+    images, labels = _share(work, rank, processes)
     steps = _steps(len(labels), asked["batch_size"] // processes)
     while epoch < asked["epochs"]:
         epoch += 1
@@ -94,6 +100,18 @@ def _train(work: Work, rank: int, processes: int) -> None:
             told = {"epoch": epoch, "begun_at": begun_at, "history": history}
             work.checkpoints.tell(work.run, "progress", told)
     distributed.barrier()
+
+
+def _share(work: Work, rank: int, processes: int) -> tuple[Tensor, Tensor]:
+    """Images and labels that one process learns from. What people have said comes many times: it is little,
+    and about what was wrong."""
+    images, labels = read_partitions(work.store, work.partitions[rank::processes], work.shape)
+    own = work.said_images[rank::processes]
+    if not len(own):
+        return images, labels
+    again = _SAID_TIMES
+    own_labels = work.said_labels[rank::processes]
+    return torch.cat([images, own.repeat(again, 1, 1)]), torch.cat([labels, own_labels.repeat(again)])
 
 
 def _restore(

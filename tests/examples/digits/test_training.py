@@ -63,7 +63,7 @@ def test_killed_in_the_middle_it_goes_on_from_the_last_checkpoint(programs: Prog
     figures = programs.left("metrics.json", "first")
     assert figures["accuracy"] > 0.5
     assert set(figures["recall"]) == set("0123456789")
-    assert programs.left("signature.json", "first")["function"] == "predict_batch"
+    assert programs.left("signature.json", "first")["inputs"]["image"]["type"] == "image"
 
     (programs.folder / "asks.py").write_text(PREDICTS)
     code, right = programs.run("asks.py")
