@@ -14,7 +14,8 @@ import torch
 
 from benchmarks.ellis_data import complete_runs, job_gaps, usual_jobs
 from prediction.forecasts.curves import Curve, fit_bell, fit_ernest
-from training.evidence.table import collect, expected_jobs
+from training.evidence.place import place_of
+from training.evidence.table import slots_of
 from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.evaluation import scale_outs
@@ -149,17 +150,17 @@ class Model:
     def remaining(self, run: RunRecord, finished: int) -> Estimate:
         model = self._model
         assert model is not None
-        ids = np.array(model.evidence.graph.job_ids)
+        graph = model.evidence.graph
         after = run.jobs[finished - 1].job_id if finished else -1
-        jobs = (ids > after) & expected_jobs(model.evidence, run.context)
-        if not jobs.any():
+        so_far = replace(run, jobs=run.jobs[:finished], runtime_seconds=None)
+        place = place_of(model.evidence, so_far, after)
+        if not place.ahead.any():
             return Estimate(model.prior.timing.tail, model.log_error_std, model.log_error_std)
-        start, end = scale_outs(run, ids)
-        so_far = collect([replace(run, jobs=run.jobs[:finished], runtime_seconds=None)], model.evidence.graph)
-        network = fine_tune(model, so_far)[0] if self._adapts and self._network else model.network
-        cut = int(np.searchsorted(ids, after, side="right")) - 1
+        start, end = scale_outs(run, slots_of(graph, run), len(graph.job_ids))
+        table = place.table()
+        network = fine_tune(model, table)[0] if self._adapts and self._network else model.network
         remaining = forecast_remaining(
-            model, network, so_far, cut, start[None], end[None], jobs, adapt=self._adapts
+            model, network, table, place.cut, start[None], end[None], place.ahead, adapt=self._adapts
         )
         std = remaining.predictive_stds.each()[0]
         return Estimate(float(remaining.remaining_seconds[0, 0]), std.log_std, std.early_log_std)

@@ -19,7 +19,7 @@ from prediction.forecasts.method import Method
 from prediction.forecasts.whole_run import WholeRunForecast, forecast_whole_run, whole_run_of
 from prediction.policies.policy import Situation
 from prediction.policies.registry import Policies
-from training.history.values import RunRecord
+from training.history.values import JobRecord, RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain
 from training.statistics.predictive_std import symmetric_std
@@ -122,12 +122,12 @@ class CurveForecasts:
         )
 
     def during_run(self, run: RunRecord, scale_out: int) -> Forecast:
-        return self._after(run.jobs[-1].job_id)
+        return self._after(run.jobs[-1].job_id, run.jobs)
 
-    def _after(self, job_id: int) -> Forecast:
+    def _after(self, job_id: int, jobs: tuple[JobRecord, ...] = ()) -> Forecast:
         context = self._history[-1].context
         return forecast_with_curve(
-            CurveRequest(self._method, self._history, context, job_id, self._candidates)
+            CurveRequest(self._method, self._history, context, job_id, self._candidates, jobs)
         )
 
 

@@ -1,6 +1,7 @@
 """What benchmarks print and write: tables, bars, and whether they are met."""
 
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ class Bar:
     baseline: float | None = None
     """What the value is divided by; None: the limit is of the value itself."""
     at_least: float | None = None
-    """Lower end, for a figure that has to lie between two."""
+    """Lower end, for a figure that has to lie between two or, with an infinite limit, above this one."""
     percent: bool = False
 
     @property
@@ -43,6 +44,8 @@ class Bar:
         limit = f"≤ {self.limit:.2f} x" if self.baseline is not None else f"≤ {show(self.limit)}"
         if self.at_least is not None:
             limit = f"{show(self.at_least)} to {show(self.limit)}"
+            if self.limit == math.inf:
+                limit = f"≥ {show(self.at_least)}{' x' if self.baseline is not None else ''}"
         return [
             self.name,
             show(self.value),

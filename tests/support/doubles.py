@@ -72,7 +72,7 @@ class NotingRunner:
         )
         return True
 
-    async def read_log(self, execution_id: str, tail_lines: int) -> str | None:
+    async def read_log(self, execution_id: str, tail_lines: int, attempt: int | None = None) -> str | None:
         return self.log
 
     async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from app.wiring.environments import build_environments
 from app.wiring.messages import open_messages
 from app.wiring.programs import open_programs
+from app.wiring.serving import open_predictions
 from app.wiring.storage import Storage
 from app.wiring.workspaces import open_workspaces
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -129,7 +130,10 @@ class MessageServices:
         instruments = Instruments()
         workspaces = (await open_workspaces(given.workspaces, storage)).workspaces
         environments = await build_environments(given.environments, storage, 1.0, instruments)
-        programs = await open_programs(given.programs, storage, workspaces, environments, instruments)
+        predictions = await open_predictions(storage)
+        programs = await open_programs(
+            given.programs, storage, workspaces, environments, instruments, predictions, feedback_rows=0
+        )
         ledger = SubmissionLedger(self._mongo, self._database, storage.executions, key_seconds=3600)
         await ledger.create_indexes()
         runner = NotingRunner(storage.executions.record_state)
