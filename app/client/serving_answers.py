@@ -23,17 +23,20 @@ class Predictions(TypedDict):
     """A `Prediction` each, or `{"error": …}`."""
 
 
-class PredictionRecord(TypedDict):
+class JudgedPrediction(TypedDict):
     id: str
     version: int
     role: str
     at: str
-    inputs: Json | None
-    files: list[str]
-    answer: Any
     label: str | None
     confidence: float | None
     feedback: Json | None
+
+
+class PredictionRecord(JudgedPrediction):
+    inputs: Json | None
+    files: list[str]
+    answer: Any
 
 
 class ServedModel(TypedDict):

@@ -7,6 +7,7 @@ from typing import Any
 from app.client.answers import Json, ModelVersion, Page, ProgramRun
 from app.client.calls import PAGE, Call, given, key_of, path_of
 from app.client.serving_answers import (
+    JudgedPrediction,
     Prediction,
     PredictionRecord,
     Predictions,
@@ -41,7 +42,7 @@ def give_feedback(
     verdict: str | None = None,
     label: str | None = None,
     note: str | None = None,
-) -> Call[PredictionRecord]:
+) -> Call[JudgedPrediction]:
     """Say of a prediction whether it was `right` or `wrong`, and what would have been."""
     body = given(prediction_id=prediction_id, verdict=verdict, label=label, note=note)
     return Call("POST", path_of("serving", model, "feedback"), body=body, changes_nothing=True)
@@ -120,7 +121,7 @@ def classify_digit(image: bytes) -> Call[Prediction]:
 
 def say_whether_right(
     prediction_id: str, *, correct: bool | None = None, label: str | None = None
-) -> Call[PredictionRecord]:
+) -> Call[JudgedPrediction]:
     """`give_feedback` as clients in the field say it."""
     body = given(prediction_id=prediction_id, correct=correct, label=label)
     return Call("POST", "/feedback", body=body, changes_nothing=True)

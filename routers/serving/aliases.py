@@ -17,7 +17,7 @@ from routers.principal import READS, AdmittedDep, PrincipalDep
 from routers.schemas.examples import PREDICTION_ID
 from routers.serving.asking import ANSWERS, BODY, answer, feedback
 from routers.serving.reading import FORM, MULTIPART, AskedDep, WantedVersion, read_form
-from routers.serving.views import GiveFeedback, PredictionRecordView
+from routers.serving.views import GiveFeedback, JudgedPrediction
 from submission.pipelines.digits import WORKSPACE as DIGITS
 
 router = APIRouter(tags=["serving"])
@@ -105,7 +105,7 @@ async def give_client_feedback(
     serving: ServingDep,
     principal: PrincipalDep,
     content_type: Annotated[str, Header()] = "application/json",
-) -> PredictionRecordView:
+) -> JudgedPrediction:
     """Say of a prediction whether it was right, as JSON or a form."""
     content = await upload.read(_FEEDBACK_BYTES, "feedback")
     said = await _said(content, content_type)

@@ -29,7 +29,7 @@ from routers.serving.reading import (
     WantedVersion,
     version_of,
 )
-from routers.serving.views import GiveFeedback, PredictionRecordView, Predictions, PredictionView
+from routers.serving.views import GiveFeedback, JudgedPrediction, Predictions, PredictionView
 from submission.serving.opened import OpenServing
 
 router = APIRouter(prefix="/serving", tags=["serving"])
@@ -174,7 +174,7 @@ async def give_feedback(
     request: Annotated[GiveFeedback, examples.FEEDBACK],
     serving: ServingDep,
     principal: PrincipalDep,
-) -> PredictionRecordView:
+) -> JudgedPrediction:
     """Say of a prediction whether it was right, and what would have been; the latest word counts.
 
     It is counted into the version's live figures, and the next training of the model is given it
@@ -186,7 +186,7 @@ async def give_feedback(
 
 async def feedback(
     model: str, request: GiveFeedback, serving: OpenServing, principal: Principal
-) -> PredictionRecordView:
+) -> JudgedPrediction:
     """Remember it. Raises InvalidRequest where it says nothing."""
     verdict = request.verdict
     if verdict is None:
@@ -197,7 +197,7 @@ async def feedback(
     said = Feedback(verdict=verdict, label=request.label, note=request.note, by=principal.name)
     record = await serving.records.give_feedback(model, request.prediction_id, said)
     serving.instruments.feedback.labels(verdict).inc()
-    return PredictionRecordView.of(record)
+    return JudgedPrediction.of(record)
 
 
 def text_of(outcome: RowOutcome) -> str:

@@ -237,6 +237,25 @@ class PredictionRecordView(WireModel):
         )
 
 
+class JudgedPrediction(WireModel):
+    """A prediction of which somebody has said whether it was right."""
+
+    id: str
+    model: str
+    version: int
+    role: Role
+    at: UtcTime
+    label: str | None
+    """What the model said."""
+    confidence: float | None
+    feedback: Feedback | None
+    """What was said of it."""
+
+    @classmethod
+    def of(cls, record: PredictionRecord) -> "JudgedPrediction":
+        return cls(**record.model_dump(by_alias=False, include=set(cls.model_fields)))
+
+
 class PredictionPage(WireModel):
     items: list[PredictionRecordView]
     next_cursor: str | None

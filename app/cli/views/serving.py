@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.cli.console import facts, table
 from app.cli.units import moment, share
-from app.client.serving_answers import Prediction, PredictionRecord, ServedModel, ServedModelDetails
+from app.client.serving_answers import JudgedPrediction, Prediction, ServedModel, ServedModelDetails
 
 
 def served_models_view(models: Sequence[ServedModel]) -> RenderableType:
@@ -58,14 +58,14 @@ def answers_view(answer: Prediction) -> RenderableType:
     )
 
 
-def records_view(records: Sequence[PredictionRecord]) -> RenderableType:
+def records_view(records: Sequence[JudgedPrediction]) -> RenderableType:
     if not records:
         return Text("Nothing was asked (yet).")
     columns = ("Prediction", "At", "Version", "Role", "Label", "Confidence", "Feedback")
     return table(columns, map(_record, records), right=("Version", "Confidence"))
 
 
-def _record(record: PredictionRecord) -> tuple[str, ...]:
+def _record(record: JudgedPrediction) -> tuple[str, ...]:
     feedback = record["feedback"]
     said = "–" if feedback is None else " ".join(filter(None, (feedback["verdict"], feedback["label"])))
     return (
@@ -73,10 +73,15 @@ def _record(record: PredictionRecord) -> tuple[str, ...]:
         moment(record["at"]),
         str(record["version"]),
         record["role"],
-        record["label"] or json.dumps(record["answer"])[:40],
+        _said(record),
         share(record["confidence"]),
         said,
     )
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    """The label, or what there is of an answer without one: what was judged is shown without it."""
+    return record["label"] or (json.dumps(record["answer"])[:40] if "answer" in record else "–")
 
 
 def _field(field: Mapping[str, Any]) -> str:

@@ -38,6 +38,9 @@ _INDEXES = [
 _HAS_FEEDBACK: Json = {"$type": "date"}
 _FEEDBACK_KEPT = timedelta(days=730)
 
+_LARGE: Json = {"inputs_json": 0, "files": 0, "answer_json": 0}
+"""What takes a thousand times as long to read as the rest, and is not needed to say right or wrong."""
+
 
 class PredictionNotFound(NotFound):
     title = "Unknown prediction"
@@ -80,17 +83,17 @@ class PredictionRepository:
             await self._figures.stored.bulk_write(updates, ordered=False)
 
     async def get(self, prediction_id: str) -> PredictionRecord:
-        """Raises PredictionNotFound or UnreadableDocument."""
-        found = await self._records.find(prediction_id)
+        """Without what may be large (`_LARGE`). Raises PredictionNotFound or UnreadableDocument."""
+        found = await self._records.stored.find_one({"_id": prediction_id}, _LARGE)
         if found is None:
             raise PredictionNotFound(
                 f"There is no prediction {prediction_id[:100]!r}: predictions without feedback are forgotten"
                 " after a while (SERVING_KEEP_PREDICTIONS_DAYS)."
             )
-        return found
+        return self._records.one(found)
 
     async def give_feedback(self, model: str, prediction_id: str, feedback: Feedback) -> PredictionRecord:
-        """Remember what somebody says; said again, the latest counts. What was uploaded is left out.
+        """Remember what somebody says; said again, the latest counts. Without what may be large (`_LARGE`).
 
         Raises:
             PredictionNotFound: There is none.
@@ -100,7 +103,7 @@ class PredictionRepository:
         document = await self._durable.find_one_and_update(
             {"_id": prediction_id, "model": model, "shadow_of": None},
             {"$set": {"feedback": feedback.model_dump(), "expires_at": utc_now() + _FEEDBACK_KEPT}},
-            projection={"files.content": 0},
+            projection=_LARGE,
             return_document=ReturnDocument.AFTER,
         )
         if document is None:
