@@ -29,7 +29,7 @@ async def test_the_latest_word_counts_and_none_twice(mongo: Client, database: st
         for verdict in verdicts.split():
             said = await records.give_feedback(CATS, f"p-{number}", Feedback(verdict=Verdict(verdict)))
             assert said.feedback is not None
-            assert (said.feedback.verdict, said.files[0].content) == (verdict, b"")
+            assert (said.feedback.verdict, said.label, said.files) == (verdict, "cat", [])
     await records.give_feedback(DOGS, "p-3", Feedback(verdict=Verdict.RIGHT))
     found = await records.figures(CATS)
     assert [(each.version, each.role, each.right, each.wrong) for each in found] == [
