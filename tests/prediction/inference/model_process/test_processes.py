@@ -134,6 +134,17 @@ async def test_a_model_knows_no_secret_and_no_module_of_ours(
         assert not any("secret" in part for part in psutil.Process(model.pid).cmdline())
 
 
+async def test_a_model_gives_way_also_where_linux_groups_processes_by_session(trouble: ModelConfig) -> None:
+    async with running(trouble) as model:
+        await values(model, {"x": 1})
+        assert psutil.Process(model.pid).nice() == os.getpriority(os.PRIO_PROCESS, 0) + 5
+        of_group, ours = (Path(f"/proc/{each}/autogroup") for each in (model.pid, "self"))
+        if not of_group.exists():
+            pytest.skip("this kernel does not group processes by session")
+        assert of_group.read_text().endswith("nice 5\n")
+        assert of_group.read_text() != ours.read_text()
+
+
 async def test_a_load_that_never_returns_ends_in_time(tmp_path: Path) -> None:
     source = """
         import os, time
