@@ -2,7 +2,8 @@
 
 Rows wait in their callers' queues, and a batch takes one of each in turn, so that who asks with a thousand
 does not hold up who asks with one. While all replicas are at work rows gather by themselves; only where a
-replica is free may it be worth waiting for more.
+replica is free may it be worth waiting for more. Where rows take as long together as one after another, they
+go one by one (`pace.py`).
 
 A batch whose process ends is asked again row by row, once: who was innocent gets an answer. A row that ended
 it alone is suspect: it is not tried again, goes alone ever after, and is refused once it has done so twice.
@@ -25,6 +26,7 @@ from prediction.inference.model_process.frames import Row, decode_answers, encod
 from prediction.inference.model_process.plain import said_by
 from prediction.inference.model_process.words import ModelDied, ModelFailed, ModelOverdue, ModelTooLarge
 from prediction.inference.queue.breaker import Breaker
+from prediction.inference.queue.pace import Pace
 from prediction.inference.queue.sizes import off_the_loop, row_bytes
 from prediction.inference.queue.suspects import Suspects, digest_of
 
@@ -129,6 +131,7 @@ class Batcher:
         self._is_quiet = asyncio.Event()
         self._is_quiet.set()
         self._suspects = Suspects()
+        self._pace = Pace()
         self._lanes: set[asyncio.Task[None]] = set()
         self._on_their_way = 0
         self.batches = 0
@@ -226,7 +229,8 @@ class Batcher:
         """Rows for a batch, one of each caller in turn; a row that goes alone makes one by itself."""
         batch = [] if batch is None else batch
         left = _MOST_FRAME_BYTES - sum(each.size_bytes for each in batch)
-        while self._callers and len(batch) < self.limits.most_rows:
+        most_rows = self._pace.most_rows(self.limits.most_rows)
+        while self._callers and len(batch) < most_rows:
             rows = self._callers[0]
             while rows and rows[0].is_over:
                 rows.popleft()
@@ -245,10 +249,11 @@ class Batcher:
 
     async def _gather(self, batch: list[_Waiting]) -> None:
         """Wait for more rows where that is wanted."""
+        most_rows = self._pace.most_rows(self.limits.most_rows)
         if self.limits.wait_seconds <= 0 or batch[0].alone:
             return
         until = time.monotonic() + self.limits.wait_seconds
-        while len(batch) < self.limits.most_rows and (left := until - time.monotonic()) > 0:
+        while len(batch) < most_rows and (left := until - time.monotonic()) > 0:
             self._there_is_work.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):
@@ -289,6 +294,9 @@ class Batcher:
     ) -> None:
         self.batches += 1
         self.rows += len(batch)
+        answered = [each for each in outcomes if isinstance(each, RowAnswer)]
+        if len(answered) == len(batch):  # an error may cost nothing
+            self._pace.took(len(batch), answered[0].compute_seconds)
         self.seconds_each = 0.9 * self.seconds_each + 0.1 * seconds / len(batch)
         for each, outcome in zip(batch, outcomes, strict=True):
             if each.alone:  # it was suspected, and has ended nothing
