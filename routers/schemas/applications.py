@@ -209,6 +209,8 @@ class JobView(WireModel):
     """One Spark job, without its stages."""
 
     job_id: int
+    application_id: str | None = None
+    """Spark's, of the driver that ran it."""
     start_time: UtcTime | None
     end_time: UtcTime
     start_scale_out: int | None
@@ -224,6 +226,7 @@ class JobView(WireModel):
         started = job.start_time
         return cls(
             job_id=job.job_id,
+            application_id=job.application_id,
             start_time=started,
             end_time=job.end_time,
             start_scale_out=job.start_scale_out,
