@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import StringConstraints
 
-from common.executions.attempts import driver_attempts, jobs_in_charge
+from common.executions.attempts import driver_attempts, jobs_in_charge, jobs_of_others
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
@@ -137,11 +137,13 @@ async def get_jobs(
     executions: ExecutionsDep,
     after_job_id: Annotated[int, Query(ge=-1, le=INT64_MAX)] = -1,
     limit: Limit = 50,
+    application_id: NameFilter | None = None,
 ) -> JobPage:
-    """Finished jobs in order, with their stages and metrics."""
+    """Finished jobs in order, with their stages and metrics: of the driver in charge, or of another one of
+    the `attempts` by its `application_id`."""
     execution = await executions.get(application_execution_id)
     found = await executions.finished_jobs(
-        execution.id, execution.application_id, after_job_id=after_job_id, limit=limit + 1
+        execution.id, application_id or execution.application_id, after_job_id=after_job_id, limit=limit + 1
     )
     page = found[:limit]
     return JobPage(
@@ -184,8 +186,10 @@ async def get_picture(application_execution_id: str, executions: ExecutionsDep) 
     """Executors over time, and predicted against real remaining runtime, as a picture."""
     execution = await executions.get(application_execution_id)
     decisions = await executions.decisions(execution.id)
-    timeline = await _timeline(execution, executions)
-    return Response(draw_run(timeline, decisions), media_type="image/svg+xml")
+    of_all = await executions.job_summaries(execution.id)
+    others = [RunTimeline(execution, jobs) for jobs in jobs_of_others(execution, of_all).values()]
+    timeline = RunTimeline(execution, jobs_in_charge(execution, of_all))
+    return Response(draw_run(timeline, decisions, others), media_type="image/svg+xml")
 
 
 async def _timeline(execution: ApplicationExecution, executions: ExecutionRepository) -> RunTimeline:

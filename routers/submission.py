@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
-from common.errors import NotFound
+from common.errors import InvalidRequest, NotFound
 from routers import applications, schedules
 from routers.dependencies import (
     REPLAYED,
@@ -89,11 +89,14 @@ async def get_logs(
     """
     await programs.rights.check_may_read(await executions.get(application_execution_id), principal)
     if follow:
+        if attempt is not None:
+            raise InvalidRequest("An attempt that another one followed is over: ask without `follow`.")
         lines = await submissions.follow_log(application_execution_id, tail_lines)
         return LogStream(lines)
     written = await submissions.read_log(application_execution_id, tail_lines, attempt)
     if written is None:
-        raise NotFound(f"There is no driver log of application execution {application_execution_id!r}.")
+        of = f"an earlier attempt {attempt} of " if attempt is not None else ""
+        raise NotFound(f"There is no driver log of {of}application execution {application_execution_id!r}.")
     return PlainTextResponse(written)
 
 

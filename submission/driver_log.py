@@ -1,14 +1,20 @@
 """What a driver wrote: its last lines, and the reason of a failure among them."""
 
+import io
 import os
 import re
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import IO
 
 from submission.causes import fitted, java_causes
-from submission.log_lines import lines_of, told_lines
+from submission.log_lines import ended_lines, lines_of
 
 _MOST_BYTES = 4 << 20
+_PIECE = 1 << 20
+_MOST_SCANNED_BYTES = 256 << 20
+"""Looked through for the beginnings of lines; a longer one is told without what lies before."""
 _SECRET_KEY = re.compile(r"(?i)secret|password|token|access[._]?key|credential")
 # Possessive, and from the beginning of a name only: a log may hold long lines, and `re` holds the GIL.
 _SECRET_ASSIGNMENT = re.compile(
@@ -21,35 +27,83 @@ _LOGGED = re.compile(r"^\S+ \S+ (?:TRACE|DEBUG|INFO|WARN) |^\S+ (?:TRACE|DEBUG|I
 
 
 def read_tail(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> str | None:
-    """The last lines of a file (None: no such file); of very long lines only the end."""
-    found = _read_end(path, most_bytes)
-    if found is None:
+    """The last lines of a file as they are told, with their ends (None: no such file).
+
+    Args:
+        most_bytes: Of the file that are told; of the first line then its end.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(_beginning(file, file.seek(0, os.SEEK_END), lines))
+            return "".join(_last(ended_lines(file), lines, most_bytes))
+    except FileNotFoundError:
         return None
-    content, _ = found
-    kept = lines_of(content.decode(errors="replace"), keepends=True)[-lines:] if lines else []
-    return "".join(kept)
 
 
 def read_start(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> tuple[list[str], int] | None:
     """The last whole lines of a file that grows, and the position after them (None: no such file)."""
-    found = _read_end(path, most_bytes)
-    if found is None:
-        return None
-    content, size = found
-    whole, end, rest = content.rpartition(b"\n")
-    shown = told_lines(whole + end)[-lines:] if lines else []
-    return shown, size - len(rest)
-
-
-def _read_end(path: Path, most_bytes: int) -> tuple[bytes, int] | None:
-    """The last bytes of a file, and its size (None: no such file)."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - most_bytes))
-            return file.read(most_bytes), size
+            end = _last_end(file, size)
+            file.seek(_beginning(file, end, lines))
+            shown = _last(ended_lines(_Until(file, end)), lines, most_bytes)
+            return [line.rstrip("\r\n") for line in shown], end
     except FileNotFoundError:
         return None
+
+
+class _Until(io.BytesIO):
+    """A file as if it ended somewhere."""
+
+    def __init__(self, file: IO[bytes], end: int) -> None:
+        super().__init__()
+        self._file, self._end = file, end
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._end - self._file.tell())
+        return self._file.read(left if size is None or size < 0 else min(size, left))
+
+
+def _last(found: Iterable[tuple[str, str]], lines: int, most_bytes: int) -> list[str]:
+    """The last lines with their ends, as many as fit."""
+    kept = deque(found, maxlen=lines)
+    left, shown = most_bytes, deque[str]()
+    while kept and left > 0:
+        text = "".join(kept.pop())
+        left -= len(text.encode())
+        shown.appendleft(text)
+    if left < 0:
+        shown[0] = shown[0].encode()[-left:].decode(errors="replace")
+    return list(shown)
+
+
+def _beginning(file: IO[bytes], end: int, lines: int) -> int:
+    """A position from which on at least so many lines begin before an end, as far as is looked."""
+    position = end
+    while position > max(0, end - _MOST_SCANNED_BYTES) and lines >= 0:
+        size = min(_PIECE, position)
+        position -= size
+        file.seek(position)
+        piece = file.read(size)
+        lines -= max(piece.count(b"\n"), piece.count(b"\r"))
+    return position
+
+
+def _last_end(file: IO[bytes], size: int) -> int:
+    """The position after the last end of a line; a return at the very end may be half of one."""
+    position = size
+    while position > max(0, size - _MOST_SCANNED_BYTES):
+        length = min(_PIECE, position)
+        position -= length
+        file.seek(position)
+        piece = file.read(length)
+        if position + length == size:
+            piece = piece.removesuffix(b"\r")
+        found = max(piece.rfind(b"\n"), piece.rfind(b"\r"))
+        if found >= 0:
+            return position + found + 1
+    return position
 
 
 def read_further(path: Path, position: int, most_bytes: int = _MOST_BYTES) -> bytes:

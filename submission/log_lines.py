@@ -8,7 +8,9 @@ Numbers of lines stay the same however a log grows: whoever asks again and again
 ended gets every line once. What has no end yet is told when it has one, or when the driver has ended.
 """
 
+import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
@@ -33,6 +35,47 @@ def lines_of(text: str, *, keepends: bool = False) -> list[str]:
         lines.append(text[begins : ending.end() if keepends else ending.start()])
         begins = ending.end()
     return [*lines, text[begins:]] if begins < len(text) else lines
+
+
+def told_text(text: str) -> str:
+    """A log with the lines as they are told, and with their ends."""
+    if len(text) <= LINE_BYTES // 4:  # four bytes are the most that a character takes
+        return text
+    return "".join(line + end for line, end in ended_lines(io.BytesIO(text.encode("utf-8", "replace"))))
+
+
+def ended_lines(log: IO[bytes]) -> Iterator[tuple[str, str]]:
+    """Lines of a log from where it stands on, as they are told, and their ends; never one of them whole."""
+    line, held = _Line(), b""
+    while piece := log.read(_PIECE):
+        content = held + piece
+        held = b"\r" if content.endswith(b"\r") else b""  # as in LineSplitter
+        content, begins = content.removesuffix(held), 0
+        for ending in _BYTE_ENDINGS.finditer(content):
+            line.begin(content[begins : ending.start()])
+            yield line.end(), ending[0].decode()
+            begins = ending.end()
+        line.begin(content[begins:])
+    if held or line.size:
+        yield line.end(), held.decode()
+
+
+class _Line:
+    """Of a line that has begun, what is told of it."""
+
+    def __init__(self) -> None:
+        self._begun = bytearray()
+        self.size = 0
+        """As far as it was read."""
+
+    def begin(self, piece: bytes) -> None:
+        self._begun += piece[: LINE_BYTES - len(self._begun)]
+        self.size += len(piece)
+
+    def end(self) -> str:
+        told = told_line(bytes(self._begun), self.size)
+        self._begun, self.size = bytearray(), 0
+        return told
 
 
 def told_lines(content: bytes) -> list[str]:

@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged, monotonic_seconds
 from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
+from common.executions.contradictions import nowhere_found
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments, unscraped
@@ -24,12 +25,7 @@ from common.wire.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger, fingerprint
 from submission.log_lines import NumberedLines
 from submission.manifest.options import ManifestOptions
-from submission.planning import (
-    Chooser,
-    Plan,
-    Planner,
-    with_scale_out,
-)
+from submission.planning import Chooser, Plan, Planner, with_scale_out
 from submission.programs.preparation import Prepared, Programs
 from submission.runners import Runner
 from submission.submissions import Submission, SubmitOptions, infeasible
@@ -157,7 +153,7 @@ class SubmissionService:
             requested_by: Who asked, for the record.
         Raises:
             ApplicationExecutionNotFound: There is no such execution.
-            Conflict: Another runner than the present one has it.
+            Conflict: Another runner than the present one has it, or nobody knows where its driver is.
         """
         execution = await self._executions.get(execution_id)
         if execution.state.is_final and not execution.driver_reports:
@@ -170,8 +166,12 @@ class SubmissionService:
         reason = f"Killed on request of {requested_by}." if requested_by else "Killed on request."
         if requested_by:
             await self._executions.record_kill_request(execution_id, requested_by)
-        if not await self._runner.stop(execution_id, reason):
-            # Stored, but never handed over, or its last state is just being stored.
+        if await self._runner.stop(execution_id, reason):
+            if execution.driver_reports:
+                await self._executions.record_driver_ended(execution_id, reason)
+        elif execution.driver_reports:
+            raise Conflict(nowhere_found(execution))
+        else:  # Stored, but never handed over, or its last state is just being stored.
             await self._executions.record_state(
                 execution_id, ApplicationState.KILLED, reason, fields={"end_time": utc_now()}
             )

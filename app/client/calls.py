@@ -136,9 +136,11 @@ def application(execution_id: str) -> Call[ApplicationDetails]:
     return Call("GET", path_of("submission", "applications", execution_id))
 
 
-def jobs(execution_id: str, *, after_job_id: int = -1, limit: int = PAGE) -> Call[JobPage]:
-    """Finished jobs with their stages and metrics."""
-    params = {"after_job_id": after_job_id, "limit": limit}
+def jobs(
+    execution_id: str, *, after_job_id: int = -1, limit: int = PAGE, application_id: str | None = None
+) -> Call[JobPage]:
+    """Finished jobs with their stages and metrics; of another driver than the one in charge, by its id."""
+    params = given(after_job_id=after_job_id, limit=limit, application_id=application_id)
     return Call("GET", path_of("submission", "applications", execution_id, "jobs"), params)
 
 

@@ -14,6 +14,8 @@ CHART = "deploy/helm/enel-service"
 
 OPERATOR = "spark-operator"
 """Kubeflow's: its chart, the release, and the namespace that it is installed into."""
+APACHE_OPERATOR = "spark-kubernetes-operator"
+"""Apache's, which is left to people: its chart, and the name of what that installs."""
 OPERATOR_VERSION = "2.5.2"
 DRIVER_ACCOUNT = "spark"
 """The service account that the operator's chart makes for drivers in each namespace of applications."""

@@ -9,7 +9,13 @@ from fastapi.responses import JSONResponse
 from app.dashboard.plots import run_plot
 from app.dashboard.progress import progress_of
 from app.dashboard.rendering import render, see_other
-from common.executions.attempts import AttemptState, DriverAttempt, driver_attempts, jobs_in_charge
+from common.executions.attempts import (
+    AttemptState,
+    DriverAttempt,
+    driver_attempts,
+    jobs_in_charge,
+    jobs_of_others,
+)
 from common.executions.documents import ApplicationExecution, JobExecution, JobSummary, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.wire.specs import INT64_MAX, SHORT_TEXT
@@ -33,6 +39,8 @@ class Run:
     """Of the present driver."""
     attempts: list[DriverAttempt]
     decisions: list[ScalingDecision]
+    other_jobs: dict[str, list[JobSummary]]
+    """Of drivers that are not in charge, by their ids."""
 
     @property
     def attempts_to_show(self) -> list[DriverAttempt]:
@@ -49,7 +57,8 @@ async def _run(execution_id: str, executions: ExecutionRepository) -> Run:
     execution = await executions.get(execution_id)
     of_all = await executions.job_summaries(execution.id)
     jobs, attempts = jobs_in_charge(execution, of_all), driver_attempts(execution, of_all)
-    return Run(execution, jobs, attempts, await executions.decisions(execution.id))
+    others = jobs_of_others(execution, of_all)
+    return Run(execution, jobs, attempts, await executions.decisions(execution.id), others)
 
 
 @router.get("", dependencies=READS)
@@ -65,6 +74,7 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
         attempts=run.attempts_to_show,
         notes=notes_about(run.execution, run.jobs),
         jobs=[JobView.of(job) for job in run.jobs],
+        other_jobs={driver: [JobView.of(job) for job in jobs] for driver, jobs in run.other_jobs.items()},
         decisions=[DecisionView.of(each, run.decisions, timeline) for each in reversed(run.decisions)],
     )
 
@@ -73,7 +83,7 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
 async def plot(execution_id: ExecutionId, executions: ExecutionsDep) -> JSONResponse:
     """What the page draws, see `run_plot`."""
     run = await _run(execution_id, executions)
-    return JSONResponse(run_plot(run.timeline, run.jobs, run.decisions))
+    return JSONResponse(run_plot(run.timeline, run.jobs, run.decisions, run.other_jobs))
 
 
 @router.get("/jobs/{job_id}", dependencies=READS)

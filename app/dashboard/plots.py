@@ -1,6 +1,6 @@
 """What the plots of the pages show, as columns of numbers; the browser draws them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,13 +16,21 @@ Points = list[list[float | None]]
 
 
 def run_plot(
-    timeline: RunTimeline, jobs: Sequence[JobSummary], decisions: Sequence[ScalingDecision]
+    timeline: RunTimeline,
+    jobs: Sequence[JobSummary],
+    decisions: Sequence[ScalingDecision],
+    other_jobs: Mapping[str, Sequence[JobSummary]] = {},
 ) -> dict[str, Any]:
     """A run as far as it has come.
 
+    Args:
+        jobs: Of the driver in charge.
+        other_jobs: Of other drivers, by their ids.
+
     Returns:
         `target_seconds`; `runtime_seconds` of a run that completed, otherwise null; `executors`: seconds,
-        executors, which stay until the next; `jobs`: ends of jobs with their ids; `remaining`: seconds,
+        executors, which stay until the next; `jobs`: ends of jobs with their ids; `others`: of each other
+        driver its `application_id`, `executors` and `jobs`; `remaining`: seconds,
         predicted remaining runtime with the chosen executors, its lower and upper end (90%), real
         remaining runtime (null unless it completed).
     """
@@ -33,14 +41,28 @@ def run_plot(
     def seconds(moment: datetime) -> float:
         return round(max(0.0, (moment - timeline.started_at).total_seconds()), 3)
 
-    executors = [[seconds(moment), float(count)] for moment, count in timeline.seen]
+    def told(jobs: Sequence[JobSummary]) -> Points:
+        return _columns([[seconds(job.end_time), float(job.job_id)] for job in jobs], 2)
+
+    def seen(timeline: RunTimeline) -> list[list[float]]:
+        return [[seconds(moment), float(count)] for moment, count in timeline.seen]
+
+    executors = seen(timeline)
     if runtime is not None and executors:
         executors.append([max(runtime, executors[-1][0]), executors[-1][1]])
     return {
         "target_seconds": execution.global_specs.max_runtime,
         "runtime_seconds": runtime if completed else None,
         "executors": _columns(executors, 2),
-        "jobs": _columns([[seconds(job.end_time), float(job.job_id)] for job in jobs], 2),
+        "jobs": told(jobs),
+        "others": [
+            {
+                "application_id": application_id,
+                "executors": _columns(seen(RunTimeline(execution, theirs)), 2),
+                "jobs": told(theirs),
+            }
+            for application_id, theirs in other_jobs.items()
+        ],
         "remaining": _columns(_remaining(decisions, runtime if completed else None), 5),
     }
 

@@ -14,9 +14,11 @@ from app.doctor.storage import check_hdfs, check_mongodb
 from app.start import reasons
 from app.wiring.manifest_options import manifest_options
 from app.wiring.platform import chosen_platform
+from app.wiring.template_trial import trial_manifest
 from common.errors import StartError
 from common.settings.server import ServerSettings
 from common.settings.settings import Settings
+from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
 
 
@@ -42,10 +44,11 @@ async def _examine(settings: Settings, url: str, token: str, least_free_bytes: i
     platform = chosen_platform(settings).platform
     jar = settings.submission.listener_jar or platform.listener_jar
     in_images = platform.jars_in_image is not None
+    manifest, manifests = _check_manifests(settings, platform)
     mongodb, hdfs, kubernetes, java, service = await asyncio.gather(
         check_mongodb(settings.mongo),
         check_hdfs(settings.hdfs),
-        check_kubernetes(settings.kubernetes),
+        check_kubernetes(settings.kubernetes, manifest),
         check_java(),
         check_service(url or _address(settings.server), token),
     )
@@ -58,7 +61,7 @@ async def _examine(settings: Settings, url: str, token: str, least_free_bytes: i
         *kubernetes,
         *(() if in_images else (java,)),
         check_plugin(jar, in_images),
-        *_check_manifests(settings, platform),
+        *manifests,
         *service,
     ]
 
@@ -68,11 +71,11 @@ def _address(server: ServerSettings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
 
 
-def _check_manifests(settings: Settings, platform: Platform) -> list[Finding]:
-    """What the settings say of every manifest: template, examples, the token's Secret."""
+def _check_manifests(settings: Settings, platform: Platform) -> tuple[Manifest | None, list[Finding]]:
+    """What settings say of every manifest: template, examples, the token's Secret; and one as an example."""
     try:
-        manifest_options(settings, platform)
+        return trial_manifest(manifest_options(settings, platform)), []
     except StartError as error:
-        if not str(error).startswith("LISTENER_JAR"):  # the plugin has a line of its own
-            return [wrong("Manifests", str(error), "Mend the setting that is named (docs/manifests.md).")]
-    return []
+        if str(error).startswith("LISTENER_JAR"):  # the plugin has a line of its own
+            return None, []
+        return None, [wrong("Manifests", str(error), "Mend the setting that is named (docs/manifests.md).")]

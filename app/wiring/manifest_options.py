@@ -2,6 +2,7 @@
 
 import os
 
+from app.wiring.template_trial import trial_manifest
 from common.errors import StartError
 from common.settings.settings import Settings
 from submission.local.spark_submit import local_path
@@ -36,7 +37,7 @@ def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
     if platform.jars_in_image is None:  # elsewhere they lie in images that the service does not see
         _must_exist("LISTENER_JAR", submission.listener_jar)
         _must_exist("EXAMPLES_LOCATION", submission.examples_location)
-    return ManifestOptions(
+    options = ManifestOptions(
         callback_host=host,
         callback_port=port,
         listener_jar=submission.listener_jar or platform.listener_jar,
@@ -51,6 +52,8 @@ def manifest_options(settings: Settings, platform: Platform) -> ManifestOptions:
         template=_template(settings, platform),
         limits=_limits(settings, platform),
     )
+    trial_manifest(options)
+    return options
 
 
 def _template(settings: Settings, platform: Platform) -> Fields:

@@ -49,6 +49,17 @@ def jobs_in_charge(execution: ApplicationExecution, jobs: Iterable[JobSummary]) 
     return [job for job in jobs if execution.application_id in (None, job.application_id)]
 
 
+def jobs_of_others(
+    execution: ApplicationExecution, jobs: Iterable[JobSummary]
+) -> dict[str, list[JobSummary]]:
+    """Those of drivers that are not in charge, by their ids; a hundred drivers at most."""
+    found: dict[str, list[JobSummary]] = {}
+    for job in jobs:
+        if execution.application_id not in (None, job.application_id) and job.application_id is not None:
+            found.setdefault(job.application_id, []).append(job)
+    return dict(list(found.items())[:_MOST])
+
+
 def driver_attempts(execution: ApplicationExecution, jobs: Iterable[JobSummary]) -> list[DriverAttempt]:
     """Drivers of which anything was reported, the first one first; a hundred at most.
 

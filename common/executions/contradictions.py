@@ -36,6 +36,18 @@ def contradicts(execution: ApplicationExecution, event: ApplicationStarted | Job
     return ended_at is not None and happened_at > ended_at + _WHOLE_SECONDS
 
 
+def nowhere_found(execution: ApplicationExecution) -> str:
+    """What is known of a driver that reports, and that its platform does not know."""
+    at = execution.contradicted_at
+    latest = f", at {at:%Y-%m-%d %H:%M:%S} UTC for the last time" if at else ""
+    return (
+        f"The application execution {execution.id} is {execution.state}, and its runner ({execution.runner})"
+        f" has no process of it. Its driver reports as {execution.application_id or 'a Spark application'}"
+        f"{latest}: from another machine, or it has ended since. Once it has been silent for"
+        f" {DRIVER_SILENCE.total_seconds() / 60:.0f} minutes, its name is free."
+    )
+
+
 def silent_since() -> datetime:
     """Drivers that have not reported since then are taken to have ended."""
     return utc_now() - DRIVER_SILENCE

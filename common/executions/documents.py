@@ -1,6 +1,6 @@
 """Stored documents: application executions and their jobs (wire names, see the contract)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -185,6 +185,16 @@ class ApplicationExecution(Document, ApplicationSpecs):
         """
         never_stored = 0 if self.ended_jobs is None else max(0, self.ended_jobs - jobs)
         return max(never_stored, self.refused_reports + self.dropped_reports)
+
+    def unexplained_gaps(self, job_ids: Collection[int]) -> int:
+        """How many ids the driver in charge has left out, where it has not told how many jobs it ended.
+
+        A driver numbers its jobs without holes; few of them never report, because they never began.
+
+        Args:
+            job_ids: Of that driver's jobs, as far as they are stored.
+        """
+        return 0 if self.ended_jobs is not None else max(job_ids, default=-1) + 1 - len(job_ids)
 
     @property
     def tail_is_known(self) -> bool:

@@ -8,6 +8,7 @@ import pymongo
 from pymongo import ASCENDING, DESCENDING
 
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
+from common.executions.gaps import without_gaps
 from common.mongo.collection import DocumentCollection, text
 from common.mongo.stored import UnreadableDocument
 
@@ -36,6 +37,7 @@ class RunHistory:
 
         Failed and killed runs are left out: their runtimes are not those of the application. So are
         runs of which a job cannot be read, or was never reported: what is left would look like a faster run.
+        Where the driver has not told how many jobs it ended, ids that it left out count as such jobs.
         """
         with pymongo.timeout(_HISTORY_SECONDS):
             return await self._finished_runs(system_name, algorithm_name, limit)
@@ -45,12 +47,13 @@ class RunHistory:
     ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
         query = _history_query(system_name, algorithm_name)
         cursor = self._applications.find(query, {"manifests": 0}).sort("created_at", DESCENDING)
-        runs: list[tuple[ApplicationExecution, Sequence[JobExecution]]] = []
+        found: list[tuple[ApplicationExecution, Sequence[JobExecution]]] = []
         wanted, seen = limit, 0
         while True:
             part = await self._read.page(cursor, wanted, skip=seen)
-            runs += await self._with_jobs(part)
+            found += await self._with_jobs(part)
             seen += part.seen
+            runs = without_gaps(found)
             if len(part) < wanted or len(runs) >= limit:
                 return runs[:limit][::-1]
             wanted = max(limit - len(runs), _FURTHER_RUNS)

@@ -17,8 +17,13 @@ Emit = Callable[[dict[str, Any]], None]
 
 def run_child(arguments: list[str], work: Callable[[Path, Emit], None]) -> int:
     """Do the work in the folder that the only argument names; returns the exit code."""
-    emit = _private_stdout()
+    write = _private_stdout()
     terminated_by: list[int] = []
+
+    def emit(event: dict[str, Any]) -> None:
+        if terminated_by:  # and what was raised then got lost: callbacks from below Python swallow it
+            raise SystemExit(128 + terminated_by[0])
+        write(event)
 
     def terminate(signum: int, frame: FrameType | None) -> None:
         terminated_by.append(signum)
@@ -31,12 +36,14 @@ def run_child(arguments: list[str], work: Callable[[Path, Emit], None]) -> int:
         return 1
     try:
         work(Path(arguments[0]), emit)
-    except Exception as error:  # the parent must hear about every failure
-        if terminated_by:  # which libraries in between may turn into errors of their own
+    except BaseException as error:  # the parent must hear about every failure
+        if terminated_by:  # which libraries in between may turn into errors, or exit codes, of their own
             return 128 + terminated_by[0]
+        if not isinstance(error, Exception):
+            raise
         emit({"event": "error", "message": f"{type(error).__name__}: {error}"})
         return 1
-    return 0
+    return 128 + terminated_by[0] if terminated_by else 0
 
 
 def _private_stdout() -> Emit:

@@ -181,10 +181,16 @@ def _notes_about_reports(execution: ApplicationExecution, jobs: Sequence[JobSumm
         ]
         told = f" ({', '.join(causes)})" if causes else ""
         return [f"Reports of its driver are missing: {missing}{told}. Nothing is learned from such a run."]
-    gaps = max((job.job_id for job in jobs), default=-1) + 1 - len(jobs)
-    if gaps > 0 and execution.ended_jobs is None:
+    gaps = execution.unexplained_gaps({job.job_id for job in jobs})
+    if gaps and execution.state.is_final:
         return [
-            f"Job ids of which nothing was reported: {gaps}. Spark leaves some out, or reports are missing."
+            f"Job ids of which nothing was reported: {gaps}. Nothing is learned from such a run, unless"
+            " others leave out the same."
+        ]
+    if gaps:
+        return [
+            f"Job ids of which nothing was reported: {gaps}. Such a job still runs, or its report is missing;"
+            " its place counts as done where jobs do not run side by side."
         ]
     return []
 
@@ -203,6 +209,8 @@ class JobView(WireModel):
     """One Spark job, without its stages."""
 
     job_id: int
+    application_id: str | None = None
+    """Spark's, of the driver that ran it."""
     start_time: UtcTime | None
     end_time: UtcTime
     start_scale_out: int | None
@@ -218,6 +226,7 @@ class JobView(WireModel):
         started = job.start_time
         return cls(
             job_id=job.job_id,
+            application_id=job.application_id,
             start_time=started,
             end_time=job.end_time,
             start_scale_out=job.start_scale_out,

@@ -15,7 +15,7 @@ from submission.driver_log import redact
 from submission.kubernetes.errors import DriverWaits, KubernetesForbidden, KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository, last_lines
 from submission.kubernetes.resources import SparkApplications
-from submission.log_lines import NumberedLines, lines_from, lines_of
+from submission.log_lines import NumberedLines, lines_from, lines_of, told_text
 
 logger = logging.getLogger(__name__)
 
@@ -94,12 +94,13 @@ class DriverLogs:
             DriverWaits: The driver has not started; it says why.
             ServiceError: The pod's log cannot be read now, and nothing was kept.
         """
-        return await self._read(execution_id, tail_lines)
+        log = await self._read(execution_id, tail_lines)
+        return log if log is None else await asyncio.to_thread(told_text, log)
 
     async def read_attempt(self, execution_id: str, attempt: int, tail_lines: int) -> str | None:
         """The last lines of an attempt that failed before another one began; None where there are none."""
         kept = await self._kept.find(execution_id, attempt)
-        return kept if kept is None else last_lines(kept, tail_lines)
+        return kept if kept is None else await asyncio.to_thread(told_text, last_lines(kept, tail_lines))
 
     async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
         """Lines from the one of this number on; None where there are none.

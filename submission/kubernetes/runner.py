@@ -321,20 +321,16 @@ class SparkOperatorRunner:
         execution = await self._executions.get(execution_id)
         metadata, namespace = execution.manifests[0]["metadata"], namespace_of(execution, self._namespaces[0])
         resource = await self._applications.find(metadata["name"], namespace)
-        ended_at = None  # what is gone already went when nobody looked
+        fields: dict[str, Any] = {"end_time": None}  # what is gone already went when nobody looked
         if resource is not None:
             observation = self._dialect.observe(resource)
             if observation.is_final and not execution.state.is_final:
                 return  # it has ended by itself, which the watch records
             await self._logs.keep(execution, observation.driver_pod)
             await self._applications.delete(metadata["name"], namespace)
-            ended_at = utc_now()
-        await self._executions.record_state(
-            execution_id,
-            ApplicationState.KILLED,
-            execution.stop_reason or "",
-            fields={"end_time": ended_at},
-        )
+            fields = {**observation.fields, "end_time": utc_now()}
+        reason = execution.stop_reason or ""
+        await self._executions.record_state(execution_id, ApplicationState.KILLED, reason, fields=fields)
 
     async def _remove(self, execution: ApplicationExecution, reason: str) -> None:
         """Delete the resource of what has failed, and whose driver reports; its state stays."""

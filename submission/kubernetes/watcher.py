@@ -45,7 +45,7 @@ _BEING_SUBMITTED_SECONDS = 60.0
 _DELETED = "Its SparkApplication was deleted in Kubernetes, not through this service."
 
 
-_Said = tuple[ApplicationState | None, bool, str]
+_Said = tuple[object, ...]
 """What an observation says: the state, whether it waits for the operator, and why."""
 
 
@@ -243,7 +243,7 @@ class SparkApplicationWatcher:
             ordered_here = execution.stop_reason is not None  # a moment ago
             ended_at = utc_now() if ordered_here else observation.deleted_at
             reason = execution.stop_reason or _DELETED
-            await self._record_end(execution, ApplicationState.KILLED, reason, ended_at)
+            await self._record_end(execution, ApplicationState.KILLED, reason, ended_at, **observation.fields)
         else:
             await self._record(execution, change.resource, observation)
 
@@ -323,8 +323,10 @@ class SparkApplicationWatcher:
         )
         if changed:
             logger.info("%s: %s %s", execution.id, observation.state, observation.reason)
-        elif observation.state is execution.state and observation.reason not in ("", execution.state_reason):
-            await self._executions.note(execution.id, {"state_reason": observation.reason})
+        elif observation.state is execution.state:
+            told = {**observation.fields, "state_reason": observation.reason or execution.state_reason}
+            if news := {name: value for name, value in told.items() if getattr(execution, name) != value}:
+                await self._executions.note(execution.id, news)
         if observation.is_final:
             self._recorded.pop(execution.id, None)
         else:
@@ -372,7 +374,7 @@ def _number(version: str) -> int | None:
 
 
 def _said(observation: Observation) -> _Said:
-    return observation.state, observation.is_waiting, observation.reason
+    return observation.state, observation.is_waiting, observation.reason, *observation.fields.values()
 
 
 def _not_before_the_last(execution: ApplicationExecution, at: datetime | None) -> datetime | None:

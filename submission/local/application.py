@@ -20,6 +20,7 @@ from common.executions.documents import ApplicationState
 from common.loops import BackOff, until_done
 from common.mongo.document import utc_now
 from common.processes.guarded import GuardedProcess
+from common.processes.left_over import end_left_over
 from common.processes.private_files import open_private
 from submission.driver_log import failure_reason, read_tail
 from submission.local.checks import check
@@ -58,6 +59,18 @@ class Workshop:
     def log(self, execution_id: str) -> Path:
         """Where the driver of an execution writes to."""
         return self.folder / execution_id / "driver.log"
+
+    def properties(self, execution_id: str) -> Path:
+        """What spark-submit of an execution reads, and no other process is started with."""
+        return self.folder / execution_id / "spark.properties"
+
+    async def end_left_over(self, execution_id: str) -> bool:
+        """End what is left of an execution whose process nobody here holds; false where nothing is."""
+        properties = str(self.properties(execution_id))
+        found = await asyncio.to_thread(end_left_over, properties, _STOP_GRACE_SECONDS)
+        if found:
+            logger.warning("%s: ended %d processes that were left of it", execution_id, found)
+        return found > 0
 
 
 class LocalApplication:
@@ -114,7 +127,7 @@ class LocalApplication:
         )
         if self._decided:
             return self._decided
-        properties_file = log.with_name("spark.properties")
+        properties_file = self._workshop.properties(self.execution_id)
         await asyncio.to_thread(_prepare, properties_file, {**submit.properties, **cluster.properties})
         self.is_submitted = True
         if not await self._insist(ApplicationState.SUBMITTED, ""):

@@ -28,6 +28,7 @@ from pymongo.errors import PyMongoError
 from common.errors import InvalidRequest, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.loops import Loop
+from common.mongo.document import utc_now
 from common.settings.group import PROJECT_ROOT, bundled
 from common.wire.specs import WorkerSpecs
 from submission.driver_log import read_further, read_start, read_tail
@@ -154,8 +155,13 @@ class LocalSparkRunner:
             await waiting.record((ApplicationState.KILLED, reason))
             return True
         application = self._active.get(execution_id)
-        if application is None:
-            return False
+        if application is None:  # its process may have outlived the service that started it, and its guard
+            if not await self._workshop.end_left_over(execution_id):
+                return False
+            await self._workshop.record_state(
+                execution_id, ApplicationState.KILLED, reason, fields={"end_time": utc_now()}
+            )
+            return True
         await application.end(ApplicationState.KILLED, reason)
         if application.is_submitted:
             await application.ended.wait()
@@ -217,6 +223,7 @@ class LocalSparkRunner:
             if execution.state in (ApplicationState.NEW, ApplicationState.PENDING) and execution.manifests:
                 await self.start(execution.manifests[0], execution.id)
                 continue
+            await self._workshop.end_left_over(execution.id)
             # Its launcher, which was killed with the service, could not.
             await asyncio.to_thread(
                 shutil.rmtree, self._workshop.log(execution.id).with_name("program"), True

@@ -12,6 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 60, 20, 40, 45, 45
 _PANEL_HEIGHT = (_HEIGHT - _TOP - _BOTTOM - _GAP) / 2
 
 _BLUE, _ORANGE, _GREEN, _BLACK, _GREY = "#1f77b4", "#ff7f0e", "#2ca02c", "#222", "#ccc"
+_OTHERS = "#9467bd"
 
 Points = Sequence[tuple[float, float]]
 """Seconds since the application started, and a value."""
@@ -71,8 +72,15 @@ class _Panel:
         self.parts.append(_text(_WIDTH - _RIGHT - 8, y, label, f'text-anchor="end" fill="{color}"'))
 
 
-def draw_run(timeline: RunTimeline, decisions: Sequence[ScalingDecision]) -> str:
-    """As far as the run has come; what is not known yet is left out."""
+def draw_run(
+    timeline: RunTimeline, decisions: Sequence[ScalingDecision], others: Sequence[RunTimeline] = ()
+) -> str:
+    """As far as the run has come; what is not known yet is left out.
+
+    Args:
+        timeline: Of the driver in charge.
+        others: Of drivers that are not.
+    """
     execution = timeline.execution
     target_seconds = execution.global_specs.max_runtime
     seen = [((moment - timeline.started_at).total_seconds(), count) for moment, count in timeline.seen]
@@ -86,9 +94,16 @@ def draw_run(timeline: RunTimeline, decisions: Sequence[ScalingDecision]) -> str
         for candidate in each.candidates
         if candidate.scale_out == each.chosen_scale_out
     ]
-    seconds = max([runtime or 0.0, *(at for at, _ in [*seen, *chosen])])
-    executors = [float(count) for _, count in [*seen, *chosen]]
+    of_others = [
+        [((moment - timeline.started_at).total_seconds(), float(count)) for moment, count in other.seen]
+        for other in others
+    ]
+    points = [*seen, *chosen, *(point for each in of_others for point in each)]
+    seconds = max([runtime or 0.0, *(at for at, _ in points)])
+    executors = [float(count) for _, count in points]
     above = _Panel(_TOP, seconds, max([*executors, 1.0]) + 1, "executors")
+    for each in of_others:
+        above.steps(each, _OTHERS, "another driver's")
     above.steps(seen, _BLUE, "executors")
     above.marks(chosen, _ORANGE, "chosen")
     remaining = [runtime or 0.0, target_seconds if target_seconds <= 2 * seconds else 0.0]

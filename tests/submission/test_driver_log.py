@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from submission.driver_log import failure_reason, read_tail, redact
+from submission.driver_log import failure_reason, read_further, read_start, read_tail, redact
+from submission.log_lines import LINE_BYTES, LineSplitter, lines_from, lines_of, told_text
 
 
 def test_tail(tmp_path: Path) -> None:
@@ -52,3 +53,46 @@ def test_secrets_are_not_repeated() -> None:
 def test_long_lines_do_not_take_for_ever(text: str) -> None:
     """A pattern that is tried from every position to every other takes minutes for a hundredth of this."""
     redact(text * 100_000 + "\n", {})
+
+
+LINES = {
+    "just as long": b"a" * LINE_BYTES + b"\n",
+    "a byte longer": b"a" * (LINE_BYTES + 1) + b"\n",
+    "cut in a character": b"a" + "é".encode() * LINE_BYTES + b"\n",
+    "5 MiB between others": b"x\n" + b"y" * (5 << 20) + b"\nz\n",
+    "5 MiB without an end": b"x\n" + b"y" * (5 << 20),
+    "two returns and a line feed": b"a\r\r\nb\n",
+    "no UTF-8": b"a\xff\xfeb\n\xed\xa0\x80x\n",
+    "a bar": b"10%\r20%\r30%",
+    "a bar that has ended": b"10%\r20%\r",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("content", LINES.values(), ids=LINES)
+def test_all_readers_are_of_one_opinion(tmp_path: Path, content: bytes) -> None:
+    log = tmp_path / "driver.log"
+    log.write_bytes(content)
+    with log.open("rb") as file:
+        numbered = lines_from(file, 0, ended=True)[0].lines
+    splitter = LineSplitter()
+    assert [*splitter.feed(content), *splitter.end()] == numbered
+    found = read_start(log, 1000)
+    assert found is not None
+    shown, position = found
+    splitter = LineSplitter()
+    while further := read_further(log, position):
+        position += len(further)
+        shown += splitter.feed(further)
+    assert [*shown, *splitter.end()] == numbered
+    assert lines_of(read_tail(log, 1000) or "") == numbered
+    assert lines_of(told_text(content.decode(errors="replace"))) == numbered or b"\xff" in content
+
+
+def test_the_last_lines_are_found_however_long_the_one_before_is(tmp_path: Path) -> None:
+    log = tmp_path / "driver.log"
+    log.write_bytes(b"x\n" + b"y" * (5 << 20) + b"\na\r\nb\rc\n")
+    assert read_tail(log, 3) == "a\r\nb\rc\n"
+    cut = f"{'y' * LINE_BYTES} … (cut: the line has 5,242,880 bytes)"
+    assert read_tail(log, 4) == f"{cut}\na\r\nb\rc\n"
+    assert read_start(log, 5) == (["x", cut, "a", "b", "c"], log.stat().st_size)

@@ -16,6 +16,7 @@ DATA = f"{CORE}/persistentvolumeclaims/data-0"
 
 _SECRET = re.compile(r"/api/v1/namespaces/enel/secrets/([\w-]+)")
 _KINDS = "/apis/sparkoperator.k8s.io/v1beta2"
+_APACHE_KINDS = "/apis/spark.apache.org/v1"
 
 
 @dataclass
@@ -29,6 +30,8 @@ class ClusterDouble:
     secrets: dict[str, Json] = field(default_factory=dict)
     has_kinds: bool = True
     """Of the operator's resources."""
+    has_apache_kinds: bool = False
+    """Of Apache's."""
     operators: list[Json] = field(default_factory=lambda: [operator("elsewhere")])
     """Deployments."""
     forbidden: set[str] = field(default_factory=set)
@@ -51,6 +54,8 @@ class ClusterDouble:
             return self._secret(method, secret[1])
         if path == _KINDS:
             return (200, {}) if self.has_kinds else (404, {})
+        if path == _APACHE_KINDS:
+            return (200, {}) if self.has_apache_kinds else (404, {})
         parts = path.split("/")
         if len(parts) == 5 and parts[3] == "namespaces":
             return (200, {}) if parts[4] in self.namespaces else not_found("namespaces", parts[4])
@@ -98,11 +103,11 @@ class ClusterDouble:
         return (404, {}) if found is None else (200, {"items": [{"metadata": {"name": name}, **found}]})
 
 
-def operator(namespace: str, watched: str = "", *, is_ready: bool = True) -> Json:
+def operator(namespace: str, watched: str = "", *, is_ready: bool = True, called: str = OPERATOR) -> Json:
     """The Deployment of a spark-operator."""
     container = {"args": ["controller", "start", f"--namespaces={watched}"]}
     return {
-        "metadata": {"name": f"{OPERATOR}-controller", "namespace": namespace},
+        "metadata": {"name": f"{called}-controller", "namespace": namespace},
         "spec": {"replicas": 1, "template": {"spec": {"containers": [container]}}},
         "status": {"readyReplicas": int(is_ready)},
     }

@@ -9,7 +9,7 @@ from pymongo.errors import DuplicateKeyError
 from common.errors import InvalidRequest
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
-from common.wire.events import ApplicationStarted, JobEnded, ShortText, Time
+from common.wire.events import ApplicationStarted, Count, JobEnded, ShortText, Time
 from common.wire.specs import ApplicationSpecs, WireModel
 
 RUNNER = "event log"
@@ -27,6 +27,8 @@ class RunEnd(WireModel):
     outcome: Literal["COMPLETED", "FAILED", "UNKNOWN"]
     end_time: Time | None = None
     reason: ShortText = ""
+    ended_jobs: Count | None = None
+    """Jobs that its log has the end of, where it is whole: other ids are of none."""
 
 
 class RunPiece(WireModel):
@@ -126,7 +128,8 @@ class RunImporter:
         if state is ApplicationState.UNKNOWN:
             await self._executions.note(execution_id, {"state_reason": end.reason})
             return
-        fields = {"end_time": end.end_time} if end.end_time is not None else {}
+        told: Json = {"end_time": end.end_time, "ended_jobs": end.ended_jobs}
+        fields = {name: value for name, value in told.items() if value is not None}
         await self._executions.record_state(execution_id, state, end.reason, at=end.end_time, fields=fields)
 
 

@@ -55,4 +55,9 @@ def _end(attempt: RecordedAttempt) -> Json:
     if attempt.last_job_failed or attempt.running_jobs:
         what = "its last job failed" if attempt.last_job_failed else "a job of it never ended"
         return {"outcome": "FAILED", "end_time": ended_at, "reason": f"By its event log, {what}."}
-    return {"outcome": "COMPLETED", "end_time": ended_at, "reason": "By its event log."}
+    return {
+        "outcome": "COMPLETED",
+        "end_time": ended_at,
+        "reason": "By its event log.",
+        "ended_jobs": attempt.jobs,
+    }

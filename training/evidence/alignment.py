@@ -12,7 +12,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from training.evidence.job_signatures import JobSignature, similarities
+from training.evidence.job_signatures import UNREPORTED_ALIKE, JobSignature, similarities
 from training.statistics.arrays import Floats, Ints
 
 LEAST_ALIKE = 0.5
@@ -78,7 +78,9 @@ def _align(run: Sequence[JobSignature], others: Sequence[JobSignature], ended: b
         paired[paired] = distinct[code[paired], other_code[places[paired]]] >= LEAST_ALIKE
         return np.where(paired, places, -1)
     alike = distinct[code][:, other_code]
-    partner = _in_order(alike, GAP if ended else STEP_AHEAD, ended)
+    least = np.where([each.unreported for each in run], UNREPORTED_ALIKE, LEAST_ALIKE)
+    pairs = np.where(alike >= least[:, None], alike, _NOTHING)
+    partner = _in_order(pairs, GAP if ended else STEP_AHEAD, ended)
     _swap(partner, alike, len(others) if ended else int(partner.max(initial=-1)))
     return partner
 
@@ -90,16 +92,15 @@ def _distinct(jobs: Sequence[JobSignature]) -> tuple[dict[JobSignature, int], In
     return numbers, np.array(codes, dtype=np.int64)
 
 
-def _in_order(alike: Floats, step: float, ended: bool) -> Ints:
-    """The best partners that keep the order, the earliest ones of equals, from similarities (A, B), (A,)."""
-    a, b = alike.shape
+def _in_order(pairs: Floats, step: float, ended: bool) -> Ints:
+    """The best partners that keep the order, the earliest ones of equals, by values of pairs (A, B), (A,)."""
+    a, b = pairs.shape
     columns = np.arange(b + 1)
     best = -step * columns
     back = np.zeros((a + 1, b + 1), dtype=np.int8)
     back[0] = _SKIPPED
     for job in range(a):
-        pairs = np.where(alike[job] >= LEAST_ALIKE, alike[job], _NOTHING)
-        paired = np.concatenate([[_NOTHING], best[:-1] + pairs])
+        paired = np.concatenate([[_NOTHING], best[:-1] + pairs[job]])
         left_over = best - GAP
         reached = np.maximum(paired, left_over)
         row = np.maximum.accumulate(reached + step * columns) - step * columns

@@ -25,6 +25,10 @@ _KEPT = "_signature"
 UNKNOWN_ALIKE = 0.55
 """Similarity of a job without recorded stages to one with some: it may be the same."""
 
+UNREPORTED_ALIKE = 0.2
+"""Similarity of a job of which nothing but its id is known to any: it takes the place that is left to it, and
+the place of none that is known."""
+
 
 @dataclass(frozen=True)
 class JobSignature:
@@ -37,6 +41,11 @@ class JobSignature:
     parents: tuple[tuple[int, ...], ...] = ()
     """Positions of their parents that ran."""
     failed: bool = False
+    unreported: bool = False
+    """Whether nothing is known but that it ran."""
+
+
+UNREPORTED = JobSignature(unreported=True)
 
 
 def signature_of(job: JobRecord) -> JobSignature:
@@ -65,6 +74,8 @@ def _signature_of(job: JobRecord) -> JobSignature:
 def similarities(left: Sequence[JobSignature], right: Sequence[JobSignature]) -> Floats:
     """How far jobs do the same work, 0 to 1, (A, B): 1 for equal ones, 0 where one failed and one did not.
 
+    Only on the left there may be jobs that were not reported.
+
     Cosine of how often stages and steps from stage to stage occur, joined with whether the last stages, which
     Spark names by the action, are called alike; less where numbers of tasks differ, of all stages and of the
     last one. Spark skips stages whose output is still there, so that one job may lack what the other one has,
@@ -92,6 +103,7 @@ def similarities(left: Sequence[JobSignature], right: Sequence[JobSignature]) ->
     alike[bare_a[:, None] & bare_b] = 1.0
     failed_a, failed_b = (np.array([each.failed for each in side], dtype=bool) for side in (left, right))
     alike[failed_a[:, None] != failed_b] = 0.0
+    alike[[each.unreported for each in left]] = UNREPORTED_ALIKE
     return alike
 
 

@@ -10,7 +10,7 @@ from training.evidence.alignment import NEIGHBOURS
 from training.evidence.graph import Graph
 from training.evidence.job_signatures import signature_of
 from training.evidence.slots import ordered_jobs
-from training.evidence.table import Evidence, collect, expected_jobs, slots_of
+from training.evidence.table import BESIDE, Evidence, collect, expected_jobs, medians, partners_of
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.statistics.arrays import Bools, Floats, Ints
 
@@ -40,6 +40,8 @@ class Place:
     """Jobs that are to be expected, (J,)."""
     missing: Bools
     """Jobs that were to be expected before the cut, and that the run has not had, (J,)."""
+    unreported: dict[int, int]
+    """Jobs expected before the cut that stand for those of which only the id is known, by that id."""
     after_job_id: int
 
     @property
@@ -72,13 +74,14 @@ class Place:
     def spread(self, remaining_seconds: Floats) -> Floats:
         """What jobs without partner add to the standard deviation of the log of what is left, (X,).
 
-        A part of what unlike jobs took, and missing ones usually take, may be left more or less. A run of
-        which a large share is unlike may go on as no earlier one did.
+        A part of what unlike jobs took, and missing and unreported ones usually take, may be left more or
+        less. A run of which a large share is unlike may go on as no earlier one did.
 
         Args:
             remaining_seconds: Forecast per candidate, (X,).
         """
         usual = self.evidence.usual_runtime[self.missing].sum()
+        usual += self.evidence.usual_runtime[list(self.unreported.values())].sum()
         unlike = sum(job.runtime_seconds for job in self.unlike)
         total = sum(job.runtime_seconds for job in self.finished)
         more = np.log1p(DOUBT * (float(usual) + unlike) / np.maximum(remaining_seconds, 1e-3))
@@ -108,9 +111,12 @@ class Place:
     @property
     def note(self) -> str:
         """What does not fit, for people; empty where all does."""
+        failed, unlike = ([job.job_id for job in jobs] for jobs in (self.failed, self.unlike))
+        unreported = sorted(self.unreported)
         parts = [
-            f"{_named(self.failed)} failed and {_counts(self.failed)} for nothing" if self.failed else "",
-            f"{_named(self.unlike)} {_is(self.unlike)} like none of earlier runs" if self.unlike else "",
+            f"{_named(failed)} failed and {_counts(failed)} for nothing" if failed else "",
+            f"{_named(unlike)} {_is(unlike)} like none of earlier runs" if unlike else "",
+            f"{_named(unreported)} {_was(unreported)} not reported" if unreported else "",
         ]
         missing = int(self.missing.sum())
         if missing:
@@ -129,7 +135,7 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
     graph = evidence.graph
     jobs = tuple(job for job in run.jobs if job.job_id <= after_job_id)
     so_far = RunRecord(run.run_id, run.context, run.started_at, jobs)
-    slots = slots_of(graph, so_far)
+    slots, unreported = partners_of(graph, so_far)
     expected = expected_jobs(evidence, run.context)
     if any(job.stages for job in jobs) and any(each.names for each in graph.signatures):
         cut = int(slots.max())
@@ -137,7 +143,10 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
         cut = int(np.searchsorted(np.array(graph.job_ids), after_job_id, side="right")) - 1
     position = np.arange(len(graph.job_ids))
     left_out = expected & (position <= cut) & ~np.isin(position, slots) & bool(jobs)
-    to_come = left_out & _may_still_come(graph, slots, left_out)
+    of_unreported = np.isin(position, list(unreported.values()))
+    to_come = left_out & np.where(
+        of_unreported, _may_still_run(evidence, cut), _may_still_come(graph, slots, left_out)
+    )
     return Place(
         evidence,
         run.context,
@@ -145,9 +154,21 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
         slots,
         cut,
         (expected & (position > cut)) | to_come,
-        left_out & ~to_come,
+        left_out & ~to_come & ~of_unreported,
+        {job_id: slot for job_id, slot in unreported.items() if slot >= 0 and (left_out & ~to_come)[slot]},
         after_job_id,
     )
+
+
+def _may_still_run(evidence: Evidence, cut: int) -> Bools:
+    """Jobs before the cut that may run on behind it: all between usually run beside earlier ones, (J,)."""
+    beside = medians(evidence.overlap) > BESIDE
+    found = np.zeros(len(beside), dtype=bool)
+    for job in range(cut - 1, -1, -1):
+        if not beside[job + 1]:
+            break
+        found[job] = True
+    return found
 
 
 def _may_still_come(graph: Graph, slots: Ints, left_out: Bools) -> Bools:
@@ -160,18 +181,21 @@ def _may_still_come(graph: Graph, slots: Ints, left_out: Bools) -> Bools:
     return found
 
 
-def _named(jobs: Sequence[JobRecord]) -> str:
-    if len(jobs) == 1:
-        return f"job {jobs[0].job_id}"
-    if len(jobs) > NAMED_JOBS:
-        return f"{len(jobs)} jobs"
-    ids = [str(job.job_id) for job in jobs]
-    return f"jobs {', '.join(ids[:-1])} and {ids[-1]}"
+def _named(job_ids: Sequence[int]) -> str:
+    if len(job_ids) == 1:
+        return f"job {job_ids[0]}"
+    if len(job_ids) > NAMED_JOBS:
+        return f"{len(job_ids)} jobs"
+    return f"jobs {', '.join(map(str, job_ids[:-1]))} and {job_ids[-1]}"
 
 
-def _is(jobs: Sequence[JobRecord]) -> str:
-    return "is" if len(jobs) == 1 else "are"
+def _is(job_ids: Sequence[int]) -> str:
+    return "is" if len(job_ids) == 1 else "are"
 
 
-def _counts(jobs: Sequence[JobRecord]) -> str:
-    return "counts" if len(jobs) == 1 else "count"
+def _was(job_ids: Sequence[int]) -> str:
+    return "was" if len(job_ids) == 1 else "were"
+
+
+def _counts(job_ids: Sequence[int]) -> str:
+    return "counts" if len(job_ids) == 1 else "count"

@@ -7,13 +7,15 @@ nothing else is known of them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
+from typing import NamedTuple
 
 import numpy as np
 
 from training.evidence.alignment import align
-from training.evidence.job_signatures import JobSignature, signature_of
+from training.evidence.job_signatures import UNREPORTED, JobSignature, signature_of
 from training.history.values import JobRecord, RunRecord
 from training.statistics.arrays import Ints
 
@@ -44,10 +46,22 @@ def ordered_jobs(run: RunRecord) -> list[JobRecord]:
     return sorted(run.jobs, key=lambda job: job.job_id)
 
 
+class Partners(NamedTuple):
+    """Slots of a run's jobs, -1 for none."""
+
+    reported: Ints
+    """Of each job, (jobs,)."""
+    unreported: dict[int, int]
+    """Of each job between them of which nothing but its id is known, by that."""
+
+
 def partners(
     jobs: Sequence[JobRecord], signatures: tuple[JobSignature, ...], ids: Sequence[int], *, ended: bool
-) -> Ints:
-    """Slot of each job of a run, -1 for none, (jobs,).
+) -> Partners:
+    """Slots of a run's jobs.
+
+    A driver numbers its jobs without holes: those that a run in progress has say that jobs began of which
+    nothing was reported, and they are in the place of what was reported of none.
 
     Args:
         jobs: In order of their ids.
@@ -55,12 +69,26 @@ def partners(
         ids: Of the slots.
         ended: Whether the run has all of its jobs.
     """
-    own = tuple(signature_of(job) for job in jobs)
-    nothing_known = not any(each.names or each.failed for each in (*own, *signatures))
+    own = {job.job_id: signature_of(job) for job in jobs}
+    unreported = [] if ended else _unreported(own, ids)
+    numbers = sorted([*own, *unreported])
+    nothing_known = not any(each.names or each.failed for each in (*own.values(), *signatures))
     if nothing_known:
         position = {job_id: slot for slot, job_id in enumerate(ids)}
-        return np.array([position.get(job.job_id, -1) for job in jobs], dtype=np.int64)
-    return align(own, signatures, ended=ended)
+        slots = {job_id: position.get(job_id, -1) for job_id in numbers}
+    else:
+        run = tuple(own.get(job_id, UNREPORTED) for job_id in numbers)
+        slots = dict(zip(numbers, align(run, signatures, ended=ended).tolist(), strict=True))
+    reported = np.array([slots[job.job_id] for job in jobs], dtype=np.int64)
+    return Partners(reported, {job_id: slots[job_id] for job_id in unreported})
+
+
+def _unreported(own: Collection[int], ids: Sequence[int]) -> list[int]:
+    """Ids below a run's last one that are not its own, nor left out by other runs, too; as many as slots."""
+    last = max(own, default=-1)
+    usual = sorted(job_id for job_id in set(ids) if job_id < last)
+    left_out = (job_id for job_id in chain(usual, range(max(ids, default=-1) + 1, last)) if job_id not in own)
+    return list(islice(left_out, len(ids)))
 
 
 def find_slots(history: Sequence[RunRecord]) -> list[Slot]:

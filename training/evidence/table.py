@@ -18,7 +18,7 @@ import numpy as np
 from training.evidence.alignment import NEIGHBOURS
 from training.evidence.graph import Graph, build_graph, job_share, stage_keys
 from training.evidence.similarity import similarity
-from training.evidence.slots import ordered_jobs, partners
+from training.evidence.slots import Partners, ordered_jobs, partners
 from training.history.values import METRIC_NAMES, JobRecord, RunContext, RunRecord, StageMetrics
 from training.statistics.arrays import Bools, Floats, Ints
 
@@ -148,13 +148,18 @@ def _empty(graph: Graph, contexts: tuple[RunContext, ...]) -> Evidence:
     )
 
 
-def slots_of(graph: Graph, run: RunRecord) -> Ints:
-    """Position in the graph of each of a run's jobs in order of their ids, -1 for none, (jobs,).
+def partners_of(graph: Graph, run: RunRecord) -> Partners:
+    """Positions in the graph of a run's jobs, in order of their ids.
 
     A run whose end is not known is taken to be in progress.
     """
     ended = run.runtime_seconds is not None
     return partners(ordered_jobs(run), graph.signatures, graph.job_ids, ended=ended)
+
+
+def slots_of(graph: Graph, run: RunRecord) -> Ints:
+    """Position in the graph of each of a run's reported jobs in order of their ids, -1 for none, (jobs,)."""
+    return partners_of(graph, run).reported
 
 
 def contributions(evidence: Evidence) -> Floats:

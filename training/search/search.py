@@ -177,18 +177,23 @@ def _ray(folder: Path, search: SearchConfig) -> Iterator[None]:
     home = inside if short else Path(tempfile.mkdtemp(prefix="enel-ray-"))
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
-        ray.init(
-            address="local",
-            num_cpus=search.max_concurrent,
-            num_gpus=0,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.WARNING,
-            object_store_memory=search.object_store_bytes,
-            _temp_dir=str(home),
-        )
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, on_terminate)  # Ray's own handler aborts the process
+        try:
+            ray.init(
+                address="local",
+                num_cpus=search.max_concurrent,
+                num_gpus=0,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                object_store_memory=search.object_store_bytes,
+                _temp_dir=str(home),
+            )
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, on_terminate)  # Ray's own handler aborts the process
+        except SystemExit:  # which that one makes of a SIGTERM that comes while Ray starts
+            if callable(on_terminate):
+                on_terminate(signal.SIGTERM, None)
+            raise
         yield
     finally:
         ray.shutdown()

@@ -53,11 +53,18 @@ def logs(
     execution_id: Id,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it has ended.")] = False,
     tail: Annotated[int, typer.Option(min=1, max=10_000, help="Begin with the last so many lines.")] = 500,
+    attempt: Annotated[
+        int | None, typer.Option(min=1, help="Of an attempt of the driver that failed before another began.")
+    ] = None,
 ) -> None:
     """Print what the driver wrote."""
+    if follow and attempt is not None:
+        raise typer.BadParameter(
+            "An attempt that another one followed is over: --attempt goes without --follow."
+        )
     with session(context).client() as client:
         if not follow:
-            console.print_text(client.log(execution_id, tail_lines=tail))
+            console.print_text(client.log(execution_id, tail_lines=tail, attempt=attempt))
             return
         for line in client.follow_log(execution_id, tail_lines=tail):
             console.print_text(line)

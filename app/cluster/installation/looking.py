@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from app.cluster.helm import OPERATOR
+from app.cluster.helm import APACHE_OPERATOR, OPERATOR
 from app.cluster.installation.images import (
     Image,
     known_to_docker,
@@ -28,6 +28,7 @@ from submission.kubernetes.errors import (
 
 _DEPLOYMENTS = "/apis/apps/v1/deployments"
 _APPLICATIONS = "/apis/sparkoperator.k8s.io/v1beta2"
+_APACHE_APPLICATIONS = "/apis/spark.apache.org/v1"
 _EVERYWHERE = "(all)"
 _NAMESPACES = "--namespaces="
 
@@ -47,7 +48,7 @@ def look(cluster: PresentCluster, wishes: Wishes) -> Present:
             "namespaces": present,
             "secrets": await _secrets(kubernetes, namespace, wishes.own_secrets),
             "has_mongodb": await _find(kubernetes, "services", "mongodb", namespace) is not None,
-            "operator": await _operator(kubernetes),
+            "operator": await _operator(kubernetes, wishes),
         }
 
     local = local_cluster(present_context())
@@ -88,20 +89,25 @@ async def _secrets(kubernetes: Kubernetes, namespace: str, names: Iterable[str])
     return {name: frozenset(each.get("data") or ()) for name, each in found.items() if each is not None}
 
 
-async def _operator(kubernetes: Kubernetes) -> Operator | None:
+async def _operator(kubernetes: Kubernetes, wishes: Wishes) -> Operator | None:
     """Helm leaves kinds of resources behind, so that these alone do not say that somebody looks at them."""
+    kinds, called = (
+        (_APACHE_APPLICATIONS, APACHE_OPERATOR) if wishes.is_for_apache else (_APPLICATIONS, OPERATOR)
+    )
     try:
-        await kubernetes.request("GET", _APPLICATIONS, Access("get", "sparkapplications", _EVERYWHERE))
+        await kubernetes.request("GET", kinds, Access("get", "sparkapplications", _EVERYWHERE))
     except ResourceKindMissing:
         return None
     try:
         found = await listed(kubernetes, _DEPLOYMENTS, Access("list", "deployments.apps", _EVERYWHERE))
     except KubernetesForbidden:
         return Operator(is_ours=False)
-    operators = [each for each in found if OPERATOR in _names(each)]
+    operators = [each for each in found if called in _names(each)]
     if not operators:
         return None
-    is_ours = any(each["metadata"].get("namespace") == OPERATOR for each in operators)
+    is_ours = not wishes.is_for_apache and any(
+        each["metadata"].get("namespace") == OPERATOR for each in operators
+    )
     return Operator(is_ours, frozenset().union(*map(_watched, operators)))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from app.cluster.failure import CannotBeDone
-from app.cluster.helm import DRIVER_ACCOUNT
+from app.cluster.helm import APACHE_OPERATOR, DRIVER_ACCOUNT
 from app.cluster.installation.chart_values import Json, value_at
 from app.cluster.installation.credentials import ADMIN_KEYS, MONGODB_KEYS, admin_secret
 from app.cluster.installation.images import Image, service_image, spark_image
@@ -80,11 +80,20 @@ def _brings_mongodb(present: Present, wishes: Wishes) -> bool:
 
 
 def _brings_operator(present: Present, wishes: Wishes) -> bool:
-    return wishes.operator and present.operator is None
+    return wishes.operator and present.operator is None and not wishes.is_for_apache
 
 
 def _operator(present: Present, wishes: Wishes) -> Iterator[Step]:
     there = present.operator
+    if wishes.operator and there is None and wishes.is_for_apache:
+        raise CannotBeDone(
+            "SPARK_OPERATOR is apache, Apache's operator is not in the cluster, and this command installs"
+            " Kubeflow's alone.",
+            f"Install it, so that it watches {', '.join(wishes.application_namespaces)}:"
+            " helm repo add spark https://apache.github.io/spark-kubernetes-operator,"
+            f" helm install {APACHE_OPERATOR} spark/{APACHE_OPERATOR}; then this again."
+            " --no-operator goes on without.",
+        )
     if _brings_operator(present, wishes):
         yield InstallOperator(wishes.application_namespaces)
     elif wishes.operator and there and there.overlooks(wishes.application_namespaces):

@@ -7,10 +7,13 @@ from app.cluster.installation.chart_values import Json, value_at
 from app.cluster.installation.credentials import ADMIN_KEYS, admin_secret, mongodb_secret
 from app.cluster.installation.local_cluster import LocalCluster
 
+APACHE = "apache"
+"""What SPARK_OPERATOR calls Apache's operator, whose resources are of another kind than Kubeflow's."""
+
 
 @dataclass(frozen=True)
 class Operator:
-    """A spark-operator in the cluster."""
+    """An operator in the cluster that carries out the service's applications."""
 
     is_ours: bool
     """Whether this command has installed it."""
@@ -50,6 +53,12 @@ class Wishes:
     mongodb: bool = True
     operator: bool = True
     images: bool = True
+
+    @property
+    def is_for_apache(self) -> bool:
+        """Whether applications are for Apache's operator."""
+        named = value_at(self.values, "settings", "SPARK_OPERATOR")
+        return str(named or "").strip().lower() == APACHE
 
     @property
     def application_namespaces(self) -> tuple[str, ...]:

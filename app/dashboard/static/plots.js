@@ -138,12 +138,15 @@ function drawRun(figures, run) {
   const target = line(run.target_seconds, "bad");
   for (const figure of figures) {
     if (figure.dataset.plot === "executors") {
+      // A driver that is not in charge has a line of its own, from its first report to its last.
+      const others = run.others.map(({ application_id }) => ({ label: application_id, stroke: color("ink"), dash: [2, 3], width: 1, paths: stepped, spanGaps: true }));
+      const ends = [run, ...run.others].flatMap(({ jobs }) => jobs[0]);
       place(figure, {
         scales: fromStart,
         axes: [axis("seconds since the start; dashed: the target", 44), { ...axis("executors", 46), values: whole }],
-        series: [{ label: "at", value: seconds }, { label: "executors", stroke: color("blue"), fill: faint("blue"), width: 2, paths: stepped }],
-        hooks: { draw: [jobMarks(run.jobs[0]), target] },
-      }, run.executors);
+        series: [{ label: "at", value: seconds }, { label: "executors", stroke: color("blue"), fill: faint("blue"), width: 2, paths: stepped, spanGaps: true }, ...others],
+        hooks: { draw: [jobMarks(ends), target] },
+      }, others.length ? uPlot.join([run.executors, ...run.others.map((other) => other.executors)]) : run.executors);
     } else {
       place(figure, {
         scales: fromStart,

@@ -47,3 +47,16 @@ def test_an_unknown_one_is_refused(enel: Enel) -> None:
         ran = enel("applications", command, "none")
         assert (ran.code, ran.out) == (1, "")
         assert "Unknown application execution" in ran.err
+
+
+def test_the_log_of_an_earlier_attempt_is_asked_for(enel: Enel) -> None:
+    execution_id = ids(enel, "--algorithm", LEARNED)[0]
+    ran = enel("applications", "logs", execution_id, "--attempt", 2)
+    assert (ran.code, ran.out) == (1, "")
+    assert (
+        f"There is no driver log of an earlier attempt 2 of application execution '{execution_id}'" in ran.err
+    )
+    ran = enel("applications", "logs", execution_id, "--attempt", 1, "--follow")
+    assert ran.code != 0
+    assert "--attempt goes without --follow" in " ".join(ran.err.split())
+    assert enel("applications", "logs", execution_id, "--attempt", 0).code != 0

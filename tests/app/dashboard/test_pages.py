@@ -250,3 +250,28 @@ async def test_a_form_of_another_page_changes_nothing(service: httpx.AsyncClient
         assert refused.status_code == 403
         assert "load the page again" in refused.text
     await page(service, f"/schedules/{name}", 404)
+
+
+async def test_jobs_of_every_driver_are_shown(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    run = execution()
+    await stored.insert(run)
+    for body in (
+        application_start(run.id, "A"),
+        job_end(run.id, 7, "A", job_result="JobFailed"),
+        application_start(run.id, "B", start_time=START_MS + 60_000),
+    ):
+        await service.post("/training/update_information", json=body)
+    text = await page(service, f"/applications/{run.id}")
+    assert "None was reported yet of the driver in charge." in text
+    assert re.search(r"Jobs of attempt 1 Job Started Took Executors Stages 7 failed", text)
+    answer = await service.get(f"/ui/applications/{run.id}/jobs/7?application_id=A")
+    assert "collectAsMap at kmeans.py:30" in answer.text
+    plot = (await service.get(f"/ui/applications/{run.id}/plot")).json()
+    assert [(other["application_id"], other["jobs"][1]) for other in plot["others"]] == [("A", [7.0])]
+    found = await service.get(f"/submission/applications/{run.id}/jobs?application_id=A")
+    assert [job["job_id"] for job in found.json()["items"]] == [7]
+    assert (await service.get(f"/submission/applications/{run.id}/jobs")).json()["items"] == []
+    drawn = await service.get(f"/submission/applications/{run.id}/picture.svg")
+    assert "another driver" in drawn.text

@@ -10,6 +10,7 @@ from common.executions.candidate import Candidate
 from common.executions.documents import ApplicationState, JobSummary, ScalingDecision
 from common.mongo.document import utc_now
 from submission.outcomes.outcomes import RunTimeline
+from submission.outcomes.picture import draw_run
 from tests.support.samples import execution
 from training.runs.documents import TrainingRun, TrialOutcome
 
@@ -60,6 +61,34 @@ def test_a_run_that_completed() -> None:
     at, predicted, lower, upper, real = plot["remaining"]
     assert (at, predicted, real) == ([0.0, 10.0], [40.0, 20.0], [50.0, 40.0])
     assert lower[1] < 20.0 < upper[1]
+
+
+def job(job_id: int, start: float, end: float, scale_out: int) -> JobSummary:
+    return JobSummary(
+        job_id=job_id,
+        start_time=STARTED + after(start),
+        end_time=STARTED + after(end),
+        start_scale_out=scale_out,
+        end_scale_out=scale_out,
+    )
+
+
+def test_every_driver_of_a_run_has_its_line() -> None:
+    run = execution("one", max_runtime=60.0)
+    run.start_time, run.first_start_time = STARTED + after(30), STARTED
+    jobs, earlier = [job(0, 32, 40, 4)], {"A": [job(0, 2, 10, 2), job(1, 12, 20, 2)]}
+    plot = run_plot(RunTimeline(run, jobs), jobs, [], earlier)
+    assert (plot["executors"], plot["jobs"]) == ([[32.0, 40.0], [4, 4]], [[40.0], [0]])
+    assert plot["others"] == [
+        {
+            "application_id": "A",
+            "executors": [[2.0, 10.0, 12.0, 20.0], [2, 2, 2, 2]],
+            "jobs": [[10.0, 20.0], [0, 1]],
+        }
+    ]
+    drawn = draw_run(RunTimeline(run, jobs), [], [RunTimeline(run, earlier["A"])])
+    assert drawn.count("another driver&#x27;s") == 1
+    assert "another driver" not in draw_run(RunTimeline(run, jobs), [])
 
 
 def test_a_run_without_reports_draws_nothing() -> None:

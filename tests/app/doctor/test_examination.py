@@ -196,6 +196,20 @@ def test_a_template_that_is_none(examined: Examined, tmp_path: Path) -> None:
     is_wrong(found["Manifests"], "SPARK_APPLICATION_TEMPLATE", "cannot be read")
 
 
+def test_a_slip_deep_in_the_template_is_found_by_asking_kubernetes(
+    examined: Examined, cluster: KubernetesApi, tmp_path: Path
+) -> None:
+    if cluster.schema is None:
+        pytest.skip("the schema of the SparkApplication is not here")
+    assert examined(**on(cluster))["Manifests"].detail == "the API server takes them"
+    template = tmp_path / "template.yaml"
+    template.write_text("spec: {driver: {securityContext: {runAsUsr: 1000}}}")
+    found = examined(**on(cluster), SPARK_APPLICATION_TEMPLATE=str(template))
+    is_wrong(found["Manifests"], "runAsUsr", "SPARK_APPLICATION_TEMPLATE")
+    assert found["Rights"].verdict is Verdict.OK
+    assert not cluster.resources
+
+
 def test_a_setting_that_is_wrong_is_all_that_is_said(examined: Examined) -> None:
     found = examined(PORT="http")
     assert found.keys() == {"Settings"}

@@ -109,3 +109,41 @@ def test_a_platform_is_chosen_by_name_or_by_what_is_configured(monkeypatch: pyte
     assert chosen("local") == "local"
     with pytest.raises(StartError, match="SUBMISSION_PLATFORM: SPARK_OPERATOR says kubernetes-apache"):
         chosen("kubernetes")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "template", "said"),
+    [
+        (
+            "https://10.0.0.1:6443",
+            "{monitoring: {prometheus: {port: 8090}}}",
+            "spec.monitoring.prometheus.jmx",
+        ),
+        (
+            "https://10.0.0.1:6443",
+            "{driver: {volumeMounts: [{name: data, mountPath: /data}]}}",
+            "spec.driver.volumeMounts: there is no volume 'data'",
+        ),
+        (
+            "https://10.0.0.1:6443",
+            "{nodeSelector: {disk: ssd}, executor: {nodeSelector: {disk: hdd}}}",
+            "exclude each other",
+        ),
+        ("", "{volumes: [{name: data, emptyDir: {}}]}", "the local Spark has none of what Kubernetes"),
+        (
+            "",
+            "{driver: {env: [{name: KEY, valueFrom: {secretKeyRef: {name: a, key: b}}}]}}",
+            r"valueFrom \(KEY\)",
+        ),
+    ],
+)
+def test_a_template_that_no_submission_survives(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, endpoint: str, template: str, said: str
+) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text(f"spec: {template}")
+    monkeypatch.setenv("KUBERNETES_ENDPOINT", endpoint)
+    monkeypatch.setenv("CALLBACK_TOKEN_SECRET", "enel-callback/token")
+    monkeypatch.setenv("SPARK_APPLICATION_TEMPLATE", str(file))
+    with pytest.raises(StartError, match=f"SPARK_APPLICATION_TEMPLATE: .*{said}"):
+        options_of(Settings())

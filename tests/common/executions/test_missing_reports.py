@@ -1,5 +1,6 @@
 """Runs of which reports never came: they say so, and nothing is learned from them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.wire.events import UpdateInformation
 from routers.schemas.applications import notes_about
-from tests.support.samples import application_start, at, context_end, execution, job_end
+from tests.support.samples import application_start, at, context_end, execution, job_end, unique_name
 
 
 async def send(executions: ExecutionRepository, *bodies: dict[str, Any]) -> None:
@@ -60,9 +61,50 @@ async def test_gaps_of_ids_that_were_no_jobs_are_nothing_to_note(
 async def test_gaps_of_a_plugin_that_does_not_count_may_be_anything(
     executions: ExecutionRepository, run: str
 ) -> None:
+    [before] = notes_about(await executions.get(run), await executions.job_summaries(run))
+    assert before.startswith("Job ids of which nothing was reported: 1. Such a job still runs")
     [note] = await end(executions, run)
-    assert note.startswith("Job ids of which nothing was reported: 1.")
+    assert note.startswith("Job ids of which nothing was reported: 1. Nothing is learned")
+    assert not await learned_from(executions, run)
+    await send(executions, job_end(run, 1, start_seconds=10.0))  # it was only late
     assert await learned_from(executions, run)
+
+
+async def finished_run(executions: ExecutionRepository, name: str, job_ids: Sequence[int]) -> str:
+    created = execution(algorithm_name=name)
+    await executions.insert(created)
+    await send(
+        executions,
+        application_start(created.id),
+        *(job_end(created.id, job_id) for job_id in job_ids),
+    )
+    assert await executions.record_state(created.id, ApplicationState.COMPLETED, fields={"end_time": at(100)})
+    return created.id
+
+
+async def learned(executions: ExecutionRepository, name: str, limit: int = 10) -> list[str]:
+    return [each.id for each, _ in await executions.finished_runs("spark", name, limit)]
+
+
+async def test_ids_that_every_run_leaves_out_are_how_it_is_numbered(executions: ExecutionRepository) -> None:
+    name = unique_name("Barrier")
+    runs = [await finished_run(executions, name, (0, 1, 3)) for _ in range(3)]
+    assert await learned(executions, name) == runs
+    assert await learned(executions, name, 2) == runs[1:]
+    runs.append(await finished_run(executions, name, (0, 3, 4)))  # of which 1 is missing, too
+    assert await learned(executions, name) == runs[:3]
+
+
+async def test_jobs_that_another_run_had_are_missing_from_those_that_lack_them(
+    executions: ExecutionRepository,
+) -> None:
+    name = unique_name("Loss")
+    for _ in range(2):
+        await finished_run(executions, name, (0, 3))
+    whole = await finished_run(executions, name, (0, 1, 2, 3))
+    await finished_run(executions, name, (0, 1_000_000_000))
+    assert await learned(executions, name) == [whole]
+    assert await learned(executions, name, 1) == [whole]
 
 
 async def test_a_job_that_was_never_reported(executions: ExecutionRepository, run: str) -> None:

@@ -28,9 +28,23 @@ TERMINATE = "os.kill(os.getpid(), signal.SIGTERM)"
         ("raise ValueError('no')", "raise", 1, 1),
         (TERMINATE, "raise", 143, 0),
         (TERMINATE, "raise RuntimeError('what a library makes of it') from error", 143, 0),
+        (TERMINATE, "raise SystemExit(1) from error", 143, 0),
+        (TERMINATE, "pass", 143, 0),
+        (TERMINATE, "emit({'event': 'error'}); os._exit(7)", 143, 0),
+        ("raise SystemExit(3)", "raise", 3, 0),
         (f"{TERMINATE}", f"{TERMINATE}; raise", 143, 0),
     ],
-    ids=["done", "failed", "terminated", "terminated inside a library", "terminated twice"],
+    ids=[
+        "done",
+        "failed",
+        "terminated",
+        "terminated inside a library",
+        "terminated inside a library that exits",
+        "terminated, and nobody heard",
+        "terminated, and nobody heard until it went on",
+        "exits",
+        "terminated twice",
+    ],
 )
 def test_exit_codes(do: str, then: str, code: int, events: int) -> None:
     child = subprocess.run(

@@ -94,6 +94,28 @@ async def test_a_failure_with_the_operators_reason_and_time(here: Cluster) -> No
     assert failed.spark_application_id == f"spark-{name}"
 
 
+@pytest.mark.parametrize("watches", [True, False])
+async def test_an_early_kill_keeps_what_the_operator_had_said(here: Cluster, watches: bool) -> None:
+    runner = here.runner(watches=watches)
+    execution_id, name = await here.start(runner)
+    await here.operator.report(name, "SUBMITTED", sparkApplicationId="spark-early")
+    await runner.stop(execution_id)
+    killed = await here.until(execution_id, "KILLED")
+    assert (killed.spark_application_id, killed.driver_pod) == ("spark-early", f"{name}-driver")
+
+
+async def test_what_the_operator_adds_to_a_state_is_taken(here: Cluster) -> None:
+    execution_id, name = await here.start(here.runner())
+    await here.operator.submit(name)
+    await here.until(execution_id, "SUBMITTED")
+    await here.operator.report(name, "SUBMITTED", sparkApplicationId="spark-late")
+    await here.operator.report(name, "RUNNING")
+    assert (await here.until(execution_id, "RUNNING")).spark_application_id == "spark-late"
+    await here.operator.report(name, "RUNNING", sparkApplicationId="spark-later")
+    await here.delete(name)
+    assert (await here.until(execution_id, "KILLED")).spark_application_id == "spark-later"
+
+
 @pytest.mark.parametrize("with_jobs", [True, False])
 @pytest.mark.parametrize(
     ("state", "said"), [("COMPLETED", {}), ("FAILED", {"terminationTime": "2026-08-01T10:00:00Z"})]

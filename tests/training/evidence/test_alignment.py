@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.evidence.alignment import align
-from training.evidence.job_signatures import JobSignature, similarities
+from training.evidence.job_signatures import UNREPORTED, JobSignature, similarities
 
 
 def job(name: str, tasks: int = 8, failed: bool = False) -> JobSignature:
@@ -14,8 +14,10 @@ def job(name: str, tasks: int = 8, failed: bool = False) -> JobSignature:
 
 
 def jobs(letters: str) -> tuple[JobSignature, ...]:
-    """A lower-case letter is a job that fails."""
-    return tuple(job(letter.upper(), failed=letter.islower()) for letter in letters)
+    """A lower-case letter is a job that fails, a question mark one that was not reported."""
+    return tuple(
+        UNREPORTED if letter == "?" else job(letter.upper(), failed=letter.islower()) for letter in letters
+    )
 
 
 def aligned(run: str, others: str, *, ended: bool = True) -> list[int]:
@@ -48,6 +50,11 @@ def test_a_run_that_has_ended(run: str, others: str, partner: list[int]) -> None
         ("AIbI", [0, 1, -1, 2]),
         ("AIIX", [0, 1, 2, -1]),
         ("AIIZ", [0, 1, 2, 6]),
+        ("AI??I", [0, 1, 2, 3, 4]),
+        ("???I", [0, 1, 2, 3]),
+        ("?A", [-1, 0]),
+        ("A?????Z", [0, 1, 2, 3, 4, 5, 6]),
+        ("A??X", [0, 1, 2, -1]),
         ("X", [-1]),
     ],
 )

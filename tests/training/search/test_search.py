@@ -142,6 +142,20 @@ def test_terminating_a_search_ends_all_of_it(start: Any) -> None:
     assert child.left_over() == []
 
 
+@pytest.mark.parametrize("processes", [(), ("gcs_server",), ("raylet",)], ids=lambda names: "".join(names))
+def test_terminating_a_search_while_it_starts(start: Any, processes: tuple[str, ...]) -> None:
+    """Before Ray is imported, and while it starts, when a handler of Ray's own is in place."""
+    request = {"history": history_to_json(make_history((2, 4, 6))), "trials": 500, "max_epochs": 20}
+    child = start(request | {"max_concurrent": 1})
+    assert next(child.lines())["event"] == "log"
+    while not set(processes) <= set(child.descendants()):
+        assert child.process.poll() is None
+        time.sleep(0.01)
+    child.process.send_signal(signal.SIGTERM)
+    assert child.process.wait(120) == 128 + signal.SIGTERM
+    assert child.left_over() == []
+
+
 @pytest.mark.parametrize(
     "request_text",
     [

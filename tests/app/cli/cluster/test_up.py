@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.support.cluster_double import NAME, OPERATOR, ClusterDouble, Tools, operator
@@ -138,3 +139,29 @@ def test_a_dry_run_says_the_steps_and_takes_none(enel: Enel, api: ClusterDouble,
     assert json.loads(enel("cluster", "up", "--dry-run", "--json").out) == ran.out.splitlines()
     assert not helm.exists()
     assert not [each for each in api.asked if not each.startswith("GET")]
+
+
+APACHE = ("--set", "settings.SPARK_OPERATOR=Apache")
+
+
+@pytest.mark.parametrize("kinds", [True, False])
+def test_apaches_operator_is_left_to_people(enel: Enel, api: ClusterDouble, helm: Path, kinds: bool) -> None:
+    """Kubeflow's operator, which is there, does not look at its applications."""
+    api.has_apache_kinds = kinds
+    ran = enel("cluster", "up", "--no-forward", *APACHE)
+    assert ran.code != 0
+    said = " ".join(ran.err.split())
+    assert "Apache's operator is not in the cluster, and this command installs Kubeflow's alone" in said
+    assert "so that it watches enel: helm repo add spark" in said
+    assert not helm.exists()
+    assert not [each for each in api.asked if not each.startswith("GET")]
+    assert enel("cluster", "up", "--dry-run", "--no-operator", *APACHE).code == 0
+
+
+def test_apaches_operator_is_used_where_it_is(enel: Enel, api: ClusterDouble, helm: Path) -> None:
+    api.has_apache_kinds = True
+    api.operators = [operator("elsewhere", called="spark-kubernetes-operator")]
+    ran = enel("cluster", "up", "--dry-run", *APACHE)
+    assert ran.code == 0, ran.err
+    assert "install spark-operator" not in ran.out
+    assert "install spark-operator" in enel("cluster", "up", "--dry-run").out
