@@ -13,7 +13,8 @@ from common.wire.specs import WireModel
 from prediction.inference.questions import Prediction, RowOutcome
 from prediction.inference.records.documents import Feedback, PredictionRecord, Role, Verdict, VersionFigures
 from prediction.inference.served.documents import ServedModel, ServingOptions
-from prediction.inference.served.model_server import ModelServer, ServerState
+from prediction.inference.served.model_server import ModelServer
+from prediction.inference.served.readiness import ServerState
 from routers.pagination import Hint, Unreadable
 
 

@@ -23,8 +23,8 @@ class Canary(_Options):
     """A second version that answers some of the requests."""
 
     version: VersionOrAlias
-    share: Annotated[float, Field(gt=0, le=1)]
-    """Of the requests, from 0 to 1."""
+    share: Annotated[float, Field(ge=0, le=1)]
+    """Of the requests, from 0 to 1; 0: it answers only who asks for it by number or alias."""
 
 
 class Shadow(_Options):

@@ -109,6 +109,7 @@ class ServedModels:
         return [
             Loop("served models", self.turn, _TURN_SECONDS),
             Loop("leases of served models", self._loading.renew_leases, LEASE_SECONDS / 4),
+            Loop("what died services have left", self._loading.end_abandoned, LEASE_SECONDS / 2),
         ]
 
     async def turn(self) -> None:
