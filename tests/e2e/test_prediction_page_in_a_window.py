@@ -10,8 +10,7 @@ import httpx
 import pytest
 from playwright.async_api import Locator, Page, expect
 
-from tests.e2e.test_prediction_page import drop
-from tests.support.browser import NARROW, WIDE, assert_usable, opened_page
+from tests.support.browser import NARROW, WIDE, assert_usable, drop_files, opened_page
 from tests.support.nearest_digits import digit_files, digit_images
 from tests.support.services import started_service
 from tests.support.teams_models import TeamsModel
@@ -79,7 +78,7 @@ async def test_a_picture_for_the_documentation(tmp_path: Path) -> None:
         assert first.status_code == 200, "it is loaded now"
         async with opened_page(service.url, device_scale_factor=1) as page:
             await page.goto(f"/ui/prediction/{model.short_name}")
-            await drop(page, images)
+            await drop_files(page, images)
             for name in images:
                 card = page.locator(".answer", has_text=name)
                 await expect(card.get_by_role("heading")).to_have_text(name[0])
