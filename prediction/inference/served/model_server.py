@@ -58,6 +58,8 @@ class ModelServer:
         self._note_good = note_good
         self._roles: dict[Role, LoadedVersion] = {}
         self._failures: dict[Role, Failure] = {}
+        self._unnamed: dict[Role, VersionOrAlias] = {}
+        """Aliases that the options name, and no version has."""
         self._change = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._is_awake = False
@@ -93,6 +95,8 @@ class ModelServer:
         found = [
             f"version {failure.version} does not load: {failure.why}" for failure in self._failures.values()
         ]
+        for role, alias in self._unnamed.items():
+            found.append(f"no version is {alias}, which is to answer as {role}")
         if self.registry_is_away:
             found.append(
                 f"the registry does not answer; the version that served last does: {self.registry_is_away}"
@@ -272,6 +276,10 @@ class ModelServer:
 
     async def _let_beside(self, role: Role, wanted: VersionOrAlias | None, model: RegisteredModel) -> None:
         number = None if wanted is None else _number(wanted, model)
+        if wanted is not None and number is None:
+            self._unnamed[role] = wanted
+        else:
+            self._unnamed.pop(role, None)
         primary = self._roles.get(Role.PRIMARY)
         if number is None or (primary is not None and primary.version.version == number):
             self._failures.pop(role, None)

@@ -46,3 +46,16 @@ async def test_a_question_whose_time_is_over_before_the_model_is_loaded_is_504(m
     assert (late.status_code, late.json()["title"]) == (504, "No answer in time")
     assert "is still being loaded" in late.json()["detail"]
     assert int(late.headers["Retry-After"]) > 0
+
+
+async def test_an_alias_that_no_version_has_is_noted_until_one_does(model: TeamsModel) -> None:
+    await model.publish(tells(1))
+    await model.publish(tells(2))
+    await model.serve(version=1, canary={"version": "next", "share": 1})
+    answer = (await model.ask(x=1)).json()
+    assert (answer["label"], answer["notes"]) == ("1", ["no version is next, which is to answer as canary"])
+    named = await model.client.put(f"/models/{model.name}/aliases/next", json={"version": 2})
+    assert named.status_code == 200, named.text
+    while (answer := (await model.ask(x=1)).json())["label"] != "2":
+        pass
+    assert (answer["role"], answer["notes"]) == ("canary", [])
