@@ -31,6 +31,7 @@ class JudgedPrediction(TypedDict):
     label: str | None
     confidence: float | None
     feedback: Json | None
+    notes: list[str]
 
 
 class PredictionRecord(JudgedPrediction):

@@ -28,20 +28,34 @@ Answer = RowAnswer | ServiceError
 
 
 async def outcomes_of(
-    answers: Sequence[Answer], role: Role, loaded: LoadedVersion, server: ModelServer, seconds: float
+    answers: Sequence[Answer],
+    role: Role,
+    loaded: LoadedVersion,
+    server: ModelServer,
+    seconds: float,
+    loading_seconds: float = 0.0,
 ) -> list[RowOutcome]:
-    """What answers mean, as the version's signature says."""
+    """What answers mean, as the version's signature says.
+
+    Args:
+        seconds: That the question has taken; with those until the model was there.
+    """
     size_bytes = sum(each.size_bytes for each in answers if isinstance(each, RowAnswer))
     notes = server.notes
 
     def interpreted() -> list[RowOutcome]:
-        return [_outcome(each, role, loaded, notes, seconds) for each in answers]
+        return [_outcome(each, role, loaded, notes, seconds, loading_seconds) for each in answers]
 
     return await off_the_loop(size_bytes, interpreted)
 
 
 def _outcome(
-    answer: Answer, role: Role, loaded: LoadedVersion, notes: Sequence[str], seconds: float
+    answer: Answer,
+    role: Role,
+    loaded: LoadedVersion,
+    notes: Sequence[str],
+    seconds: float,
+    loading_seconds: float,
 ) -> RowOutcome:
     if isinstance(answer, ServiceError):
         return answer
@@ -58,7 +72,9 @@ def _outcome(
         label=said.label,
         confidence=said.confidence,
         scores=said.scores,
-        timing=Timing(round(seconds * 1000, 3), round(answer.compute_seconds * 1000, 3)),
+        timing=Timing(
+            *(round(each * 1000, 3) for each in (seconds, answer.compute_seconds, loading_seconds))
+        ),
         notes=list(notes),
         size_bytes=answer.size_bytes,
     )
@@ -129,7 +145,7 @@ class Remembering:
     def _count(self, server: ModelServer, loaded: LoadedVersion, outcomes: Sequence[RowOutcome]) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Prediction):
-                seconds = outcome.timing.total / 1000
+                seconds = outcome.timing.answering_seconds
                 self.writer.count(server.name, outcome.version, outcome.role, predictions=1, seconds=seconds)
             elif outcome.status >= 500 or isinstance(outcome, RowFailed):
                 role = next((role for role, each in server.roles.items() if each is loaded), Role.PRIMARY)

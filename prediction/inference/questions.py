@@ -122,6 +122,13 @@ class Timing:
     total: float
     compute: float
     """Of the batch that it was part of, in the model."""
+    loading: float = 0.0
+    """That the question waited for the model to be there; a part of the total, and nothing of its mean."""
+
+    @property
+    def answering_seconds(self) -> float:
+        """From when the model was there to its answer."""
+        return (self.total - self.loading) / 1000
 
 
 @dataclass

@@ -91,11 +91,12 @@ class Serving:
         ):
             async with server.asking(deadline.left_seconds, wanted) as (role, loaded):
                 deadline.begin()
+                loading_seconds = time.perf_counter() - started
                 decoded = await self._decoding.decoded(questions, loaded.answering.declaration, deadline.at)
                 place.hold(decoded.size_bytes)
                 answers = await _answers(decoded, loaded, deadline, by)
                 seconds = time.perf_counter() - started
-                outcomes = await outcomes_of(answers, role, loaded, server, seconds)
+                outcomes = await outcomes_of(answers, role, loaded, server, seconds, loading_seconds)
         self._count(outcomes, time.perf_counter() - started)
         await self._remembering.remember(server, loaded, questions, outcomes, by, deadline.left_seconds)
         self._shadows.ask(server, questions, outcomes, by)

@@ -117,7 +117,7 @@ class Shadows:
             record = self._remembering.record(server, ({}, ()), outcome, by)
             records.append(record.model_copy(update={"shadow_of": prediction.id, "agrees": agrees}))
             figures = {"agreed" if agrees else "differed": 1}
-            seconds = outcome.timing.total / 1000
+            seconds = outcome.timing.answering_seconds
             writer.count(server.name, version, Role.SHADOW, predictions=1, seconds=seconds, **figures)
         await writer.store(records)
 

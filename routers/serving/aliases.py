@@ -1,6 +1,5 @@
 """Asking and feedback as clients in the field do it: thin aliases of `/serving/{model}`."""
 
-import json
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Response
@@ -15,6 +14,7 @@ from routers.dependencies import ServingDep
 from routers.media.uploads import UploadDep
 from routers.principal import READS, AdmittedDep, PrincipalDep
 from routers.schemas.examples import PREDICTION_ID
+from routers.serving import json_bodies
 from routers.serving.asking import ANSWERS, BODY, answer, feedback
 from routers.serving.reading import FORM, MULTIPART, AskedDep, WantedVersion, read_form
 from routers.serving.views import GiveFeedback, JudgedPrediction
@@ -110,12 +110,12 @@ async def give_client_feedback(
     content = await upload.read(_FEEDBACK_BYTES, "feedback")
     said = await _said(content, content_type)
     record = await serving.records.get(said.prediction_id)
-    await serving.named(record.model, principal)
+    model = await serving.named(record.model, principal)
     verdict = None if said.correct is None else Verdict.RIGHT if said.correct else Verdict.WRONG
     request = GiveFeedback(
         prediction_id=said.prediction_id, verdict=verdict, label=said.label, note=said.note
     )
-    return await feedback(record.model, request, serving, principal)
+    return await feedback(model, request, serving, principal)
 
 
 async def _said(content: bytes, content_type: str) -> ClientFeedback:
@@ -126,10 +126,7 @@ async def _said(content: bytes, content_type: str) -> ClientFeedback:
         if len(body) < len(fields):
             raise InvalidRequest("Each field of a form comes once, and none of them is a file.")
     else:
-        try:
-            body = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequest(f"The body is no JSON: {error}.") from error
+        body = json_bodies.parsed(content)
     try:
         return ClientFeedback.model_validate(body)
     except ValidationError as error:

@@ -70,6 +70,8 @@ BODY: dict[str, Any] = {
     }
 }
 
+_LABELS_SHOWN = 20
+
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": PredictionView | Predictions,
@@ -128,6 +130,9 @@ async def answer(
     if wanted is not None:
         asked.version = wanted
     outcomes = await body.while_there(ask(model, asked, serving, principal))
+    for each in outcomes:
+        if isinstance(each, Prediction):
+            each.notes.extend(asked.notes)
     if not asked.is_list and isinstance(outcomes[0], ServiceError):
         raise outcomes[0]
     size_bytes = sum(each.size_bytes for each in outcomes if isinstance(each, Prediction))
@@ -180,24 +185,36 @@ async def give_feedback(
     It is counted into the version's live figures, and the next training of the model is given it
     (`ENEL_FEEDBACK_DIR`), with what was asked.
     """
-    found = await serving.named(model, principal)
-    return await feedback(found.name, request, serving, principal)
+    return await feedback(await serving.named(model, principal), request, serving, principal)
 
 
 async def feedback(
-    model: str, request: GiveFeedback, serving: OpenServing, principal: Principal
+    model: RegisteredModel, request: GiveFeedback, serving: OpenServing, principal: Principal
 ) -> JudgedPrediction:
-    """Remember it. Raises InvalidRequest where it says nothing."""
-    verdict = request.verdict
-    if verdict is None:
-        if request.label is None:
-            raise InvalidRequest("verdict: say right or wrong, or give the right label.")
+    """Remember it. Raises InvalidRequest where it says nothing, or two things."""
+    verdict, notes = request.verdict, []
+    if request.label is not None:
         prediction = await serving.records.get(request.prediction_id)
-        verdict = Verdict.RIGHT if prediction.label == request.label else Verdict.WRONG
+        is_same = prediction.label == request.label
+        if verdict is None:
+            verdict = Verdict.RIGHT if is_same else Verdict.WRONG
+        elif prediction.label is not None and is_same != (verdict is Verdict.RIGHT):
+            raise InvalidRequest(
+                f"verdict: {verdict} and the right label {request.label[:100]!r} contradict each other: the"
+                f" model said {prediction.label[:100]!r}."
+            )
+        labels = (await declaration_asked(model, prediction.version, serving)).output.labels
+        if labels is not None and request.label not in labels:
+            shown = ", ".join(labels[:_LABELS_SHOWN])
+            notes.append(
+                f"{request.label[:100]!r} is none of the {len(labels)} labels of this version: {shown}"
+            )
+    if verdict is None:
+        raise InvalidRequest("verdict: say right or wrong, or give the right label.")
     said = Feedback(verdict=verdict, label=request.label, note=request.note, by=principal.name)
-    record = await serving.records.give_feedback(model, request.prediction_id, said)
+    record = await serving.records.give_feedback(model.name, request.prediction_id, said)
     serving.instruments.feedback.labels(verdict).inc()
-    return JudgedPrediction.of(record)
+    return JudgedPrediction.of(record, notes)
 
 
 def text_of(outcome: RowOutcome) -> str:

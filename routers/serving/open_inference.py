@@ -18,7 +18,7 @@ from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.open_inference.answers import write_answers
 from prediction.inference.open_inference.requests import HEADER_LENGTH, read_request
 from prediction.inference.questions import Prediction, RowOutcome
-from prediction.inference.served.model_server import ServerState
+from prediction.inference.served.readiness import ServerState
 from prediction.inference.tensor_questions import TensorQuestions
 from routers.dependencies import ServingDep
 from routers.principal import OPEN, READS, AdmittedDep

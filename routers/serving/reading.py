@@ -1,7 +1,6 @@
 """A question as clients send it: JSON, a form with uploads, or an image alone."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar
 
@@ -19,6 +18,7 @@ from prediction.inference.served.documents import VersionOrAlias
 from routers.dependencies import ServingDep
 from routers.media.presence import while_there
 from routers.media.uploads import Upload, UploadDep
+from routers.serving import json_bodies
 from submission.serving.opened import ServingLimits
 
 FORM, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
@@ -29,6 +29,9 @@ ANY_FIELD = ""
 """Of an upload that names no field: the model's only image."""
 
 _MOST_FIELDS = 1000
+
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG", b"II*\0", b"MM\0*")
+"""How files begin that clients send under the type of a form where nobody has said another one."""
 
 VERSION = "version"
 """Of JSON, of a form and of an address: what is to answer."""
@@ -64,6 +67,8 @@ class Asked(WireModel):
     questions: list[Question] = Field(exclude=True)
     body_bytes: int = 0
     version: VersionOrAlias | None = None
+    notes: list[str] = Field(default_factory=list)
+    """What whoever asks has to know of how it was read."""
     is_list: bool = False
     """Whether the answer is a list, also of one row."""
 
@@ -139,6 +144,10 @@ async def _parsed_form(headers: Headers, content: bytes) -> FormData:
         yield content
 
     is_multipart = headers.get("content-type", "").lower().startswith(MULTIPART)
+    if content.startswith(_IMAGES):
+        raise InvalidRequest("This is an image, sent as a form: say `Content-Type: image/…`.")
+    if is_multipart and not content.rstrip().endswith(b"--"):
+        raise InvalidRequest("The form cannot be read: it is cut off, and its last boundary is missing.")
     try:
         if is_multipart:
             parser = MultiPartParser(
@@ -156,16 +165,7 @@ async def _parsed_form(headers: Headers, content: bytes) -> FormData:
 
 
 def _of_json(content: bytes, is_bare: bool) -> Asked:
-    try:
-        body = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InvalidRequest(f"The body is no JSON: {error}.") from error
-    if is_bare and isinstance(body, dict) and "inputs" not in body:
-        body = {"inputs": body}
-    if isinstance(body, dict) and "inputs" not in body:
-        raise InvalidRequest(
-            'Send the values as {"inputs": {…}}, or {"inputs": [{…}, …]} for several rows at once.'
-        )
+    body = json_bodies.question(content, is_bare)
     try:
         said = AskModel.model_validate(body)
     except ValidationError as error:
@@ -175,6 +175,7 @@ def _of_json(content: bytes, is_bare: bool) -> Asked:
         questions=[Question(values=row) for row in rows],
         body_bytes=len(content),
         version=said.version,
+        notes=json_bodies.unread(body),
         is_list=isinstance(said.inputs, list),
     )
 
@@ -223,7 +224,7 @@ def version_of(text: str) -> VersionOrAlias | None:
         return None
     try:
         return AskModel.model_validate(
-            {"inputs": {}, "version": int(text) if text.isdigit() else text}
+            {"inputs": {}, "version": int(text) if text.isdecimal() else text}
         ).version
     except ValidationError as error:
         raise InvalidRequest(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -13,7 +14,8 @@ from common.wire.specs import WireModel
 from prediction.inference.questions import Prediction, RowOutcome
 from prediction.inference.records.documents import Feedback, PredictionRecord, Role, Verdict, VersionFigures
 from prediction.inference.served.documents import ServedModel, ServingOptions
-from prediction.inference.served.model_server import ModelServer, ServerState
+from prediction.inference.served.model_server import ModelServer
+from prediction.inference.served.readiness import ServerState
 from routers.pagination import Hint, Unreadable
 
 
@@ -23,6 +25,8 @@ class TimingView(WireModel):
     total: float
     compute: float
     """Of the batch that it was part of, in the model."""
+    loading: float
+    """That it waited for the model to be there; a part of the total, and of no mean."""
 
 
 class PredictionView(WireModel):
@@ -54,7 +58,7 @@ class PredictionView(WireModel):
             label=found.label,
             confidence=found.confidence,
             scores=None if found.scores is None else dict(found.scores),
-            timing_milliseconds=TimingView(total=found.timing.total, compute=found.timing.compute),
+            timing_milliseconds=TimingView(**asdict(found.timing)),
             notes=found.notes,
         )
 
@@ -250,10 +254,14 @@ class JudgedPrediction(WireModel):
     confidence: float | None
     feedback: Feedback | None
     """What was said of it."""
+    notes: list[str] = Field(default_factory=list)
+    """What whoever said it has to know of it."""
 
     @classmethod
-    def of(cls, record: PredictionRecord) -> "JudgedPrediction":
-        return cls(**record.model_dump(by_alias=False, include=set(cls.model_fields)))
+    def of(cls, record: PredictionRecord, notes: Sequence[str] = ()) -> "JudgedPrediction":
+        return cls(
+            **record.model_dump(by_alias=False, include=set(cls.model_fields) - {"notes"}), notes=list(notes)
+        )
 
 
 class PredictionPage(WireModel):

@@ -1,6 +1,5 @@
 """People at the page with predictions: a real Chromium, a service of its own, and models that answer."""
 
-import base64
 import json
 import re
 from typing import Any
@@ -11,25 +10,12 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, expect
 
-from tests.support.browser import NARROW, assert_usable, follow, opened_page
+from tests.support.browser import NARROW, assert_usable, drop_files, follow, opened_page
 from tests.support.images import file_of
 from tests.support.services import started_service
 from tests.support.teams_models import TeamsModel, top_files
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
-
-DROPS = """
-(form, files) => {
-  const dropped = new DataTransfer();
-  for (const { name, content } of files) {
-    const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
-    dropped.items.add(new File([bytes], name, { type: "image/png" }));
-  }
-  for (const kind of ["dragover", "drop"]) {
-    form.dispatchEvent(new DragEvent(kind, { dataTransfer: dropped, bubbles: true, cancelable: true }));
-  }
-}
-"""
 
 AGES = """
 def predict(inputs):
@@ -60,11 +46,6 @@ def upside_down() -> bytes:
     return file_of(picture, "JPEG", exif=tags)
 
 
-async def drop(page: Page, files: dict[str, bytes]) -> None:
-    sent = [{"name": name, "content": base64.b64encode(data).decode()} for name, data in files.items()]
-    await page.locator("form[data-ask]").evaluate(DROPS, sent)
-
-
 async def asks_with_images(page: Page, model: TeamsModel) -> None:
     await page.goto("/")
     await follow(page, page.get_by_role("link", name="Predictions", exact=True))
@@ -73,7 +54,7 @@ async def asks_with_images(page: Page, model: TeamsModel) -> None:
     await expect(page.locator("#live")).to_contain_text("Not served")
     clear = Image.new("RGBA", (16, 16), (255, 255, 255, 0))
     clear.paste((0, 0, 0, 255), (0, 8, 16, 16))
-    await drop(
+    await drop_files(
         page,
         {
             "clear.png": file_of(clear, "PNG"),

@@ -1,6 +1,7 @@
 """A real Chromium with a page of the service, and what must be true of every page."""
 
-from collections.abc import AsyncIterator
+import base64
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +16,19 @@ PATIENCE_MS = 60_000
 
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 390, "height": 800}
+
+_DROPS = """
+(form, files) => {
+  const dropped = new DataTransfer();
+  for (const { name, content } of files) {
+    const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+    dropped.items.add(new File([bytes], name, { type: "image/png" }));
+  }
+  for (const kind of ["dragover", "drop"]) {
+    form.dispatchEvent(new DragEvent(kind, { dataTransfer: dropped, bubbles: true, cancelable: true }));
+  }
+}
+"""
 
 
 @asynccontextmanager
@@ -64,3 +78,9 @@ async def assert_usable(page: Page) -> None:
     ]
     assert not serious, page.url
     assert not await page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), page.url
+
+
+async def drop_files(page: Page, files: Mapping[str, bytes]) -> None:
+    """Drop images, by their names, on the form that asks a model."""
+    sent = [{"name": name, "content": base64.b64encode(data).decode()} for name, data in files.items()]
+    await page.locator("form[data-ask]").evaluate(_DROPS, sent)

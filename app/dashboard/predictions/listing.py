@@ -7,7 +7,8 @@ from common.auth import Principal
 from common.models.versions import PROGRAM_KIND, ModelVersion, RegisteredModel, version_id
 from prediction.inference.records.documents import Role, VersionFigures
 from prediction.inference.served.documents import ServedModel, ServingOptions, VersionOrAlias
-from prediction.inference.served.model_server import ModelServer, ServerState
+from prediction.inference.served.model_server import ModelServer
+from prediction.inference.served.readiness import ServerState
 from routers.serving.views import FiguresView
 from submission.serving.opened import OpenServing
 

@@ -92,7 +92,7 @@ async def say(
         )
     except ValidationError as error:
         raise InvalidRequest("Say right or wrong.") from error
-    record = await feedback(found.name, request_, serving, principal)
+    record = await feedback(found, request_, serving, principal)
     if "HX-Request" not in request.headers:
         return see_other(request, f"{page_of(found.name)}#prediction-{record.id}")
     served = await serving.models.repository.find(found.name) or ServedModel(model=found.name)

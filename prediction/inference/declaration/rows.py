@@ -56,7 +56,7 @@ def read_row(
         except _Absent:
             continue
         except Misfit as misfit:
-            problems.append(Problem(shown_name(name), str(misfit)))
+            problems.append(Problem(shown_name(name) if name else "the file", str(misfit)))
     if problems:
         raise InvalidInputs(problems)
     return Row(

@@ -7,17 +7,17 @@ died; whatever was loaded is then loaded again.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
+from prediction.inference.engine import patience
 from prediction.inference.engine.deployment import Deployment, DeploymentStatus, Loaded
 from prediction.inference.engine.failures import EngineUnavailable
 from prediction.inference.engine.gateway_process import GatewayProcess
-from prediction.inference.engine.patience import service_seconds
 from prediction.inference.engine.streams.connection import Connection
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,15 @@ _SILENCE_SECONDS = 1.0
 """After a deadline, until the gateway is asked whether it is there at all."""
 
 _PING_SECONDS = 5.0
+
+_LOOK_SECONDS = 5.0
+"""While something takes long, from one look at the gateway to the next; it has a while to answer, since this
+machine may be busy with what is loaded."""
+
+_LOOK_PING_SECONDS = 10.0
+
+_CALL_SECONDS = 120.0
+"""For what is no load: an end waits for the load before it to be given up."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Engine:
         token: SecretStr | None = None,
         object_store_bytes: int = _OBJECT_STORE_BYTES,
         start_seconds: float = _START_SECONDS,
+        load_seconds: Callable[[float], float] = patience.load_seconds,
     ) -> None:
         """Starts nothing yet.
 
@@ -69,11 +79,13 @@ class Engine:
                 own on this machine, which ends with us.
             token: Of that cluster, where it wants one and RAY_AUTH_TOKEN_PATH does not name a file with it.
             object_store_bytes: Of a cluster of our own: what requests above 100 KB travel through.
+            load_seconds: For how long the gateway may load what itself may take so many seconds.
         """
         self._address = address
         self._token = token or SecretStr("")
         self._object_store_bytes = object_store_bytes
         self._start_seconds = start_seconds
+        self._load_seconds = load_seconds
         self._gateway: GatewayProcess | None = None
         self._starting: asyncio.Task[Connection] | None = None
         self._wanted: dict[str, Deployment] = {}
@@ -100,9 +112,9 @@ class Engine:
 
         Raises:
             LoadFailed: It does not load; nothing of it is left.
-            EngineUnavailable: Nobody is there to load it.
+            EngineUnavailable: Nobody is there to load it, or it is not known in time whether it does.
         """
-        message = await self._call("load", {"deployment": deployment.described()})
+        message = await self._call_load(deployment)
         self._wanted[deployment.name] = deployment
         return Loaded(deployment.name, message["replicas"], message["found"])
 
@@ -129,7 +141,7 @@ class Engine:
             await asyncio.wait({asking}, timeout=deadline_seconds + _SILENCE_SECONDS)
             if not asking.done():
                 await self._check_alive(connection)
-                left = service_seconds(deadline_seconds) - (time.monotonic() - began)
+                left = patience.service_seconds(deadline_seconds) - (time.monotonic() - began)
                 await asyncio.wait({asking}, timeout=left)
             if not asking.done():
                 raise EngineUnavailable(f"The engine says nothing of what {name} was asked.")
@@ -184,22 +196,47 @@ class Engine:
         self._is_closed = True
         await self.stop()
 
-    async def _check_alive(self, connection: Connection) -> None:
+    async def _check_alive(self, connection: Connection, seconds: float = _PING_SECONDS) -> None:
         """Return where the gateway answers; close the connection of one that hangs, for all who wait for it.
 
         Raises:
             EngineUnavailable: It does not.
         """
         try:
-            async with asyncio.timeout(_PING_SECONDS):
+            async with asyncio.timeout(seconds):
                 await connection.call("ping", {})
         except TimeoutError as error:
             logger.error("The engine's gateway hangs")
             await connection.close()
             raise EngineUnavailable("The engine's gateway hangs.") from error
 
-    async def _call(self, op: str, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-        return (await (await self._connected()).call(op, fields)).head
+    async def _call_load(self, deployment: Deployment) -> Mapping[str, Any]:
+        fields = {"deployment": deployment.described()}
+        return await self._call("load", fields, self._load_seconds(deployment.load_seconds))
+
+    async def _call(
+        self, op: str, fields: Mapping[str, Any], seconds: float = _CALL_SECONDS
+    ) -> Mapping[str, Any]:
+        """Have the gateway do something, and look now and then whether it is there at all.
+
+        Raises:
+            EngineUnavailable: It has not done it after this time, or hangs.
+        """
+        connection = await self._connected()
+        calling = asyncio.create_task(connection.call(op, fields))
+        until = time.monotonic() + seconds
+        try:
+            while not calling.done():
+                await asyncio.wait({calling}, timeout=min(_LOOK_SECONDS, until - time.monotonic()))
+                if calling.done():
+                    break
+                if time.monotonic() >= until:
+                    raise EngineUnavailable(f"The engine has not told of {op} after {seconds:g} s.")
+                await self._check_alive(connection, _LOOK_PING_SECONDS)
+            return calling.result().head
+        finally:
+            calling.cancel()
+            calling.add_done_callback(_looked_at)
 
     @property
     def _is_needed(self) -> bool:
@@ -246,7 +283,7 @@ class Engine:
 
     async def _load_again(self, deployment: Deployment) -> None:
         try:
-            await self._call("load", {"deployment": deployment.described()})
+            await self._call_load(deployment)
         except Exception as error:  # whoever asks has it tried anew, and is told
             logger.warning("%s is not back yet: %s", deployment.name, error)
         finally:

@@ -25,7 +25,7 @@ from prediction.inference.engine import applications, cluster, failures, keeper
 from prediction.inference.engine.asking import Line, Question
 from prediction.inference.engine.deployment import Deployment, DeploymentStatus
 from prediction.inference.engine.failures import EngineUnavailable, LoadFailed
-from prediction.inference.engine.patience import gateway_seconds
+from prediction.inference.engine.patience import ACTOR_SECONDS, BRING_SECONDS, END_SECONDS, gateway_seconds
 from prediction.inference.engine.streams import wire
 from prediction.inference.engine.streams.attending import Attendant
 from prediction.inference.engine.streams.wire import Message
@@ -33,10 +33,6 @@ from prediction.inference.engine.streams.wire import Message
 logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
-_START_SECONDS = 60.0
-"""Until an actor runs at all, beside what the model itself needs to load."""
-
-_END_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _STATUS_SECONDS = 0.5
 """How old an answer about statuses may be for those who only wait."""
@@ -86,8 +82,9 @@ class Gateway:
                 if status is None or status.status not in ("RUNNING", "DEPLOYING"):
                     is_new = True
                     await self._remove(deployment.name)
-                    await self._deploy(deployment)
-                async with asyncio.timeout(deployment.load_seconds + _START_SECONDS):
+                    async with asyncio.timeout(BRING_SECONDS):
+                        await self._deploy(deployment)
+                async with asyncio.timeout(deployment.load_seconds + ACTOR_SECONDS):
                     return await self._loaded(deployment), b""
             except TimeoutError as error:
                 reason = await self._message_of(deployment.name) or "its constructor has not returned"
@@ -152,7 +149,7 @@ class Gateway:
         if line := self._lines.pop(name, None):
             await line.doors.close()
         try:
-            async with asyncio.timeout(_END_SECONDS):
+            async with asyncio.timeout(END_SECONDS):
                 while name in (statuses := await self._statuses()):
                     if statuses[name].status != "DELETING":
                         await self._call(applications.delete, name)

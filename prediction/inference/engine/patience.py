@@ -1,4 +1,4 @@
-"""How long a frame may be on its way: said once, for the gateway and for the service that waits for it."""
+"""How long frames and loads may take: said once, for the gateway and for the service that waits for it."""
 
 _WAITS = 2.0
 _MARGIN_SECONDS = 5.0
@@ -15,3 +15,25 @@ def gateway_seconds(compute_seconds: float) -> float:
 def service_seconds(compute_seconds: float) -> float:
     """Until the service gives up a gateway that says nothing of a frame."""
     return gateway_seconds(compute_seconds) + _TELLING_SECONDS
+
+
+ACTOR_SECONDS = 60.0
+"""Until an actor runs at all, beside what the model itself needs to load."""
+
+END_SECONDS = 30.0
+"""For an application to be gone."""
+
+BRING_SECONDS = 300.0
+"""For files to be brought to a cluster, and an application to be known to it."""
+
+_LOAD_MARGIN_SECONDS = ACTOR_SECONDS + BRING_SECONDS + 2 * END_SECONDS + _TELLING_SECONDS
+"""Of a load: what was there before ends first, and what does not load ends again."""
+
+
+def load_seconds(model_seconds: float) -> float:
+    """Until the service gives up a load of which its gateway says nothing.
+
+    Args:
+        model_seconds: How long the model itself may take.
+    """
+    return model_seconds + _LOAD_MARGIN_SECONDS

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from common.processes.environment import passed_environment
-from prediction.inference.model_process.messages import LENGTH
+from prediction.inference.model_process.messages import HEAD
 from prediction.inference.model_process.watched import WatchedProcess
 from prediction.inference.model_process.words import (
     ModelDied,
@@ -61,6 +61,8 @@ class ModelProcess:
         self._ended = ended
         self._limit_bytes = limit_bytes
         self._turn = asyncio.Lock()
+        self._asked = 0
+        self._is_out_of_step = False
         self.found: dict[str, Any] = {}
         """What the process says of its model: functions of a file, tensors of an ONNX model."""
 
@@ -156,6 +158,7 @@ class ModelProcess:
     async def _exchange(self, frame: bytes, limit_seconds: float) -> bytes:
         try:
             async with asyncio.timeout(limit_seconds):
+                self._asked += 1
                 await self._send(frame)
                 return bytes(await self._receive())
         except TimeoutError as error:
@@ -183,13 +186,16 @@ class ModelProcess:
 
     async def _send(self, message: bytes) -> None:
         loop = asyncio.get_running_loop()
-        await loop.sock_sendall(self._process.socket, LENGTH.pack(len(message)))
+        await loop.sock_sendall(self._process.socket, HEAD.pack(len(message), self._asked))
         await loop.sock_sendall(self._process.socket, message)
 
     async def _receive(self) -> bytearray:
-        """Raises EOFError, OSError: the process is gone, or going."""
-        length = await self._filled(bytearray(LENGTH.size))
-        return await self._filled(bytearray(LENGTH.unpack(length)[0]))
+        """Raises EOFError, OSError: the process is gone, or going, or of no use any more."""
+        length, number = HEAD.unpack(await self._filled(bytearray(HEAD.size)))
+        if number != self._asked:
+            self._is_out_of_step = True
+            raise EOFError
+        return await self._filled(bytearray(length))
 
     async def _filled(self, buffer: bytearray) -> bytearray:
         loop, view = asyncio.get_running_loop(), memoryview(buffer)
@@ -202,9 +208,10 @@ class ModelProcess:
 
     async def _gone(self) -> ModelError:
         """Why a process that has closed its socket has ended; where it has not, it is of no use any more."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LAST_WORDS_SECONDS):
-                await self._ended.wait()  # killed at once, it would seem to have ended of that
+        if not self._is_out_of_step:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_SECONDS):
+                    await self._ended.wait()  # killed at once, it would seem to have ended of that
         await self._kill()
         return self._why_it_ended()
 
@@ -220,6 +227,11 @@ class ModelProcess:
                 f"It took {_mebibytes(self._process.excess_bytes)} of memory, of"
                 f" {_mebibytes(self._limit_bytes)} that it may, and was ended."
             )
+        if self._is_out_of_step:
+            message = (
+                "It wrote to its connection with the service, and was ended: what it prints goes to 1 or 2."
+            )
+            return ModelDied(with_log(message, self.log))
         code = self._process.code
         how = how_it_ended(code) if code is not None else "it does not end"
         return ModelDied(with_log(f"The model's process is gone: {how}.", self.log))

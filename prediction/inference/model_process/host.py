@@ -39,21 +39,25 @@ def main(connection: int, lifeline: int) -> None:
     _give_way()
     faulthandler.enable()  # where a library crashes, the log's last lines say it
     with socket.socket(fileno=connection) as parent:
-        config = json.loads(messages.receive(parent) or b"{}")
+        _, to_run = messages.receive(parent) or (0, b"{}")
+        config, own = json.loads(to_run), os.getpid()
         try:
             model = _loaded(config)
         except BaseException as error:
             traceback.print_exception(error)
-            messages.send(parent, _message({"event": "failed", "message": _reason(error)}))
+            _end_copies(own)
+            messages.send(parent, 0, _message({"event": "failed", "message": _reason(error)}))
             return
-        messages.send(
-            parent, _message({"event": "ready", "found": {"kind": config["kind"], **model.found()}})
-        )
+        _end_copies(own)
+        found = {"kind": config["kind"], **model.found()}
+        messages.send(parent, 0, _message({"event": "ready", "found": found}))
         while (request := messages.receive(parent)) is not None:
-            rows = frames.decode_request(memoryview(request))
+            number, frame = request
+            rows = frames.decode_request(memoryview(frame))
             began = time.perf_counter()
             answers = model.answer(rows)
-            messages.send(parent, _encoded(answers, time.perf_counter() - began))
+            _end_copies(own)
+            messages.send(parent, number, _encoded(answers, time.perf_counter() - began))
 
 
 def _give_way() -> None:
@@ -81,6 +85,13 @@ def _loaded(config: dict[str, Any]) -> Any:
 
         return OnnxModel(folder / config["file"], config["threads"], config["plan"])
     raise ValueError(f"{config['kind']!r} is no kind of model")
+
+
+def _end_copies(own: int) -> None:
+    """A copy that a model has forked ends where the model returns: it would answer, too."""
+    if os.getpid() != own:
+        sys.stdout.flush()
+        os._exit(0)
 
 
 def _hide_ourselves() -> None:

@@ -1,4 +1,7 @@
-"""Messages between a model's process and its parent, over one socket: a length, then as many bytes.
+"""Messages between a model's process and its parent, over one socket: a length, a number, then as many bytes.
+
+An answer has the number of its question. A model has the same descriptors: what it writes there, or a copy of
+it that it has forked, is no answer to what somebody else has asked.
 
 Standard library alone: it runs in environments of others, too.
 """
@@ -6,23 +9,24 @@ Standard library alone: it runs in environments of others, too.
 import socket
 import struct
 
-LENGTH = struct.Struct(">I")
-"""Of what follows, in bytes."""
+HEAD = struct.Struct(">IQ")
+"""Bytes of what follows, and the question's number; that of what to run is 0."""
 
 
-def send(connection: socket.socket, message: bytes) -> None:
+def send(connection: socket.socket, number: int, message: bytes) -> None:
     """Returns when all of it is on its way. Raises OSError: the other end is gone."""
-    connection.sendall(LENGTH.pack(len(message)))
+    connection.sendall(HEAD.pack(len(message), number))
     connection.sendall(message)
 
 
-def receive(connection: socket.socket) -> bytearray | None:
-    """The next message; None when there is none any more. Raises OSError."""
-    length = bytearray(LENGTH.size)
-    if not _fill(connection, length):
+def receive(connection: socket.socket) -> tuple[int, bytearray] | None:
+    """The next message with its number; None when there is none any more. Raises OSError."""
+    head = bytearray(HEAD.size)
+    if not _fill(connection, head):
         return None
-    message = bytearray(LENGTH.unpack(length)[0])
-    return message if _fill(connection, message) else None
+    length, number = HEAD.unpack(head)
+    message = bytearray(length)
+    return (number, message) if _fill(connection, message) else None
 
 
 def _fill(connection: socket.socket, buffer: bytearray) -> bool:

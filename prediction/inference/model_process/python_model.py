@@ -8,7 +8,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -50,7 +51,13 @@ class PythonModel:
         predict = self._functions.get("predict")
         self._parameter = _parameter_for_all(predict) if predict else None
         if load := self._functions.get("load"):
-            self._result(load(folder))
+            self._check_has_run(self._result(load(folder)))
+
+    @staticmethod
+    def _check_has_run(result: Any) -> None:
+        """Raises NotAModel: `load` holds a `yield`, and nothing of it has run."""
+        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            raise NotAModel("load is a generator, of which nothing has run: it holds a yield")
 
     def found(self) -> dict[str, Any]:
         """Which functions the file has, and which Python runs it."""
@@ -69,8 +76,11 @@ class PythonModel:
         return [self._alone(each) for each in inputs]
 
     def _batch(self, inputs: list[Inputs]) -> list[Answer]:
-        results = self._result(self._functions["predict_batch"](inputs))
-        if not isinstance(results, list | tuple):
+        # Copies: a function that takes its list apart would change how many there are, and what comes again.
+        results = self._result(self._functions["predict_batch"]([dict(each) for each in inputs]))
+        if isinstance(results, Iterator):  # one more than there should be is enough to be refused
+            results = list(islice(results, len(inputs) + 1))
+        elif not isinstance(results, list | tuple):
             results = to_json(results)
         if not isinstance(results, list | tuple) or len(results) != len(inputs):
             count = f"{len(results)} answers" if isinstance(results, list | tuple) else type(results).__name__
@@ -135,6 +145,8 @@ def _may_be_all(parameter: inspect.Parameter) -> bool:
 
 
 def _as_answer(result: Any) -> Answer:
+    if isinstance(result, BaseException):
+        return Answer(error=described(result))
     try:
         return Answer(to_json(result))
     except (NoJson, RecursionError) as error:

@@ -96,7 +96,12 @@ def read_request(body: bytes, header_length: int | None = None) -> InferenceRequ
 
 def _head(text: bytes) -> _Body:
     try:
-        return _Body.model_validate(json.loads(text, parse_constant=_no_number))
+        said = json.loads(text, parse_constant=_no_number)
+        if not isinstance(said, dict):
+            raise _invalid(
+                "", 'the request is an object: {"inputs": [{"name", "datatype", "shape", "data"}]}'
+            )
+        return _Body.model_validate(said)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(each) for each in first["loc"])

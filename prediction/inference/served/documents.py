@@ -1,17 +1,38 @@
 """How a model is served: what people say, and defaults for the rest."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 
 from common.forms import Form
 from common.models.versions import CHAMPION
 from common.mongo.document import Document, UtcTime, utc_now
 
-VersionOrAlias = (
-    Annotated[int, Field(ge=1, le=2**31)]
-    | Annotated[str, Form(r"^[a-z][a-z0-9_-]{0,63}$", "a version's number, or an alias such as champion")]
-)
+_WRITE = "a version's number, or an alias such as champion"
+
+
+def _checked(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """One refusal for both kinds; true is no number. Raises ValueError."""
+    try:
+        if not isinstance(value, bool):
+            return handler(value)
+    except ValidationError:
+        pass
+    raise ValueError(f"write {_WRITE}")
+
+
+VersionOrAlias = Annotated[
+    Annotated[int, Field(ge=1, le=2**31)] | Annotated[str, Form(r"^[a-z][a-z0-9_-]{0,63}$", _WRITE)],
+    WrapValidator(_checked),
+]
 """A version's number, or an alias that names one."""
 
 
@@ -23,8 +44,8 @@ class Canary(_Options):
     """A second version that answers some of the requests."""
 
     version: VersionOrAlias
-    share: Annotated[float, Field(gt=0, le=1)]
-    """Of the requests, from 0 to 1."""
+    share: Annotated[float, Field(ge=0, le=1)]
+    """Of the requests, from 0 to 1; 0: it answers only who asks for it by number or alias."""
 
 
 class Shadow(_Options):

@@ -14,6 +14,12 @@ from common.mongo.transactions import DURABLE
 LEASE_SECONDS = 60.0
 """After which a service that has not renewed its lease is taken to be gone."""
 
+_ABANDONED_AFTER = 5
+"""So many times as long nobody may have used what others then end."""
+
+_KEPT = timedelta(days=30)
+"""That it is known of a deployment that it was ours, for a cluster at which nobody looks meanwhile."""
+
 _EXPIRY = Index("expiry", ["expires_at"], {"expireAfterSeconds": 0})
 
 
@@ -44,10 +50,11 @@ class Leases:
     async def renew(self, deployments: Iterable[str]) -> None:
         """Say that these are used here. Raises PyMongoError."""
         until = utc_now() + timedelta(seconds=self.seconds)
+        said = {"owner": self._owner, "used_until": until, "expires_at": until + _KEPT}
         changes = [
             UpdateOne(
                 {"_id": f"{deployment} {self._owner}"},
-                {"$set": {"deployment": deployment, "owner": self._owner, "expires_at": until}},
+                {"$set": {"deployment": deployment, **said}},
                 upsert=True,
             )
             for deployment in deployments
@@ -58,5 +65,22 @@ class Leases:
     async def give_up(self, deployment: str) -> bool:
         """Say that it is used here no more; whether nobody else uses it. Raises PyMongoError."""
         await self._stored.delete_one({"_id": f"{deployment} {self._owner}"})
-        others = {"deployment": deployment, "expires_at": {"$gt": utc_now()}}
-        return await self._stored.find_one(others, {"_id": 1}) is None
+        return not await self.is_used(deployment)
+
+    async def is_used(self, deployment: str) -> bool:
+        """Whether anybody has a lease of it. Raises PyMongoError."""
+        leases = {"deployment": deployment, "used_until": {"$gt": utc_now()}}
+        return await self._stored.find_one(leases, {"_id": 1}) is not None
+
+    async def abandoned(self) -> list[str]:
+        """What was used once, and has not been for long: its services have died. Raises PyMongoError."""
+        before = utc_now() - timedelta(seconds=_ABANDONED_AFTER * self.seconds)
+        last: list[dict[str, Any]] = [
+            {"$group": {"_id": "$deployment", "used_until": {"$max": "$used_until"}}},
+            {"$match": {"used_until": {"$lt": before}}},
+        ]
+        return [each["_id"] async for each in await self._stored.aggregate(last)]
+
+    async def forget(self, deployment: str) -> None:
+        """It is gone: leases that have run out say nothing any more. Raises PyMongoError."""
+        await self._stored.delete_many({"deployment": deployment, "used_until": {"$lt": utc_now()}})

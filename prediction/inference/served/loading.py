@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pymongo.errors import PyMongoError
@@ -98,6 +98,7 @@ class Loading:
         """By deployment: what ends under a name is gone before it is loaded again."""
         self._ending: set[asyncio.Task[None]] = set()
         self._renewed_at: float | None = None
+        self._leases_known_since: float | None = None
         self.lease_problem = ""
         """Why others may take what is loaded for unused; empty: they do not."""
 
@@ -237,8 +238,42 @@ class Loading:
                     " service may end it, and it is loaded again then"
                 )
                 logger.error("Leases of %s have run out: %s", ", ".join(sorted(names)), error)
+            self._leases_known_since = None
             raise
         self._renewed_at, self.lease_problem = clock(), ""
+
+    async def end_abandoned(self) -> None:
+        """End what services have left on a shared cluster that died without an end. Raises PyMongoError.
+
+        Only where the engine runs anyhow, and once leases can be renewed again for as long as they last:
+        after the database was away, those of whoever is there have run out, too.
+        """
+        if self._leases is None or not self._engine.state.is_running:
+            return
+        clock = asyncio.get_running_loop().time
+        try:
+            abandoned = await self._leases.abandoned()
+        except PyMongoError:
+            self._leases_known_since = None
+            raise
+        if self._leases_known_since is None:
+            self._leases_known_since = clock()
+        if not abandoned or clock() - self._leases_known_since < self._leases.seconds:
+            return
+        try:
+            present = await self._engine.deployments()
+            await self._end_each(present.keys() & set(abandoned), self._leases)
+        except EngineUnavailable as error:
+            logger.warning("What died services have left stays for now: %s", error)
+
+    async def _end_each(self, abandoned: Iterable[str], leases: Leases) -> None:
+        for name in abandoned:
+            async with self._changes[name]:
+                if name in self._loaded or name in self._on_their_way or await leases.is_used(name):
+                    continue
+                logger.warning("%s ends: whoever used it has not said so for long", name)
+                await self._engine.unload(name)
+                await leases.forget(name)
 
     def _asking(self, deployment: Deployment) -> Callable[[bytes, float], Awaitable[bytes]]:
         async def ask(frame: bytes, seconds: float) -> bytes:

@@ -5,23 +5,24 @@ the one before answers what it was asked and ends. One that does not load change
 """
 
 import asyncio
+import contextlib
+import json
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 
 from pymongo.errors import PyMongoError
 
-from common.errors import ServiceError, Unavailable
+from common.errors import ServiceError
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, RegisteredModel, VersionState
 from prediction.inference.records.documents import Role
 from prediction.inference.served.documents import ServedModel, ServingOptions, VersionOrAlias
 from prediction.inference.served.kinds import VersionNotServable
 from prediction.inference.served.loading import LoadedVersion, Loading
+from prediction.inference.served.readiness import Failure, NotReady, ServerState, StillLoading, TooManyModels
 
 logger = logging.getLogger(__name__)
 
@@ -30,46 +31,6 @@ _RETRY_SECONDS = 20.0
 
 _FORGOTTEN_SECONDS = 60.0
 """After the last question to a model of which nothing loads."""
-
-
-class ServerState(StrEnum):
-    ASLEEP = "ASLEEP"
-    """Nothing is loaded; the next question loads it."""
-    LOADING = "LOADING"
-    READY = "READY"
-    FAILED = "FAILED"
-    """What is to answer did not load, and nothing else can."""
-
-
-class NotReady(Unavailable):
-    """No version of the model answers now."""
-
-    title = "The model is not ready"
-
-
-class TooManyModels(Unavailable):
-    """It says nothing of a version, which is tried again with the next question."""
-
-    title = "Too many models are in memory"
-
-
-@dataclass
-class _Failure:
-    version: int
-    error: Exception
-    at: float
-    """Of the event loop's clock."""
-
-    @property
-    def why(self) -> str:
-        """In a line: what the process has printed is for the log."""
-        return str(self.error).split("\n")[0][:500]
-
-    def for_who_asks(self, model: str) -> ServiceError:
-        """It may pass, or it lies in the version itself."""
-        told = f"Version {self.version} of {model} does not load: {self.why}"
-        lies_in_version = isinstance(self.error, ServiceError) and self.error.status < 500
-        return VersionNotServable(told) if lies_in_version else NotReady(told)
 
 
 class ModelServer:
@@ -96,7 +57,9 @@ class ModelServer:
         self._room = room
         self._note_good = note_good
         self._roles: dict[Role, LoadedVersion] = {}
-        self._failures: dict[Role, _Failure] = {}
+        self._failures: dict[Role, Failure] = {}
+        self._unnamed: dict[Role, VersionOrAlias] = {}
+        """Aliases that the options name, and no version has."""
         self._change = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self._is_awake = False
@@ -132,6 +95,8 @@ class ModelServer:
         found = [
             f"version {failure.version} does not load: {failure.why}" for failure in self._failures.values()
         ]
+        for role, alias in self._unnamed.items():
+            found.append(f"no version is {alias}, which is to answer as {role}")
         if self.registry_is_away:
             found.append(
                 f"the registry does not answer; the version that served last does: {self.registry_is_away}"
@@ -172,14 +137,16 @@ class ModelServer:
         Args:
             wanted: One of those that are loaded, by its number or as the options name it.
         Raises:
-            NotReady: No version does within the patience, and why.
+            NotReady: No version does, and why.
+            StillLoading: None does within the patience.
             VersionNotServable: The one that is wanted is not loaded.
+            ModelVersionNotFound: There is none of this number.
         """
         self._askers += 1
         try:
             if Role.PRIMARY not in self._roles:
                 await self._wake(patience_seconds)
-            role = self._chosen() if wanted is None else self._role_of(wanted)
+            role = self._chosen() if wanted is None else await self._role_of(wanted, patience_seconds)
             loaded = self._roles[role]
             with loaded.being_asked():
                 yield role, loaded
@@ -193,14 +160,31 @@ class ModelServer:
             return Role.CANARY
         return Role.PRIMARY
 
-    def _role_of(self, wanted: VersionOrAlias) -> Role:
-        for role, loaded in self._roles.items():
-            if wanted in (loaded.version.version, self._wanted_as(role)):
-                return role
+    async def _role_of(self, wanted: VersionOrAlias, patience_seconds: float) -> Role:
+        if (role := self._find_role(wanted)) is None:
+            await self._wait_for_turn(patience_seconds)  # it may be on its way
+            role = self._find_role(wanted)
+        if role is not None:
+            return role
+        for failed, failure in self._failures.items():
+            if wanted in (failure.version, self._wanted_as(failed)):
+                raise failure.for_who_asks(self.name)
+        if isinstance(wanted, int):
+            with contextlib.suppress(PyMongoError):  # what is loaded is known without it
+                await self._registry.get_version(self.name, wanted)
         present = ", ".join(str(each.version.version) for each in self._roles.values())
         raise VersionNotServable(
-            f"Version {wanted} of {self.name} is not loaded; {present} is. Serve it as canary or shadow."
+            f"Version {wanted} of {self.name} is not loaded; {present} is. As a canary it answers who asks"
+            f" for it: PUT /serving/{self.name} with"
+            f' "canary": {{"version": {json.dumps(wanted)}, "share": 0}} beside the other options.'
         )
+
+    def _find_role(self, wanted: VersionOrAlias) -> Role | None:
+        for role, loaded in self._roles.items():
+            # By number only what has it: while another one is loaded for a role, the one before has it still.
+            if wanted == (loaded.version.version if isinstance(wanted, int) else self._wanted_as(role)):
+                return role
+        return None
 
     @property
     def shadow(self) -> LoadedVersion | None:
@@ -219,18 +203,23 @@ class ModelServer:
         if failure is not None and self._now() - failure.at < _RETRY_SECONDS:
             raise failure.for_who_asks(self.name)
         self._is_awake = True
-        turn = self.start_turn()
-        await asyncio.wait(
-            {turn}, timeout=patience_seconds
-        )  # it goes on for others, and may be ended by them
-        if not turn.done():
-            raise NotReady(f"{self.name} is still being loaded; ask again.")
+        await self._wait_for_turn(patience_seconds)
         if self._why_not is not None and Role.PRIMARY not in self._roles:
             raise self._why_not
         if Role.PRIMARY not in self._roles:
             if (failure := self._failures.get(Role.PRIMARY)) is not None:
                 raise failure.for_who_asks(self.name)
             raise NotReady(f"{self.name} was put to sleep; ask again.")
+
+    async def _wait_for_turn(self, patience_seconds: float) -> None:
+        """It goes on for others, and may be ended by them. Raises StillLoading."""
+        turn = self.start_turn()
+        await asyncio.wait({turn}, timeout=patience_seconds)
+        if not turn.done():
+            raise StillLoading(
+                f"{self.name} is still being loaded, and the time for this question is over; it goes on, so"
+                " ask again."
+            )
 
     def start_turn(self) -> asyncio.Task[None]:
         """Look at what is to answer, and change to it; the look that is being taken, where there is one."""
@@ -287,6 +276,10 @@ class ModelServer:
 
     async def _let_beside(self, role: Role, wanted: VersionOrAlias | None, model: RegisteredModel) -> None:
         number = None if wanted is None else _number(wanted, model)
+        if wanted is not None and number is None:
+            self._unnamed[role] = wanted
+        else:
+            self._unnamed.pop(role, None)
         primary = self._roles.get(Role.PRIMARY)
         if number is None or (primary is not None and primary.version.version == number):
             self._failures.pop(role, None)
@@ -316,7 +309,7 @@ class ModelServer:
             raise
         except (ServiceError, PyMongoError) as error:
             if remember:
-                self._failures[role] = _Failure(number, error, self._now())
+                self._failures[role] = Failure(number, error, self._now())
                 logger.error("Version %d of %s is not served: %s", number, self.name, error)
             return
         if remember:

@@ -67,9 +67,11 @@ class ServedModels:
         """
         try:
             return await self.registry.get_model(name)
-        except RegisteredModelNotFound:
+        except RegisteredModelNotFound as error:
             full = model_name(PROGRAM_SYSTEM, name, PROGRAM_KIND)
             found = await self.registry.find_model(full)
+            if found is None and name.startswith(f"{PROGRAM_SYSTEM}.") and name.endswith(f".{PROGRAM_KIND}"):
+                raise error from None  # it was the full one already
             if found is None:
                 raise RegisteredModelNotFound(
                     f"There is no model {name[:200]!r}, nor {full[:250]!r}."
@@ -109,6 +111,7 @@ class ServedModels:
         return [
             Loop("served models", self.turn, _TURN_SECONDS),
             Loop("leases of served models", self._loading.renew_leases, LEASE_SECONDS / 4),
+            Loop("what died services have left", self._loading.end_abandoned, LEASE_SECONDS / 2),
         ]
 
     async def turn(self) -> None:

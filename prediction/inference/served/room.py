@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from prediction.inference.served.loading import Loading
-from prediction.inference.served.model_server import ModelServer, ServerState, TooManyModels
+from prediction.inference.served.model_server import ModelServer
+from prediction.inference.served.readiness import ServerState, TooManyModels
 
 logger = logging.getLogger(__name__)
 

@@ -137,7 +137,7 @@ def publish(
 
 
 def _version(text: str) -> int | str:
-    return int(text) if text.isdigit() else text
+    return int(text) if text.isdecimal() else text
 
 
 def _canary(text: str) -> dict[str, Any]:

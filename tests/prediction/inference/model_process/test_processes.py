@@ -21,7 +21,7 @@ from prediction.inference.model_process.words import (
 from tests.support.asked_models import MEMORY_BYTES, answers, python_file, running, values
 
 TROUBLE = """
-    import os, signal, subprocess, sys, time
+    import os, signal, stat, subprocess, sys, time
 
     def predict(x, **options):
         if x == "exit":
@@ -47,6 +47,15 @@ TROUBLE = """
         if x == "close":
             os.closerange(3, 1000)
             time.sleep(1000)
+        if x == "scribble":
+            for descriptor in range(3, 20):
+                try:
+                    if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                        os.write(descriptor, b"by the way, I am at it\\n")
+                except OSError:
+                    pass
+        if x == "fork":
+            return "the copy" if os.fork() == 0 else os.getpid()
         if x == "environment":
             return dict(os.environ)
         return x
@@ -73,6 +82,7 @@ async def gone(*pids: int, seconds: float = 10) -> bool:
         ("exit", ModelDied, "exit code 3.\nIts last output:\nlast words"),
         ("signal", ModelDied, "SIGSEGV ended it"),
         ("close", ModelDied, "SIGKILL ended it"),
+        ("scribble", ModelDied, "It wrote to its connection with the service"),
     ],
 )
 async def test_a_model_that_ends_says_how(
@@ -120,6 +130,24 @@ async def test_one_is_computed_while_others_wait_and_may_withdraw(trouble: Model
         for task in (slow, waiting):  # what has begun goes on, what waits is never begun
             task.cancel()
         assert await other == ["other"]
+
+
+async def test_a_copy_that_a_model_forks_answers_nobody(trouble: ModelConfig) -> None:
+    async with running(trouble) as model:
+        for number in range(5):
+            assert await values(model, {"x": "fork"}, {"x": "fork"}) == [model.pid, model.pid]
+            assert await values(model, {"x": number}) == [number]
+
+
+async def test_a_copy_that_loading_forks_answers_nobody(tmp_path: Path) -> None:
+    source = """
+        import os
+        def load(folder): os.fork()
+        def predict(x): return [os.getpid(), x]
+    """
+    async with running(python_file(tmp_path, source)) as model:
+        assert await values(model, {"x": 1}) == [[model.pid, 1]]
+        assert await values(model, {"x": 2}) == [[model.pid, 2]]
 
 
 async def test_a_model_knows_no_secret_and_no_module_of_ours(

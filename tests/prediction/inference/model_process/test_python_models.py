@@ -1,6 +1,7 @@
 """Python files in real processes: how their functions are called, and what becomes of each row."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -163,3 +164,56 @@ async def test_what_does_not_load_says_why(tmp_path: Path, source: str, cause: s
     assert cause in str(failure.value)
     if "print" in source:
         assert "last words" in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("(row['x'] for row in rows)", [1, 2]),
+        ("map(str, [row['x'] for row in rows])", ["1", "2"]),
+        ("[row.pop('x') for row in rows] + rows.clear()", ["TypeError", "TypeError"]),
+        ("take_apart(rows)", [1, 2]),
+        ("iter(int, 1)", ["returned 2 answers for 1 rows", "returned 2 answers for 1 rows"]),
+        ("None", ["returned NoneType for 1 rows", "returned NoneType for 1 rows"]),
+        ("ValueError", ["type is no JSON", "type is no JSON"]),
+        ("[ValueError('bad') if row['x'] == 2 else 'good' for row in rows]", ["good", "ValueError: bad"]),
+        ("[10 ** 5000] * len(rows)", ["cannot be sent", "cannot be sent"]),
+        ("sys.exit(3)", ["SystemExit: 3", "SystemExit: 3"]),
+        ("interrupt()", ["KeyboardInterrupt", "KeyboardInterrupt"]),
+    ],
+)
+async def test_whatever_a_batch_returns_each_row_has_its_answer(
+    tmp_path: Path, returned: str, expected: list[Any]
+) -> None:
+    source = f"""
+        import sys
+
+        def take_apart(rows):
+            found = [row.pop("x") for row in rows]
+            rows.clear()
+            return found
+
+        def interrupt():
+            raise KeyboardInterrupt
+
+        def predict_batch(rows):
+            return {returned}
+    """
+    async with running(python_file(tmp_path, source)) as model:
+        found = await answers(model, {"x": 1}, {"x": 2})
+        assert len(found) == 2
+        for answer, wanted in zip(found, expected, strict=True):
+            assert wanted == answer.value if answer.error is None else wanted in answer.error
+        again = await answers(model, {"x": 1})
+        assert len(again) == 1, "it goes on"
+
+
+async def test_a_load_of_which_nothing_runs_is_told(tmp_path: Path) -> None:
+    source = """
+        def load(folder):
+            yield open(folder / "weights")
+        def predict(x): return x
+    """
+    with pytest.raises(ModelFailed, match="load is a generator"):
+        async with running(python_file(tmp_path, source)):
+            pass

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -218,6 +219,31 @@ async def test_what_others_use_is_left_to_them(
     assert await ask(theirs) == who
     await other.unload(theirs)
     assert json.dumps(sorted(await engine.deployments())) == "[]"
+
+
+async def test_what_a_dead_service_has_left_ends_and_nothing_else(
+    engine: Engine, files: LocalFiles, store: FolderStore, mongo: Client
+) -> None:
+    database = unique_name("leases")
+    dead, alive, looking = (
+        Loading(engine, files, Leases(mongo, database, name, seconds=seconds), python_is_allowed=True)
+        for name, seconds in (("dead", 0.1), ("alive", 60), ("looking", 0.1))
+    )
+    left = await dead.load(await of_python(store, 7), ServingOptions())
+    used = await alive.load(await of_python(store, 8), ServingOptions())
+    nobodys = replace(used.deployment, name="of-another-program")
+    await engine.load(nobodys)
+
+    staying = {used.deployment.name, nobodys.name}
+    while set(await engine.deployments()) != staying:
+        assert set(await engine.deployments()) == staying | {left.deployment.name}
+        await looking.end_abandoned()
+        await asyncio.sleep(0.1)
+    await looking.end_abandoned()
+    assert set(await engine.deployments()) == staying
+    assert await ask(used)
+    await alive.unload(used)
+    await engine.unload(nobodys.name)
 
 
 def _is(process: psutil.Process, folder: Path) -> bool:
