@@ -114,14 +114,39 @@ class Cron:
 
 def _instead(expression: str, fields: list[str]) -> str:
     """What to write for what other schedulers read."""
-    if match := re.fullmatch(r"@every ([0-9]+)(m|h)", expression.strip().lower()):
-        count, (step, whole) = int(match[1]), {"m": ("*/{} * * * *", 60), "h": ("0 */{} * * *", 24)}[match[2]]
-        if 0 < count < whole and whole % count == 0:
-            return f"cron does not count from when it was written; write {step.format(count)}"
-        return f"cron does not count from when it was written; {_WRITE_CRON}"
-    if len(fields) in (6, 7) and fields[0].isdecimal():
-        return f"it has {len(fields)} fields; without seconds and year it is {' '.join(fields[1:6])}"
+    written = expression.strip().lower()
+    if written.startswith("@every"):
+        return f"cron does not count from when it was written; {_at_an_interval(written[6:].strip())}"
+    if zone := re.match(r"(cron_)?tz=", written):
+        return f"{zone[0].upper()} is a field of its own, time_zone; {_WRITE_CRON}"
+    if len(fields) in (6, 7):
+        for begin in (1, 0):  # Quartz has seconds before, others a year behind
+            rest = " ".join(fields[begin : begin + 5])
+            if fields[0].isdecimal() and _is_cron(rest):
+                return f"it has {len(fields)} fields; without seconds and year it is {rest}"
     return _WRITE_CRON
+
+
+def _is_cron(expression: str) -> bool:
+    try:
+        Cron.parse(expression)
+    except ValueError:
+        return False
+    return True
+
+
+def _at_an_interval(text: str) -> str:
+    """What to write for an interval as Go has it (`90m`, `1h30m`), where cron has the like."""
+    match = re.fullmatch(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:0{1,6}s)?", text)
+    days, hours, minutes = (int(part or 0) for part in match.groups()) if match else (0, 0, 0)
+    every = 24 * 60 * days + 60 * hours + minutes
+    if 0 < every < 60 and 60 % every == 0:
+        return f"write */{every} * * * *"
+    if every in (60, 24 * 60, 7 * 24 * 60):
+        return f"write {({60: '0 * * * *', 24 * 60: '0 0 * * *'}).get(every, '0 0 * * 0')}"
+    if every and every % 60 == 0 and 24 * 60 % every == 0:
+        return f"write 0 */{every // 60} * * *"
+    return f"its steps are minutes that divide an hour, and hours that divide a day; {_WRITE_CRON}"
 
 
 def _write_zone(text: str) -> str:

@@ -19,7 +19,7 @@ _GAP = " … "
 
 def cause_of(message: str, most: int = LONGEST_REASON) -> str:
     """A message as it is, or where it is longer than `most` characters, what tells why; else both ends."""
-    message = message.strip()
+    message = message.encode("utf-8", "replace").decode().strip()  # JSON may have halves of characters
     if len(message) <= most:
         return message
     lines = [line.strip() for line in message.splitlines()]

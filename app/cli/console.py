@@ -66,9 +66,17 @@ def error(message: str, advice: str) -> None:
     """What is wrong, and what to do about it: a line each, on stderr."""
     console = _console(stderr=True)
     console.print("[bold red]Error:[/] ", end="")
-    console.print(" ".join(message.split()), markup=False, soft_wrap=True)
+    console.print(_stored(" ".join(message.split())), soft_wrap=True)
     if advice:
         console.print(advice, markup=False, soft_wrap=True)
+
+
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+
+
+def _stored(text: str) -> Text:
+    """What was stored is no markup, and no order to a terminal."""
+    return Text(text.translate(_CONTROLS))
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Iterable[str] = ()) -> Table:
@@ -87,7 +95,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, right: Itera
             overflow="fold",
         )
     for row in rows:
-        drawn.add_row(*map(Text, row))  # what was stored is no markup
+        drawn.add_row(*map(_stored, row))
     return drawn
 
 
@@ -98,5 +106,5 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     drawn.add_column(overflow="fold")
     for name, value in pairs:
         if value and value != "–":
-            drawn.add_row(name, Text(value))
+            drawn.add_row(name, _stored(value))
     return drawn

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from common.executions.documents import ApplicationExecution, JobSummary
+from common.executions.documents import ApplicationExecution, DriverStart, JobSummary
 from common.executions.driver_starts import known_starts
 from common.mongo.document import UtcTime
 
@@ -66,20 +66,44 @@ def driver_attempts(execution: ApplicationExecution, jobs: Iterable[JobSummary])
     Args:
         jobs: Of all drivers.
     """
-    of_driver: dict[str, list[JobSummary]] = {start.application_id: [] for start in known_starts(execution)}
+    starts: dict[str, list[DriverStart | None]] = {}
+    for start in known_starts(execution):
+        starts.setdefault(start.application_id, []).append(start)
+    of_driver: dict[str, list[JobSummary]] = {application_id: [] for application_id in starts}
     for job in jobs:
         if job.application_id is not None:
             of_driver.setdefault(job.application_id, []).append(job)
-    found = [_attempt(execution, application_id, ended) for application_id, ended in of_driver.items()]
+    found = [
+        _attempt(execution, application_id, start, is_latest, ended)
+        for application_id, theirs in of_driver.items()
+        for start, is_latest, ended in _by_start(starts.get(application_id, [None]), theirs)
+    ]
     return sorted(found, key=_began)[:_MOST]
 
 
-def _attempt(execution: ApplicationExecution, application_id: str, jobs: list[JobSummary]) -> DriverAttempt:
-    starts = [start for start in known_starts(execution) if start.application_id == application_id]
-    start = starts[-1] if starts else None
+def _by_start(
+    starts: list[DriverStart | None], jobs: list[JobSummary]
+) -> Iterable[tuple[DriverStart | None, bool, list[JobSummary]]]:
+    """Starts of one Spark id, each with whether it is the latest, and jobs that ended before the next one."""
+    for number, start in enumerate(starts, start=1):
+        following = starts[number] if number < len(starts) else None
+        until = following.start_time if following else None
+        yield start, until is None, [job for job in jobs if until is None or job.end_time < until]
+        jobs = [job for job in jobs if until is not None and job.end_time >= until]
+
+
+def _attempt(
+    execution: ApplicationExecution,
+    application_id: str,
+    start: DriverStart | None,
+    is_latest: bool,
+    jobs: list[JobSummary],
+) -> DriverAttempt:
     last_job_at = max((job.end_time for job in jobs), default=None)
     reported = [at for at in (start.start_time if start else None, last_job_at) if at is not None]
-    if application_id == execution.application_id:
+    if not is_latest:
+        state = AttemptState.REPLACED
+    elif application_id == execution.application_id:
         state = AttemptState.LAST if execution.state.is_final else AttemptState.IN_CHARGE
     else:
         is_beside = execution.start_time is not None and max(reported) > execution.start_time

@@ -1,16 +1,13 @@
 """Failed states that a driver's own reports contradict; pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from common.executions.documents import DRIVER_SILENCE, ApplicationExecution, ApplicationState
+from common.executions.documents import DRIVER_SILENCE, WHOLE_SECONDS, ApplicationExecution, ApplicationState
 from common.mongo.document import utc_now
 from common.wire.events import ApplicationStarted, JobEnded
 
 Json = dict[str, Any]
-
-_WHOLE_SECONDS = timedelta(seconds=1)
-"""As platforms say when something ended."""
 
 
 def noted_after_end(execution: ApplicationExecution, event: ApplicationStarted | JobEnded) -> Json:
@@ -33,7 +30,7 @@ def contradicts(execution: ApplicationExecution, event: ApplicationStarted | Job
         return True  # nothing was to run at all
     happened_at = event.start_time if isinstance(event, ApplicationStarted) else event.end_time
     ended_at = _ended_at(execution)
-    return ended_at is not None and happened_at > ended_at + _WHOLE_SECONDS
+    return ended_at is not None and happened_at > ended_at + WHOLE_SECONDS
 
 
 def nowhere_found(execution: ApplicationExecution) -> str:

@@ -41,6 +41,9 @@ class ApplicationState(StrEnum):
         return self in (self.FAILED, self.SUBMISSION_FAILED)
 
 
+WHOLE_SECONDS = timedelta(seconds=1)
+"""As platforms say when something ended."""
+
 DRIVER_SILENCE = timedelta(hours=1)
 """After so long without a report, a driver that a failed state rules out is taken to have ended: drivers do
 not report their end, and between two reports lies a whole job."""
@@ -200,8 +203,7 @@ class ApplicationExecution(Document, ApplicationSpecs):
     def tail_is_known(self) -> bool:
         """Whether its end says how long something went on after its last job."""
         said = self.platform_end_time
-        whole_seconds = timedelta(seconds=1)
-        is_earlier = said is not None and self.end_time is not None and self.end_time - said > whole_seconds
+        is_earlier = said is not None and self.end_time is not None and self.end_time - said > WHOLE_SECONDS
         return not (self.end_time_inferred or is_earlier)
 
     @property
@@ -230,7 +232,10 @@ class ApplicationExecution(Document, ApplicationSpecs):
 
 
 def _seconds_between(start: datetime | None, end: datetime | None) -> float | None:
-    return None if start is None or end is None else max(0.0, (end - start).total_seconds())
+    """None also where the end comes first: it is by another clock, and nobody knows how long it was."""
+    if start is None or end is None or end < start - WHOLE_SECONDS:
+        return None
+    return max(0.0, (end - start).total_seconds())
 
 
 class StoredMetrics(BaseModel):

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from common.executions.documents import ApplicationState
+from common.executions.documents import WHOLE_SECONDS, ApplicationState
 from common.mongo.collection import text
 
 _TEXTS = {
@@ -32,6 +32,15 @@ _MET = {
         {"$multiply": [_read_as("global_specs.max_runtime", "double"), 1000]},
     ]
 }
+
+
+_IN_ORDER = {
+    "$gte": [
+        _read_as("end_time", "date"),
+        {"$subtract": [_STARTED_AT, WHOLE_SECONDS // timedelta(milliseconds=1)]},
+    ]
+}
+"""As `ApplicationExecution.runtime_seconds` has it."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class ExecutionFilter:
         if self.target_met is not None:
             states = (states or {ApplicationState.COMPLETED.value}) & {ApplicationState.COMPLETED.value}
             query["start_time"] = query["end_time"] = {"$type": "date"}
-            query["$expr"] = _MET if self.target_met else {"$not": [_MET]}
+            query["$expr"] = {"$and": [_IN_ORDER, _MET if self.target_met else {"$not": [_MET]}]}
         if states or self.target_met is not None:
             query["state"] = {"$in": sorted(states)}
         times = {"$gte": self.created_from, "$lt": self.created_to}

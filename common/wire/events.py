@@ -74,6 +74,10 @@ Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _to_text(value: object, longest: int = LONG_TEXT) -> object:
+    if isinstance(
+        value, int | float
+    ):  # as JSON has it, booleans too: names of Spark's are what somebody says
+        value = json.dumps(value)
     if isinstance(value, str):
         return value[:longest].encode("utf-8", "replace").decode()
     return value
@@ -127,6 +131,8 @@ class MetricsUpdate(WireModel):
 
 
 class StageUpdate(_Interval):
+    """A field that is null was not said."""
+
     stage_id: StageId | None = None
     stage_name: Text = ""
     attempt_id: Count = 0
@@ -142,6 +148,16 @@ class StageUpdate(_Interval):
     rdd_mem_size: Count | None = 0
     rdd_disk_size: Count | None = 0
     metrics: MetricsUpdate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: each for name, each in value.items() if each is not None or name in _MAY_BE_NULL}
+
+
+_MAY_BE_NULL = frozenset({"rdd_num_cached_partitions", "rdd_mem_size", "rdd_disk_size"})
 
 
 class ApplicationStarted(WireModel):

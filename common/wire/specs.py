@@ -70,7 +70,7 @@ def _size_as_text(value: object) -> object:
 MemorySize = Annotated[
     str,
     BeforeValidator(_size_as_text),
-    Form(r"^[1-9][0-9]{0,9}([bkmgtpBKMGTP]|[KMGTP]i|[kmgtp]b)?$", "a size such as 512m, 2g or 1Gi"),
+    Form(r"^[1-9][0-9]{0,9}([bB]|[kmgtpKMGTP]([iI]?[bB]|i)?)?$", "a whole size such as 512m, 2g or 1Gi"),
 ]
 """A JVM or Kubernetes size, such as `512m`, `2g` or `1Gi`; without a unit it is MiB, as for Spark."""
 

@@ -127,6 +127,11 @@ def notes_about(execution: ApplicationExecution, jobs: Sequence[JobSummary]) -> 
             f"By the platform it ended at {_moment(said)}, before its last reported job did:"
             " the runtime covers that job, too."
         )
+    if execution.started_at is not None and ended_at is not None and execution.runtime_seconds is None:
+        notes.append(
+            f"It ended at {_moment(ended_at)}, before its driver started at {_moment(execution.started_at)}:"
+            " two clocks differ, and how long it ran is not known."
+        )
     notes += _notes_about_reports(execution, jobs)
     if execution.state is ApplicationState.FAILED and all_succeeded(jobs):
         notes.append(f"All jobs that were reported have succeeded ({len(jobs)}).")

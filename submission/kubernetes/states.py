@@ -44,6 +44,10 @@ _REASONS = {
 }
 
 
+_FIRST_YEAR = 1970
+"""Go writes a time that was never set as one of the year 1."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """What one version of a resource says."""
@@ -157,14 +161,15 @@ def _at(state: ApplicationState | None, status: Json) -> datetime | None:
 
 
 def time_of(value: object) -> datetime | None:
-    """A moment in ISO 8601; None where it is none."""
+    """A moment in ISO 8601; None where it is none, or the zero of Go's clock."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None if moment.year < _FIRST_YEAR else moment
 
 
 def as_object(value: object) -> Json:

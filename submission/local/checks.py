@@ -5,9 +5,7 @@ from pathlib import Path
 from common.errors import InvalidRequest, Unavailable
 from submission.local.spark_submit import find_java, translate, unsupported
 from submission.manifest.build import Manifest
-from submission.manifest.sizes import size_in_bytes
-
-_SMALLEST_MEMORY = "450m"  # below it Spark itself gives up: 1.5 times the 300 MB that it reserves
+from submission.manifest.sizes import SMALLEST_MEMORY, size_in_bytes
 
 
 def check(manifest: Manifest) -> None:
@@ -32,9 +30,9 @@ def check(manifest: Manifest) -> None:
             raise InvalidRequest(f"deps: {location} does not exist on this machine.")
     for role in ("driver", "executor"):
         memory = submit.properties[f"spark.{role}.memory"]
-        if size_in_bytes(memory) < size_in_bytes(_SMALLEST_MEMORY):
+        if size_in_bytes(memory) < size_in_bytes(SMALLEST_MEMORY):
             raise InvalidRequest(
-                f"Spark needs at least {_SMALLEST_MEMORY} of memory for the {role}, not {memory}."
+                f"Spark needs at least {SMALLEST_MEMORY} of memory for the {role}, not {memory}."
             )
 
 

@@ -28,7 +28,7 @@ from common.wire.specs import ApplicationSpecs, MasterSpecs
 from submission.manifest.arguments import arguments_of
 from submission.manifest.fields import Fields
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
-from submission.manifest.sizes import spark_size
+from submission.manifest.sizes import SMALLEST_MEMORY, size_in_bytes, spark_size
 from submission.manifest.spark_version import known_version
 from submission.manifest.template import merge
 from submission.manifest.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
@@ -49,6 +49,8 @@ ExecutorFailureTracker): of a run that may be given more, that would be too few.
 PLUGIN_CLASS = "org.enelservice.listener.EnelPlugin"
 EXTRA_LISTENER_CLASS = "org.enelservice.listener.EnelExtraListener"
 _EXTRA_LISTENERS = "spark.extraListeners"
+_LISTS = (_EXTRA_LISTENERS, "spark.sql.extensions", "spark.sql.queryExecutionListeners")
+"""Further properties that are classes of several people's: who adds one takes none away."""
 LISTENER_PREFIX = "spark.customExtraListener."
 _LONGEST_NAME = 50
 """Of 63 characters of a DNS-1035 label; the operator appends `-driver`, `-ui-svc` and the like."""
@@ -114,7 +116,8 @@ def build_manifest(
         **spec.get("sparkConf", {}),
         **_log_conf(values),
         **listener,
-        "spark.plugins": _with_ours("spark.plugins", others, PLUGIN_CLASS),
+        **{name: _joined(name, others) for name in _LISTS if _joined(name, others)},
+        "spark.plugins": _joined("spark.plugins", others, PLUGIN_CLASS),
         **_extra_listener(others, options),
         **_allocation_conf(mode),
     }
@@ -214,16 +217,24 @@ def _main(specs: ApplicationSpecs, values: TemplateValues, main_file: str, due_a
 
 def _driver(specs: ApplicationSpecs) -> Fields:
     driver = specs.master_specs
-    return {"cores": driver.cores, **_memory(driver)}
+    return {"cores": driver.cores, **_memory(driver, "driver")}
 
 
 def _executor(specs: ApplicationSpecs, instances: int) -> Fields:
     executor = specs.worker_specs
-    return {"instances": instances, "cores": executor.cores, **_memory(executor)}
+    return {"instances": instances, "cores": executor.cores, **_memory(executor, "executor")}
 
 
-def _memory(specs: MasterSpecs) -> Fields:
-    """Without an overhead that nobody asked for: Spark's own grows with the memory, more so for Python."""
+def _memory(specs: MasterSpecs, role: str) -> Fields:
+    """Without an overhead that nobody asked for: Spark's own grows with the memory, more so for Python.
+
+    Raises:
+        InvalidRequest: Spark would give up when it starts.
+    """
+    if size_in_bytes(specs.memory) < size_in_bytes(SMALLEST_MEMORY):
+        raise InvalidRequest(
+            f"Spark needs at least {SMALLEST_MEMORY} of memory for the {role}, not {specs.memory}."
+        )
     overhead = specs.memory_overhead
     beside = {} if overhead is None else {"memoryOverhead": spark_size(overhead)}
     return {"memory": spark_size(specs.memory), **beside}
@@ -257,10 +268,10 @@ def _listener_conf(
     return {LISTENER_PREFIX + name: str(value) for name, value in listener.items()}
 
 
-def _with_ours(name: str, others: Iterable[Fields], ours: str) -> str:
+def _joined(name: str, others: Iterable[Fields], *ours: str) -> str:
     """Classes of the template and of the request, and ours after them: each once, in this order."""
     named = [each.strip() for conf in others for each in str(conf.get(name, "")).split(",")]
-    return ",".join(dict.fromkeys([*filter(None, named), ours]))
+    return ",".join(dict.fromkeys([*filter(None, named), *ours]))
 
 
 def _extra_listener(others: Iterable[Fields], options: ManifestOptions) -> dict[str, str]:
@@ -272,7 +283,7 @@ def _extra_listener(others: Iterable[Fields], options: ManifestOptions) -> dict[
     platform = options.platform
     if platform.jars_in_image is not None or options.listener_jar != platform.listener_jar:
         return {}
-    return {_EXTRA_LISTENERS: _with_ours(_EXTRA_LISTENERS, others, EXTRA_LISTENER_CLASS)}
+    return {_EXTRA_LISTENERS: _joined(_EXTRA_LISTENERS, others, EXTRA_LISTENER_CLASS)}
 
 
 def _in_address(host: str) -> str:

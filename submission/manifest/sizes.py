@@ -6,6 +6,9 @@ from common.errors import InvalidRequest
 
 MIB = 1 << 20
 
+SMALLEST_MEMORY = "450m"
+"""Below it Spark itself gives up: 1.5 times the 300 MB that it reserves."""
+
 _POWERS = {"b": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _LARGEST_MIB = 2**31 - 1  # Spark counts executor memory in MiB, as a Java int
 
@@ -16,7 +19,7 @@ def size_in_bytes(size: str, *, default_unit: str = "m") -> int:
     Args:
         default_unit: Of a size without a letter; Spark takes MiB for memory, and bytes for little else.
     """
-    match = re.fullmatch(r"([0-9]+)([bkmgtp]?)(?:i|b)?", size.lower())
+    match = re.fullmatch(r"([0-9]+)([bkmgtp]?)(?:i?b|i)?", size.lower())
     if match is None:
         raise InvalidRequest(f"{size!r} is not a memory size such as 512m or 2g.")
     return int(match[1]) * int(1024 ** _POWERS[match[2] or default_unit])

@@ -113,3 +113,46 @@ async def test_what_is_said_of_ends(
     found = await details(service, unknown.id)
     assert (found["end_time"], found["runtime_seconds"], found["all_jobs_succeeded"]) == (None, None, None)
     assert found["notes"][0].startswith("When it ended is not known; that was noticed at ")
+
+
+async def test_an_end_before_the_start_is_by_another_clock(
+    service: httpx.AsyncClient, executions: ExecutionRepository, run: str
+) -> None:
+    """Nobody knows how long it ran, so that it has met no target and missed none."""
+    await executions.record_state(run, ApplicationState.COMPLETED, fields={"end_time": at(-3600)})
+    await report(executions, started(run, "A", 0))
+    found = await details(service, run)
+    assert (found["runtime_seconds"], found["target_met"]) == (None, None)
+    assert any("two clocks differ, and how long it ran is not known" in note for note in found["notes"])
+    for met in ("true", "false"):
+        listed = (await service.get(f"/submission/applications?target_met={met}&limit=200")).json()["items"]
+        assert run not in [each["_id"] for each in listed]
+    await report(executions, job_end(run, 0, "A", start_seconds=50.0, runtime_seconds=5.0))
+    found = await details(service, run)
+    assert (found["runtime_seconds"], found["target_met"]) == (55.0, True)
+
+
+async def test_whole_seconds_of_the_platform_are_no_other_clock(
+    service: httpx.AsyncClient, executions: ExecutionRepository, run: str
+) -> None:
+    await report(executions, started(run, "A", 0))
+    await executions.record_state(run, ApplicationState.COMPLETED, fields={"end_time": at(-0.9)})
+    found = await details(service, run)
+    assert (found["runtime_seconds"], found["target_met"]) == (0.0, True)
+    listed = (await service.get("/submission/applications?target_met=true&limit=200")).json()["items"]
+    assert run in [each["_id"] for each in listed]
+
+
+async def test_a_driver_that_starts_again_under_the_same_id_is_another_attempt(
+    service: httpx.AsyncClient, executions: ExecutionRepository, run: str
+) -> None:
+    """As on YARN; the same report twice is none."""
+    first = (started(run, "A", 0), job_end(run, 0, "A", start_seconds=5.0))
+    again = (started(run, "A", 40), job_end(run, 1, "A", start_seconds=45.0))
+    await report(executions, *first, *first[:1], *again, *again)
+    found = await details(service, run)
+    assert [(each["state"], each["jobs"], each["start_time"]) for each in found["attempts"]] == [
+        ("replaced", 1, "2021-07-04T19:31:00Z"),
+        ("in_charge", 1, "2021-07-04T19:31:40Z"),
+    ]
+    assert found["driver_start_count"] == 2

@@ -7,9 +7,9 @@ LZ4BlockOutputStream; snappy-java's SnappyOutputStream. The Python packages of t
 framings than these.
 """
 
-import gzip
 import io
 import struct
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -27,6 +27,8 @@ _LZ4 = b"LZ4Block"
 _SNAPPY = b"\x82SNAPPY\x00"
 _LZF = b"ZV"
 _GZIP = b"\x1f\x8b"
+_GZIP_WBITS = 16 + zlib.MAX_WBITS
+"""zlib's way of saying that there is a header of gzip."""
 
 _LZ4_HEADER = struct.Struct("<BIII")
 _LZ4_RAW, _LZ4_COMPRESSED = 0x10, 0x20
@@ -63,7 +65,7 @@ def plain(file: BinaryIO) -> Iterator[bytes]:
     if start == _SNAPPY:
         return _snappy(stream)
     if start.startswith(_GZIP):
-        return _pieces(gzip.GzipFile(fileobj=stream))
+        return _gzip(stream)
     if start.startswith(_LZF):
         raise UnreadableLog(
             "It is compressed with LZF (spark.eventLog.compression.codec=lzf), which is not read here: have"
@@ -92,7 +94,27 @@ class _Rest(io.RawIOBase):
         return self._file.read(size)
 
 
-def _pieces(stream: BinaryIO | io.RawIOBase | gzip.GzipFile) -> Iterator[bytes]:
+def _gzip(stream: _Rest) -> Iterator[bytes]:
+    """Members one after another; what was decompressed before the file ends in one is right."""
+    rest = b""
+    while rest := rest.lstrip(b"\0") or stream.read(_CHUNK_BYTES):
+        if not rest.strip(b"\0"):
+            rest = b""  # tapes and blocks are filled up with these
+            continue
+        member = zlib.decompressobj(wbits=_GZIP_WBITS)
+        try:
+            while not member.eof:
+                if not (found := member.decompress(rest, _CHUNK_BYTES)) and not rest:
+                    raise CutShort("it ends in the middle of what gzip has compressed")
+                if found:
+                    yield found
+                rest = member.unconsumed_tail or (b"" if member.eof else stream.read(_CHUNK_BYTES))
+        except zlib.error as error:
+            raise CutShort(str(error)) from error
+        rest = member.unused_data
+
+
+def _pieces(stream: BinaryIO | io.RawIOBase) -> Iterator[bytes]:
     try:
         while piece := stream.read(_CHUNK_BYTES):
             yield piece

@@ -130,7 +130,11 @@ class RunImporter:
             return
         told: Json = {"end_time": end.end_time, "ended_jobs": end.ended_jobs}
         fields = {name: value for name, value in told.items() if value is not None}
-        await self._executions.record_state(execution_id, state, end.reason, at=end.end_time, fields=fields)
+        is_new = await self._executions.record_state(
+            execution_id, state, end.reason, at=end.end_time, fields=fields
+        )
+        if not is_new and end.ended_jobs is not None:  # versions before this one imported it without that
+            await self._executions.note(execution_id, {"ended_jobs": end.ended_jobs}, only_in=state)
 
 
 def execution_id_of(application_id: str) -> str:

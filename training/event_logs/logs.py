@@ -70,8 +70,6 @@ def _rolling(folder: Entry, inside: Sequence[Entry]) -> LogFiles:
     missing = ""
     if compacted is not None:
         missing = f"its parts up to {compacted} were compacted: of their finished jobs nothing is left"
-    elif numbers and numbers != list(range(1, numbers[-1] + 1)):
-        there = set(numbers)
-        absent = next(number for number in range(1, numbers[-1] + 1) if number not in there)
-        missing = f"its part {absent} is missing"
+    elif numbers and (absent := sorted(set(range(1, numbers[-1] + 1)).difference(numbers))):
+        missing = f"its part {absent[0]} is missing"
     return LogFiles(folder.path, [numbered[number] for number in numbers], missing)

@@ -27,6 +27,7 @@ def pieces_of(attempt: RecordedAttempt, said: Said) -> Iterator[Json]:
         started["start_scale_out"] = scale_out
     common = {"specs": specs_of(attempt, said).model_dump(mode="json"), "started": started}
     jobs: list[Json] = []
+    job_ids: set[int] = set()
     size = 0
     for job in attempt.job_updates():
         weight = len(json.dumps(job))
@@ -34,11 +35,12 @@ def pieces_of(attempt: RecordedAttempt, said: Said) -> Iterator[Json]:
             yield {**common, "jobs": jobs}
             jobs, size = [], 0
         jobs.append(job)
+        job_ids.add(job["job_id"])
         size += weight
-    yield {**common, "jobs": jobs, "ended": _end(attempt)}
+    yield {**common, "jobs": jobs, "ended": _end(attempt, len(job_ids))}
 
 
-def _end(attempt: RecordedAttempt) -> Json:
+def _end(attempt: RecordedAttempt, ended_jobs: int) -> Json:
     """How it ended, as far as a log can tell: of what a program exits with Spark's log knows nothing."""
     ended_at = attempt.ended_at
     if attempt.why_incomplete:
@@ -59,5 +61,5 @@ def _end(attempt: RecordedAttempt) -> Json:
         "outcome": "COMPLETED",
         "end_time": ended_at,
         "reason": "By its event log.",
-        "ended_jobs": attempt.jobs,
+        "ended_jobs": ended_jobs,
     }

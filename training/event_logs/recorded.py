@@ -115,6 +115,8 @@ class _Replay:
         self._jobs = JobCollector()
         self._scale_outs: Counter[int] = Counter()
         self._broken = 0
+        self._without_start = 0
+        """Jobs of which there is the end alone."""
 
     def take(self, event: Json) -> None:
         try:
@@ -132,6 +134,8 @@ class _Replay:
         found.why_incomplete = found.log.missing or (f"it is cut: {lines.cut}" if lines.cut else "")
         if not found.why_incomplete and found.ended_at is None:
             found.why_incomplete = "it has no SparkListenerApplicationEnd"
+        if not found.why_incomplete and self._without_start:
+            found.why_incomplete = f"of {self._without_start} of its jobs it has no SparkListenerJobStart"
         if not found.why_incomplete and found.damaged_lines:
             found.why_incomplete = f"{found.damaged_lines} of its lines cannot be read"
         return found
@@ -181,6 +185,7 @@ class _Replay:
         self._at(event["Completion Time"])
         job = self._jobs.job_ended(event)
         if job is None:
+            self._without_start += 1
             return
         self.found.add_job(job.update)
         self.found.last_job_failed = job.update["job_result"] != "JobSucceeded"

@@ -25,10 +25,15 @@ _CODEGEN = re.compile(r"(wholestagecodegen)\s*\(\d+\)", re.IGNORECASE)
 _MADE_UP = re.compile(
     rf"{_HEX}{{8}}-?{_HEX}{{4}}-?{_HEX}{{4}}-?{_HEX}{{4}}-?{_HEX}{{12}}"  # a UUID
     rf"|0x{_HEX}+"
+    r"|(?<!\d)\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:[.,]\d+)?Z?)?(?!\d)"  # a day, or a moment
     rf"|(?<![0-9A-Za-z])(?=[a-fA-F]*\d){_HEX}{{8,}}(?![0-9A-Za-z])"  # a hash, or a long number
 )
 
-_LINE = re.compile(r"(?::\d+)+$")
+_LINE = re.compile(r"(?::-?\d+)+$")
+"""The JDK says -2 for what is native, or 0."""
+
+_SPARKS_COUNTS = re.compile(r"(?<=directories for )\d+(?= paths)|(?<=\bbatch = )\d+")
+"""In what Spark itself calls a stage: how many files there are, and which batch of a stream it is."""
 
 _JAR = re.compile(r"[-_]v?\d[0-9A-Za-z._-]{0,80}?(?=\.(?:jar|egg|whl|zip)\b)", re.IGNORECASE)
 """Versions before the ending of an archive's name: `examples_2.13-4.1.4.jar`."""
@@ -69,7 +74,7 @@ def _lasting(name: str) -> str:
 
 def _without_numbers(name: str) -> str:
     name = _COUNTERS.sub("", _LAMBDAS.sub("$$Lambda", name))
-    return " ".join(_CODEGEN.sub(r"\1", name).split())
+    return " ".join(_SPARKS_COUNTS.sub("", _CODEGEN.sub(r"\1", name)).split())
 
 
 def _file(place: str) -> str:

@@ -119,3 +119,39 @@ def test_the_same_event_again_changes_nothing() -> None:
     event = parsed(job_end("e", 0))
     job = _job(event)
     assert merge_job(job, event) == job
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        (None, ""),
+        (7, "7"),
+        (True, "true"),
+        (1.5, "1.5"),
+        ("\ud800", "?"),
+        ("a\0\x1b", "a\0\x1b"),
+        ("x" * 10_000, "x" * 4096),
+    ],
+)
+def test_a_stage_is_called_whatever_somebody_calls_it(said: object, stored: str) -> None:
+    body = job_end("e", 0, job_result=said)
+    body["updates"]["stages"]["0"].update(stage_name=said, failure_reason=said)
+    event = UpdateInformation.model_validate(body).event()
+    assert isinstance(event, JobEnded)
+    found = event.stages["0"]
+    assert found is not None
+    assert (found.stage_name[:4096], found.failure_reason) == (stored, stored)
+    assert event.job_result == (None if said is None else stored[: len(event.job_result or "")])
+    start = application_start("e", application_signature=said)
+    assert UpdateInformation.model_validate(start).event() is not None
+
+
+def test_what_is_null_of_a_stage_was_not_said() -> None:
+    body = job_end("e", 0)
+    stage = body["updates"]["stages"]["0"]
+    body["updates"]["stages"]["0"] = dict.fromkeys(stage)
+    event = UpdateInformation.model_validate(body).event()
+    assert isinstance(event, JobEnded)
+    found = event.stages["0"]
+    assert found is not None
+    assert (found.num_tasks, found.parent_stage_ids, found.metrics, found.rdd_mem_size) == (0, [], None, None)

@@ -85,7 +85,9 @@ def test_impossible_sizes_are_refused(memory: object) -> None:
         ApplicationSpecs.model_validate(body)
 
 
-@pytest.mark.parametrize(("memory", "text"), [(512, "512"), (512.0, "512"), ("2g", "2g")])
+@pytest.mark.parametrize(
+    ("memory", "text"), [(512, "512"), (512.0, "512"), ("2g", "2g"), ("2GB", "2GB"), ("2GiB", "2GiB")]
+)
 def test_a_number_is_a_size(memory: object, text: str) -> None:
     body = specs()
     body["worker_specs"]["memory"] = memory

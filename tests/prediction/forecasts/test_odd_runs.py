@@ -163,6 +163,28 @@ def test_a_failed_job_is_said_and_shifts_what_follows() -> None:
     assert usual.note == ""
 
 
+@pytest.mark.parametrize("lost", [(5, 6), (1, 4, 5, 6, 7), (0, 1, 2, 3, 4, 5, 6, 7)])
+def test_jobs_that_nobody_reported_are_not_still_to_come(lost: Sequence[int]) -> None:
+    run = make_odd_run(60, 2)
+    reported = replace(run, jobs=tuple(job for job in run.jobs[:9] if job.job_id not in lost))
+    found, usual = after(regular_model(0), reported, len(reported.jobs)), after(regular_model(0), run, 9)
+    assert found.job_ids == usual.job_ids == (9, 10, 11)
+    assert "not reported" in found.note
+    seconds = [each.remaining_seconds[1][0] for each in (found, usual)]
+    assert seconds[0] == pytest.approx(seconds[1], rel=0.05)
+    assert widths(found.choices(1e3)).min() > widths(usual.choices(1e3)).min()
+    assert run.runtime_seconds is not None
+    assert chosen(found, reported, len(reported.jobs), 1.5 * run.runtime_seconds) <= 2
+    for method in (Method.ERNEST, Method.BELL, Method.ERNEST_PER_JOB):
+        curves = [
+            forecast_with_curve(
+                CurveRequest(method, tuple(make_odd_history(0, None)), CONTEXT, 8, CANDIDATES, jobs)
+            )
+            for jobs in (reported.jobs, run.jobs[:9])
+        ]
+        assert curves[0].remaining_seconds == curves[1].remaining_seconds
+
+
 def test_jobs_that_did_not_come_are_said_and_make_less_sure() -> None:
     run = make_odd_run(60, 2, 0, fewer_jobs)
     found = after(regular_model(0), run, 9)

@@ -77,6 +77,8 @@ def test_the_operators_words_and_times() -> None:
     assert observation.at == datetime(2026, 8, 1, 10, tzinfo=UTC)
     assert observation.fields == {"spark_application_id": "spark-1", "driver_pod": "kmeans-driver"}
     assert observe({"status": {"terminationTime": 7, "applicationState": None}}).state == "PENDING"
+    assert observe(resource("COMPLETED", terminationTime="0001-01-01T00:00:00Z")).ended_at is None
+    assert observe(resource("FAILED", "half of a character: \ud83d")).reason == "half of a character: ?"
 
 
 async def test_a_failure_with_the_operators_reason_and_time(here: Cluster) -> None:

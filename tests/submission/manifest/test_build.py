@@ -324,3 +324,43 @@ def test_webhook_rules_are_reserved() -> None:
     ):
         assert WEBHOOK_REFUSES.fullmatch(key)
         assert reserved_reason(key)
+
+
+@pytest.mark.parametrize(
+    ("template", "request_", "both"),
+    [
+        ("org.t.One ,", "org.r.Two, ,org.t.One", "org.t.One,org.r.Two"),
+        ("org.t.One", None, "org.t.One"),
+        (None, " org.r.Two ", "org.r.Two"),
+    ],
+)
+@pytest.mark.parametrize("name", ["spark.extraListeners", "spark.sql.extensions", "spark.plugins"])
+def test_who_adds_a_class_takes_none_away(
+    name: str, template: str | None, request_: str | None, both: str
+) -> None:
+    conf = {} if request_ is None else {name: request_}
+    beneath = {"spec": {"sparkConf": {} if template is None else {name: template}}}
+    values = {"main_application_file": "local:///a.py", "spark_conf": conf}
+    wanted = request_specs(spark_template_values=values)
+    found = build(wanted, template={"metadata": {}, **beneath})["spec"]["sparkConf"][name]
+    assert found == (f"{both},{PLUGIN_CLASS}" if name == "spark.plugins" else both)
+
+
+@pytest.mark.parametrize("memory", ["449m", "2048k", "100", "460799k"])
+@pytest.mark.parametrize("role", ["master_specs", "worker_specs"])
+def test_less_memory_than_spark_starts_with_is_refused(role: str, memory: str) -> None:
+    specs = request_specs(spark_template_values={"main_application_file": "local:///a.py"})
+    part = getattr(specs, role).model_copy(update={"memory": memory})
+    with pytest.raises(InvalidRequest, match=f"at least 450m of memory for the .*, not {memory}"):
+        build(specs.model_copy(update={role: part}))
+
+
+@pytest.mark.parametrize(
+    ("memory", "rendered"),
+    [("450m", "450m"), ("460800k", "450m"), ("2GB", "2048m"), ("2GiB", "2048m"), ("2048", "2048m")],
+)
+def test_sizes_as_spark_reads_them(memory: str, rendered: str) -> None:
+    specs = request_specs(spark_template_values={"main_application_file": "local:///a.py"})
+    workers = specs.worker_specs.model_copy(update={"memory": memory})
+    manifest = build(specs.model_copy(update={"worker_specs": workers}))
+    assert manifest["spec"]["executor"]["memory"] == rendered

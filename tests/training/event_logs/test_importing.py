@@ -81,3 +81,16 @@ async def test_what_is_impossible_is_refused_before_anything_is_stored(
     with pytest.raises(InvalidRequest, match=r"jobs\.0"):
         await RunImporter(executions).take(piece(jobs=jobs), None)
     assert await executions.find_by_application_id("app-1") is None
+
+
+async def test_ids_that_a_whole_log_leaves_out_are_of_no_job(executions: ExecutionRepository) -> None:
+    importer = RunImporter(executions)
+    times = {"start_time": START + 1000, "end_time": START + 9000, "job_result": "JobSucceeded"}
+    jobs = [{"job_id": job_id, **times} for job_id in (0, 2)]
+    name = piece().specs.global_specs.algorithm_name
+    found = await importer.take(piece(jobs=jobs), None)
+    assert not await executions.finished_runs("spark", name, 10)
+    whole = {"outcome": "COMPLETED", "end_time": START + 10_000, "ended_jobs": 2}
+    assert (await importer.take(piece(jobs=jobs, ended=whole), None)).is_new is False
+    [(run, _)] = await executions.finished_runs("spark", name, 10)
+    assert run.id == found.application_execution_id

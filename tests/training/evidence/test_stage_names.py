@@ -59,3 +59,25 @@ def test_what_lasts_lasts(name: str) -> None:
 @pytest.mark.parametrize("part", ["-1", "-1.1", "_a-1", "/a", ":1", "$1", "0a", " at ", "$$Lambda/", "a://"])
 def test_names_of_any_length_are_read_at_once(part: str) -> None:
     assert lasting_name(part * (4096 // len(part)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("show at NativeMethodAccessorImpl.java:-2", "show at NativeMethodAccessorImpl.java:0"),
+        ("load 2026-11-29", "load 2026-11-30"),
+        ("load until 2026-11-29T00:00:00Z", "load until 2026-11-30 12:30"),
+        (
+            "Listing leaf files and directories for 100 paths:",
+            "Listing leaf files and directories for 7 paths:",
+        ),
+        ("start at A.scala:3\nbatch = 7", "start at A.scala:3\nbatch = 12"),
+    ],
+)
+def test_what_each_run_has_anew_is_left_out(one: str, other: str) -> None:
+    assert lasting_name(one) == lasting_name(other) == lasting_name(lasting_name(one))
+
+
+def test_numbers_that_tell_stages_of_a_run_apart_stay() -> None:
+    names = ["step 1", "step 2", "batch 2 of 3", "table 2026", "version 1-2-3"]
+    assert len({lasting_name(name) for name in names}) == len(names)
