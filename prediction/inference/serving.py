@@ -89,7 +89,7 @@ class Serving:
             self._refusals_counted(questions.count),
             self.admission.admitted(self._place(server, questions, by)) as place,
         ):
-            async with server.asking(deadline.left_seconds, wanted) as (role, loaded):
+            async with server.asking(deadline.left_seconds, wanted, by or "") as (role, loaded):
                 deadline.begin()
                 loading_seconds = time.perf_counter() - started
                 decoded = await self._decoding.decoded(questions, loaded.answering.declaration, deadline.at)

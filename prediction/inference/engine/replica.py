@@ -94,6 +94,12 @@ class Replica:
         if self._failure is not None:
             raise RuntimeError(f"{CAUSE}{json.dumps(self._failure)}")
 
+    async def __del__(self) -> None:
+        """What Ray Serve awaits before it ends this: killed, it takes its children along, and what those have
+        started outside of their group would be found by nobody."""
+        self._keeping.cancel()
+        await self._model.close()
+
     async def _at_the_door(self, head: Mapping[str, Any], frame: bytes) -> tuple[dict[str, Any], bytes]:
         self.came_by_door += 1
         kind, answer = await self.predict(frame, head["deadline_seconds"], head["limit_seconds"])

@@ -58,6 +58,7 @@ def main(connection: int, lifeline: int) -> None:
             answers = model.answer(rows)
             _end_copies(own)
             messages.send(parent, number, _encoded(answers, time.perf_counter() - began))
+        _end_descendants(own)
 
 
 def _give_way() -> None:
@@ -148,9 +149,27 @@ def _end_with_parent(connection: int, lifeline: int) -> None:
         with contextlib.suppress(OSError):
             while os.read(lifeline, 1):
                 pass
+        _end_descendants(os.getpgrp())  # whose leader the model's process is
         os.killpg(0, signal.SIGKILL)
     finally:
         os._exit(0)
+
+
+def _end_descendants(pid: int) -> None:
+    """Kill what a process has started: what has left its group is found only while it lives."""
+    children: dict[int, list[int]] = {}
+    with contextlib.suppress(OSError):  # there is no /proc
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                    children.setdefault(parent, []).append(int(entry.name))
+    waiting = [pid]
+    while waiting:
+        for child in children.pop(waiting.pop(), []):
+            waiting.append(child)
+            with contextlib.suppress(OSError):
+                os.kill(child, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,12 @@ class Breaker:
         """Whether it is so for everybody."""
         return self._for_all.is_closed_at(self._clock())
 
+    def is_closed_for(self, caller: str) -> bool:
+        """Whether a caller would be refused; unlike `refusal` it takes no trial from anybody."""
+        own = self._for_one.get(caller)
+        now = self._clock()
+        return self._for_all.is_closed_at(now) or (own is not None and own.is_closed_at(now))
+
     def refusal(self, caller: str = "") -> VersionBroken | None:
         """Why nothing may be asked now; while a trial is due, who asks first makes it."""
         now = self._clock()

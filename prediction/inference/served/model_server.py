@@ -95,6 +95,11 @@ class ModelServer:
         found = [
             f"version {failure.version} does not load: {failure.why}" for failure in self._failures.values()
         ]
+        canary = self._roles.get(Role.CANARY)
+        if canary is not None and canary.batcher.breaker.is_open:
+            found.append(
+                f"version {canary.version.version}, the canary, fails too often; it rests for a while"
+            )
         for role, alias in self._unnamed.items():
             found.append(f"no version is {alias}, which is to answer as {role}")
         if self.registry_is_away:
@@ -130,12 +135,13 @@ class ModelServer:
 
     @asynccontextmanager
     async def asking(
-        self, patience_seconds: float, wanted: VersionOrAlias | None = None
+        self, patience_seconds: float, wanted: VersionOrAlias | None = None, caller: str = ""
     ) -> AsyncIterator[tuple[Role, LoadedVersion]]:
         """What is to answer a question: the version that serves or, for a share, the canary.
 
         Args:
             wanted: One of those that are loaded, by its number or as the options name it.
+            caller: Who asks: a canary that fails too often is not asked by them meanwhile.
         Raises:
             NotReady: No version does, and why.
             StillLoading: None does within the patience.
@@ -146,7 +152,7 @@ class ModelServer:
         try:
             if Role.PRIMARY not in self._roles:
                 await self._wake(patience_seconds)
-            role = self._chosen() if wanted is None else await self._role_of(wanted, patience_seconds)
+            role = self._chosen(caller) if wanted is None else await self._role_of(wanted, patience_seconds)
             loaded = self._roles[role]
             with loaded.being_asked():
                 yield role, loaded
@@ -154,11 +160,11 @@ class ModelServer:
             self._askers -= 1
             self.asked_at = time.monotonic()
 
-    def _chosen(self) -> Role:
-        canary = self.options.canary
-        if canary is not None and Role.CANARY in self._roles and random.random() < canary.share:
-            return Role.CANARY
-        return Role.PRIMARY
+    def _chosen(self, caller: str) -> Role:
+        canary, loaded = self.options.canary, self._roles.get(Role.CANARY)
+        if canary is None or loaded is None or loaded.batcher.breaker.is_closed_for(caller):
+            return Role.PRIMARY
+        return Role.CANARY if random.random() < canary.share else Role.PRIMARY
 
     async def _role_of(self, wanted: VersionOrAlias, patience_seconds: float) -> Role:
         if (role := self._find_role(wanted)) is None:

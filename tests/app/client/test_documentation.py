@@ -21,7 +21,7 @@ def examples() -> list[str]:
 @pytest.mark.spark
 @pytest.mark.timeout(600)
 async def test_every_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert len(examples()) == 5
+    assert len(examples()) == 6
     async with started_service(tmp_path / "service") as service:
         whole = "\n".join(examples()).replace("http://127.0.0.1:5000", service.url)
         await asyncio.to_thread(exec, compile(whole, "docs/client.md", "exec"), {"__name__": "docs"})
@@ -29,6 +29,7 @@ async def test_every_example_runs(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert re.search(r"^COMPLETED \d+\.\d+ True$", shown, re.MULTILINE), shown
     assert "final cost" in shown
     assert "404 " in shown
-    assert shown.rstrip().endswith("True")
+    assert "\nTrue\n" in shown
+    assert "hello Ada 1\n['hello Grace'" in shown
     assert await all_gone(tmp_path)
     await asyncio.to_thread(shutil.rmtree, tmp_path / "service")

@@ -48,6 +48,18 @@ async def test_a_question_whose_time_is_over_before_the_model_is_loaded_is_504(m
     assert int(late.headers["Retry-After"]) > 0
 
 
+async def test_a_canary_that_keeps_ending_rests_while_the_version_before_answers(model: TeamsModel) -> None:
+    await model.publish(tells(1))
+    await model.publish({"predict.py": "import os\ndef predict(inputs):\n    os._exit(3)\n"})
+    await model.serve(version=1, canary={"version": 2, "share": 1})
+    statuses = [(await model.ask(x=0)).status_code]
+    while len([status for status in statuses if status != 200]) < 5:  # another row each time: none is known
+        statuses.append((await model.ask(x=len(statuses))).status_code)
+    assert {*statuses} <= {200, 502}
+    answer = (await model.ask(x="after")).json()
+    assert (answer["label"], answer["role"]) == ("1", "primary")
+
+
 async def test_an_alias_that_no_version_has_is_noted_until_one_does(model: TeamsModel) -> None:
     await model.publish(tells(1))
     await model.publish(tells(2))

@@ -141,8 +141,10 @@ def _version(text: str) -> int | str:
 
 
 def _canary(text: str) -> dict[str, Any]:
-    version, _, share = text.rpartition(":")
+    version, separator, share = text.rpartition(":")
     try:
+        if not separator:
+            raise ValueError(text)
         return {"version": _version(version), "share": float(share)}
     except ValueError:
         raise CliError(f"--canary: {text!r} is no VERSION:SHARE.", "Such as 4:0.1.") from None

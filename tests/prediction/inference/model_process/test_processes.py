@@ -216,29 +216,31 @@ async def main():
     model = await ModelProcess.start(config, None, 1 << 30, 30)
     os.write(1, await model.ask(encode_request([Row({"x": "children"})]), 30))
     os.close(1)
-    await model.ask(encode_request([Row({"x": sys.argv[2], "seconds": 1000})]), 1000)
+    if sys.argv[2] == "computes":
+        await model.ask(encode_request([Row({"x": "sleep", "seconds": 1000})]), 1000)
+    await asyncio.sleep(1000)
 
 asyncio.run(main())
 """
 
 
-async def test_a_model_ends_with_its_parent_even_while_it_computes(trouble: ModelConfig) -> None:
+@pytest.mark.parametrize("does", ["computes", "waits"])
+async def test_a_model_ends_with_its_parent_and_all_that_it_has_started(
+    trouble: ModelConfig, does: str
+) -> None:
     parent = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _PARENT, str(trouble.folder), "sleep"),
+        *(sys.executable, "-c", _PARENT, str(trouble.folder), does),
         stdout=asyncio.subprocess.PIPE,
         cwd=Path(__file__).parents[4],
     )
     assert parent.stdout is not None
     (answer,) = decode_answers(await parent.stdout.read()).answers
     host, in_group, of_its_own = answer.value
-    try:
-        watching = [each for each in psutil.process_iter() if _group(each.pid) == host]
-        assert len(watching) >= 3  # the host, what it started, and who waits for the parent's end
-        os.kill(parent.pid, signal.SIGKILL)
-        await parent.wait()
-        assert await gone(*(each.pid for each in watching))
-    finally:
-        os.kill(of_its_own, signal.SIGKILL)  # a session of its own is what nobody below the service finds
+    watching = [each for each in psutil.process_iter() if _group(each.pid) == host]
+    assert len(watching) >= 3  # the host, what it started, and who waits for the parent's end
+    os.kill(parent.pid, signal.SIGKILL)
+    await parent.wait()
+    assert await gone(*(each.pid for each in watching), of_its_own)
     assert in_group in [each.pid for each in watching]
 
 

@@ -1,4 +1,4 @@
-"""A load ends, whatever becomes of the model, the gateway and what came before; engines of their own."""
+"""Loads and ends, whatever becomes of the model, the gateway and what came before; engines of their own."""
 
 import asyncio
 from dataclasses import replace
@@ -67,5 +67,22 @@ async def test_a_gateway_that_hangs_while_something_loads_is_found_out(tmp_path:
         await engine.load(deployment(tmp_path, ANSWERS))
         [answer] = decode_answers(await engine.ask(tmp_path.name, encode_request([as_row({})]), 20)).answers
         assert said_by(answer) == "here"
+    finally:
+        await engine.close()
+
+
+async def test_what_a_model_has_started_ends_with_its_deployment(tmp_path: Path) -> None:
+    source = """
+        import subprocess
+        def predict(inputs):
+            return subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
+    """
+    engine = Engine()
+    try:
+        await engine.load(deployment(tmp_path, source))
+        [answer] = decode_answers(await engine.ask(tmp_path.name, encode_request([as_row({})]), 20)).answers
+        started = psutil.Process(int(str(said_by(answer))))
+        await engine.unload(tmp_path.name)
+        assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
     finally:
         await engine.close()
