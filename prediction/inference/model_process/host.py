@@ -31,6 +31,10 @@ _LAST_LINES = 12
 _NICENESS = 5
 """Who asks a model waits anyhow; who asks the service something small does not wait for models, too."""
 
+_GROUP_NICENESS = 2
+"""The same of a group, which weighs as one process however many there are in it: Spark's groups beside it are
+many, and a model that came after all of them would starve."""
+
 
 def main(connection: int, lifeline: int) -> None:
     """Load the model, say so, and answer until the parent closes the connection."""
@@ -71,7 +75,7 @@ def _give_way() -> None:
     os.nice(_NICENESS)
     if os.getsid(0) == os.getpid():
         with contextlib.suppress(OSError):  # there are no groups
-            Path("/proc/self/autogroup").write_text(str(_NICENESS))
+            Path("/proc/self/autogroup").write_text(str(_GROUP_NICENESS))
 
 
 def _loaded(config: dict[str, Any]) -> Any:

@@ -169,7 +169,7 @@ async def test_a_model_gives_way_also_where_linux_groups_processes_by_session(tr
         of_group, ours = (Path(f"/proc/{each}/autogroup") for each in (model.pid, "self"))
         if not of_group.exists():
             pytest.skip("this kernel does not group processes by session")
-        assert of_group.read_text().endswith("nice 5\n")
+        assert of_group.read_text().endswith("nice 2\n")
         assert of_group.read_text() != ours.read_text()
 
 
