@@ -131,7 +131,7 @@ async def test_a_forgotten_content_type_is_named(
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"global_specs": {"algorithm_name": "a/b"}}, "such as KMeans"),
     ({"global_specs": {"algorithm_name": ""}}, "at least 1 character"),
-    ({"worker_specs": {"memory": "lots"}}, "write a size such as 512m, 2g or 1Gi"),
+    ({"worker_specs": {"memory": "lots"}}, "write a whole size such as 512m, 2g or 1Gi"),
     ({"name": "-a"}, "begins with a letter or digit"),
     ({"spark_template_values": {"labels": {"team!": "x"}}}, "write a label's key"),
     ({"spark_template_values": {"labels": {"team": "x y"}}}, "write a label's value"),

@@ -56,7 +56,8 @@ def read_row(
         except _Absent:
             continue
         except Misfit as misfit:
-            problems.append(Problem(shown_name(name) if name else "the file", str(misfit)))
+            nameless = "the file" if name in files else ""
+            problems.append(Problem(shown_name(name) if name else nameless, str(misfit)))
     if problems:
         raise InvalidInputs(problems)
     return Row(

@@ -21,7 +21,7 @@ from submission.manifest.build import (
     execution_id_of,
 )
 from submission.manifest.options import ManifestOptions
-from submission.manifest.sizes import size_in_bytes, spark_size
+from submission.manifest.sizes import SMALLEST_MEMORY, size_in_bytes, spark_size
 from submission.manifest.spark_conf import reserved_reason
 from tests.support.doubles import rescales
 from tests.support.golden import EXECUTION_ID, FOLDER, LOCAL, cases, render
@@ -262,7 +262,10 @@ names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}", fullmatch=True).fil
     lambda name: name == name.strip()
 )
 memory = st.from_regex(r"[1-9][0-9]{0,5}([bkmgBKMG]|[KMG]i|[kmg]b)?", fullmatch=True)
-machines = st.fixed_dictionaries({"cores": st.integers(1, 1024), "memory": memory, "memory_overhead": memory})
+enough_memory = memory.filter(lambda size: size_in_bytes(size) >= size_in_bytes(SMALLEST_MEMORY))
+machines = st.fixed_dictionaries(
+    {"cores": st.integers(1, 1024), "memory": enough_memory, "memory_overhead": memory}
+)
 
 
 @st.composite

@@ -48,7 +48,7 @@ TROUBLE = """
             os.closerange(3, 1000)
             time.sleep(1000)
         if x == "scribble":
-            for descriptor in range(3, 20):
+            for descriptor in range(3, 1000):
                 try:
                     if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                         os.write(descriptor, b"by the way, I am at it\\n")
