@@ -46,36 +46,49 @@ def told_text(text: str) -> str:
 
 def ended_lines(log: IO[bytes]) -> Iterator[tuple[str, str]]:
     """Lines of a log from where it stands on, as they are told, and their ends; never one of them whole."""
-    line, held = _Line(), b""
+    line, returns = _Begun(LINE_BYTES), _Returns()
     while piece := log.read(_PIECE):
-        content = held + piece
-        held = b"\r" if content.endswith(b"\r") else b""  # as in LineSplitter
-        content, begins = content.removesuffix(held), 0
+        content, begins = returns.feed(piece), 0
         for ending in _BYTE_ENDINGS.finditer(content):
             line.begin(content[begins : ending.start()])
-            yield line.end(), ending[0].decode()
+            yield told_line(*line.end()), ending[0].decode()
             begins = ending.end()
         line.begin(content[begins:])
-    if held or line.size:
-        yield line.end(), held.decode()
+    if returns.held or line.size:
+        yield told_line(*line.end()), returns.held.decode()
 
 
-class _Line:
-    """Of a line that has begun, what is told of it."""
+class _Begun:
+    """A line that has begun: its beginning, and its size."""
 
-    def __init__(self) -> None:
-        self._begun = bytearray()
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._content = bytearray()
         self.size = 0
-        """As far as it was read."""
+        """As far as it was read, with what is left out."""
 
     def begin(self, piece: bytes) -> None:
-        self._begun += piece[: LINE_BYTES - len(self._begun)]
+        self._content += piece[: self._most_bytes - len(self._content)]
         self.size += len(piece)
 
-    def end(self) -> str:
-        told = told_line(bytes(self._begun), self.size)
-        self._begun, self.size = bytearray(), 0
-        return told
+    def end(self) -> tuple[bytes, int]:
+        """Its beginning and size; another one begins."""
+        found = bytes(self._content), self.size
+        self._content, self.size = bytearray(), 0
+        return found
+
+
+class _Returns:
+    """Holds back a return at the very end, of which it is not known whether a line feed follows."""
+
+    def __init__(self) -> None:
+        self.held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """What has come without it, and after what was held back before."""
+        content = self.held + piece
+        self.held = b"\r" if content.endswith(b"\r") else b""
+        return content.removesuffix(self.held)
 
 
 def told_lines(content: bytes) -> list[str]:
@@ -89,31 +102,22 @@ class ByteLines:
     """What line feeds end, out of whatever pieces it comes in; of what is longer the beginning."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
-        self._begun = bytearray()
-        self._size = 0
-        """Of the line that has begun, with what is left out of it."""
+        self._begun = _Begun(most_bytes)
 
     def feed(self, content: bytes) -> list[tuple[bytes, int]]:
         """Lines that have ended with this piece, and how many bytes each really has."""
         *ended, begun = content.split(b"\n")
         lines = [self._line(each) for each in ended]
-        self._begin(begun)
+        self._begun.begin(begun)
         return lines
 
     def end(self) -> list[tuple[bytes, int]]:
         """What has begun and has no end."""
-        return [self._line(b"")] if self._size else []
+        return [self._begun.end()] if self._begun.size else []
 
     def _line(self, ending: bytes) -> tuple[bytes, int]:
-        self._begin(ending)
-        found = bytes(self._begun), self._size
-        self._begun, self._size = bytearray(), 0
-        return found
-
-    def _begin(self, piece: bytes) -> None:
-        self._begun += piece[: self._most_bytes - len(self._begun)]
-        self._size += len(piece)
+        self._begun.begin(ending)
+        return self._begun.end()
 
 
 class LineSplitter:
@@ -121,19 +125,16 @@ class LineSplitter:
 
     def __init__(self) -> None:
         self._lines = ByteLines(LINE_BYTES)
-        self._held = b""
-        """A return at the very end, of which it is not known whether a line feed follows."""
+        self._returns = _Returns()
 
     def feed(self, content: bytes) -> list[str]:
         """Lines that have ended with this piece."""
-        content = self._held + content
-        self._held = b"\r" if content.endswith(b"\r") else b""
-        whole = _BYTE_ENDINGS.sub(b"\n", content.removesuffix(self._held))
+        whole = _BYTE_ENDINGS.sub(b"\n", self._returns.feed(content))
         return [told_line(*line) for line in self._lines.feed(whole)]
 
     def end(self) -> list[str]:
         """What has begun and has no end."""
-        lines = self._lines.feed(b"\n") if self._held else self._lines.end()
+        lines = self._lines.feed(b"\n") if self._returns.held else self._lines.end()
         return [told_line(*line) for line in lines]
 
 
@@ -178,13 +179,11 @@ def lines_from(
     """
     log.seek(mark.position)
     reading = _Numbered(mark, offset, most_bytes)
-    held = b""
+    returns = _Returns()
     while piece := log.read(_PIECE):
-        content = held + piece
-        held = b"\r" if content.endswith(b"\r") else b""  # as in LineSplitter
-        if not reading.feed(content.removesuffix(held)):
+        if not reading.feed(returns.feed(piece)):
             return reading.found(finished=False)
-    if ended and not (reading.feed(held) and reading.end()):
+    if ended and not (reading.feed(returns.held) and reading.end()):
         return reading.found(finished=False)
     return reading.found(finished=ended)
 
@@ -198,9 +197,7 @@ class _Numbered:
         self._number = mark.number
         self._position = mark.position
         """Of the line that has begun."""
-        self._begun = bytearray()
-        self._size = 0
-        """Of the same, as far as it was read."""
+        self._begun = _Begun(LINE_BYTES)
         self._lines: list[str] = []
         self._told_bytes = 0
 
@@ -208,32 +205,28 @@ class _Numbered:
         """Take in what comes next; whether there was room for it."""
         begins = 0
         for ending in _BYTE_ENDINGS.finditer(content):
-            self._begin(content[begins : ending.start()])
+            self._begun.begin(content[begins : ending.start()])
             if not self._end(ending.end() - ending.start()):
                 return False
             begins = ending.end()
-        self._begin(content[begins:])
+        self._begun.begin(content[begins:])
         return True
 
     def end(self) -> bool:
         """Nothing comes any more: what has begun has ended; whether there was room for it."""
-        return not self._size or self._end(0)
+        return not self._begun.size or self._end(0)
 
     def found(self, *, finished: bool) -> tuple[NumberedLines, Mark]:
         following = self._number if self._lines else max(self._number, self._offset)
         return NumberedLines(self._lines, following, finished), Mark(self._number, self._position)
 
-    def _begin(self, piece: bytes) -> None:
-        self._begun += piece[: LINE_BYTES - len(self._begun)]
-        self._size += len(piece)
-
     def _end(self, ending_bytes: int) -> bool:
         if self._told_bytes >= self._most_bytes or len(self._lines) >= ANSWER_LINES:
             return False
+        content, size_bytes = self._begun.end()
         if self._number >= self._offset:
-            self._lines.append(told_line(bytes(self._begun), self._size))
-            self._told_bytes += len(self._begun) + 1
+            self._lines.append(told_line(content, size_bytes))
+            self._told_bytes += len(content) + 1
         self._number += 1
-        self._position += self._size + ending_bytes
-        self._begun, self._size = bytearray(), 0
+        self._position += size_bytes + ending_bytes
         return True

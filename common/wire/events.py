@@ -74,9 +74,8 @@ Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _to_text(value: object, longest: int = LONG_TEXT) -> object:
-    if isinstance(
-        value, int | float
-    ):  # as JSON has it, booleans too: names of Spark's are what somebody says
+    # As JSON has it, booleans too: names of Spark's are what somebody says.
+    if isinstance(value, int | float):
         value = json.dumps(value)
     if isinstance(value, str):
         return value[:longest].encode("utf-8", "replace").decode()
