@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from pymongo import AsyncMongoClient
 
@@ -17,7 +16,7 @@ from common.mongo.embedded import embedded_mongod
 from common.mongo.types import Client
 from common.processes.guarded import free_port
 from tests.support.finished_runs import store_history
-from tests.support.left_processes import all_gone, processes_of
+from tests.support.left_processes import all_gone, command_line, mongod_of, processes_of
 from tests.support.samples import execution, job_end, unique_name
 from tests.support.services import failing_start, started_service
 from training.runs.repository import TrainingRunRepository
@@ -37,12 +36,8 @@ async def new_execution(uri: str, database: str) -> str:
 
 
 def embedded_uri(data_dir: Path) -> str:
-    [port] = {
-        process.info["cmdline"][process.info["cmdline"].index("--port") + 1]
-        for process in psutil.process_iter(["name", "cmdline"])
-        if process.info["name"] == "mongod" and str(data_dir / "mongodb") in process.info["cmdline"]
-    }
-    return f"mongodb://127.0.0.1:{port}/?directConnection=true"
+    arguments = command_line(mongod_of(data_dir / "mongodb"))
+    return f"mongodb://127.0.0.1:{arguments[arguments.index('--port') + 1]}/?directConnection=true"
 
 
 async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
@@ -128,7 +123,7 @@ async def test_an_open_stream_does_not_keep_a_stopping_service(tmp_path: Path) -
 
 async def test_without_its_mongodb_the_service_stops(tmp_path: Path) -> None:
     async with started_service(tmp_path, MONGODB_TIMEOUT_SECONDS="5") as service:
-        [mongod] = [p for p in processes_of(tmp_path / "mongodb") if p.name() == "mongod"]
+        mongod = mongod_of(tmp_path / "mongodb")
         mongod.kill()
         assert await asyncio.wait_for(service.process.wait(), 60) == 0
         assert "embedded MongoDB has ended" in service.log.read_text()
@@ -220,7 +215,7 @@ async def test_while_mongodb_is_away_nothing_is_acknowledged(tmp_path: Path) -> 
             "MONGODB_TIMEOUT_SECONDS": "2",
         }
         async with started_service(tmp_path / "service", **environment) as service:
-            [mongod] = [p for p in processes_of(tmp_path / "mongodb") if p.name() == "mongod"]
+            mongod = mongod_of(tmp_path / "mongodb")
             async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
                 assert (await client.post(UPDATE, json=job_end(execution_id, 0))).status_code == 200
                 mongod.suspend()

@@ -13,17 +13,14 @@ import pytest
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
 from common.settings.group import PROJECT_ROOT
 from tests.support.clocks import Clocks
+from tests.support.left_processes import command_line
 
 STUBBORN = "trap '' TERM; (setsid sleep 4711 &); sleep 4711 & echo started; sleep 4711"
 """A command that ignores being asked, with a child in a session of its own."""
 
 
 def sleepers() -> list[psutil.Process]:
-    return [
-        process
-        for process in psutil.process_iter(["cmdline"])
-        if process.info["cmdline"] == ["sleep", "4711"]
-    ]
+    return [process for process in psutil.process_iter() if command_line(process) == ["sleep", "4711"]]
 
 
 async def some_there() -> bool:

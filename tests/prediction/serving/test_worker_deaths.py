@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
+from tests.support.left_processes import has_ended
 
 _PATIENCE_SECONDS = 180.0
 """For what used to wait for ever."""
@@ -89,7 +90,7 @@ def kill(pid: int) -> None:
     """Returns when the process has ended, though its parent may not know yet."""
     process = psutil.Process(pid)
     process.kill()
-    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+    while not has_ended(process):
         threading.Event().wait(0.01)
 
 
@@ -235,7 +236,7 @@ async def test_closing_ends_requests_and_workers(tmp_path: Path) -> None:
     await pool.close()
     failures = await within_patience(asyncio.gather(*answers, return_exceptions=True))
     assert all(isinstance(failure, WorkerFailed) for failure in failures)
-    assert not any(psutil.pid_exists(pid) for pid in pids.values())
+    assert all(has_ended(pid) for pid in pids.values())
     with pytest.raises(WorkerFailed, match="closed"):
         await pool.run(double, 1)
     assert len(computing(tmp_path)) == 2

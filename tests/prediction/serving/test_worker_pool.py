@@ -7,10 +7,10 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from prediction.serving.worker_pool import PoolLoad, WorkerFailed, WorkerPool
+from tests.support.left_processes import has_ended
 
 
 def double(value: int) -> int:
@@ -89,11 +89,9 @@ async def test_closing_ends_the_workers() -> None:
     pool = WorkerPool(workers=1, timeout_seconds=15.0)
     pid = await pool.run(worker_pid, 0)
     await pool.close()
-    for _ in range(50):
-        if not psutil.pid_exists(pid):
-            break
-        await asyncio.sleep(0.1)
-    assert not psutil.pid_exists(pid)
+    async with asyncio.timeout(5):
+        while not has_ended(pid):
+            await asyncio.sleep(0.1)
 
 
 async def test_who_waits_and_what_is_computed_is_known(pool: WorkerPool, tmp_path: Path) -> None:

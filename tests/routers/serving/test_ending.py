@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from common.settings.settings import Settings
+from tests.support.left_processes import has_ended
 from tests.support.scraping import Scraped
 from tests.support.services import service_in_process
 from tests.support.teams_models import TeamsModel, linear_onnx, tells
@@ -78,9 +78,9 @@ async def test_an_end_waits_for_no_load(service: httpx.AsyncClient, tmp_path: Pa
     pid = await _told(tmp_path / "pid")
     ended = await service.delete(f"/serving/{model.short_name}")
     assert ended.status_code == 200
-    assert psutil.pid_exists(pid), "the rest ends meanwhile"
+    assert not has_ended(pid), "the rest ends meanwhile"
     assert (await asking).status_code == 503
-    while psutil.pid_exists(pid):
+    while not has_ended(pid):
         await asyncio.sleep(0.05)
     assert (await model.ask()).status_code == 409
 

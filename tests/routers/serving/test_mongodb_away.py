@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from common.mongo.embedded import embedded_mongod
 from common.settings.settings import Settings
+from tests.support.left_processes import mongod_of
 from tests.support.services import service_in_process
 from tests.support.teams_models import TeamsModel, tells
 
@@ -31,11 +32,7 @@ def _patient(settings: Settings) -> None:
 async def mongod(tmp_path: Path) -> AsyncIterator[tuple[str, psutil.Process]]:
     folder = tmp_path / "mongod"
     async with embedded_mongod(folder) as uri:
-        [process] = [
-            each
-            for each in psutil.Process().children(recursive=True)
-            if each.name() == "mongod" and str(folder) in " ".join(each.cmdline())
-        ]
+        process = mongod_of(folder)
         yield uri, process
 
 

@@ -16,6 +16,7 @@ from common.wire.events import UpdateInformation
 from submission.local.runner import LocalSparkRunner
 from submission.service import SubmissionService
 from tests.support.doubles import NotingRunner, OpenSubmissions
+from tests.support.left_processes import has_ended
 from tests.support.manifests import request_specs
 from tests.support.samples import application_start
 
@@ -58,10 +59,6 @@ def start_driver(tmp_path: Path) -> Iterator[StartDriver]:
     psutil.wait_procs(started)
 
 
-def gone(process: psutil.Process) -> bool:
-    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-
-
 async def contradicted(submissions: SubmissionService, executions: ExecutionRepository) -> str:
     """Failed, by whoever found it after a restart, and its driver reports."""
     run = (await submissions.submit(request_specs())).execution.id
@@ -81,8 +78,8 @@ async def test_a_driver_that_reports_is_ended(
     run, other = [await contradicted(submissions, executions) for _ in range(2)]
     processes, others = start_driver(run), start_driver(other)
     ended = await open_submissions(local).kill(run, "Ada")
-    assert all(map(gone, processes))
-    assert not any(map(gone, others))
+    assert all(map(has_ended, processes))
+    assert not any(map(has_ended, others))
     assert (ended.state, ended.stop_reason) == (
         ApplicationState.SUBMISSION_FAILED,
         "Killed on request of Ada.",
@@ -113,5 +110,5 @@ async def test_a_restarted_service_ends_what_is_left(
     await executions.record_state(run, ApplicationState.RUNNING)
     processes = start_driver(run)
     await local.resume([await executions.get(run)])
-    assert all(map(gone, processes))
+    assert all(map(has_ended, processes))
     assert (await executions.get(run)).state is ApplicationState.FAILED

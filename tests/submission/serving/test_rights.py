@@ -23,6 +23,7 @@ from common.workspaces.documents import Workspace
 from common.workspaces.repository import Quota, WorkspaceRepository
 from common.workspaces.workspaces import Workspaces
 from submission.serving.rights import ServingRights
+from tests.support.left_processes import mongod_of
 from tests.support.registered import publish
 from tests.support.samples import unique_name
 
@@ -78,11 +79,7 @@ async def place(mongo: Client, tmp_path: Path) -> Place:
 async def stoppable(tmp_path: Path) -> AsyncIterator[Place]:
     folder = tmp_path / "mongod"
     async with embedded_mongod(folder) as uri:
-        [process] = [
-            each
-            for each in psutil.Process().children(recursive=True)
-            if each.name() == "mongod" and str(folder) in " ".join(each.cmdline())
-        ]
+        process = mongod_of(folder)
         client: Client = AsyncMongoClient(uri, tz_aware=True, timeoutMS=3000, serverSelectionTimeoutMS=3000)
         place = Place(client, tmp_path, process)
         await place.fill()

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import torch
 
+from tests.support.left_processes import command_line, processes_of
 from tests.support.synthetic import CONTEXT, make_history, make_run
 from training.history.values import RunRecord, history_to_json
 from training.kinds import ComparisonFailed
@@ -56,21 +57,14 @@ def of_another_schema(files: Files) -> Files:
 
 def children(folder: Path) -> list[psutil.Process]:
     """The guard and the comparison itself."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(folder) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    return [process for process in processes_of(folder) if str(folder) in command_line(process)]
 
 
 async def started(folder: Path) -> psutil.Process:
     """The comparison's process, once it runs."""
     while True:
         for process in children(folder):
-            if "--grace" not in process.cmdline():
+            if (line := command_line(process)) and "--grace" not in line:
                 return process
         await asyncio.sleep(0.02)
 

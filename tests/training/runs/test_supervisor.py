@@ -20,7 +20,7 @@ from common.settings.training import TrainingSettings
 from prediction.kinds.registry import model_kinds
 from tests.support.clocks import Clocks
 from tests.support.finished_runs import JOBS, SCALE_OUTS, store_history
-from tests.support.left_processes import processes_of
+from tests.support.left_processes import command_line, processes_of
 from tests.support.samples import application_start, execution, job_end, unique_name
 from tests.support.scraping import Counted
 from training.promotion.gate import PromotionGate
@@ -99,7 +99,7 @@ async def until(runs: TrainingRunRepository, run_id: str, *states: TrainingState
 
 def children(folder: Path) -> list[psutil.Process]:
     """Searches of this test alone: others may run beside it."""
-    return [process for process in processes_of(folder) if "training.search.process" in process.cmdline()]
+    return [process for process in processes_of(folder) if "training.search.process" in command_line(process)]
 
 
 async def test_a_training_learns_reports_and_saves_its_model(

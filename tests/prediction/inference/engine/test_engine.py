@@ -28,7 +28,7 @@ from prediction.inference.model_process.words import (
     ModelTooLarge,
 )
 from tests.support.asked_models import array, as_row, python_file
-from tests.support.left_processes import all_gone
+from tests.support.left_processes import all_gone, command_line, has_ended
 from tests.support.onnx_files import passing_on
 
 pytestmark = pytest.mark.service
@@ -153,7 +153,7 @@ async def test_a_load_that_nobody_waits_for_leaves_nothing(engine: Engine, tmp_p
     await engine.unload(tmp_path.name)
     assert tmp_path.name not in await engine.deployments()
     async with asyncio.timeout(10):
-        while psutil.pid_exists(int((tmp_path / "pid").read_text())):
+        while not has_ended(int((tmp_path / "pid").read_text())):
             await asyncio.sleep(0.1)
 
 
@@ -265,7 +265,7 @@ async def test_a_replica_that_dies_is_replaced(engine: Engine, tmp_path: Path) -
     assert time.monotonic() - began < 30  # rather than after its deadline
     assert not (await engine.deployments())[name].is_healthy
     await answers_again(engine, name)
-    assert not psutil.pid_exists(described["model_pid"])
+    assert has_ended(described["model_pid"])
     await ask_by_door(engine, name)  # the new one's is found
     await engine.unload(name)
 
@@ -335,7 +335,7 @@ async def files_travel(other: Engine, folder: Path) -> None:
 
 def gateway_of(engine: Engine) -> psutil.Process:
     assert engine.state.pid is not None
-    (found,) = [each for each in psutil.Process(engine.state.pid).children() if "-m" in each.cmdline()]
+    (found,) = [each for each in psutil.Process(engine.state.pid).children() if "-m" in command_line(each)]
     return found
 
 

@@ -13,6 +13,7 @@ from prediction.inference.engine.failures import EngineUnavailable
 from prediction.inference.model_process.frames import decode_answers, encode_request
 from prediction.inference.model_process.plain import said_by
 from tests.support.asked_models import as_row, python_file
+from tests.support.left_processes import command_line, has_ended
 
 pytestmark = pytest.mark.service
 
@@ -60,7 +61,7 @@ async def test_a_gateway_that_hangs_while_something_loads_is_found_out(tmp_path:
         await _until_there(tmp_path / "loading")
         assert engine.state.pid is not None
         children = psutil.Process(engine.state.pid).children()
-        [gateway] = [each for each in children if "-m" in each.cmdline()]
+        [gateway] = [each for each in children if "-m" in command_line(each)]
         gateway.suspend()
         with pytest.raises(EngineUnavailable, match="gateway hangs"):
             await loading
@@ -83,6 +84,6 @@ async def test_what_a_model_has_started_ends_with_its_deployment(tmp_path: Path)
         [answer] = decode_answers(await engine.ask(tmp_path.name, encode_request([as_row({})]), 20)).answers
         started = psutil.Process(int(str(said_by(answer))))
         await engine.unload(tmp_path.name)
-        assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
+        assert has_ended(started)
     finally:
         await engine.close()

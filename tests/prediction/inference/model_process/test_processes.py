@@ -19,6 +19,7 @@ from prediction.inference.model_process.words import (
     ModelTooLarge,
 )
 from tests.support.asked_models import MEMORY_BYTES, answers, python_file, running, values
+from tests.support.left_processes import has_ended
 
 TROUBLE = """
     import os, signal, stat, subprocess, sys, time
@@ -70,7 +71,7 @@ def trouble(tmp_path: Path) -> ModelConfig:
 async def gone(*pids: int, seconds: float = 10) -> bool:
     """Whether they end; one that has ended and is nobody's child any more may wait for init."""
     for _ in range(int(seconds * 20)):
-        if not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids):
+        if all(has_ended(pid) for pid in pids):
             return True
         await asyncio.sleep(0.05)
     return False

@@ -28,6 +28,7 @@ from prediction.inference.served.kinds import VersionNotServable
 from prediction.inference.served.leases import Leases
 from prediction.inference.served.loading import LoadedVersion, Loading
 from tests.support.asked_models import as_row
+from tests.support.left_processes import has_ended, mongod_of
 from tests.support.samples import unique_name
 from tests.support.served_versions import Environments, stored_version
 from tests.support.teams_models import linear_onnx
@@ -102,7 +103,7 @@ async def test_a_load_that_is_given_up_leaves_neither_process_nor_files_in_use(
         await task
     await loading.close()
     assert await engine.deployments() == {}
-    while psutil.pid_exists(int(told.read_text())):  # its guard ends it when its replica is gone
+    while not has_ended(int(told.read_text())):  # its guard ends it when its replica is gone
         await asyncio.sleep(0.05)
     assert len(await files.make_room()) == 1
 
@@ -183,7 +184,7 @@ async def test_a_lease_that_cannot_be_renewed_is_told_and_ends_nothing(
         loading = Loading(engine, files, leases, python_is_allowed=True)
         loaded = await loading.load(await of_python(store, 5), ServingOptions())
         await loading.renew_leases()
-        [mongod] = [each for each in psutil.Process().children(recursive=True) if _is(each, tmp_path)]
+        mongod = mongod_of(tmp_path / "mongod")
         os.kill(mongod.pid, signal.SIGSTOP)
         try:
             while not loading.lease_problem:
@@ -244,7 +245,3 @@ async def test_what_a_dead_service_has_left_ends_and_nothing_else(
     assert await ask(used)
     await alive.unload(used)
     await engine.unload(nobodys.name)
-
-
-def _is(process: psutil.Process, folder: Path) -> bool:
-    return process.name() == "mongod" and str(folder) in " ".join(process.cmdline())
