@@ -8,7 +8,6 @@ from common.auth import EVERYTHING, Permission, Principal
 from common.instruments import Instruments
 from common.processes.guarded import service_identity
 from common.settings.settings import Settings
-from submission.messages.broker import Broker
 from submission.messages.intake import Intake
 from submission.messages.logs import LogLines
 from submission.messages.opened import OpenBroker, TrainingMessages
@@ -38,6 +37,8 @@ async def open_messages(
     if not settings.messages.kafka_endpoint:
         yield TrainingMessages(stored, None)
         return
+    from submission.messages.broker import Broker  # 30 MB and a third of a second, where there is a broker
+
     executions, sender = storage.executions, service_identity()
     principal = Principal(
         settings.messages.kafka_runs_as, _OF_RUNNERS if settings.access_by_tokens else EVERYTHING

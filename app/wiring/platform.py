@@ -16,14 +16,10 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
 from common.settings.settings import Settings
 from submission.kubernetes.apache.dialect import APACHE
-from submission.kubernetes.client import kubernetes_client
 from submission.kubernetes.dialect import Dialect
 from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository
 from submission.kubernetes.kubeflow import KUBEFLOW
-from submission.kubernetes.listener_secrets import ListenerSecrets
-from submission.kubernetes.resources import SparkApplications
-from submission.kubernetes.runner import SparkOperatorRunner
 from submission.local.runner import LOCAL, LocalSparkRunner
 from submission.manifest.platform import Platform
 from submission.runners import Runner, TokenFor
@@ -75,6 +71,12 @@ def chosen_platform(settings: Settings) -> Wiring:
 @asynccontextmanager
 async def _kubernetes(settings: Settings, dialect: Dialect) -> AsyncIterator[StartRunner]:
     """With a connection that works in every namespace."""
+    # The client and what it needs is loaded where it is used: half a second, and 20 MB.
+    from submission.kubernetes.client import kubernetes_client
+    from submission.kubernetes.listener_secrets import ListenerSecrets
+    from submission.kubernetes.resources import SparkApplications
+    from submission.kubernetes.runner import SparkOperatorRunner
+
     async with kubernetes_client(settings.kubernetes) as kubernetes:
         applications = SparkApplications(kubernetes, dialect)
         for namespace in settings.kubernetes.namespaces:

@@ -14,9 +14,7 @@ from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments
 from common.models.artifacts import ArtifactStore, StoreUnavailable, identify
 from common.models.folder import FolderStore
-from common.models.hdfs import HdfsStore
 from common.models.registry import ModelRegistry
-from common.models.webhdfs import HdfsUnavailable
 from common.mongo.client import mongo_client
 from common.mongo.types import Client
 from common.settings.settings import Settings
@@ -92,6 +90,10 @@ async def artifact_store(settings: Settings, data_dir: Path) -> AsyncIterator[Ar
             raise StartError(f"DATA_DIR: {error}") from error
         yield folder
         return
+    # Loaded where it is used: a tenth of a second of its HTTP libraries.
+    from common.models.hdfs import HdfsStore
+    from common.models.webhdfs import HdfsUnavailable
+
     store = HdfsStore(settings.hdfs)
     try:
         try:

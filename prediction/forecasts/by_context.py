@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.context_model.encoding import Feature
-from training.context_model.model import fit_context_model
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 from training.evidence.similarity import SAME_CONTEXT, similarity
 from training.history.values import RunContext, RunRecord
@@ -130,6 +129,8 @@ def forecast_by_context(
 
 
 def _predict(earlier_runs: Sequence[EarlierRun], queries: Sequence[Query]) -> RuntimePrediction:
+    from training.context_model.model import fit_context_model  # scipy's: a worker's, not the web process's
+
     prediction = fit_context_model(earlier_runs, resources=RESOURCES, sizes=SIZES).predict(queries)
     assert not isinstance(prediction, NoPrediction), "every run has a runtime and a scale-out"
     return prediction

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import nnls
 
 from prediction.forecasts.forecast import Forecast, nothing
 from training.evidence.learned import learn_from
@@ -78,6 +77,8 @@ def fit_ernest(scale_outs: ArrayLike, runtimes: ArrayLike) -> ErnestCurve:
     Raises:
         ValueError: No points, or not as many runtimes as scale-outs.
     """
+    from scipy.optimize import nnls  # a worker's: the web process knows this module for its types
+
     x, y = _points(scale_outs, runtimes)
     used = min(len(np.unique(x)), 4)
     coefficients = np.zeros(4)

@@ -24,12 +24,13 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage, Topic
 from faststream.kafka.message import KafkaAckableMessage
 
-from common.errors import PayloadTooLarge, StartError, Unavailable
+from common.errors import StartError
 from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop
 from common.settings.messages import MessageSettings
 from submission.messages.connection import broker_options, quiet, reason
 from submission.messages.documents import Json, Record
+from submission.messages.errors import MessageTooLarge, NotAcknowledged
 
 logger = logging.getLogger(__name__)
 _of_the_library = logging.getLogger(f"{__name__}.faststream")
@@ -39,18 +40,6 @@ _LOOK_SECONDS = 5.0
 _PAUSES = BackOff(0.5, 30.0)
 """While something is away; far below `max.poll.interval.ms`, after which others would get the message."""
 _STOP_SECONDS = 5.0
-
-
-class NotAcknowledged(Unavailable):
-    """The broker has not said that it has a message; it may have it all the same."""
-
-    title = "The broker does not answer"
-
-
-class MessageTooLarge(PayloadTooLarge):
-    """However often it is sent, the broker does not take it."""
-
-    title = "The broker takes no message of this size"
 
 
 _TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError, RecordTooLargeError)

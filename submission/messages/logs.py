@@ -3,16 +3,20 @@
 import asyncio
 import logging
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from common.errors import NotFound
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
 from common.mongo.document import utc_now
-from submission.messages.broker import Broker, MessageTooLarge
 from submission.messages.documents import TrainingMessage
+from submission.messages.errors import MessageTooLarge
 from submission.messages.repository import MessageRepository
 from submission.service import SubmissionService
+
+if TYPE_CHECKING:
+    from submission.messages.broker import Broker
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +43,7 @@ class LogLines:
         stored: MessageRepository,
         executions: ExecutionRepository,
         submissions: SubmissionService,
-        broker: Broker,
+        broker: "Broker",
         sender: str,
     ) -> None:
         self._stored = stored

@@ -2,23 +2,25 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.auth import Principal
 from common.loops import Loop
-from submission.messages.broker import Broker
 from submission.messages.documents import Json
 from submission.messages.logs import LogLines
 from submission.messages.replies import Replies
 from submission.messages.repository import MessageRepository
 from submission.program_requests import StartProgram
 
+if TYPE_CHECKING:
+    from submission.messages.broker import Broker
+
 
 @dataclass(frozen=True)
 class OpenBroker:
     """The configured broker, and what goes on with it."""
 
-    broker: Broker
+    broker: "Broker"
     replies: Replies
     logs: LogLines
     principal: Principal

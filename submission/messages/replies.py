@@ -5,7 +5,7 @@ A service that dies in between begins where it was: everything is told at least 
 """
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from common.errors import ServiceError
 from common.executions.documents import ApplicationExecution
@@ -13,13 +13,16 @@ from common.executions.repository import ExecutionRepository
 from common.loops import Loop
 from common.models.artifacts import ArtifactDamaged
 from common.mongo.document import utc_now
-from submission.messages.broker import Broker, MessageTooLarge, NotAcknowledged
 from submission.messages.documents import Json, TrainingMessage
+from submission.messages.errors import MessageTooLarge, NotAcknowledged
 from submission.messages.repository import MessageRepository
 from submission.programs.documents import ProgramRun
 from submission.programs.figures import METRICS_FILE, RESULT_FILE, Unreadable, read_object
 from submission.programs.opened import OpenPrograms
 from submission.programs.tasks import model_of
+
+if TYPE_CHECKING:
+    from submission.messages.broker import Broker
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ class Replies:
         stored: MessageRepository,
         executions: ExecutionRepository,
         programs: OpenPrograms,
-        broker: Broker,
+        broker: "Broker",
         sender: str,
     ) -> None:
         """`sender` names this service among those of the database."""
