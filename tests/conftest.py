@@ -1,7 +1,9 @@
 """What all tests share: one real MongoDB, and services on it."""
 
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -90,3 +92,19 @@ async def service(
     """A client of a service in this process, with a database of the module's own."""
     async with service_in_process(mongo_uri, tmp_path_factory.mktemp("service")) as client:
         yield client
+
+
+_FILES_SHOWN = 40
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Where a run of the suite spent its time, by file: that is what is divided among workers."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    if len(seconds) > 1:
+        terminalreporter.section(f"seconds by file, {sum(seconds.values()):.0f} in all")
+        for file, spent in seconds.most_common(_FILES_SHOWN):
+            terminalreporter.line(f"{spent:7.1f}  {file}")
