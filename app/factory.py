@@ -14,6 +14,7 @@ from app.http.request_ids import RequestIds
 from app.http.uploads import AnswerUploads
 from app.lifespan import lifespan_for
 from app.version import VERSION
+from app.wiring.ground import Ground
 from common.settings.settings import Settings
 from routers import access, environments, health, models, prediction, submission, training
 from routers.principal import Admitted
@@ -39,13 +40,13 @@ _TAGS = (
 """Groups of the documentation, in their order."""
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The service; its lifespan opens everything else."""
+def create_app(settings: Settings, ground: Ground | None = None) -> FastAPI:
+    """The service; its lifespan opens everything else, and the ground where it is not open."""
     app = FastAPIOffline(
         title="Enel Service",
         version=VERSION,
         summary="Runs recurring Spark applications so that they meet their runtime targets.",
-        lifespan=lifespan_for(settings),
+        lifespan=lifespan_for(settings, ground),
         responses=problems.RESPONSES,
         openapi_tags=[{"name": name, "description": text} for name, text in _TAGS],
         # Clients are generated from these: a function's name, which no path or method changes.
@@ -62,13 +63,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestIds)
-    # A route is looked for in this order, module by module: what machines ask all day comes first. People are
-    # shown another order, `_TAGS`.
+    # A route is looked for in this order, one by one: what machines ask all day comes first. People are shown
+    # another order, `_TAGS`. Probes are nobody.
+    app.include_router(health.router)
     asked = (asking, prediction, submission, training, launchers, open_inference, asking_aliases)
     managed = (models, managing, bulk, places, versions, environments)
     programs = (people, messages, pipelines, digits, aliases)
     for module in (*asked, *managed, *programs, access):
         app.include_router(module.router, dependencies=[Admitted])
-    app.include_router(health.router)  # probes are nobody
     site.install(app)
     return app

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 
 from app.loops import every_loop
 from app.wiring.access import driver_tokens, open_access
-from app.wiring.data_dir import locked_data_dir
 from app.wiring.environments import build_environments
+from app.wiring.ground import Ground, open_ground
 from app.wiring.manifest_options import manifest_options
 from app.wiring.messages import open_messages
 from app.wiring.platform import chosen_platform
@@ -30,25 +30,31 @@ from training.event_logs.importing import RunImporter
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, ServiceState]]]
 
 
-def lifespan_for(settings: Settings) -> Lifespan:
-    """The lifespan of a service with these settings; requests find its state as `service`."""
+def lifespan_for(settings: Settings, ground: Ground | None = None) -> Lifespan:
+    """The lifespan of a service with these settings; requests find its state as `service`.
+
+    Args:
+        ground: What is open already, and stays so; None: the lifespan opens it, once the rest has shown to be
+            of use.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, ServiceState]]:
         async with AsyncExitStack() as stack:
-            yield {"service": await _enter(settings, stack)}
+            yield {"service": await _enter(settings, ground, stack)}
 
     return lifespan
 
 
-async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
+async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStack) -> ServiceState:
     stopping, instruments = asyncio.Event(), Instruments()
     _ = settings.access_by_tokens  # raises where no setting says who may do what, before anything is started
-    data_dir = await stack.enter_async_context(locked_data_dir(settings.server.data_dir))
     where = chosen_platform(settings)
     options = await asyncio.to_thread(manifest_options, settings, where.platform)
     start_runner = await stack.enter_async_context(where.connect(settings))
-    storage = await stack.enter_async_context(open_storage(settings, data_dir, instruments))
+    if ground is None:
+        ground = await stack.enter_async_context(open_ground(settings))
+    storage = await stack.enter_async_context(open_storage(settings, ground, instruments))
     access = await stack.enter_async_context(open_access(settings, storage))
     kinds = model_kinds(storage.executions, settings.training)
     prediction = await stack.enter_async_context(
@@ -142,7 +148,7 @@ async def _enter(settings: Settings, stack: AsyncExitStack) -> ServiceState:
         programs=programs,
         pipelines=pipelines,
         messages=messages,
-        digits=digits_example(settings, where.platform, opened.workspaces, data_dir),
+        digits=digits_example(settings, where.platform, opened.workspaces, ground.data_dir),
         serving=serving,
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,

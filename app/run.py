@@ -2,8 +2,11 @@
 
 import asyncio
 import errno
+import gc
+import importlib
 import socket
 import sys
+from contextlib import AsyncExitStack
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,7 +14,9 @@ from pydantic_settings import SettingsError
 
 from app.hidden_secrets import forget_settings, hide_secrets
 from app.logs import set_up_logging
+from app.signals import on_signals
 from app.start import reasons
+from app.wiring.ground import open_ground
 from common.errors import StartError
 from common.settings.server import ServerSettings
 from common.settings.settings import Settings
@@ -25,6 +30,7 @@ def run(**server: Any) -> int:
     Args:
         server: Settings of that group which the environment does not decide, such as `port`.
     """
+    gc.disable()  # nothing that is imported is garbage; `serve` enables it again
     try:
         hide_secrets()
         settings = Settings(server=ServerSettings(**server))
@@ -32,10 +38,7 @@ def run(**server: Any) -> int:
         _ = settings.access_by_tokens  # raises where no setting says who may do what
         set_up_logging(settings.server.logging_level, settings.server.log_format)
         with _listening_socket(settings.server) as listening:
-            # Takes seconds: a setting that is wrong, or a port in use, is told before.
-            from app.server import serve
-
-            asyncio.run(serve(settings, listening))
+            asyncio.run(_serve(settings, listening))
         return 0
     except asyncio.CancelledError:
         return 0  # asked to stop while it started
@@ -43,6 +46,23 @@ def run(**server: Any) -> int:
         for reason in reasons(error):
             sys.stderr.write(f"Enel Service cannot start: {reason}\n")
     return EXIT_CANNOT_START
+
+
+async def _serve(settings: Settings, listening: socket.socket) -> None:
+    """Open folder and database while most of the code is still being imported: each takes about a second."""
+    starting = asyncio.current_task()
+    assert starting is not None, "a coroutine runs in a task"
+    on_signals(starting.cancel)
+    importing = asyncio.create_task(asyncio.to_thread(importlib.import_module, "app.server"))
+    async with AsyncExitStack() as stack:
+        try:
+            ground = await stack.enter_async_context(open_ground(settings))
+        except StartError:
+            raise
+        except Exception as error:  # whatever it was, there is a line that says so
+            raise StartError("; ".join(reasons(error))) from error
+        server = await importing
+        await server.serve(settings, listening, ground)
 
 
 def _listening_socket(server: ServerSettings) -> socket.socket:

@@ -1,33 +1,31 @@
 """The running service: its lifespan around uvicorn's, which would bury the reason of a failed start."""
 
-import asyncio
 import contextlib
-import signal
+import gc
 import socket
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from app.factory import create_app
+from app.signals import on_signals
 from app.start import reasons
+from app.wiring.ground import Ground
 from common.errors import StartError
 from common.settings.group import bundled
 from common.settings.settings import Settings
 
 
-async def serve(settings: Settings, listening: socket.socket) -> None:
+async def serve(settings: Settings, listening: socket.socket, ground: Ground) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
         StartError: Something that is configured cannot be used.
         asyncio.CancelledError: It was asked to stop while it started.
     """
-    app = create_app(settings)
-    starting = asyncio.current_task()
-    assert starting is not None, "a coroutine runs in a task"
-    _on_signals(starting.cancel)
+    app = create_app(settings, ground)
     async with contextlib.AsyncExitStack() as stack:
         try:
             state = await stack.enter_async_context(app.router.lifespan_context(app))
@@ -36,6 +34,8 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         except Exception as error:  # whatever it was, there is a line that says so
             raise StartError("; ".join(reasons(error))) from error
         assert state is not None, "the lifespan of this application has one"
+        gc.freeze()  # what stays to the end is looked through no more, which would hold up answers
+        gc.enable()
 
         async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "state": dict(state)}, receive, send)
@@ -55,7 +55,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
             server.should_exit = True
             state["service"].stopping.set()
 
-        _on_signals(stop)
+        on_signals(stop)
         host, port = listening.getsockname()[:2]
         url = f"http://{host}:{port}"
         sys.stdout.write(_what_next(url))
@@ -73,11 +73,6 @@ def _what_next(url: str) -> str:
         f"  look:    enel --url {url} applications list\n"
         "  check:   enel doctor\n"
     )
-
-
-def _on_signals(stop: Callable[[], object]) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop)
 
 
 class _Server(uvicorn.Server):

@@ -1,5 +1,6 @@
 """What is stored, and where: what is configured has to work, or the service does not start."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,13 +10,13 @@ from typing import Protocol
 
 import pymongo
 
+from app.wiring.ground import Ground
 from common.errors import StartError
 from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments
 from common.models.artifacts import ArtifactStore, StoreUnavailable, identify
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
-from common.mongo.client import mongo_client
 from common.mongo.types import Client
 from common.settings.settings import Settings
 from training.runs.repository import TrainingRunRepository
@@ -41,18 +42,16 @@ class Storage:
 
 @asynccontextmanager
 async def open_storage(
-    settings: Settings, data_dir: Path, instruments: Instruments
+    settings: Settings, ground: Ground, instruments: Instruments
 ) -> AsyncIterator[Storage]:
     """Collections and indexes included.
 
     Raises:
-        StartError: MongoDB or HDFS is configured, but of no use.
+        StartError: HDFS is configured, but of no use.
     """
     database = settings.mongo.mongodb_database
-    async with (
-        artifact_store(settings, data_dir) as artifacts,
-        mongo_client(settings.mongo, data_dir) as mongo,
-    ):
+    data_dir, mongo = ground.data_dir, ground.mongo
+    async with artifact_store(settings, data_dir) as artifacts:
         storage = Storage(
             data_dir,
             mongo,
@@ -75,8 +74,7 @@ class Indexed(Protocol):
 async def create_indexes(*repositories: Indexed) -> None:
     """Create what repositories need, which may take a while."""
     with pymongo.timeout(_INDEX_SECONDS):
-        for repository in repositories:
-            await repository.create_indexes()
+        await asyncio.gather(*(repository.create_indexes() for repository in repositories))
 
 
 @asynccontextmanager

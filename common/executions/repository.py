@@ -1,5 +1,6 @@
 """Application executions and their jobs in MongoDB: the queries of this domain, all of them."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -90,8 +91,8 @@ class ExecutionRepository(RunHistory, HeldNames):
 
     async def create_indexes(self) -> None:
         """Raises StartError where an index that is there says something else."""
-        for each in (self._read_job, self._read, self._read_decision):
-            await each.create_indexes()
+        collections = (self._read_job, self._read, self._read_decision)
+        await asyncio.gather(*(each.create_indexes() for each in collections))
 
     # --- application executions ---------------------------------------------------------------
 

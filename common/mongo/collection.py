@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, AsyncMongoClient
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
 
 from common.mongo.document import Document
-from common.mongo.set_up import create_index
+from common.mongo.set_up import create_indexes
 from common.mongo.stored import Json, Readable, Reader, T
 from common.mongo.transactions import DURABLE
 
@@ -66,8 +66,9 @@ class DocumentCollection(Reader[T]):
 
     async def create_indexes(self) -> None:
         """Create what is missing, also beside other services. Raises StartError where one contradicts."""
-        for index in self._indexes:
-            await create_index(self.stored, index.keys, name=index.name, **index.options)
+        await create_indexes(
+            self.stored, [IndexModel(index.keys, name=index.name, **index.options) for index in self._indexes]
+        )
 
     async def find(self, document_id: str, session: AsyncClientSession | None = None) -> T | None:
         """None where there is none of this id. Raises UnreadableDocument."""

@@ -122,16 +122,28 @@ async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedPr
             env=passed_environment(),
             grace_seconds=30,
         )
-        with contextlib.suppress(TimeoutError):
-            # What makes it give up (a locked folder, a taken port) shows within its first moments.
-            async with asyncio.timeout(0.7 if attempt == 0 else 1.0):
-                await process.wait()
-        if process.returncode is None:
+        # What makes it give up (a locked folder, a taken port) shows before it listens.
+        if await _listens(process, port):
             return process, port
         if process.returncode != _FOLDER_IN_USE and attempt >= 2:
             break
         await asyncio.sleep(0.5)
     raise _did_not_start(folder)
+
+
+async def _listens(process: GuardedProcess, port: int) -> bool:
+    """Wait until it does, or has ended, or will not within `_START_SECONDS`, which is for others to say."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_START_SECONDS):
+            while process.returncode is None:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionError:
+                    await asyncio.sleep(0.02)
+                else:
+                    writer.close()
+                    return True
+    return process.returncode is None
 
 
 async def _become_primary(client: Client, process: GuardedProcess, address: str) -> None:
@@ -148,7 +160,7 @@ async def _become_primary(client: Client, process: GuardedProcess, address: str)
             pass
         except OperationFailure as error:
             logger.debug("Embedded MongoDB is not ready: %s", error)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.02)
 
 
 async def _configure_replica_set(client: Client, members: list[dict[str, Any]]) -> None:

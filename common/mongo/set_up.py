@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from pymongo import IndexModel
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure
@@ -63,6 +64,25 @@ async def create_index(
         raise StartError(
             f"MONGODB_DATABASE: the index {name!r} of {collection.full_name} cannot be created: {why}."
         ) from error
+
+
+async def create_indexes(collection: AsyncCollection[Json], indexes: Sequence[IndexModel]) -> None:
+    """Create what is missing of them at once, which a new database does in one go.
+
+    Raises:
+        StartError: As `create_index`.
+    """
+    if not indexes:
+        return
+    try:
+        await _beside_others(lambda: collection.create_indexes(indexes))
+    except OperationFailure as error:
+        if error.code not in (*_INDEX_DIFFERS, _DUPLICATES):
+            raise
+        for index in indexes:  # it was not said which one
+            document = dict(index.document)
+            keys = list(document.pop("key").items())
+            await create_index(collection, keys, name=document.pop("name"), **document)
 
 
 async def _beside_others(work: Callable[[], Awaitable[Any]]) -> None:
