@@ -34,10 +34,14 @@ class Prediction:
 async def open_prediction(
     settings: PredictionSettings, storage: Storage, kinds: Kinds[ModelKind], instruments: Instruments
 ) -> AsyncIterator[Prediction]:
-    """With workers that are starting; they end with the context."""
+    """With workers that are starting; they end with the context.
+
+    Where there is no model yet, they do without torch, which takes 150 MB: the first application that is
+    submitted once there is one has its worker import it, before the run.
+    """
     timeout_seconds = settings.prediction_timeout_seconds
     deadline_seconds = timeout_seconds + settings.prediction_wait_seconds
-    prepare = [kind.prepare_worker for kind in kinds]
+    prepare = [kind.prepare_worker for kind in kinds if await storage.registry.has_models_of(kind.name)]
     pool = WorkerPool(settings.prediction_workers, timeout_seconds, deadline_seconds, prepare)
     cache = ModelCache(
         partial(read_version, storage.artifacts),

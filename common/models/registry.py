@@ -167,6 +167,10 @@ class ModelRegistry:
         cursor = self._versions.find(query, _RUN_IDS).sort("version", DESCENDING)
         return await self._read_version.page(cursor, limit)
 
+    async def has_models_of(self, kind: str) -> bool:
+        """Whether anything was ever registered of this kind."""
+        return await self._models.find_one({"kind": kind}, {"_id": 1}) is not None
+
     async def artifact_keys(self, *, deleted: bool = False) -> set[str]:
         """Of all versions that have files; or of those that should have none any more."""
         query = {"state": VersionState.DELETED if deleted else {"$ne": VersionState.DELETED}}

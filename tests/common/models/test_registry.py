@@ -54,6 +54,13 @@ async def test_numbers_count_up_for_each_model(registry: ModelRegistry) -> None:
     assert (model.kind, model.system_name, model.algorithm_name) == ("onlinepredictor", "spark", "KMeans")
 
 
+async def test_of_which_kinds_there_are_models(registry: ModelRegistry) -> None:
+    assert not await registry.has_models_of("onlinepredictor")
+    await register(registry)
+    assert await registry.has_models_of("onlinepredictor")
+    assert not await registry.has_models_of("another")
+
+
 async def test_what_is_registered_is_read(registry: ModelRegistry) -> None:
     new = new_version(training_run_id="a-training")
     version = await registry.register(new, allowed)
