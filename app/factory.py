@@ -5,10 +5,11 @@ from fastapi_offline import FastAPIOffline
 
 from app.dashboard import site
 from app.http import metrics, problems
+from app.http.bodies import ReadBodies
 from app.http.content_types import RequireJson
 from app.http.headers import SecurityHeaders
 from app.http.hosts import KnownHosts
-from app.http.middleware import LimitBody, NormalizePath
+from app.http.middleware import NormalizePath
 from app.http.origins import CheckOrigin
 from app.http.request_ids import RequestIds
 from app.http.uploads import AnswerUploads
@@ -55,7 +56,7 @@ def create_app(settings: Settings, ground: Ground | None = None) -> FastAPI:
     problems.install(app)
     metrics.install(app, settings.mongo.mongodb_database)
     app.add_middleware(RequireJson, forms=[f"{site.PREFIX}/"])
-    app.add_middleware(LimitBody, limit_bytes=settings.server.max_body_bytes)
+    app.add_middleware(ReadBodies, limit_bytes=settings.server.max_body_bytes)
     app.add_middleware(AnswerUploads)
     app.add_middleware(NormalizePath)
     app.add_middleware(

@@ -49,14 +49,15 @@ class AnswerUploads:
         async def answering(message: Message) -> None:
             nonlocal is_read
             if message["type"] == "http.response.start" and not is_read:
-                await _drain(receive)
+                await drain(receive)
                 is_read = True
             await send(message)
 
         await self._app(scope, noting, answering)
 
 
-async def _drain(receive: Receive) -> None:
+async def drain(receive: Receive) -> None:
+    """Read what is left of a body, and forget it; not for ever."""
     left = _DRAINED_BYTES
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
