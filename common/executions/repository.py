@@ -1,7 +1,7 @@
 """Application executions and their jobs in MongoDB: the queries of this domain, all of them."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,17 +18,18 @@ from common.executions.documents import (
     StateChange,
 )
 from common.executions.ends import change_of_state
-from common.executions.event_storage import EventStorage
 from common.executions.filter import ExecutionFilter
 from common.executions.held_names import FINAL_STATES, HeldNames, not_over
+from common.executions.reports.changes import Event
+from common.executions.reports.queue import ReportQueue
+from common.executions.reports.storage import ReportStorage
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY, mean_scale_outs_of
 from common.instruments import Instruments, unscraped
 from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, text
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable, Reader
-from common.mongo.transactions import in_transaction
-from common.wire.events import ApplicationEnded, ApplicationStarted, JobEnded
+from common.mongo.transactions import timeout_seconds
 
 Json = dict[str, Any]
 
@@ -86,7 +87,8 @@ class ExecutionRepository(RunHistory, HeldNames):
             client, database, "scaling_decision", ScalingDecision, _OF_DECISIONS
         )
         self._decisions = self._read_decision.stored
-        self._events = EventStorage(self._applications, self._jobs)
+        storage = ReportStorage(client, applications, jobs)
+        self._reports = ReportQueue(storage.store, timeout_seconds(client))
         self._read_summary = Reader(JobSummary, self._jobs)
 
     async def create_indexes(self) -> None:
@@ -244,29 +246,31 @@ class ExecutionRepository(RunHistory, HeldNames):
 
     # --- events ---------------------------------------------------------------------------------
 
-    async def apply_event(
-        self, application_execution_id: str, event: ApplicationStarted | JobEnded | ApplicationEnded
-    ) -> ApplicationExecution:
-        """Store what a listener reported, in one transaction; the same event twice changes nothing.
+    async def apply_event(self, application_execution_id: str, event: Event) -> ApplicationExecution:
+        """Store what a listener reported; the same event twice changes nothing. Returns what is stored then.
+
+        Reports that wait are stored together; whatever becomes of others, this one is stored or fails alone.
 
         Raises:
             ApplicationExecutionNotFound: Nothing is stored.
+            Unavailable: Too many reports wait; nothing is stored.
             pymongo.errors.PyMongoError: Nothing is stored, or the outcome is unknown; sending the
                 event again is safe.
         """
+        return await self.apply_events(application_execution_id, [event])
 
-        async def store(session: AsyncClientSession) -> tuple[str, ApplicationExecution]:
-            execution = await self.get(application_execution_id, session)
-            if isinstance(event, ApplicationStarted):
-                result = await self._events.store_start(execution, event, session)
-            elif isinstance(event, ApplicationEnded):
-                result = await self._events.store_end(execution, event, session)
-            else:
-                result = await self._events.store_job(execution, event, session)
-            return result, await self.get(application_execution_id, session)
+    async def apply_events(
+        self, application_execution_id: str, events: Sequence[Event]
+    ) -> ApplicationExecution:
+        """The same for some, in this order; where one of them fails, others may be stored all the same.
 
-        result, execution = await in_transaction(self._client, store)
-        self._instruments.reports.labels(event.name, result).inc()
+        Raises:
+            As `apply_event`, for the first one that failed.
+        """
+        stored = await self._reports.add(application_execution_id, events)
+        for event, each in zip(events, stored, strict=True):
+            self._instruments.reports.labels(event.name, each.result).inc()
+        execution = stored[-1].execution
         await self._hold_again(execution)
         return execution
 

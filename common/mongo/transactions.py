@@ -21,6 +21,11 @@ _ATTEMPTS = 5
 Result = TypeVar("Result")
 
 
+def timeout_seconds(client: AsyncMongoClient[dict[str, Any]]) -> float:
+    """For which a transaction is tried."""
+    return client.options.timeout or _TRANSACTION_SECONDS
+
+
 async def in_transaction(
     client: AsyncMongoClient[dict[str, Any]], work: Callable[[AsyncClientSession], Awaitable[Result]]
 ) -> Result:
@@ -34,7 +39,7 @@ async def in_transaction(
         pymongo.errors.PyMongoError: Nothing is stored, or the outcome is unknown.
     """
     # A transaction is tried again for two minutes where its time as a whole is not limited.
-    with pymongo.timeout(client.options.timeout or _TRANSACTION_SECONDS):
+    with pymongo.timeout(timeout_seconds(client)):
         async with client.start_session() as session:
             for attempt in range(_ATTEMPTS):
                 try:

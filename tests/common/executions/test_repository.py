@@ -143,7 +143,7 @@ async def test_a_failing_second_write_takes_the_first_back(
     async def fail(*_: object, **__: object) -> None:
         raise RuntimeError("between the writes")
 
-    monkeypatch.setattr(executions._applications, "update_one", fail)
+    monkeypatch.setattr(executions._applications, "bulk_write", fail)
     with pytest.raises(RuntimeError):
         await send(executions, job_end(run, 0))
     assert await mongo[database]["job_execution"].count_documents({}) == 0

@@ -1,0 +1,224 @@
+"""Batches of reports in MongoDB: each is one transaction, however many runs the reports are of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pymongo
+from pymongo import DESCENDING, AsyncMongoClient, InsertOne, UpdateMany, UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
+
+from common.errors import ApplicationExecutionNotFound, ServiceError
+from common.executions.documents import ApplicationExecution, JobExecution
+from common.executions.reports.changes import Event, JobKey, Run, drivers_to_look_up, reported_jobs
+from common.mongo.collection import DocumentCollection
+from common.mongo.stored import UnreadableDocument
+from common.mongo.transactions import in_transaction, timeout_seconds
+
+Json = dict[str, Any]
+_Write = InsertOne[Json] | UpdateOne | UpdateMany
+
+_DUPLICATE_KEY = 11000
+
+
+@dataclass(frozen=True)
+class Report:
+    """An event of an application execution."""
+
+    application_execution_id: str
+    event: Event
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of a report."""
+
+    result: str
+    """As `/metrics` calls it."""
+    execution: ApplicationExecution
+    """As it is stored with the report."""
+
+
+Outcome = Stored | Exception
+"""A report that fails changes nothing of what is stored, or nobody knows."""
+
+
+class ReportStorage:
+    """Writes only what reports change; the same report twice writes nothing."""
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[Json],
+        applications: DocumentCollection[ApplicationExecution],
+        jobs: DocumentCollection[JobExecution],
+    ) -> None:
+        self._client = client
+        self._applications, self._jobs = applications, jobs
+
+    async def store(self, reports: Sequence[Report]) -> list[Outcome]:
+        """Store reports, those of one run in their order; one outcome for each.
+
+        A report that cannot be stored fails alone, for whatever reason. Where MongoDB does not answer,
+        all do: nothing of them is stored, or the outcome is unknown.
+        """
+        with pymongo.timeout(timeout_seconds(self._client)):
+            return await self._store(reports)
+
+    async def _store(self, reports: Sequence[Report]) -> list[Outcome]:
+        async def work(session: AsyncClientSession) -> list[Outcome]:
+            return await self._work(reports, session)
+
+        try:
+            return await in_transaction(self._client, work)
+        except Exception as error:
+            if len(reports) == 1 or _is_of_all(error):
+                return [error for _ in reports]
+        # One of them is what MongoDB, or its driver, refuses: halves of halves find out which.
+        middle = len(reports) // 2
+        return [*await self._store(reports[:middle]), *await self._store(reports[middle:])]
+
+    async def _work(self, reports: Sequence[Report], session: AsyncClientSession) -> list[Outcome]:
+        of_runs: dict[str, list[Event]] = {}
+        for report in reports:
+            of_runs.setdefault(report.application_execution_id, []).append(report.event)
+        runs = await self._read_runs(of_runs, session)
+        outcomes: list[Outcome] = []
+        for report in reports:
+            run = runs[report.application_execution_id]
+            if isinstance(run, Exception):
+                outcomes.append(run)
+                continue
+            try:
+                outcomes.append(Stored(run.take(report.event), run.execution))
+            except Exception as error:
+                outcomes.append(error)
+        changed = {name: run for name, run in runs.items() if isinstance(run, Run)}
+        await _write(self._jobs.stored, _writes_of_jobs(changed), session)
+        await _write(self._applications.stored, _writes_of_runs(changed), session)
+        return outcomes
+
+    async def _read_runs(
+        self, of_runs: dict[str, list[Event]], session: AsyncClientSession
+    ) -> dict[str, Run | ServiceError]:
+        executions: dict[str, ApplicationExecution | ServiceError] = {}
+        async for document in self._applications.stored.find(
+            {"_id": {"$in": list(of_runs)}}, session=session
+        ):
+            try:
+                executions[document["_id"]] = self._applications.one(document)
+            except UnreadableDocument as error:
+                executions[document["_id"]] = error
+        jobs = await self._read_jobs({name: of_runs[name] for name in executions}, session)
+        latest: dict[str, dict[str, JobExecution]] = {}
+        for name, driver in await self._with_jobs(executions, of_runs, session):
+            query = {"application_execution_id": name, "application_id": driver}
+            found = self._jobs.stored.find(query, session=session).sort("end_time", DESCENDING)
+            for job in await self._jobs.page(found, 1):
+                latest.setdefault(name, {})[driver] = job
+        runs: dict[str, Run | ServiceError] = {}
+        for name in of_runs:
+            execution = executions.get(name) or _not_found(name)
+            if isinstance(execution, ApplicationExecution):
+                runs[name] = Run(execution, jobs.get(name, {}), latest.get(name, {}))
+            else:
+                runs[name] = execution
+        return runs
+
+    async def _read_jobs(
+        self, of_runs: dict[str, list[Event]], session: AsyncClientSession
+    ) -> dict[str, dict[JobKey, JobExecution | UnreadableDocument]]:
+        """By execution those that are stored among the reported ones."""
+        wanted = [
+            {"application_execution_id": name, "application_id": driver, "job_id": {"$in": job_ids}}
+            for name, events in of_runs.items()
+            for driver, job_ids in reported_jobs(events).items()
+        ]
+        found: dict[str, dict[JobKey, JobExecution | UnreadableDocument]] = {}
+        if not wanted:
+            return found
+        async for document in self._jobs.stored.find({"$or": wanted}, session=session):
+            job: JobExecution | UnreadableDocument
+            try:
+                job = self._jobs.one(document)
+            except UnreadableDocument as error:
+                job = error
+            key = document["application_id"], document["job_id"]
+            found.setdefault(document["application_execution_id"], {})[key] = job
+        return found
+
+    async def _with_jobs(
+        self,
+        executions: dict[str, ApplicationExecution | ServiceError],
+        of_runs: dict[str, list[Event]],
+        session: AsyncClientSession,
+    ) -> list[tuple[str, str]]:
+        """Executions and drivers that may take charge, and of which jobs are stored: mostly none."""
+        wanted = [
+            {"application_execution_id": name, "application_id": driver}
+            for name, execution in executions.items()
+            if isinstance(execution, ApplicationExecution)
+            for driver in drivers_to_look_up(execution, of_runs[name])
+        ]
+        if not wanted:
+            return []
+        names = {"name": "$application_execution_id", "driver": "$application_id"}
+        pipeline: list[Json] = [{"$match": {"$or": wanted}}, {"$group": {"_id": names}}]
+        found = await self._jobs.stored.aggregate(pipeline, session=session)
+        return [(each["_id"]["name"], each["_id"]["driver"]) async for each in found]
+
+
+def _writes_of_jobs(runs: dict[str, Run]) -> list[_Write]:
+    """Names that drivers give to what is stored come first: what is new has them already."""
+    writes: list[_Write] = []
+    for name, run in runs.items():
+        for driver, signature in run.signatures:
+            query = {
+                "application_execution_id": name,
+                "application_id": driver,
+                "application_signature": {"$ne": signature},
+            }
+            writes.append(UpdateMany(query, {"$set": {"application_signature": signature}}))
+    changes: list[_Write] = []
+    for name, run in runs.items():
+        for (driver, job_id), job in run.jobs.items():
+            if not job.is_stored:
+                changes.append(InsertOne(job.document.to_mongo()))
+            elif job.changes:
+                key = {"application_execution_id": name, "application_id": driver, "job_id": job_id}
+                writes.append(UpdateOne(key, {"$set": job.changes}))
+    return writes + changes
+
+
+def _writes_of_runs(runs: dict[str, Run]) -> list[_Write]:
+    return [UpdateOne({"_id": name}, {"$set": run.changes}) for name, run in runs.items() if run.changes]
+
+
+async def _write(
+    collection: AsyncCollection[Json], writes: Sequence[_Write], session: AsyncClientSession
+) -> None:
+    if not writes:
+        return
+    try:
+        await collection.bulk_write(writes, session=session)
+    except BulkWriteError as error:
+        # Another replica was first: a transaction that begins anew finds what it has stored.
+        for each in (error.details or {}).get("writeErrors", []):
+            if each.get("code") == _DUPLICATE_KEY:
+                raise DuplicateKeyError(each.get("errmsg", ""), _DUPLICATE_KEY, each) from error
+        raise
+
+
+def _not_found(application_execution_id: str) -> ApplicationExecutionNotFound:
+    return ApplicationExecutionNotFound(
+        f"There is no application execution {application_execution_id[:100]!r}."
+    )
+
+
+def _is_of_all(error: Exception) -> bool:
+    """Whether it says something of MongoDB, rather than of a report."""
+    if not isinstance(error, PyMongoError):
+        return False
+    labels = ("TransientTransactionError", "UnknownTransactionCommitResult")
+    return isinstance(error, ConnectionFailure) or error.timeout or any(map(error.has_error_label, labels))
