@@ -67,7 +67,7 @@ def create_app(settings: Settings, ground: Ground | None = None) -> FastAPI:
     # A route is looked for in this order, one by one: what machines ask all day comes first. People are shown
     # another order, `_TAGS`. Probes are nobody.
     app.include_router(health.router)
-    asked = (asking, prediction, submission, training, launchers, open_inference, asking_aliases)
+    asked = (asking, prediction, training, submission, launchers, open_inference, asking_aliases)
     managed = (models, managing, bulk, places, versions, environments)
     programs = (people, messages, pipelines, digits, aliases)
     for module in (*asked, *managed, *programs, access):

@@ -17,7 +17,7 @@ from common.auth import Permission, Principal
 from common.log_context import application_execution_id as application_execution
 from common.wire.events import UpdateInformation
 from common.wire.specs import SHORT_TEXT
-from routers.dependencies import AccessDep
+from routers.dependencies import state_of
 
 logger = logging.getLogger(__name__)
 
@@ -72,13 +72,14 @@ def is_open(route: Any) -> bool:
     return (getattr(route, "openapi_extra", None) or {}).get("x-needs") == FOR_EVERYBODY
 
 
-async def admit(request: Request, access: AccessDep) -> Principal:
-    """Who asks; for all routers at once.
+async def admit(request: Request) -> Principal:
+    """Who asks; for all routers at once. It asks for the request alone: each dependency costs every request.
 
     Raises:
         Unauthorized, Forbidden: They may not do what the route does.
         TooManyRequests: They have asked for more than their share.
     """
+    access = state_of(request).access
     principal = await access.authenticator.identify(await _shown(request))
     route = request.scope["route"]
     if not is_open(route):
@@ -136,11 +137,9 @@ class Reporter:
 Admitted = Depends(admit)
 
 
-async def reporter(
-    request: Request, access: AccessDep, principal: Annotated[Principal, Depends(admit)]
-) -> Reporter:
+async def reporter(request: Request, principal: Annotated[Principal, Depends(admit)]) -> Reporter:
     """Who sends a report."""
-    return Reporter(request, access, principal)
+    return Reporter(request, state_of(request).access, principal)
 
 
 ReporterDep = Annotated[Reporter, Depends(reporter)]

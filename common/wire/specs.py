@@ -3,6 +3,7 @@
 The same models validate requests and describe the stored documents.
 """
 
+import functools
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -114,6 +115,14 @@ class WireModel(BaseModel):
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
 
+@functools.cache
+def _names_of(model: type[BaseModel]) -> frozenset[str]:
+    """Of its fields, as they may be given."""
+    return frozenset(model.model_fields) | {
+        field.alias for field in model.model_fields.values() if field.alias
+    }
+
+
 class RequestModel(WireModel):
     """What somebody asks for; names of its unknown fields are kept, so that the answer can tell of them."""
 
@@ -124,8 +133,9 @@ class RequestModel(WireModel):
     def _remember_unknown(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         model = handler(value)
         if isinstance(value, Mapping):
-            aliases = {field.alias for field in cls.model_fields.values() if field.alias}
-            model._unknown = UnknownNames.among(value, cls.model_fields.keys() | aliases)
+            known = _names_of(cls)
+            if not value.keys() <= known:  # of stored documents, which are read all day, none is
+                model._unknown = UnknownNames.among(value, known)
         return model
 
     def unknown_fields(self, place: str = "", elsewhere: Collection[str] = ()) -> Iterator[UnknownField]:
