@@ -3,12 +3,13 @@
 import re
 import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.log_context import application_execution_id, request_id
 
 HEADER = "X-Request-ID"
+_HEADER = HEADER.lower().encode()
 
 _SENSIBLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -25,7 +26,7 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        said = Headers(scope=scope).get(HEADER, "")
+        said = next((value for name, value in scope["headers"] if name == _HEADER), b"").decode("latin-1")
         own = said if _SENSIBLE.fullmatch(said) else uuid.uuid4().hex
         about = _EXECUTION.match(scope["path"])
         tokens = request_id.set(own), application_execution_id.set(about[1] if about else None)

@@ -17,6 +17,9 @@ RUNNER = "event log"
 
 _MOST_JOBS = 1000
 
+_AT_ONCE = 64
+"""Jobs that wait together: reports of drivers take turns with them."""
+
 Json = dict[str, Any]
 Event = TypeVar("Event", ApplicationStarted, JobEnded)
 
@@ -91,8 +94,8 @@ class RunImporter:
         is_new = await self._insert(execution_id, piece.specs, started, by)
         started = started.model_copy(update={"application_id": _attempt_id(started)})
         await self._executions.apply_event(execution_id, started)
-        for job in jobs:
-            await self._executions.apply_event(execution_id, job)
+        for first in range(0, len(jobs), _AT_ONCE):
+            await self._executions.apply_events(execution_id, jobs[first : first + _AT_ONCE])
         if piece.ended is not None:
             await self._end(execution_id, piece.ended)
         execution = await self._executions.get(execution_id)

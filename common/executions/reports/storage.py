@@ -1,6 +1,6 @@
 """Batches of reports in MongoDB: each is one transaction, however many runs the reports are of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ Json = dict[str, Any]
 _Write = InsertOne[Json] | UpdateOne | UpdateMany
 
 _DUPLICATE_KEY = 11000
+
+_MOST_REMEMBERED = 256
+"""Executions; one with its manifest is some ten kilobytes."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,34 @@ Outcome = Stored | Exception
 """A report that fails changes nothing of what is stored, or nobody knows."""
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A run, and the document that its execution was read from."""
+
+    document: Json
+    run: Run
+
+
+class _Recent:
+    """Executions as they were stored last: to read one takes longer than to see that it is still the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Json, ApplicationExecution]] = {}
+
+    def find(self, document: Json) -> ApplicationExecution | None:
+        """What the document says, if it is known; another replica may have changed it since."""
+        known, execution = self._known.get(document["_id"], (None, None))
+        return execution if known == document else None
+
+    def remember(self, read: _Read) -> None:
+        """Once what was read is changed, and that is stored."""
+        execution = read.run.execution
+        self._known.pop(execution.id, None)
+        self._known[execution.id] = {**read.document, **read.run.changes}, execution
+        if len(self._known) > _MOST_REMEMBERED:
+            del self._known[next(iter(self._known))]
+
+
 class ReportStorage:
     """Writes only what reports change; the same report twice writes nothing."""
 
@@ -56,6 +87,7 @@ class ReportStorage:
     ) -> None:
         self._client = client
         self._applications, self._jobs = applications, jobs
+        self._recent = _Recent()
 
     async def store(self, reports: Sequence[Report]) -> list[Outcome]:
         """Store reports, those of one run in their order; one outcome for each.
@@ -67,11 +99,14 @@ class ReportStorage:
             return await self._store(reports)
 
     async def _store(self, reports: Sequence[Report]) -> list[Outcome]:
-        async def work(session: AsyncClientSession) -> list[Outcome]:
+        async def work(session: AsyncClientSession) -> tuple[list[Outcome], Mapping[str, _Read]]:
             return await self._work(reports, session)
 
         try:
-            return await in_transaction(self._client, work)
+            outcomes, runs = await in_transaction(self._client, work)
+            for read in runs.values():
+                self._recent.remember(read)
+            return outcomes
         except Exception as error:
             if len(reports) == 1 or _is_of_all(error):
                 return [error for _ in reports]
@@ -79,55 +114,62 @@ class ReportStorage:
         middle = len(reports) // 2
         return [*await self._store(reports[:middle]), *await self._store(reports[middle:])]
 
-    async def _work(self, reports: Sequence[Report], session: AsyncClientSession) -> list[Outcome]:
+    async def _work(
+        self, reports: Sequence[Report], session: AsyncClientSession
+    ) -> tuple[list[Outcome], Mapping[str, _Read]]:
         of_runs: dict[str, list[Event]] = {}
         for report in reports:
             of_runs.setdefault(report.application_execution_id, []).append(report.event)
-        runs = await self._read_runs(of_runs, session)
+        read, failures = await self._read_runs(of_runs, session)
         outcomes: list[Outcome] = []
         for report in reports:
-            run = runs[report.application_execution_id]
-            if isinstance(run, Exception):
-                outcomes.append(run)
-                continue
+            name = report.application_execution_id
             try:
+                if name not in read:
+                    raise failures.get(name) or _not_found(name)
+                run = read[name].run
                 outcomes.append(Stored(run.take(report.event), run.execution))
             except Exception as error:
                 outcomes.append(error)
-        changed = {name: run for name, run in runs.items() if isinstance(run, Run)}
-        await _write(self._jobs.stored, _writes_of_jobs(changed), session)
-        await _write(self._applications.stored, _writes_of_runs(changed), session)
-        return outcomes
+        runs = {name: each.run for name, each in read.items()}
+        await _write(self._jobs.stored, _writes_of_jobs(runs), session)
+        await _write(self._applications.stored, _writes_of_runs(runs), session)
+        return outcomes, read
 
     async def _read_runs(
-        self, of_runs: dict[str, list[Event]], session: AsyncClientSession
-    ) -> dict[str, Run | ServiceError]:
-        executions: dict[str, ApplicationExecution | ServiceError] = {}
+        self, of_runs: Mapping[str, list[Event]], session: AsyncClientSession
+    ) -> tuple[dict[str, _Read], Mapping[str, ServiceError]]:
+        """What is stored, and why some cannot be read; what is in neither is not stored."""
+        executions: dict[str, tuple[Json, ApplicationExecution]] = {}
+        failures: dict[str, ServiceError] = {}
         async for document in self._applications.stored.find(
             {"_id": {"$in": list(of_runs)}}, session=session
         ):
+            name = document["_id"]
             try:
-                executions[document["_id"]] = self._applications.one(document)
+                executions[name] = document, self._recent.find(document) or self._applications.one(document)
             except UnreadableDocument as error:
-                executions[document["_id"]] = error
+                failures[name] = error
         jobs = await self._read_jobs({name: of_runs[name] for name in executions}, session)
         latest: dict[str, dict[str, JobExecution]] = {}
-        for name, driver in await self._with_jobs(executions, of_runs, session):
+        wanted = [
+            {"application_execution_id": name, "application_id": driver}
+            for name, (_, execution) in executions.items()
+            for driver in drivers_to_look_up(execution, of_runs[name])
+        ]
+        for name, driver in await self._with_jobs(wanted, session):
             query = {"application_execution_id": name, "application_id": driver}
             found = self._jobs.stored.find(query, session=session).sort("end_time", DESCENDING)
             for job in await self._jobs.page(found, 1):
                 latest.setdefault(name, {})[driver] = job
-        runs: dict[str, Run | ServiceError] = {}
-        for name in of_runs:
-            execution = executions.get(name) or _not_found(name)
-            if isinstance(execution, ApplicationExecution):
-                runs[name] = Run(execution, jobs.get(name, {}), latest.get(name, {}))
-            else:
-                runs[name] = execution
-        return runs
+        read = {
+            name: _Read(document, Run(execution, jobs.get(name, {}), latest.get(name, {})))
+            for name, (document, execution) in executions.items()
+        }
+        return read, failures
 
     async def _read_jobs(
-        self, of_runs: dict[str, list[Event]], session: AsyncClientSession
+        self, of_runs: Mapping[str, list[Event]], session: AsyncClientSession
     ) -> dict[str, dict[JobKey, JobExecution | UnreadableDocument]]:
         """By execution those that are stored among the reported ones."""
         wanted = [
@@ -148,19 +190,8 @@ class ReportStorage:
             found.setdefault(document["application_execution_id"], {})[key] = job
         return found
 
-    async def _with_jobs(
-        self,
-        executions: dict[str, ApplicationExecution | ServiceError],
-        of_runs: dict[str, list[Event]],
-        session: AsyncClientSession,
-    ) -> list[tuple[str, str]]:
-        """Executions and drivers that may take charge, and of which jobs are stored: mostly none."""
-        wanted = [
-            {"application_execution_id": name, "application_id": driver}
-            for name, execution in executions.items()
-            if isinstance(execution, ApplicationExecution)
-            for driver in drivers_to_look_up(execution, of_runs[name])
-        ]
+    async def _with_jobs(self, wanted: list[Json], session: AsyncClientSession) -> list[tuple[str, str]]:
+        """Those of the executions and drivers that jobs are stored of: of drivers that start, mostly none."""
         if not wanted:
             return []
         names = {"name": "$application_execution_id", "driver": "$application_id"}
