@@ -52,6 +52,8 @@ def create_app(settings: Settings, ground: Ground | None = None) -> FastAPI:
         openapi_tags=[{"name": name, "description": text} for name, text in _TAGS],
         # Clients are generated from these: a function's name, which no path or method changes.
         generate_unique_id_function=lambda route: route.name,
+        # /metrics is the service's own; looking for somebody else's tracers takes a while with every request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     problems.install(app)
     metrics.install(app, settings.mongo.mongodb_database)
