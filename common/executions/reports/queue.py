@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from pymongo.errors import ExecutionTimeout
+from pymongo.errors import ExecutionTimeout, PyMongoError
 
-from common.errors import Unavailable
+from common.errors import ServiceError, Unavailable
 from common.executions.reports.changes import Event
 from common.executions.reports.storage import Outcome, Report, Stored
 from common.wire.events import JobEnded
@@ -58,7 +58,8 @@ class ReportQueue:
 
     Args:
         store: Stores a batch; an outcome for each report.
-        timeout_seconds: For which a report waits at most, its own transaction included.
+        timeout_seconds: For which a report waits at most, its own transaction included; of several that come
+            together each one from the outcome of the one before.
     """
 
     def __init__(
@@ -82,18 +83,23 @@ class ReportQueue:
             pymongo.errors.PyMongoError: Nothing is stored, or the outcome is unknown.
         """
         outcomes = self._put(application_execution_id, events)
+        stored: list[Stored] = []
+        failure: Exception | None = None
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                if len(outcomes) == 1:
-                    return [await outcomes[0]]
-                # All of them have come to their ends before one's failure is told.
-                found = await asyncio.gather(*outcomes, return_exceptions=True)
+            for outcome in outcomes:
+                async with asyncio.timeout(self._timeout_seconds):
+                    try:
+                        stored.append(await outcome)
+                    except (ServiceError, PyMongoError) as error:  # others may be stored all the same
+                        failure = failure or error
         except TimeoutError as error:
             raise ExecutionTimeout(f"Not stored within {self._timeout_seconds:g} s.") from error
-        for outcome in found:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return [outcome for outcome in found if not isinstance(outcome, BaseException)]
+        finally:
+            for outcome in outcomes:
+                _forget(outcome)
+        if failure is not None:
+            raise failure
+        return stored
 
     def _put(self, name: str, events: Sequence[Event]) -> list[asyncio.Future[Stored]]:
         loop = asyncio.get_running_loop()
@@ -180,6 +186,12 @@ class ReportQueue:
                 self._turns[name] = None
             else:
                 del self._queues[name]
+
+
+def _forget(outcome: asyncio.Future[Stored]) -> None:
+    """Nobody waits for it any more, or asks what it was."""
+    if not outcome.cancel() and not outcome.cancelled():
+        outcome.exception()
 
 
 def size_of(event: Event) -> int:
