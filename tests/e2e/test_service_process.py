@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import httpx
 import pytest
 from pymongo import AsyncMongoClient
 
+from app.client.process import ServiceProcess
 from common.executions.repository import ExecutionRepository
 from common.mongo.embedded import embedded_mongod
 from common.mongo.types import Client
@@ -40,31 +42,51 @@ def embedded_uri(data_dir: Path) -> str:
     return f"mongodb://127.0.0.1:{arguments[arguments.index('--port') + 1]}/?directConnection=true"
 
 
-async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    """With nothing configured: the embedded MongoDB dies with the service, and comes back with it."""
-    acknowledged = []
-    async with started_service(tmp_path) as service:
-        execution_id = await new_execution(embedded_uri(tmp_path), "enel_service")
+async def test_what_was_acknowledged_survives_kills(tmp_path: Path) -> None:
+    """With nothing configured: the embedded MongoDB dies with the service, and comes back with it.
 
-        async def report(client: httpx.AsyncClient, job_id: int) -> None:
-            response = await client.post(UPDATE, json=job_end(execution_id, job_id))
-            if response.status_code == 200:
-                acknowledged.append(job_id)
-                if len(acknowledged) == 10:
-                    service.process.kill()
+    Three times in the middle of what drivers of six applications report over 32 connections, whose reports
+    are stored together.
+    """
+    acknowledged: list[tuple[str, int]] = []
+    for acknowledged_first in (10, 40, 75):
+        async with started_service(tmp_path) as service:
+            uri = embedded_uri(tmp_path)
+            runs = [await new_execution(uri, "enel_service") for _ in range(6)]
+            told = await _reports_until_killed(service, runs, acknowledged_first)
+            await service.process.wait()
+        assert len(told) >= acknowledged_first
+        acknowledged += told
 
-        async with httpx.AsyncClient(base_url=service.url, timeout=20) as client:
-            await asyncio.gather(*(report(client, job_id) for job_id in range(40)), return_exceptions=True)
-        assert len(acknowledged) >= 10
-        await service.process.wait()
-
-    async with started_service(tmp_path) as service:
+    async with started_service(tmp_path):
         client: Client = AsyncMongoClient(embedded_uri(tmp_path), tz_aware=True)
-        jobs = await ExecutionRepository(client, "enel_service").finished_jobs(execution_id)
+        jobs = await client["enel_service"]["job_execution"].find().to_list()
         await client.close()
-        assert set(acknowledged) <= {job.job_id for job in jobs}
-        assert len({job.job_id for job in jobs}) == len(jobs)
+        stored = [(job["application_execution_id"], job["job_id"]) for job in jobs]
+        assert set(acknowledged) <= set(stored)
+        assert len(set(stored)) == len(stored)
     assert await all_gone(tmp_path)
+
+
+async def _reports_until_killed(
+    service: ServiceProcess, runs: Sequence[str], acknowledged_first: int
+) -> list[tuple[str, int]]:
+    """Report the ends of 18 jobs of each, most of them at once; returns what was acknowledged."""
+    acknowledged: list[tuple[str, int]] = []
+
+    async def report(client: httpx.AsyncClient, run: str, job_id: int) -> None:
+        response = await client.post(UPDATE, json=job_end(run, job_id))
+        if response.status_code == 200:
+            acknowledged.append((run, job_id))
+            if len(acknowledged) == acknowledged_first:
+                service.process.kill()
+
+    async with httpx.AsyncClient(
+        base_url=service.url, timeout=20, limits=httpx.Limits(max_connections=32)
+    ) as client:
+        reports = [report(client, run, job_id) for job_id in range(18) for run in runs]
+        await asyncio.gather(*reports, return_exceptions=True)
+    return acknowledged
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
