@@ -14,7 +14,6 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import torch
 from rich.progress import track
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,6 +30,7 @@ from training.history.values import RunRecord  # noqa: E402
 from training.runtime_model.artifact import Hyperparameters, TrainedModel  # noqa: E402
 from training.runtime_model.loop import LAWS, NETWORK, PretrainingSession  # noqa: E402
 from training.runtime_model.prepared import prepare  # noqa: E402
+from training.statistics.threads import compute_in_one_thread  # noqa: E402
 
 MEDIAN_SECONDS, P95_SECONDS = 0.15, 0.5
 """Wanted of fine-tuning and prediction."""
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=33)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    compute_in_one_thread()
     console = open_console()
     runs = make_runs(arguments.runs + LATER_RUNS, jobs=arguments.jobs)
     candidates = tuple(range(4, 4 + arguments.candidates))

@@ -135,9 +135,9 @@ MODELS = LoadedModels()
 
 def prepare_to_forecast() -> None:
     """Import what takes seconds, for which the first request should not have to wait."""
-    import torch
+    from training.statistics.threads import compute_in_one_thread
 
-    torch.set_num_threads(1)
+    compute_in_one_thread()
     importlib.import_module("training.runtime_model.loop")
 
 
@@ -164,9 +164,9 @@ def forecast(request: ForecastRequest) -> Forecast:
     Raises:
         ArtifactInvalid: The files cannot be used.
     """
-    import torch
+    from training.statistics.threads import compute_in_one_thread
 
-    torch.set_num_threads(1)
+    compute_in_one_thread()
     return forecast_with(MODELS.get(request.artifact_key, request.files), request)
 
 

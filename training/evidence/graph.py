@@ -88,13 +88,13 @@ class Graph:
         """Indices of nodes without parents."""
         return np.setdiff1d(np.arange(len(self.names)), self.edges[1])
 
-    @property
-    def depth(self) -> int:
-        """Number of edges on the longest path."""
+    @cached_property
+    def depths(self) -> Ints:
+        """Edges on the longest path from a root to each node, (N,)."""
         level = [0] * len(self.names)
-        for parent, child in self.edges.T[np.argsort(self.edges[1], kind="stable")]:
+        for parent, child in self.edges.T[np.argsort(self.edges[1], kind="stable")].tolist():
             level[child] = max(level[child], level[parent] + 1)
-        return max(level, default=0)
+        return np.array(level, dtype=np.int64)
 
 
 def job_share(job: JobRecord) -> float:

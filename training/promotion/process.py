@@ -37,12 +37,12 @@ def run(folder: Path, emit: Emit) -> None:
         EmptyHistory: In none of the runs is there anything to measure.
     """
     held_out = read_request(folder)
-    import torch  # takes seconds, with what needs it
-
+    # Torch takes seconds, with what needs it.
     from training.runtime_model.artifact import ArtifactInvalid, TrainedModel
     from training.runtime_model.evaluation import remaining_errors
+    from training.statistics.threads import compute_in_one_thread
 
-    torch.set_num_threads(1)
+    compute_in_one_thread()
     try:
         candidate = TrainedModel.from_files(read_files(folder / "candidate"))
     except ArtifactInvalid as error:

@@ -64,7 +64,7 @@ def forecast_remaining(
     cuts = np.full(len(end), cut)
     batch = encode(model.prior, run, 0, cuts, start, end, adapt=adapt, old=old, ahead=jobs)
     with torch.no_grad():
-        runtime = network(batch).job_runtime.double().numpy()
+        runtime = network.job_runtime(batch).double().numpy()
     remaining = model.prior.timing.remaining(runtime, jobs)
     future = batch.future[:, torch.from_numpy(model.evidence.graph.node_job)]
     seconds = batch.log_runtime.exp() * future

@@ -7,21 +7,28 @@ history the model is the law, and never far from it.
 Axes: J jobs, N nodes, S samples (a run at a cut, or a candidate).
 """
 
+from copy import copy, deepcopy
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.nn import GATv2Conv, MessagePassing
 
 from training.evidence.graph import CONTEXT_BUCKETS, Graph
 from training.evidence.table import MIN_SECONDS
 from training.history.values import METRIC_NAMES
+from training.runtime_model.message_passing import Attention, CriticalPath, levels_of
 
 FEATURES = 22
 """Numbers per node besides context and metrics; `training.runtime_model.samples.encode` fills them."""
 
 EMBEDDING = 8
 """Length of the compressed context."""
+
+METRICS = slice(FEATURES, FEATURES + len(METRIC_NAMES))
+"""Where a node's metrics are among its inputs."""
+
+TUNED = ("node", "metrics", "runtime", "overhead")
+"""Layers that fine-tuning moves; all else stays as it was pretrained."""
 
 METRICS_LIMIT = 0.5
 OVERHEAD_LIMIT = 0.7
@@ -84,28 +91,21 @@ class Prediction(NamedTuple):
     """Log of the network's factor on the runtime, (S, N)."""
 
 
-class CriticalPath(MessagePassing):  # type: ignore[misc]
-    """Latest finish of the parents: one step of summing along edges with a maximum at joins."""
+class Inputs(NamedTuple):
+    """Batch as the network computes with it: nodes first, and all that no layer after the context moves.
 
-    def __init__(self) -> None:
-        super().__init__(aggr="max", node_dim=-2)
+    Vertices are the nodes, and behind them two summaries of each job: that of the job before it, and of
+    the same job in the most similar runs. V = N + 2J.
+    """
 
-    def forward(self, runtime: Tensor, edge_index: Tensor, depth: int) -> Tensor:
-        """Accumulate runtimes along the graph.
-
-        Args:
-            runtime: Seconds, (..., N).
-            edge_index: Parent to child, (2, E).
-            depth: Edges on the longest path.
-        Returns:
-            Seconds from the start of the job to each node's end, (..., N).
-        Source: Scheinert et al., Enel, arXiv:2108.12211, section IV.
-        """
-        own = runtime.unsqueeze(-1)
-        finish = own
-        for _ in range(depth):
-            finish = own + self.propagate(edge_index, x=finish)
-        return finish.squeeze(-1)
+    vertices: Tensor
+    """Features, metrics, whether they are known, context: (V, S, FEATURES + 5 + 1 + EMBEDDING)."""
+    metrics: Tensor
+    """(N, S, 5)"""
+    unknown: Tensor
+    """Bound of what the network adds to them, 0 where they are known, (N, S, 1)."""
+    log_runtime: Tensor
+    """(N, S)"""
 
 
 class ContextEncoder(nn.Module):
@@ -142,87 +142,136 @@ class RuntimeModel(nn.Module):
         self.correction_limit = correction_limit
         self.gate: Tensor
         self.register_buffer("gate", torch.ones(()))
-        self.depth = graph.depth
         nodes, jobs = len(graph.names), len(graph.job_ids)
         node_job = torch.from_numpy(graph.node_job)
         roots = torch.from_numpy(graph.roots)
         previous, similar = nodes + node_job[roots], nodes + jobs + node_job[roots]
         edges = torch.from_numpy(graph.edges)
         feeding = torch.cat([torch.stack([previous, roots]), torch.stack([similar, roots])], dim=1)
-        member = torch.zeros(jobs, nodes)
-        member[node_job, torch.arange(nodes)] = 1.0
+        edges = torch.cat([edges, feeding], dim=1)
+        self.levels = levels_of(graph)
         self.edges: Tensor
-        self.all_edges: Tensor
-        self.member: Tensor
+        self.node_job: Tensor
+        self.job_share: Tensor
         self.drivers: Tensor
+        self.vertex_kind: Tensor
         for name, value in {
-            "edges": edges,
-            "all_edges": torch.cat([edges, feeding], dim=1),
-            "member": member / member.sum(dim=1, keepdim=True),
+            "edges": edges[:, edges[1].argsort(stable=True)],
+            "node_job": node_job,
+            "job_share": 1.0 / torch.bincount(node_job, minlength=jobs)[:, None, None],
             "drivers": torch.from_numpy(graph.drivers),
+            "vertex_kind": torch.arange(3).repeat_interleave(torch.tensor([nodes, jobs, jobs])),
         }.items():
             self.register_buffer(name, value, persistent=False)
         width = FEATURES + len(METRIC_NAMES) + 1 + EMBEDDING
         self.context = ContextEncoder()
         self.node = nn.Linear(width, hidden_dim)
         self.kind = nn.Parameter(torch.zeros(3, hidden_dim))
-        self.attention = GATv2Conv(hidden_dim, hidden_dim // 2, heads=2, add_self_loops=False)
+        self.attention = Attention(hidden_dim, hidden_dim // 2, heads=2, add_self_loops=False)
         self.metrics = _head(2 * hidden_dim, hidden_dim, len(METRIC_NAMES), dropout)
         self.runtime = _head(2 * hidden_dim, hidden_dim, 1, dropout)
         self.overhead = _head(hidden_dim + 2, hidden_dim, 1, dropout)
-        self.path = CriticalPath()
 
-    def forward(self, batch: Batch) -> Prediction:
-        """Predict every node and job of every sample in one pass."""
+    def copy_to_tune(self) -> "RuntimeModel":
+        """Copy of a network whose output layers and node layer are its own, and move; all else is shared."""
+        copied = copy(self)
+        copied._modules, copied._buffers = dict(self._modules), dict(self._buffers)
+        for name in TUNED:
+            copied._modules[name] = deepcopy(getattr(self, name))
+        return copied
+
+    def inputs(self, batch: Batch) -> Inputs:
+        """Lay out a batch; to be done again only when the context's code moves."""
         code = self.context.encode(batch.context)[batch.context_of]
-        unknown = 1.0 - batch.metrics_known.unsqueeze(-1)
-        metrics = batch.metrics
-        for _ in range(2):  # the second round sees predicted metrics of the previous job
-            state = self._states(batch, metrics, code)
-            metrics = batch.metrics + unknown * METRICS_LIMIT * torch.tanh(self.metrics(state))
-        state = self._states(batch, metrics, code)
-        correction = self.gate * self.correction_limit * torch.tanh(self.runtime(state)).squeeze(-1)
-        log_runtime = batch.log_runtime + correction
-        finish = self.path(log_runtime.exp(), self.edges, self.depth)
-        job = finish[:, self.drivers].clamp_min(MIN_SECONDS)
-        job = job + self._overhead(batch, job, state)
-        return Prediction(job.clamp_min(MIN_SECONDS), log_runtime, metrics, correction)
-
-    def _states(self, batch: Batch, metrics: Tensor, code: Tensor) -> Tensor:
-        """Node states next to what their parents told them, (S, N, 2H)."""
-        samples, nodes, _ = metrics.shape
         known = batch.metrics_known.unsqueeze(-1)
-        own = torch.cat([batch.features, metrics, known, code], dim=-1)
-        jobs = self.member @ own
-        previous = torch.cat([torch.zeros_like(jobs[:, :1]), jobs[:, :-1]], dim=1)
+        own = torch.cat([batch.features, batch.metrics, known, code], dim=-1).transpose(0, 1)
         history = torch.cat([batch.deviation.unsqueeze(-1), batch.similar_metrics], dim=-1)
-        history = self.member @ history
+        jobs, history = self._by_job(own), self._by_job(history.transpose(0, 1))
+        previous = torch.cat([torch.zeros_like(jobs[:1]), jobs[:-1]])
         split = FEATURES - 1  # the last feature is the deviation from the law
-        similar = torch.cat([jobs[..., :split], history, jobs[..., FEATURES + len(METRIC_NAMES) :]], dim=-1)
-        kinds = self.kind.unsqueeze(1)
-        parts = (own, previous, similar)
-        hidden = torch.cat(
-            [nn.functional.silu(self.node(part) + kinds[i]) for i, part in enumerate(parts)], dim=1
+        similar = torch.cat([jobs[..., :split], history, jobs[..., METRICS.stop :]], dim=-1)
+        return Inputs(
+            torch.cat([own, previous, similar]),
+            batch.metrics.transpose(0, 1).contiguous(),
+            METRICS_LIMIT * (1.0 - known).transpose(0, 1),
+            batch.log_runtime.T.contiguous(),
         )
-        total = hidden.shape[1]
-        offset = torch.arange(samples).repeat_interleave(self.all_edges.shape[1]) * total
-        edges = self.all_edges.repeat(1, samples) + offset
-        heard = self.attention(hidden.reshape(samples * total, -1), edges).view(samples, total, -1)
-        return torch.cat([hidden[:, :nodes], heard[:, :nodes]], dim=-1)
 
-    def _overhead(self, batch: Batch, job: Tensor, state: Tensor) -> Tensor:
-        """Seconds by which a job differs because the wanted scale-out is not in effect at once.
+    def forward(self, batch: Batch, inputs: Inputs | None = None) -> Prediction:
+        """Predict every node and job of every sample in one pass.
+
+        Args:
+            inputs: The batch's, where they are at hand.
+        """
+        inputs = self.inputs(batch) if inputs is None else inputs
+        nodes, jobs = len(inputs.metrics), len(self.drivers)
+        # Only metrics change from round to round, and only own states and summaries of the previous job
+        # hear of them.
+        first = self.node(inputs.vertices) + self.kind[self.vertex_kind].unsqueeze(1)
+        hidden, similar = nn.functional.silu(first).split([nodes + jobs, jobs])  # type: ignore[no-untyped-call]
+        first, said_similar = first[: nodes + jobs], self.attention.said(similar)
+        of_metrics = self.node.weight[:, METRICS]
+        metrics = inputs.metrics
+        for _ in range(2):  # the second round sees predicted metrics of the previous job
+            state = self._states(hidden, said_similar)
+            added = inputs.unknown * torch.tanh(self.metrics(state))
+            metrics = inputs.metrics + added
+            moved = nn.functional.linear(added, of_metrics)
+            of_jobs = self._by_job(moved)
+            moved = torch.cat([moved, torch.zeros_like(of_jobs[:1]), of_jobs[:-1]])
+            hidden = nn.functional.silu(first + moved)
+        state = self._states(hidden, said_similar)
+        correction = self.gate * self.correction_limit * torch.tanh(self.runtime(state)).squeeze(-1)
+        log_runtime = inputs.log_runtime + correction
+        job = self._job_runtime(log_runtime)
+        job = job + self._overhead(batch, job, self._by_job(hidden[:nodes]))
+        return Prediction(job.clamp_min(MIN_SECONDS).T, log_runtime.T, metrics.transpose(0, 1), correction.T)
+
+    def job_runtime(self, batch: Batch) -> Tensor:
+        """Seconds of each job, including overhead, (S, J); where laws serve, nothing else is computed."""
+        if float(self.gate) > 0:
+            return self(batch).job_runtime  # type: ignore[no-any-return]
+        job = self._job_runtime(batch.log_runtime.T)
+        return (job + self._overhead(batch, job, None)).clamp_min(MIN_SECONDS).T
+
+    def _by_job(self, values: Tensor) -> Tensor:
+        """Means over the nodes of each job, (N, S, ...) to (J, S, ...)."""
+        total = values.new_zeros(len(self.job_share), *values.shape[1:])
+        return total.index_add(0, self.node_job, values) * self.job_share
+
+    def _states(self, hidden: Tensor, said_similar: Tensor) -> Tensor:
+        """Node states next to what their parents told them, (N, S, 2H).
+
+        Args:
+            hidden: Of the nodes and of each one's previous job, (N + J, S, H).
+            said_similar: By the same jobs in similar runs, (J, S, H).
+        """
+        own = hidden[: len(self.node_job)]
+        said = torch.cat([self.attention.said(hidden), said_similar])
+        return torch.cat([own, self.attention(said, own, self.edges)], dim=-1)
+
+    def _job_runtime(self, log_runtime: Tensor) -> Tensor:
+        """Seconds of jobs along their critical paths, (N, S) to (J, S)."""
+        finish: Tensor = CriticalPath.apply(log_runtime.exp(), self.levels)  # type: ignore[no-untyped-call]
+        return finish.index_select(0, self.drivers).clamp_min(MIN_SECONDS)
+
+    def _overhead(self, batch: Batch, job: Tensor, hidden: Tensor | None) -> Tensor:
+        """Seconds by which a job differs because the wanted scale-out is not in effect at once, (J, S).
 
         For the delay the job proceeds as at the old scale-out; what is left of it when the job
         ends reaches into the next one, where the sample says so.
+
+        Args:
+            job: Seconds of each job, (J, S).
+            hidden: State of each job, (J, S, H); without it, delays are as usual.
         """
-        hidden = self.member @ state[..., : state.shape[-1] // 2]
-        hints = torch.stack([batch.old_ratio, batch.delay.log1p()], dim=-1)
-        learned = torch.tanh(self.overhead(torch.cat([hidden, hints], dim=-1))).squeeze(-1)
-        delay = batch.delay * torch.exp(self.gate * OVERHEAD_LIMIT * learned)
-        old = job * batch.old_ratio.clamp(-4.0, 4.0).exp()
-        passed = ((old + batch.lead) * batch.future).cumsum(dim=1)
-        begun = delay.sum(dim=1, keepdim=True)
-        left = (begun - passed + old).clamp_min(0.0)
-        delay = torch.where(batch.carried.unsqueeze(1) > 0, left, delay)
-        return batch.future * torch.minimum(delay, old) * (1.0 - job / old)
+        future, delay, old_ratio = batch.future.T, batch.delay.T, batch.old_ratio.T
+        if hidden is not None:
+            hints = torch.stack([old_ratio, delay.log1p()], dim=-1)
+            learned = torch.tanh(self.overhead(torch.cat([hidden, hints], dim=-1))).squeeze(-1)
+            delay = delay * torch.exp(self.gate * OVERHEAD_LIMIT * learned)
+        old = job * old_ratio.clamp(-4.0, 4.0).exp()
+        passed = ((old + batch.lead.T) * future).cumsum(dim=0)
+        left = (delay.sum(dim=0) - passed + old).clamp_min(0.0)
+        delay = torch.where(batch.carried > 0, left, delay)
+        return future * torch.minimum(delay, old) * (1.0 - job / old)

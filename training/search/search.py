@@ -28,7 +28,6 @@ os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
 import optuna
 import ray
-import torch
 from ray import tune
 from ray.tune.experiment import Trial
 
@@ -38,6 +37,7 @@ from training.runtime_model.loop import PretrainingSession
 from training.runtime_model.prepared import Prepared, prepare
 from training.search.config import Choice, Range, SearchConfig
 from training.search.ordered_trials import OrderedHalving, OrderedOptuna, rungs
+from training.statistics.threads import compute_in_one_thread
 
 logger = logging.getLogger(__name__)
 # Results are not written to files, of which Tune warns trial by trial.
@@ -90,7 +90,7 @@ class PretrainingTrial(tune.Trainable):  # type: ignore[misc]
     """A pretraining session as Ray Tune steps it; one actor serves many trials."""
 
     def setup(self, config: dict[str, Any], prepared: Prepared, search: SearchConfig) -> None:
-        torch.set_num_threads(1)
+        compute_in_one_thread()
         self._prepared, self._search = prepared, search
         self._begin(config)
 
@@ -216,7 +216,7 @@ def search_hyperparameters(
         EmptyHistory: No run has a job.
         SearchFailed: No trial came to a result.
     """
-    torch.set_num_threads(1)
+    compute_in_one_thread()
     prepared = prepare(history)
     outcomes = run_trials(prepared, folder, search, report=report)
     session = train_best(prepared, outcomes, search)

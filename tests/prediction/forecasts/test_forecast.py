@@ -106,16 +106,16 @@ def test_before_the_run_the_current_scale_out_means_nothing(files: dict[str, byt
     assert one.job_ids == tuple(range(12))
 
 
-def test_all_candidates_in_one_forward_pass(files: dict[str, bytes]) -> None:
+def test_all_candidates_in_one_pass(files: dict[str, bytes]) -> None:
     sizes = []
-    plain = RuntimeModel.forward
+    plain = RuntimeModel.job_runtime
 
     def counted(self: RuntimeModel, batch):  # type: ignore[no-untyped-def]
         sizes.append(len(batch.features))
         return plain(self, batch)
 
     candidates = tuple(range(4, 37))
-    with patch.object(RuntimeModel, "forward", counted):
+    with patch.object(RuntimeModel, "job_runtime", counted):
         forecast(request(files, make_run(1, 4), 5, candidates=candidates, fine_tune=False))
     assert sizes == [33]
 

@@ -33,7 +33,7 @@ def test_a_job_is_its_stages_and_a_driver_node_after_the_last_ones() -> None:
     table = collect([run_of(JobRecord(0, 0.0, 11.5, 4, 4, 0.0, stages))])
     assert table.graph.names == ("a", "b", "c", "d", "e", "")
     assert set(map(tuple, table.graph.edges.T.tolist())) == {(0, 2), (1, 2), (2, 3), (3, 5), (4, 5)}
-    assert table.graph.depth == 3
+    assert table.graph.depths.max() == 3
     assert np.exp(table.log_runtime[0, 5]) == pytest.approx(1.5)  # 11.5 - (5 + 1 + 4)
     assert critical_path(table.graph, np.exp(table.log_runtime)) == pytest.approx(np.array([[11.5]]))
 

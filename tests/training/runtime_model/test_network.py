@@ -11,7 +11,7 @@ from training.evidence.table import Evidence, collect
 from training.history.values import JobRecord, RunRecord
 from training.runtime_model.artifact import Hyperparameters, make_network
 from training.runtime_model.laws import Calibration, Prior, fit_prior, log_shapes, run_factor
-from training.runtime_model.network import Batch, CriticalPath, RuntimeModel
+from training.runtime_model.network import Batch, RuntimeModel
 from training.runtime_model.samples import encode
 
 SCALE_OUTS = np.array([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0])
@@ -37,19 +37,6 @@ def samples(evidence: Evidence, without: int = 0, cut: int = 3) -> Batch:
     prior = fit_to(evidence, Calibration(), without=without)
     start, end = evidence.start_scale_out[without][None], evidence.end_scale_out[without][None]
     return encode(prior, evidence, without, np.array([cut]), start, end)
-
-
-def test_critical_path_sums_along_edges_and_takes_the_maximum_at_joins() -> None:
-    # 0 -> 2, 1 -> 2, 2 -> 3; 4 alone, in two samples at once
-    edges = torch.tensor([[0, 1, 2], [2, 2, 3]])
-    runtime = torch.tensor([[2.0, 5.0, 1.0, 4.0, 3.0], [7.0, 5.0, 1.0, 4.0, 0.5]])
-    finish = CriticalPath()(runtime, edges, 2)
-    assert finish.tolist() == [[2.0, 5.0, 6.0, 10.0, 3.0], [7.0, 5.0, 8.0, 12.0, 0.5]]
-
-
-def test_critical_path_without_edges_is_the_runtime_itself() -> None:
-    runtime = torch.tensor([[2.0, 5.0]])
-    assert torch.equal(CriticalPath()(runtime, torch.empty((2, 0), dtype=torch.long), 0), runtime)
 
 
 def test_law_shapes_start_at_one_and_never_exceed_it_unless_they_grow() -> None:

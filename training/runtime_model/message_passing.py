@@ -1,0 +1,177 @@
+"""Message passing over the stage graph: attention over parents, and the critical path.
+
+Nodes come first and samples second, so that messages are rows of memory that lie together; all samples
+share one graph. `torch_geometric` does the same for graphs that differ from sample to sample, whose edges
+it collects anew in each call; for graphs of some tens of nodes that costs more than the sums themselves.
+
+Axes: V vertices, N of them nodes (they come first; only they are told something), E edges, S samples,
+H length of a state.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch_geometric.nn import GATv2Conv
+
+from training.evidence.graph import Graph
+from training.statistics.arrays import Ints
+
+
+class Attention(GATv2Conv):  # type: ignore[misc]
+    """Attention of torch_geometric's `GATv2Conv` over one graph, with its weights by its names.
+
+    Source: Brody et al., How Attentive are Graph Attention Networks?, arXiv:2105.14491.
+    """
+
+    def said(self, states: Tensor) -> Tensor:
+        """What vertices tell those that listen to them, of the shape of their states (..., H)."""
+        return torch.nn.functional.linear(states, self.lin_l.weight, self.lin_l.bias)
+
+    def forward(self, said: Tensor, states: Tensor, edges: Tensor) -> Tensor:
+        """Listen to parents.
+
+        Args:
+            said: By all vertices, (V, S, H).
+            states: Of the nodes, (N, S, H).
+            edges: From those who tell to nodes, (2, E).
+        Returns:
+            What each node was told, (N, S, H).
+        """
+        asked = torch.nn.functional.linear(states, self.lin_r.weight, self.lin_r.bias)
+        told: Tensor = _Attention.apply(said, asked, self.att, edges, self.negative_slope)  # type: ignore[no-untyped-call]
+        return told.add(self.bias)
+
+
+class _Attention(torch.autograd.Function):
+    """The softmax over incoming edges, and the mean by it, with its derivative in closed form.
+
+    Recorded step by step, twice as many operations on small tensors would be taken back one by one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, said: Tensor, asked: Tensor, att: Tensor, edges: Tensor, slope: float) -> Tensor:
+        source, target = edges
+        _, heads, width = att.shape
+        by_head = (len(source), said.shape[1], heads, width)
+        message = said.index_select(0, source)
+        heard = message + asked.index_select(0, target)
+        score = (torch.nn.functional.leaky_relu(heard, slope).view(by_head) * att).sum(dim=-1)
+        # Less the largest of the same node, without which the exponential may overflow.
+        largest = score.new_zeros(len(asked), *score.shape[1:])
+        largest.scatter_reduce_(0, _along(target, score), score, "amax", include_self=False)
+        weight = (score - largest.index_select(0, target)).exp_()
+        total = torch.zeros_like(largest).index_add_(0, target, weight).clamp_min_(1e-16)
+        weight = weight / total.index_select(0, target)
+        message = message.view(by_head)
+        told = torch.zeros_like(asked)
+        told.index_add_(0, target, (message * weight.unsqueeze(-1)).view(heard.shape))
+        ctx.save_for_backward(heard, message, weight, told, att, source, target)
+        ctx.slope, ctx.vertices = slope, len(said)
+        return told
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        heard, message, weight, told, att, source, target = ctx.saved_tensors
+        (of_told,) = gradients
+        of_mean = of_told.index_select(0, target).view(message.shape)
+        usual = (of_told * told).view(*told.shape[:2], *weight.shape[2:], -1).sum(dim=-1)
+        of_score = weight * ((of_mean * message).sum(dim=-1) - usual.index_select(0, target))
+        of_score = of_score.unsqueeze(-1)
+        of_att = None
+        if ctx.needs_input_grad[2]:
+            rectified = torch.nn.functional.leaky_relu(heard, ctx.slope).view(message.shape)
+            of_att = (of_score * rectified).sum(dim=(0, 1)).unsqueeze(0)
+        slope = torch.where(heard > 0, 1.0, ctx.slope)
+        of_heard = (of_score * att).view(heard.shape) * slope
+        of_message = of_heard + (of_mean * weight.unsqueeze(-1)).view(heard.shape)
+        of_said = heard.new_zeros(ctx.vertices, *heard.shape[1:]).index_add_(0, source, of_message)
+        of_asked = torch.zeros_like(told).index_add_(0, target, of_heard)
+        return of_said, of_asked, of_att, None, None
+
+
+class Level(NamedTuple):
+    """Nodes as many edges behind a root as each other, on the longest path."""
+
+    nodes: Tensor
+    """(nodes,)"""
+    parents: Tensor
+    """Their parents, (edges,)."""
+    child: Tensor
+    """Place of each edge's child among the nodes, (edges,)."""
+
+    @property
+    def joins(self) -> bool:
+        """Whether a node has several parents."""
+        return len(self.parents) > len(self.nodes)
+
+
+def levels_of(graph: Graph) -> tuple[Level, ...]:
+    """Levels of a graph, without the roots."""
+    depth = graph.depths
+    parents, children = graph.edges
+    found = []
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        here: Ints = children[depth[children] == level]
+        order = here.argsort(kind="stable")
+        nodes, child = np.unique(here, return_inverse=True)
+        own = parents[depth[children] == level][order]
+        found.append(Level(*map(torch.from_numpy, (nodes, own, child[order]))))
+    return tuple(found)
+
+
+class CriticalPath(torch.autograd.Function):
+    """Latest finish of the parents: sums along edges, with a maximum at joins.
+
+    Source: Scheinert et al., Enel, arXiv:2108.12211, section IV.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, runtime: Tensor, levels: tuple[Level, ...]) -> Tensor:
+        """Accumulate runtimes along the graph.
+
+        Args:
+            runtime: Seconds, (N, S).
+            levels: As `levels_of` has them.
+        Returns:
+            Seconds from the start of the job to each node's end, (N, S).
+        """
+        finish = runtime.clone()
+        for level in levels:
+            before = finish.index_select(0, level.parents)
+            if level.joins:
+                latest = before.new_zeros(len(level.nodes), before.shape[1])
+                before = latest.scatter_reduce_(
+                    0, _along(level.child, before), before, "amax", include_self=False
+                )
+            finish.index_add_(0, level.nodes, before)
+        ctx.save_for_backward(finish)
+        ctx.levels = levels
+        return finish
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Derivatives by each node's runtime; parents that end at once share theirs."""
+        (finish,) = ctx.saved_tensors
+        found = gradients[0].clone()
+        for level in reversed(ctx.levels):
+            passed = found.index_select(0, level.nodes)
+            if level.joins:
+                before = finish.index_select(0, level.parents)
+                latest = torch.zeros_like(passed).scatter_reduce_(
+                    0, _along(level.child, before), before, "amax", include_self=False
+                )
+                share = (before == latest.index_select(0, level.child)).to(before.dtype)
+                sharing = torch.zeros_like(passed).index_add_(0, level.child, share)
+                passed = (passed / sharing).index_select(0, level.child) * share
+            found.index_add_(0, level.parents, passed)
+        return found, None
+
+
+def _along(index: Tensor, values: Tensor) -> Tensor:
+    """An index of rows, of the shape of their values."""
+    return index.view(-1, *[1] * (values.dim() - 1)).expand_as(values)
