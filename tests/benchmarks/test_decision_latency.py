@@ -3,7 +3,7 @@
 from benchmarks.decision_latency import decide
 from benchmarks.staged_application import make_runs
 from training.runtime_model.artifact import Hyperparameters
-from training.runtime_model.loop import NETWORK, PretrainingSession
+from training.runtime_model.loop import LAWS, NETWORK, PretrainingSession
 
 
 def test_every_decision_is_timed_in_its_parts() -> None:
@@ -15,6 +15,12 @@ def test_every_decision_is_timed_in_its_parts() -> None:
     assert len(timed) == 5
     assert all(fine_tuning + forecast <= whole for fine_tuning, forecast, whole in timed)
     assert any(fine_tuning > 0 for fine_tuning, _, _ in timed)
+
+
+def test_long_runs_are_decided_about_now_and_then() -> None:
+    runs = make_runs(3, jobs=90)
+    session = PretrainingSession(runs[:2], Hyperparameters(), max_epochs=1)
+    assert len(decide(session.finish(LAWS), runs[2], (4, 8))) == 30
 
 
 def test_runs_have_as_many_jobs_as_asked_for() -> None:

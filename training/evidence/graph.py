@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -82,6 +82,20 @@ class Graph:
                 lasting = lasting_name(name)
                 found[job][lasting] = (*found[job].get(lasting, ()), node)
         return tuple(found)
+
+    def since(self, job: int) -> "Graph":
+        """Graph of the jobs from a position on."""
+        first = int(np.searchsorted(self.node_job, job))
+        edges = self.edges[:, self.edges[1] >= first] - first
+        return Graph(
+            self.job_ids[job:],
+            self.node_job[first:] - job,
+            self.names[first:],
+            self.occurrence[first:],
+            self.num_tasks[first:],
+            edges,
+            self.failed[job:],
+        )
 
     @property
     def roots(self) -> Ints:
@@ -186,7 +200,9 @@ def hashed_context(graph: Graph, context: RunContext) -> Floats:
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9))
 
 
+@lru_cache(maxsize=4096)
 def _ngrams(text: str) -> Floats:
+    """Not to be changed: texts recur from decision to decision."""
     counts = np.zeros(CONTEXT_BUCKETS)
     text = f"^{text.lower()[:400]}$"
     for length in (2, 3, 4):

@@ -36,20 +36,28 @@ class Rows:
         self.index, self.size = index, size
         # The first row of each, then the second: within a part no target occurs twice.
         self._parts = [(index[rows], rows) for k in range(counts.max()) for rows in (order[place == k],)]
+        self._each = bool(counts.min(initial=1))
 
     def sums(self, values: Values) -> Values:
         """Sums, (rows, ...) to (size, ...)."""
-        found = np.zeros((self.size, *values.shape[1:]), dtype=values.dtype)
-        for targets, rows in self._parts:
-            found[targets] += values[rows]
+        found = self._first(values, 0.0)
+        for targets, rows in self._parts[self._each :]:
+            found[targets] += values.take(rows, axis=0)
         return found
 
     def largest(self, values: Values) -> Values:
         """Largest values, of the same shape; every target has one."""
-        found = np.full((self.size, *values.shape[1:]), -np.inf, dtype=values.dtype)
-        for targets, rows in self._parts:
-            found[targets] = np.maximum(found[targets], values[rows])
+        found = self._first(values, -np.inf)
+        for targets, rows in self._parts[self._each :]:
+            found[targets] = np.maximum(found[targets], values.take(rows, axis=0))
         return found
+
+    def _first(self, values: Values, nothing: float) -> Values:
+        """The first row of each, where each has one."""
+        if self._each:
+            first: Values = values.take(self._parts[0][1], axis=0)
+            return first
+        return np.full((self.size, *values.shape[1:]), nothing, dtype=values.dtype)
 
 
 def _times(values: Values, matrix: Values) -> Values:
@@ -253,17 +261,17 @@ class FineTuningLoss:
 
     def _of_mean(self, of_mean: Values) -> Values:
         """Derivatives by nodes of means over those of each job."""
-        return (of_mean * self._job_share)[self._by_job.index]
+        return (of_mean * self._job_share).take(self._by_job.index, axis=0)
 
     def _round(self, first: Values, said_similar: Values) -> _Round:
         hidden = _silu(first)
         own = hidden.value[: len(self._by_job.index)]
         said = np.concatenate([_times(hidden.value, self._said.T) + self._said_bias, said_similar])
-        message = said[self._by_source.index]
-        heard = message + (_times(own, self._asked.T) + self._asked_bias)[self._by_target.index]
+        message = said.take(self._by_source.index, axis=0)
+        heard = message + (_times(own, self._asked.T) + self._asked_bias).take(self._by_target.index, axis=0)
         score = _times(np.maximum(heard, self._slope * heard), self._att)
-        weight = np.exp(score - self._by_target.largest(score)[self._by_target.index])
-        weight /= self._by_target.sums(weight)[self._by_target.index]
+        weight = np.exp(score - self._by_target.largest(score).take(self._by_target.index, axis=0))
+        weight /= self._by_target.sums(weight).take(self._by_target.index, axis=0)
         told = self._by_target.sums(message * _times(weight, self._of_head))
         state = np.concatenate([own, told + self._told_bias], axis=-1)
         return _Round(hidden, heard, message, weight, told, state)
@@ -272,9 +280,11 @@ class FineTuningLoss:
         """Derivatives by what goes into a round, (N + J, S, H); those of what similar runs say are added."""
         length, target = self._said.shape[0], self._by_target.index
         of_own, of_told = of_state[..., :length], of_state[..., length:]
-        of_mean = of_told[target]
+        of_mean = of_told.take(target, axis=0)
         usual = _times(of_told * done.told, self._of_head.T)
-        of_score = done.weight * (_times(of_mean * done.message, self._of_head.T) - usual[target])
+        of_score = done.weight * (
+            _times(of_mean * done.message, self._of_head.T) - usual.take(target, axis=0)
+        )
         of_heard = _times(of_score, self._att.T) * np.where(done.heard > 0, np.float32(1.0), self._slope)
         of_said = self._by_source.sums(of_heard + of_mean * _times(done.weight, self._of_head))
         of_said_similar += of_said[self._front :]

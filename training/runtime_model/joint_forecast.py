@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from training.evidence.graph import Graph
 from training.evidence.table import Evidence
 from training.runtime_model.artifact import TrainedModel
-from training.runtime_model.network import RuntimeModel
+from training.runtime_model.network import REACH_JOBS, Batch, RuntimeModel
 from training.runtime_model.samples import encode
 from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
 from training.statistics.arrays import Bools, Floats, Ints
@@ -63,8 +64,7 @@ def forecast_remaining(
     """
     cuts = np.full(len(end), cut)
     batch = encode(model.prior, run, 0, cuts, start, end, adapt=adapt, old=old, ahead=jobs)
-    with torch.no_grad():
-        runtime = network.job_runtime(batch).double().numpy()
+    runtime = _job_runtime(network, batch, model.evidence.graph, min(cut + 1, int(np.argmax(jobs))))
     remaining = model.prior.timing.remaining(runtime, jobs)
     future = batch.future[:, torch.from_numpy(model.evidence.graph.node_job)]
     seconds = batch.log_runtime.exp() * future
@@ -89,6 +89,18 @@ def forecast_remaining(
         unlike = np.sqrt(np.maximum(similar.log_std**2 - similar.typical_std**2, 0.0))
         beyond = np.hypot((1.0 - share) * beyond, share * unlike)
     return RemainingRuntime(remaining, local.widened(beyond))
+
+
+def _job_runtime(network: RuntimeModel, batch: Batch, graph: Graph, first: int) -> Floats:
+    """Seconds of each job, (S, J); 0 before the first that is asked about, and the few that it hears of."""
+    since = max(first - REACH_JOBS, 0)
+    runtime = np.zeros(batch.future.shape)
+    if since:
+        network = network.over(graph.since(since))
+        batch = batch.since(since, int(np.searchsorted(graph.node_job, since)))
+    with torch.no_grad():
+        runtime[:, since:] = network.job_runtime(batch).double().numpy()
+    return runtime
 
 
 def left_out_errors(similar: SimilarRuns, run_of: Ints, cut_of: Ints, ahead: Bools) -> Floats:

@@ -27,6 +27,7 @@ from training.evidence.similarity import log_size, similarity
 from training.evidence.table import MIN_SECONDS, Evidence
 from training.evidence.timing import RESCALING_IN_SECONDS, RESCALING_OUT_SECONDS, Timing, timing
 from training.history.values import RunContext
+from training.runtime_model.expectations import Expectation, KnownExpectations
 from training.statistics.arrays import Floats
 
 SERIAL_SHARES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
@@ -108,20 +109,6 @@ class Calibration(NamedTuple):
         )
 
 
-class Expectation(NamedTuple):
-    """Expected runtimes and metrics of every node at given scale-outs."""
-
-    log_runtime: Floats
-    """(X, N)"""
-    std: Floats
-    """Standard deviation of the log runtime, (X, N): disagreement of the laws and distance to earlier
-    runs."""
-    deviation: Floats
-    """Log runtime of the most similar runs beyond the law, (X, N)."""
-    metrics: Floats
-    """log1p of the ratios in similar runs, (X, N, 5); 0 where none were recorded."""
-
-
 @dataclass(frozen=True)
 class Prior:
     """Scale-out laws and similar runs of one application, in closed form."""
@@ -158,8 +145,16 @@ class Prior:
         """Median runtime of each job as if the data size were 1 MB, (J,)."""
         return usual_seconds(self.evidence)
 
+    @cached_property
+    def _expected(self) -> KnownExpectations:
+        """What was expected in the latest contexts: a run asks for the same after each of its jobs."""
+        return KnownExpectations(self._expect, len(self.evidence.graph.names))
+
     def expect(self, scale_outs: Floats, context: RunContext) -> Expectation:
         """Evaluate all nodes at some scale-outs (X,), for a run in this context below any change point."""
+        return self._expected.at(scale_outs, context)
+
+    def _expect(self, scale_outs: Floats, context: RunContext) -> Expectation:
         graph = self.evidence.graph
         near = similarity(self.evidence.contexts, context) * self.keep
         shapes = log_shapes(

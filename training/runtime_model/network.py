@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from training.evidence.graph import CONTEXT_BUCKETS, Graph
 from training.evidence.table import MIN_SECONDS
 from training.history.values import METRIC_NAMES
-from training.runtime_model.message_passing import Attention, CriticalPath, levels_of
+from training.runtime_model.message_passing import Attention, CriticalPath, Level, levels_of
 
 FEATURES = 22
 """Numbers per node besides context and metrics; `training.runtime_model.samples.encode` fills them."""
@@ -26,6 +26,9 @@ EMBEDDING = 8
 
 METRICS = slice(FEATURES, FEATURES + len(METRIC_NAMES))
 """Where a node's metrics are among its inputs."""
+
+REACH_JOBS = 3
+"""Jobs from which a job hears: of the one before in each of three rounds, whose metrics hear of theirs."""
 
 TUNED = ("node", "metrics", "runtime", "overhead")
 """Layers that fine-tuning moves; all else stays as it was pretrained."""
@@ -76,6 +79,19 @@ class Batch(NamedTuple):
         return self._replace(
             **{name: getattr(self, name)[samples] for name in self._fields if name != "context"}
         )
+
+    def since(self, job: int, node: int) -> "Batch":
+        """Batch of the jobs from a position on, whose first node this is."""
+        first = dict.fromkeys(_OF_NODE, node) | dict.fromkeys(_OF_JOB, job)
+        return self._replace(**{name: getattr(self, name)[:, at:] for name, at in first.items()})
+
+
+_OF_JOB = ("old_ratio", "delay", "lead", "future", "target_job")
+_OF_NODE = (
+    *("features", "context", "log_runtime", "deviation", "metrics", "similar_metrics", "metrics_known"),
+    *("target_node", "target_metrics"),
+)
+"""Fields of a batch by what their second axis is."""
 
 
 class Prediction(NamedTuple):
@@ -142,27 +158,13 @@ class RuntimeModel(nn.Module):
         self.correction_limit = correction_limit
         self.gate: Tensor
         self.register_buffer("gate", torch.ones(()))
-        nodes, jobs = len(graph.names), len(graph.job_ids)
-        node_job = torch.from_numpy(graph.node_job)
-        roots = torch.from_numpy(graph.roots)
-        previous, similar = nodes + node_job[roots], nodes + jobs + node_job[roots]
-        edges = torch.from_numpy(graph.edges)
-        feeding = torch.cat([torch.stack([previous, roots]), torch.stack([similar, roots])], dim=1)
-        edges = torch.cat([edges, feeding], dim=1)
-        self.levels = levels_of(graph)
+        self.levels: tuple[Level, ...]
         self.edges: Tensor
         self.node_job: Tensor
         self.job_share: Tensor
         self.drivers: Tensor
         self.vertex_kind: Tensor
-        for name, value in {
-            "edges": edges[:, edges[1].argsort(stable=True)],
-            "node_job": node_job,
-            "job_share": 1.0 / torch.bincount(node_job, minlength=jobs)[:, None, None],
-            "drivers": torch.from_numpy(graph.drivers),
-            "vertex_kind": torch.arange(3).repeat_interleave(torch.tensor([nodes, jobs, jobs])),
-        }.items():
-            self.register_buffer(name, value, persistent=False)
+        self._lay_out(graph)
         width = FEATURES + len(METRIC_NAMES) + 1 + EMBEDDING
         self.context = ContextEncoder()
         self.node = nn.Linear(width, hidden_dim)
@@ -171,6 +173,31 @@ class RuntimeModel(nn.Module):
         self.metrics = _head(2 * hidden_dim, hidden_dim, len(METRIC_NAMES), dropout)
         self.runtime = _head(2 * hidden_dim, hidden_dim, 1, dropout)
         self.overhead = _head(hidden_dim + 2, hidden_dim, 1, dropout)
+
+    def _lay_out(self, graph: Graph) -> None:
+        nodes, jobs = len(graph.names), len(graph.job_ids)
+        node_job = torch.from_numpy(graph.node_job)
+        roots = torch.from_numpy(graph.roots)
+        previous, similar = nodes + node_job[roots], nodes + jobs + node_job[roots]
+        edges = torch.from_numpy(graph.edges)
+        feeding = torch.cat([torch.stack([previous, roots]), torch.stack([similar, roots])], dim=1)
+        edges = torch.cat([edges, feeding], dim=1)
+        self.levels = levels_of(graph)
+        for name, value in {
+            "edges": edges[:, edges[1].argsort(stable=True)],
+            "node_job": node_job,
+            "job_share": 1.0 / torch.bincount(node_job, minlength=jobs)[:, None, None],
+            "drivers": torch.from_numpy(graph.drivers),
+            "vertex_kind": torch.arange(3).repeat_interleave(torch.tensor([nodes, jobs, jobs])),
+        }.items():
+            self.register_buffer(name, value, persistent=False)
+
+    def over(self, graph: Graph) -> "RuntimeModel":
+        """The same network, weights shared, over another graph."""
+        other = copy(self)
+        other._buffers, other._non_persistent_buffers_set = dict(self._buffers), set()
+        other._lay_out(graph)
+        return other
 
     def copy_to_tune(self) -> "RuntimeModel":
         """Copy of a network whose output layers and node layer are its own, and move; all else is shared."""

@@ -12,7 +12,7 @@ from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.closed_form import FineTuningLoss
 from training.runtime_model.loop import NETWORK, PretrainingSession
 from training.runtime_model.loss import prediction_loss, targets_of
-from training.runtime_model.network import TUNED, Batch, RuntimeModel
+from training.runtime_model.network import REACH_JOBS, TUNED, Batch, RuntimeModel
 from training.runtime_model.samples import encode
 
 
@@ -55,6 +55,17 @@ def test_where_laws_serve_the_rest_of_the_network_is_left_out(model: TrainedMode
     batch, network = batch_of(model, 2), moved(model.network)
     network.gate = torch.zeros(())
     torch.testing.assert_close(network.job_runtime(batch), network(batch).job_runtime)
+
+
+@pytest.mark.parametrize("first", [3, 4, 5])
+def test_jobs_long_before_those_that_are_asked_about_do_not_matter(model: TrainedModel, first: int) -> None:
+    batch, network, graph = batch_of(model, 2), moved(model.network), model.evidence.graph
+    unknown = batch._replace(metrics_known=torch.zeros_like(batch.metrics_known))
+    since = first - REACH_JOBS
+    behind = unknown.since(since, int(np.searchsorted(graph.node_job, since)))
+    found = network.over(graph.since(since)).job_runtime(behind)[:, REACH_JOBS:]
+    torch.testing.assert_close(found, network.job_runtime(unknown)[:, first:])
+    assert network.job_runtime(unknown).shape == (3, 6)
 
 
 @pytest.mark.parametrize("run", [0, 2])

@@ -9,6 +9,7 @@ from training.evidence.graph import critical_path
 from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import Evidence, collect
 from training.history.values import JobRecord, RunRecord
+from training.runtime_model import expectations
 from training.runtime_model.artifact import Hyperparameters, make_network
 from training.runtime_model.laws import Calibration, Prior, fit_prior, log_shapes, run_factor
 from training.runtime_model.network import Batch, RuntimeModel
@@ -50,6 +51,22 @@ def test_laws_find_a_known_curve_between_and_beyond_the_measured_scale_outs() ->
     predicted = job_runtimes(prior)
     actual = np.array([[job_seconds(job, x) for job in range(12)] for x in SCALE_OUTS])
     assert np.abs(predicted / actual - 1).max() < 0.1
+
+
+def test_what_was_expected_before_is_expected_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    evidence = collect(make_history())
+    prior, larger = fit_to(evidence, Calibration()), replace(CONTEXT, data_size_mb=9000)
+    monkeypatch.setattr(expectations, "KEPT_NODES", 10 * len(evidence.graph.names))
+    for context, scale_outs in (
+        (CONTEXT, SCALE_OUTS),
+        (CONTEXT, np.array([6.0, 7.0, 2.0, 7.0])),
+        (larger, SCALE_OUTS),
+        (CONTEXT, np.array([2.5])),
+    ):
+        anew = fit_to(evidence, Calibration()).expect(scale_outs, context)
+        for one, other in zip(prior.expect(scale_outs, context), anew, strict=True):
+            assert one == pytest.approx(other, rel=1e-12)
+    assert 1 <= len(prior._expected) <= 10
 
 
 def test_one_run_gives_a_falling_curve_through_it() -> None:
