@@ -31,7 +31,8 @@ CACHED_MODELS = 8
 class ForecastRequest:
     """Request to a worker for a forecast; picklable."""
 
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes] | None
+    """None: the worker may have read them before; megabytes need not be sent with each request."""
     artifact_key: str
     """Identifies the files' content: equal keys share one deserialised model."""
     run: RunRecord
@@ -41,6 +42,11 @@ class ForecastRequest:
     current_scale_out: int
     candidates: tuple[int, ...]
     fine_tune: bool = True
+
+
+@dataclass(frozen=True)
+class FilesNeeded:
+    """Answer of a worker that has nothing of a version: it is to be asked again, with the version's files."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,12 @@ class LoadedModels:
         self._size = size
         self._models: OrderedDict[str, TrainedModel] = OrderedDict()
 
+    def find(self, key: str) -> TrainedModel | None:
+        """The model of an artifact, if it is here."""
+        if key in self._models:
+            self._models.move_to_end(key)
+        return self._models.get(key)
+
     def get(self, key: str, files: Mapping[str, bytes]) -> TrainedModel:
         """Look up the model of these files, or deserialise it.
 
@@ -123,7 +135,7 @@ class LoadedModels:
         """
         from training.runtime_model.artifact import TrainedModel
 
-        model = self._models.pop(key, None) or TrainedModel.from_files(files)
+        model = self.find(key) or TrainedModel.from_files(files)
         self._models[key] = model
         while len(self._models) > self._size:
             self._models.popitem(last=False)
@@ -158,7 +170,7 @@ def preload(request: PreloadRequest) -> None:
     MODELS.get(request.artifact_key, request.files)
 
 
-def forecast(request: ForecastRequest) -> Forecast:
+def forecast(request: ForecastRequest) -> Forecast | FilesNeeded:
     """Predict the remaining runtime of a run for every candidate.
 
     Raises:
@@ -167,7 +179,10 @@ def forecast(request: ForecastRequest) -> Forecast:
     from training.statistics.threads import compute_in_one_thread
 
     compute_in_one_thread()
-    return forecast_with(MODELS.get(request.artifact_key, request.files), request)
+    if request.files is not None:
+        return forecast_with(MODELS.get(request.artifact_key, request.files), request)
+    model = MODELS.find(request.artifact_key)
+    return FilesNeeded() if model is None else forecast_with(model, request)
 
 
 def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:

@@ -33,8 +33,10 @@ class ModelKind(TrainableKind, Protocol):
         What the work raises for files that cannot be used is a ValueError.
         """
 
-    def ask(self, files: Files, artifact_key: str, question: Any) -> Work:
+    def ask(self, files: Files | None, artifact_key: str, question: Any) -> Work:
         """Answering a question; of what type both are, the kind's own module says.
+
+        Without files, a worker answers from what it has made of them before, or `FilesNeeded`.
 
         What the work raises for files that cannot be used is a ValueError.
         """

@@ -142,7 +142,7 @@ class OnlinePredictor:
         """Deserialise a model in a worker."""
         return Work(preload, PreloadRequest(files, artifact_key))
 
-    def ask(self, files: Files, artifact_key: str, question: ForecastQuestion) -> Work:
+    def ask(self, files: Files | None, artifact_key: str, question: ForecastQuestion) -> Work:
         """Forecast the rest of a run, with a copy that is fine-tuned to it."""
         request = ForecastRequest(
             files=files,

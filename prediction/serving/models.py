@@ -9,6 +9,7 @@ from common.models.artifacts import ArtifactDamaged, ArtifactStore, StoreUnavail
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, RegisteredModel, VersionState, model_name, read_version
 from common.mongo.stored import UnreadableDocument
+from prediction.forecasts.forecast import FilesNeeded
 from prediction.kinds.kind import ModelKind
 from prediction.serving.cache import Files, ModelCache
 from prediction.serving.worker_pool import WorkerPool
@@ -109,9 +110,15 @@ class Models:
         served = await self.find(system_name, algorithm_name, kind)
         if served is None:
             return None
-        work = self._kinds.get(kind).ask(dict(served.files), served.version.artifact_key, question)
-        answered = await self._pool.run_timed(work.function, work.request)
-        return Answered(served.version, answered.answer, answered.wait_seconds)
+        waited = 0.0
+        # Most workers have read the version, and its files may be larger than all else that is sent.
+        for files in (None, dict(served.files)):
+            work = self._kinds.get(kind).ask(files, served.version.artifact_key, question)
+            answered = await self._pool.run_timed(work.function, work.request)
+            waited += answered.wait_seconds
+            if not isinstance(answered.answer, FilesNeeded):
+                break
+        return Answered(served.version, answered.answer, waited)
 
     async def preload(self, base_name: str, system_name: str = "spark") -> ModelVersion:
         """Have the champion of an algorithm ready, in memory and in a worker: that of the default kind.

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,17 @@ from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry, ModelVersionNotFound
 from common.models.versions import CHAMPION, ModelVersion, VersionState, read_version
 from common.settings.training import TrainingSettings
-from prediction.kinds.online_predictor import ONLINE_PREDICTOR
+from prediction.forecasts.forecast import Forecast, ForecastRequest
+from prediction.kinds.online_predictor import ONLINE_PREDICTOR, ForecastQuestion
 from prediction.kinds.registry import model_kinds
 from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
-from prediction.serving.worker_pool import WorkerPool
+from prediction.serving.worker_pool import TimedAnswer, WorkerPool
 from tests.support.registered import FILES, NAME, publish
+from tests.support.synthetic import CONTEXT, make_history
+from training.history.values import RunRecord
+from training.runtime_model.artifact import Hyperparameters
+from training.runtime_model.loop import pretrain
 
 WEIGHTS = "weights.safetensors"
 
@@ -85,6 +91,33 @@ async def serving(models: Models) -> int | None:
         return None
     assert served.files == FILES
     return served.version.version
+
+
+async def test_files_are_sent_to_a_worker_that_has_not_read_them(
+    models: Models,
+    pool: WorkerPool,
+    registry: ModelRegistry,
+    store: SometimesAway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trained = pretrain(make_history(), Hyperparameters(), max_epochs=1)
+    await publish(registry, store, trained.to_files())
+    sent: list[bool] = []
+    plain = pool.run_timed
+
+    async def noted(function: Callable[[ForecastRequest], Any], request: ForecastRequest) -> TimedAnswer[Any]:
+        sent.append(request.files is not None)
+        return await plain(function, request)
+
+    monkeypatch.setattr(pool, "run_timed", noted)
+    question = ForecastQuestion(RunRecord("now", CONTEXT, 0.0), -1, 4, (2, 4))
+    first, second = [await models.ask("spark", "KMeans", ONLINE_PREDICTOR, question) for _ in range(2)]
+    assert first is not None
+    assert second is not None
+    assert sent == [False, True, False]
+    assert isinstance(first.answer, Forecast)
+    assert len(first.answer.job_ids) > 0
+    assert first.answer.remaining_seconds == second.answer.remaining_seconds
 
 
 async def state_of(models: Models, number: int) -> tuple[VersionState, str]:
