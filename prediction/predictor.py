@@ -86,7 +86,7 @@ class Predictor:
         self, policy: Policy, execution: ApplicationExecution, event: JobEnded, timing: Timing
     ) -> Recommendation:
         with timing.phase("read"):
-            jobs = await self._executions.finished_jobs(execution.id, event.application_id)
+            jobs = await self._executions.jobs_so_far(execution.id, event.application_id)
             run = to_run_record(execution, jobs)
         known, latest = execution.global_specs, jobs[-1]
         current_scale_out = scale_out_of(execution, latest)

@@ -30,6 +30,7 @@ from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, 
 from common.mongo.document import utc_now
 from common.mongo.stored import Readable, Reader
 from common.mongo.transactions import timeout_seconds
+from common.mongo.unchanged import UnchangedReader
 
 Json = dict[str, Any]
 
@@ -89,6 +90,7 @@ class ExecutionRepository(RunHistory, HeldNames):
         self._decisions = self._read_decision.stored
         storage = ReportStorage(client, applications, jobs)
         self._reports = ReportQueue(storage.store, timeout_seconds(client))
+        self._unchanged_jobs = UnchangedReader(JobExecution, self._jobs)
         self._read_summary = Reader(JobSummary, self._jobs)
 
     async def create_indexes(self) -> None:
@@ -296,6 +298,11 @@ class ExecutionRepository(RunHistory, HeldNames):
             query["application_id"] = application_id
         cursor = self._jobs.find(query).sort("job_id", ASCENDING)
         return await self._read_job.page(cursor, limit)
+
+    async def jobs_so_far(self, application_execution_id: str, application_id: str) -> Readable[JobExecution]:
+        """The same of a run in progress, asked for after each job; shared with others, not to be changed."""
+        query = {"application_execution_id": application_execution_id, "application_id": application_id}
+        return await self._unchanged_jobs.many(self._unchanged_jobs.find(query).sort("job_id", ASCENDING))
 
     async def job_summaries(
         self, application_execution_id: str, application_id: str | None = None
