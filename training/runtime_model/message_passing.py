@@ -2,33 +2,49 @@
 
 Nodes come first and samples second, so that messages are rows of memory that lie together; all samples
 share one graph. `torch_geometric` does the same for graphs that differ from sample to sample, whose edges
-it collects anew in each call; for graphs of some tens of nodes that costs more than the sums themselves.
+it collects anew in each call; for graphs of some tens of nodes that costs more than the sums themselves, and
+whoever imports it waits two seconds for 150 MB of compilers and tables. It is what the tests compare with.
 
 Axes: V vertices, N of them nodes (they come first; only they are told something), E edges, S samples,
 H length of a state.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch_geometric.nn import GATv2Conv
 
 from training.evidence.graph import Graph
 from training.statistics.arrays import Ints
 
 
-class Attention(GATv2Conv):  # type: ignore[misc]
-    """Attention of torch_geometric's `GATv2Conv` over one graph, with its weights by its names.
+class Attention(nn.Module):
+    """Attention over one graph as in torch_geometric's `GATv2Conv`, with its weights by its names.
 
     Source: Brody et al., How Attentive are Graph Attention Networks?, arXiv:2105.14491.
+
+    Args:
+        length: Of a state, H; a multiple of `heads`.
     """
+
+    def __init__(self, length: int, heads: int, negative_slope: float = 0.2) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+        self.lin_l, self.lin_r = nn.Linear(length, length), nn.Linear(length, length)
+        for linear in (self.lin_l, self.lin_r):
+            nn.init.xavier_uniform_(linear.weight)
+        self.att = nn.Parameter(torch.empty(1, heads, length // heads))
+        bound = math.sqrt(6.0 / (heads + length // heads))  # of Glorot and Bengio, for each head's own
+        nn.init.uniform_(self.att, -bound, bound)
+        self.bias = nn.Parameter(torch.zeros(length))
 
     def said(self, states: Tensor) -> Tensor:
         """What vertices tell those that listen to them, of the shape of their states (..., H)."""
-        return torch.nn.functional.linear(states, self.lin_l.weight, self.lin_l.bias)
+        told: Tensor = self.lin_l(states)
+        return told
 
     def forward(self, said: Tensor, states: Tensor, edges: Tensor) -> Tensor:
         """Listen to parents.
@@ -40,7 +56,7 @@ class Attention(GATv2Conv):  # type: ignore[misc]
         Returns:
             What each node was told, (N, S, H).
         """
-        asked = torch.nn.functional.linear(states, self.lin_r.weight, self.lin_r.bias)
+        asked = self.lin_r(states)
         told: Tensor = _Attention.apply(said, asked, self.att, edges, self.negative_slope)  # type: ignore[no-untyped-call]
         return told.add(self.bias)
 

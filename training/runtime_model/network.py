@@ -180,7 +180,7 @@ class RuntimeModel(nn.Module):
         self.context = ContextEncoder()
         self.node = nn.Linear(width, hidden_dim)
         self.kind = nn.Parameter(torch.zeros(3, hidden_dim))
-        self.attention = Attention(hidden_dim, hidden_dim // 2, heads=2, add_self_loops=False)
+        self.attention = Attention(hidden_dim, heads=2)
         self.metrics = _head(2 * hidden_dim, hidden_dim, len(METRIC_NAMES), dropout)
         self.runtime = _head(2 * hidden_dim, hidden_dim, 1, dropout)
         self.overhead = _head(hidden_dim + 2, hidden_dim, 1, dropout)

@@ -59,7 +59,7 @@ def test_attention_is_that_of_torch_geometric_with_the_same_weights() -> None:
     feeding = np.array([[7, 7, 8, 8, 7], [0, 1, 4, 5, 5]])
     edges = torch.from_numpy(np.concatenate([EDGES, feeding], axis=1))
     plain = GATv2Conv(length, length // 2, heads=2, add_self_loops=False)
-    ours = Attention(length, length // 2, heads=2, add_self_loops=False)
+    ours = Attention(length, heads=2)
     ours.load_state_dict(plain.state_dict())
     states = 3.0 * torch.randn(vertices, samples, length)
 
@@ -81,7 +81,7 @@ def test_attention_is_that_of_torch_geometric_with_the_same_weights() -> None:
 
 
 def test_scores_that_are_large_and_far_apart_overflow_nothing() -> None:
-    attention = Attention(4, 2, heads=2, add_self_loops=False)
+    attention = Attention(4, heads=2)
     states = torch.randn(3, 2, 4) * 1e4
     edges = torch.tensor([[0, 2, 0], [1, 1, 0]])
     assert torch.isfinite(attention(attention.said(states), states[:2], edges)).all()
