@@ -19,7 +19,7 @@ from prediction.forecasts.whole_run import (
     whole_run_of,
 )
 from prediction.kinds.online_predictor import ONLINE_PREDICTOR, ForecastQuestion
-from prediction.serving.models import Models
+from prediction.serving.models import Models, ServedModel
 from prediction.serving.worker_pool import WorkerFailed, WorkerPool
 from training.history.from_documents import to_run_record
 from training.history.values import JobRecord, RunContext, RunRecord
@@ -43,9 +43,16 @@ class Forecaster:
         found = await self._executions.finished_runs(known.system_name, known.algorithm_name, HISTORY_RUNS)
         return [to_run_record(execution, jobs) for execution, jobs in found]
 
+    async def model_for(self, method: Method, known: GlobalSpecs) -> ServedModel | None:
+        """What answers `during_run`; None where no model does. Raises StoreUnavailable."""
+        if method is not Method.MODEL:
+            return None
+        return await self._models.find(known.system_name, known.algorithm_name, ONLINE_PREDICTOR)
+
     async def during_run(
         self,
         method: Method,
+        model: ServedModel | None,
         known: GlobalSpecs,
         run: RunRecord,
         candidates: tuple[int, ...],
@@ -55,14 +62,15 @@ class Forecaster:
     ) -> Forecast:
         """What is left of a run; where the model fails, by Ernest's curves, and `remark` says so.
 
+        Args:
+            model: As `model_for` says.
         Raises:
-            StoreUnavailable: The model is not in memory and cannot be read now.
             WorkerFailed: The curves failed, too.
         """
         remark = ""
         if method is Method.MODEL:
             try:
-                return await self._by_model(known, run, candidates, after_job_id, current_scale_out)
+                return await self._by_model(model, known, run, candidates, after_job_id, current_scale_out)
             except WorkerFailed as error:
                 logger.warning("Execution %s: the model failed: %s", run.run_id, error)
                 method, remark = Method.ERNEST_PER_JOB, f"the forecast failed: {error}"
@@ -99,16 +107,17 @@ class Forecaster:
 
     async def _by_model(
         self,
+        model: ServedModel | None,
         known: GlobalSpecs,
         run: RunRecord,
         candidates: tuple[int, ...],
         after_job_id: int,
         current_scale_out: int,
     ) -> Forecast:
-        question = ForecastQuestion(run, after_job_id, current_scale_out, candidates)
-        answered = await self._models.ask(known.system_name, known.algorithm_name, ONLINE_PREDICTOR, question)
-        if answered is None:
+        if model is None:
             return nothing(candidates, f"no model is trained for {known.algorithm_name!r} yet")
+        question = ForecastQuestion(run, after_job_id, current_scale_out, candidates)
+        answered = await self._models.ask_version(model, ONLINE_PREDICTOR, question)
         found: Forecast = answered.answer
         return replace(found, source=answered.version.id, wait_seconds=answered.wait_seconds)
 

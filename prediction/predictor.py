@@ -1,5 +1,6 @@
 """One online recommendation, from the reported job to the stored decision."""
 
+import asyncio
 import logging
 
 from pymongo.errors import PyMongoError
@@ -85,15 +86,21 @@ class Predictor:
     async def _recommend(
         self, policy: Policy, execution: ApplicationExecution, event: JobEnded, timing: Timing
     ) -> Recommendation:
+        known = execution.global_specs
         with timing.phase("read"):
-            jobs = await self._executions.jobs_so_far(execution.id, event.application_id)
+            jobs, model, before = await asyncio.gather(
+                self._executions.jobs_so_far(execution.id, event.application_id),
+                self._forecaster.model_for(policy.method, known),
+                self._executions.find_latest_decision(execution.id, event.application_id),
+            )
             run = to_run_record(execution, jobs)
-        known, latest = execution.global_specs, jobs[-1]
+        latest = jobs[-1]
         current_scale_out = scale_out_of(execution, latest)
         # A late report about an earlier job is answered with what is left now.
         with timing.phase("forecast"):
             found = await self._forecaster.during_run(
                 policy.method,
+                model,
                 known,
                 run,
                 candidate_scale_outs(
@@ -114,7 +121,7 @@ class Predictor:
                 latest_job_id=latest.job_id,
                 elapsed_seconds=execution.earlier_seconds + max(job.end_seconds for job in run.jobs),
                 current_scale_out=current_scale_out,
-                before=await self._executions.find_latest_decision(execution.id, event.application_id),
+                before=before,
             )
             situation = situation_of(found, progress)
             choice = policy.next(situation)

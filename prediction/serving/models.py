@@ -108,8 +108,10 @@ class Models:
             WorkerFailed: It cannot be used, or the answer took too long.
         """
         served = await self.find(system_name, algorithm_name, kind)
-        if served is None:
-            return None
+        return None if served is None else await self.ask_version(served, kind, question)
+
+    async def ask_version(self, served: ServedModel, kind: str, question: Any) -> Answered:
+        """Ask a version of a kind that `find` has found, in a worker. Raises WorkerFailed as `ask`."""
         waited = 0.0
         # Most workers have read the version, and its files may be larger than all else that is sent.
         for files in (None, dict(served.files)):
