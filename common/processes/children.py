@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import shutil
+import signal
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -43,3 +44,21 @@ def tail(path: Path, characters: int = 1500) -> str:
         return path.read_text(errors="replace")[-characters:].strip()
     except OSError:
         return ""
+
+
+def was_killed(code: int) -> bool:
+    """Whether a guarded child, or its guard, ended by SIGKILL, by its exit code."""
+    return code in (128 + signal.SIGKILL, -signal.SIGKILL)
+
+
+def how_it_was_killed(last_words: str) -> str:
+    """What is known of a child that was killed, which could not say why.
+
+    Args:
+        last_words: The end of its log; may be empty.
+    """
+    told = f"; the last it wrote: {last_words}" if last_words else ""
+    return (
+        "its process was killed from outside (SIGKILL): most likely the machine, or the container's limit,"
+        f" had no memory left{told}"
+    )

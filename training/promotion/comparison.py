@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.processes.children import read_events, tail, write_request
+from common.processes.children import how_it_was_killed, read_events, tail, was_killed, write_request
 from common.processes.environment import computing_environment
 from common.processes.guarded import GuardedProcess
 from common.processes.private_files import open_private
@@ -71,6 +71,9 @@ async def compare(
         async with asyncio.timeout(timeout_seconds):
             await asyncio.shield(writing)
             code = await _run_child(folder, outcome)
+        if outcome.error is None and was_killed(code):
+            how = how_it_was_killed(tail(folder / "stderr.log", 500))
+            raise ComparisonFailed(f"The versions could not be compared: {how}.")
         if code != 0 or outcome.result is None:
             failure = outcome.error or f"exit code {code}: {tail(folder / 'stderr.log')}"
             raise ComparisonFailed(f"The versions could not be compared: {failure}")

@@ -1,8 +1,9 @@
 """Carries out queued trainings, one at a time, each in a child process.
 
 The stored run is the truth: this loop claims runs, passes on what the child reports, and finds
-runs whose service died. A dead run starts over; after three starts it has failed. What is learned
-from, and by which child, the model's kind says. The trained model is handed to the publisher.
+runs whose service died. A dead run starts over; after three starts it has failed. One whose child was
+killed is tried once more: what took the memory may be gone by then. What is learned from, and by which
+child, the model's kind says. The trained model is handed to the publisher.
 """
 
 import asyncio
@@ -24,7 +25,14 @@ from common.loops import BackOff, Loop, until_done
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, NewVersion, model_name
 from common.mongo.stored import UnreadableDocument
-from common.processes.children import read_events, read_files, tail, write_request
+from common.processes.children import (
+    how_it_was_killed,
+    read_events,
+    read_files,
+    tail,
+    was_killed,
+    write_request,
+)
 from common.processes.environment import computing_environment
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
 from common.processes.private_files import open_private
@@ -39,6 +47,9 @@ logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 """Starts of one training, counting those that a dying service cut short."""
+
+MAX_KILLED = 2
+"""Attempts of one training whose child was killed: the next would most likely end like that, too."""
 
 MISSED_HEARTBEATS = 5
 """After these a training counts as dead."""
@@ -200,6 +211,8 @@ class TrainingSupervisor:
             logger.info("Training %s was cancelled", run.id)
         except _Lost:
             logger.warning("Training %s was taken over by another service", run.id)
+        except _Killed as killed:
+            await self._try_again(run, str(killed))
         except PyMongoError:
             raise  # nothing can be stored now; the run counts as dead after its last heartbeat
         except Exception as error:
@@ -226,6 +239,19 @@ class TrainingSupervisor:
         )
         self.publisher.wake()
         logger.info("Training %s has a model; it is published next", run.id)
+
+    async def _try_again(self, run: TrainingRun, how: str) -> None:
+        """Queue a run again whose child was killed, or give it up; either tells of all such attempts."""
+        killed = [*run.killed, f"attempt {run.attempts}: {how}"]
+        await self._patiently(run, lambda: self._runs.report(run.id, self._owner, {"killed": killed}))
+        if len(killed) >= MAX_KILLED or run.attempts >= MAX_ATTEMPTS:
+            detail = "; ".join(killed)[:4000]
+            await self._finish(run, TrainingState.FAILED, detail)
+            logger.error("Training %s failed: %s", run.id, detail)
+            return
+        detail = f"{killed[-1]}; it is tried once more"[:4000]
+        await self._patiently(run, lambda: self._runs.put_back(run.id, self._owner, detail))
+        logger.warning("Training %s: %s", run.id, detail)
 
     async def _finish(self, run: TrainingRun, state: TrainingState, detail: str) -> None:
         await self._patiently(run, lambda: self._runs.finish(run.id, self._owner, state, detail))
@@ -262,6 +288,8 @@ class TrainingSupervisor:
             code = await self._follow(run, process, progress)
         finally:
             await process.stop()
+        if progress.error is None and was_killed(code):
+            raise _Killed(how_it_was_killed(tail(folder / "stderr.log", 500)))
         if code != 0 or progress.result is None:
             raise TrainingFailed(progress.error or f"exit code {code}: {tail(folder / 'stderr.log')}")
 
@@ -328,6 +356,10 @@ class TrainingSupervisor:
 
 class _Cancelled(Exception):
     pass
+
+
+class _Killed(Exception):
+    """The child was ended by a signal that leaves it no last word."""
 
 
 class _Lost(Exception):
