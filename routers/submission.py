@@ -77,7 +77,7 @@ async def get_logs(
     principal: AdmittedDep,
     tail_lines: Annotated[int, Query(ge=1, le=10_000)] = 500,
     follow: bool = False,
-    attempt: Annotated[int | None, Query(ge=1)] = None,
+    attempt: Annotated[int | None, Query(ge=1, le=1_000_000)] = None,
 ) -> Response:
     """The last lines that the driver wrote; 404 while there are none, with the reason where it is known.
 

@@ -18,6 +18,7 @@ from pymongo.errors import (
 )
 from starlette.exceptions import HTTPException
 
+from app.http.allowed import with_all_allowed
 from app.http.headers import HEADERS
 from app.http.refusals import count_refusal, count_report_not_stored
 from common.errors import ServiceError
@@ -111,7 +112,8 @@ async def _render_model_validation(request: Request, error: Exception) -> JSONRe
 async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     count_report_not_stored(request.scope, error.status_code)
-    return problem(error.status_code, "The request cannot be answered", str(error.detail), error.headers)
+    headers = with_all_allowed(request, error.headers) if error.status_code == 405 else error.headers
+    return problem(error.status_code, "The request cannot be answered", str(error.detail), headers)
 
 
 async def _render_mongo_error(request: Request, error: Exception) -> JSONResponse:

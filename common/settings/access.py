@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 
 from common.addresses import check_host, http_address
-from common.settings.group import Names, SettingsGroup, token
+from common.settings.group import LARGEST_BYTES, LARGEST_COUNT, Names, SettingsGroup, token
 
 _SHORTEST_TOKEN = 16
 """Characters of a token that people choose: a shorter one can be found by trying."""
@@ -42,19 +42,19 @@ class AccessSettings(SettingsGroup):
     """Web pages of other origins that may change something here, such as https://portal.example.org,
     separated by commas."""
 
-    requests_per_minute: Annotated[int, Field(ge=1)] = 6000
+    requests_per_minute: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] = 6000
     """Requests that one principal may send in a minute where access is by tokens, then 429; reports count for
     the application execution that they are of."""
 
-    bytes_per_minute: Annotated[int, Field(ge=1024)] = 1024**3
+    bytes_per_minute: Annotated[int, Field(ge=1024, le=LARGEST_BYTES)] = 1024**3
     """Bytes of bodies that one principal may send in a minute; the same. At least MAX_BODY_BYTES, and what a
     workspace takes at once."""
 
-    concurrent_submissions: Annotated[int, Field(ge=1)] = 16
+    concurrent_submissions: Annotated[int, Field(ge=1, le=100_000)] = 16
     """Submissions of one principal, dry ones and questions before them included, that are worked on at once;
     the same."""
 
-    wrong_tokens_per_minute: Annotated[int, Field(ge=1)] = 10
+    wrong_tokens_per_minute: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] = 10
     """Wrong tokens that one address may show in a minute; then no token from there is looked at, but for
     those that counted before."""
 

@@ -1,9 +1,10 @@
 """Settings of environments: how the packages that programs need are built, and kept."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
+from common.errors import StartError
 from common.forms import Form
 from common.settings.group import SettingsGroup, Timeout
 
@@ -37,6 +38,14 @@ class EnvironmentSettings(SettingsGroup):
     environment_allow_source_builds: bool = False
     """Whether packages without a wheel are built from their source: that runs their code on this machine, as
     the service's own user."""
+
+    @model_validator(mode="after")
+    def _fits_into_the_cache(self) -> Self:
+        """Only what was set is looked at: what was not follows a smaller cache."""
+        most = self.environment_cache_bytes
+        if "environment_max_bytes" in self.model_fields_set and self.environment_max_bytes > most:
+            raise StartError(f"ENVIRONMENT_MAX_BYTES: is more than ENVIRONMENT_CACHE_BYTES ({most}).")
+        return self
 
     @property
     def build_memory_bytes(self) -> int:

@@ -26,6 +26,12 @@ Timeout = Annotated[float, Field(ge=0.001, le=86_400)]
 """Seconds, a day at most: what is longer is no limit, and some clocks cannot count that far."""
 
 
+LARGEST_BYTES = 1 << 50
+"""A petabyte: what is larger is a slip, and some of what counts bytes cannot."""
+
+LARGEST_COUNT = 1_000_000_000
+
+
 def separated_by_commas(value: object) -> object:
     """The parts of a text; what is none stays as it is."""
     if not isinstance(value, str):

@@ -1,10 +1,11 @@
 """Settings of predictions, and of how sure a choice has to be."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from common.settings.group import Names, SettingsGroup, Timeout
+from common.errors import StartError
+from common.settings.group import LARGEST_BYTES, LARGEST_COUNT, Names, SettingsGroup, Timeout
 
 
 class PredictionSettings(SettingsGroup):
@@ -16,13 +17,13 @@ class PredictionSettings(SettingsGroup):
     prediction_timeout_seconds: Timeout = 10.0
     """Seconds for fine-tuning and forecasting; then the worker is replaced, and Ernest's curves answer."""
 
-    prediction_wait_seconds: Annotated[float, Field(gt=0)] = 20.0
+    prediction_wait_seconds: Timeout = 20.0
     """Seconds beyond PREDICTION_TIMEOUT_SECONDS for which a forecast waits for a worker; then it fails."""
 
-    prediction_cache_entries: Annotated[int, Field(ge=1)] = 32
+    prediction_cache_entries: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] = 32
     """Model versions kept in memory."""
 
-    prediction_cache_bytes: Annotated[int, Field(ge=1)] = 512 * 1024 * 1024
+    prediction_cache_bytes: Annotated[int, Field(ge=1, le=LARGEST_BYTES)] = 512 * 1024 * 1024
     """Bytes of model versions kept in memory; a version that is larger alone is read every time."""
 
     target_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
@@ -31,23 +32,23 @@ class PredictionSettings(SettingsGroup):
 
     stay_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
     """The same for the present scale-out; lower values rescale less often, and miss more. At most
-    `TARGET_CONFIDENCE`."""
+    `TARGET_CONFIDENCE`; unset, it follows a lower one."""
 
     scale_in_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] = 0.97
     """The same for a scale-out below the present one: a wrong scale-in is costly to mend. At least
-    `TARGET_CONFIDENCE`."""
+    `TARGET_CONFIDENCE`; unset, it follows a higher one."""
 
-    scale_in_reserve_seconds: Annotated[float, Field(ge=0)] = 10.0
+    scale_in_reserve_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     """Seconds that a scale-out below the present one has to leave until the target: about what it
     takes to get an executor back."""
 
     scale_in_least_share: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the executors that a scale-in has to free; less is not worth moving tasks and cached data."""
 
-    rescaling_cost_seconds: Annotated[float, Field(ge=0)] = 0.0
+    rescaling_cost_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     """Seconds that every rescaling is taken to cost beyond what the forecast has of it."""
 
-    max_rescalings: Annotated[int, Field(ge=1)] = 20
+    max_rescalings: Annotated[int, Field(ge=1, le=100_000)] = 20
     """Rescalings of one run; the last one is kept for a scale-out."""
 
     infeasible_target: Literal["fastest", "cheapest"] = "fastest"
@@ -68,3 +69,13 @@ class PredictionSettings(SettingsGroup):
 
     static_margin: Annotated[float, Field(gt=0, le=1)] = 0.9
     """Share of the runtime target that the scale-out of a run with `static_margin` is chosen for."""
+
+    @model_validator(mode="after")
+    def _on_their_sides(self) -> Self:
+        """Only what was set is looked at: what was not follows TARGET_CONFIDENCE."""
+        target, given = self.target_confidence, self.model_fields_set
+        if "stay_confidence" in given and self.stay_confidence > target:
+            raise StartError(f"STAY_CONFIDENCE: is more than TARGET_CONFIDENCE ({target:g}).")
+        if "scale_in_confidence" in given and self.scale_in_confidence < target:
+            raise StartError(f"SCALE_IN_CONFIDENCE: is less than TARGET_CONFIDENCE ({target:g}).")
+        return self

@@ -30,7 +30,7 @@ class ServerSettings(SettingsGroup):
     """Folder for everything embedded: MongoDB's files, models, driver logs, training folders. Installed as
     a package, `~/.local/share/enel`."""
 
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+    max_body_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 8 * 1024 * 1024
     """Bytes. Largest request body; a job with a thousand stages needs about half a megabyte."""
 
     @field_validator("host")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr
 
-from common.settings.group import SettingsGroup
+from common.settings.group import LARGEST_BYTES, SettingsGroup
 
 
 class ServingSettings(SettingsGroup):
@@ -30,7 +30,7 @@ class ServingSettings(SettingsGroup):
     serving_max_models: Annotated[int, Field(ge=1, le=1000)] = 16
     """Models that are in memory at once; with more, the one that was asked longest ago makes room."""
 
-    serving_max_waiting_bytes: Annotated[int, Field(ge=1 << 20)] = 256 << 20
+    serving_max_waiting_bytes: Annotated[int, Field(ge=1 << 20, le=LARGEST_BYTES)] = 256 << 20
     """Bytes of questions that wait, with their images decoded, of all models together; beyond, each model has
     an equal share. No single question's images may take more either."""
 
@@ -46,7 +46,7 @@ class ServingSettings(SettingsGroup):
     serving_max_rows: Annotated[int, Field(ge=1, le=10_000)] = 256
     """Rows of one question; for more there are files of questions (docs/serving.md)."""
 
-    serving_cache_bytes: Annotated[int, Field(ge=1 << 20)] = 8 << 30
+    serving_cache_bytes: Annotated[int, Field(ge=1 << 20, le=LARGEST_BYTES)] = 8 << 30
     """Bytes of versions and environments kept on this machine, below SERVING_CACHE_DIR; what serves stays."""
 
     serving_cache_dir: Path | None = None
@@ -55,7 +55,7 @@ class ServingSettings(SettingsGroup):
     serving_keep_predictions_days: Annotated[float, Field(gt=0, le=36_500)] = 14.0
     """Days for which predictions without feedback are remembered, with what was asked where that is kept."""
 
-    serving_engine_idle_seconds: Annotated[float, Field(ge=1)] = 1800.0
+    serving_engine_idle_seconds: Annotated[float, Field(ge=1, le=365 * 86_400)] = 1800.0
     """After which an engine of the service's own ends that has no model loaded: it takes about 0.7 GB."""
 
     serving_default_model: str = ""

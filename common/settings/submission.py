@@ -67,16 +67,16 @@ class SubmissionSettings(SettingsGroup):
     spark_application_template: str = ""
     """Path of a YAML or JSON file with a partial SparkApplication that lies beneath every manifest."""
 
-    submission_max_executors: Annotated[int, Field(ge=1)] | None = None
+    submission_max_executors: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """Largest max_scale_out that a request may name; unset: no limit."""
 
-    submission_max_executor_cores: Annotated[int, Field(ge=1)] | None = None
+    submission_max_executor_cores: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Most cores of one executor; unset: no limit."""
 
     submission_max_executor_memory: _Memory | None = None
     """Most memory of one executor with all overheads, such as `16g`; unset: no limit."""
 
-    submission_max_driver_cores: Annotated[int, Field(ge=1)] | None = None
+    submission_max_driver_cores: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Most cores of a driver; unset: no limit."""
 
     submission_max_driver_memory: _Memory | None = None
@@ -111,7 +111,7 @@ class SubmissionSettings(SettingsGroup):
     idempotency_key_seconds: Annotated[float, Field(ge=60, le=10 * 365 * 86_400)] = 86_400.0
     """Seconds for which an `Idempotency-Key` is remembered: the same request again is answered as before."""
 
-    executor_hour_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    executor_hour_price: Annotated[float, Field(ge=0, le=1e9)] | None = None
     """Price of one executor for an hour, in any currency: pages then show money beside executor-hours."""
 
     local_spark_cores: Annotated[int, Field(ge=1, le=1024)] = 6
@@ -120,7 +120,7 @@ class SubmissionSettings(SettingsGroup):
     local_spark_memory: _Memory = "8g"
     """Memory that the local Spark worker offers."""
 
-    local_spark_max_applications: Annotated[int, Field(ge=1)] = 1
+    local_spark_max_applications: Annotated[int, Field(ge=1, le=1000)] = 1
     """Applications that run at once on the local Spark; further ones wait their turn."""
 
     @field_validator("callback_host")

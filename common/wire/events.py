@@ -58,10 +58,11 @@ def _to_stage_id(value: object) -> object:
     """Stage ids are non-negative integers, written as numbers or as text; stored as text."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise ValueError("a stage id is a non-negative integer")
-    text = str(value).strip()
-    if not (text.isascii() and text.isdigit()) or int(text[:20]) > INT64_MAX:
-        raise ValueError("a stage id is a non-negative integer")
-    return str(int(text))
+    text = str(value)[:LONG_TEXT].strip()
+    digits = text.lstrip("0") or "0"
+    if not (text.isascii() and text.isdigit()) or int(digits[:20]) > INT64_MAX:
+        raise ValueError("a stage id is a non-negative integer of 64 bits")
+    return digits
 
 
 Time = Annotated[datetime, BeforeValidator(_to_time)]

@@ -156,6 +156,15 @@ class Spec(RequestModel):
     """A part of a submission."""
 
 
+def _argument(value: object) -> object:
+    """Refuses what the types below would take for another value: a long text of digits for a number, say."""
+    if isinstance(value, str) and len(value) > LONG_TEXT:
+        raise ValueError(f"a text of {len(value)} characters; {LONG_TEXT} are allowed")
+    if isinstance(value, int) and abs(value) > INT64_MAX:
+        raise ValueError("an integer that does not fit into 64 bits; as a text it does")
+    return value
+
+
 class GlobalSpecs(Spec):
     solution_name: Name = "enel"
     """Who decides on scale-outs: the service's own policy, or a baseline (`docs/baselines.md`)."""
@@ -164,10 +173,13 @@ class GlobalSpecs(Spec):
     experiment_name: Name
     algorithm_name: Name
     algorithm_args: list[
-        Annotated[str, StringConstraints(max_length=LONG_TEXT)]
-        | bool
-        | Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)]
-        | Annotated[float, Field(allow_inf_nan=False)]
+        Annotated[
+            Annotated[str, StringConstraints(max_length=LONG_TEXT)]
+            | bool
+            | Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)]
+            | Annotated[float, Field(allow_inf_nan=False)],
+            BeforeValidator(_argument),
+        ]
     ] = Field(default_factory=list, max_length=256)
     data_size_MB: Annotated[int, Field(gt=0, le=INT64_MAX), NoBoolean]
     data_characteristics: Annotated[str, StringConstraints(max_length=LONG_TEXT)] = ""

@@ -136,6 +136,23 @@ async def test_unknown_paths_and_methods_are_problems(service: httpx.AsyncClient
 
 
 @pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        (UPDATE, {"POST"}),
+        ("/submission/applications/x", {"GET", "DELETE"}),
+        ("/submission/schedules", {"GET", "POST"}),
+        ("/workspaces/known/files/a/b", {"GET", "PUT", "DELETE"}),
+    ],
+)
+async def test_a_wrong_method_is_told_all_that_the_path_has(
+    service: httpx.AsyncClient, path: str, allowed: set[str]
+) -> None:
+    answer = await service.patch(path, json={})
+    is_problem(answer, 405)
+    assert set(answer.headers["allow"].split(", ")) == allowed
+
+
+@pytest.mark.parametrize(
     "path", ["/prediction/preload/KMeans", "/preload/kmeans", "//preload/gbt", "/prediction//preload/mpc"]
 )
 async def test_preloading_what_is_not_trained_is_404(service: httpx.AsyncClient, path: str) -> None:

@@ -26,6 +26,19 @@ def test_updates_may_be_an_object_or_its_text() -> None:
 
 
 @pytest.mark.parametrize(
+    "number", ["0" * 20 + "9" * 30, str(2**63), 2**63, "9" * 5000, "0" * 30 + str(2**63)]
+)
+def test_stage_ids_beyond_64_bits_are_refused(number: object) -> None:
+    body = job_end("e", 7, stages={str(number): stage(1, 1, 2)})
+    with pytest.raises(ValidationError, match="64 bits"):
+        parsed(body)
+
+
+def test_a_stage_id_may_have_leading_zeros() -> None:
+    assert list(parsed(job_end("e", 7, stages={"0" * 30 + "12": None, "000": None})).stages) == ["12", "0"]
+
+
+@pytest.mark.parametrize(
     ("written", "meant"),
     [
         (1_625_427_075_095, datetime(2021, 7, 4, 19, 31, 15, 95_000, UTC)),

@@ -45,6 +45,29 @@ def test_objects_that_cannot_be_stored_are_refused(values: dict[str, Any]) -> No
         ApplicationSpecs.model_validate({**specs(), "spark_template_values": values})
 
 
+@pytest.mark.parametrize("argument", ["0" * 5000, "0." + "0" * 5000 + "1", "1e-5" + " " * 4097, "x" * 5000])
+def test_arguments_that_are_too_long_are_refused_and_never_another_value(argument: str) -> None:
+    with pytest.raises(ValidationError, match="characters; 4096 are allowed"):
+        with_specs(algorithm_args=[argument])
+
+
+@pytest.mark.parametrize("argument", [2**63, 2**70, -(2**63), 10**400])
+def test_integers_beyond_64_bits_are_refused_and_never_rounded(argument: int) -> None:
+    with pytest.raises(ValidationError, match="64 bits"):
+        with_specs(algorithm_args=[argument])
+
+
+@pytest.mark.parametrize("argument", ["0" * 4096, "1", "true", True, 1, 1.5, 2**63 - 1, "", "1e400"])
+def test_arguments_stay_what_they_are(argument: object) -> None:
+    [kept] = with_specs(algorithm_args=[argument]).global_specs.algorithm_args
+    assert (kept, type(kept)) == (argument, type(argument))
+
+
+def with_specs(**values: Any) -> ApplicationSpecs:
+    body = specs()
+    return ApplicationSpecs.model_validate({**body, "global_specs": {**body["global_specs"], **values}})
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
