@@ -115,6 +115,7 @@ async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStac
         submission.runner,
         accuracy,
         of_teams=[
+            submission.others.loop(),
             *environments.loops(),
             programs.publisher.loop(),
             pipelines.loop(),

@@ -57,6 +57,7 @@ def every_loop(
     | recurring submissions | submits what is due | 2 s |
     | abandoned submissions | hands over what was only stored | 30 s |
     | programs that wait | hands over those whose environments are built | 2 s |
+    | sign of the runner | says that this service lives, and ends what others had to give up | 10 s |
     | pipelines | starts the steps whose turn it is | 1 s |
     | versions of programs | makes versions of what programs have left | 2 s |
     | broker of messages | asks whether it answers, where one is configured | 5 s |

@@ -13,7 +13,7 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
-from routers.dependencies import ExecutionsDep
+from routers.dependencies import ExecutionsDep, SubmissionsDep
 from routers.pagination import Cursor, Hint, Limit, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS
 from routers.schemas.applications import (
@@ -112,10 +112,13 @@ async def get_summary(
 
 
 @router.get("/{application_execution_id}", dependencies=READS)
-async def get_application(application_execution_id: str, executions: ExecutionsDep) -> ApplicationDetails:
+async def get_application(
+    application_execution_id: str, executions: ExecutionsDep, submissions: SubmissionsDep
+) -> ApplicationDetails:
     """One application execution with its jobs and scaling decisions."""
     execution = await executions.get(application_execution_id)
     of_all = await executions.job_summaries(execution.id)
+    of_its_service = await submissions.note_about(execution)
     jobs = jobs_in_charge(execution, of_all)
     decisions = await executions.decisions(execution.id)
     timeline = RunTimeline(execution, jobs)
@@ -124,7 +127,7 @@ async def get_application(application_execution_id: str, executions: ExecutionsD
         jobs=[JobView.of(job) for job in jobs],
         all_jobs_succeeded=all_succeeded(jobs),
         attempts=driver_attempts(execution, of_all),
-        notes=notes_about(execution, jobs),
+        notes=[*notes_about(execution, jobs), *filter(None, [of_its_service])],
         decisions=[DecisionView.of(decision, decisions, timeline) for decision in decisions],
         hint=hint_about(execution, decisions),
         unreadable=of_all.unreadable + decisions.unreadable,

@@ -25,6 +25,7 @@ from common.wire.specs import ApplicationSpecs
 from submission.idempotency import SubmissionLedger, fingerprint
 from submission.log_lines import NumberedLines
 from submission.manifest.options import ManifestOptions
+from submission.other_runners import OtherRunners
 from submission.planning import Chooser, Plan, Planner, with_scale_out
 from submission.programs.preparation import Prepared, Programs
 from submission.runners import Runner
@@ -49,6 +50,7 @@ class SubmissionService:
         executions: ExecutionRepository,
         ledger: SubmissionLedger,
         runner: Runner,
+        others: OtherRunners,
         chooser: Chooser,
         manifest_options: ManifestOptions,
         shadow_algorithms: Collection[str] = (),
@@ -60,6 +62,7 @@ class SubmissionService:
         self._executions = executions
         self._ledger = ledger
         self._runner = runner
+        self._others = others
         self._instruments = instruments or unscraped()
         self._planner = Planner(
             runner.platform, runner.max_executors, chooser, manifest_options, shadow_algorithms
@@ -153,20 +156,20 @@ class SubmissionService:
             requested_by: Who asked, for the record.
         Raises:
             ApplicationExecutionNotFound: There is no such execution.
-            Conflict: Another runner than the present one has it, or nobody knows where its driver is.
+            Conflict: Another service's runner has it, which is not gone; or nobody knows where its driver is.
         """
         execution = await self._executions.get(execution_id)
         if execution.state.is_final and not execution.driver_reports:
             return execution
-        if execution.runner != self._runner.name:
-            raise Conflict(
-                f"The application execution {execution_id} was not started by this service's"
-                f" runner ({self._runner.name}), but by {execution.runner or 'none'}."
-            )
         reason = f"Killed on request of {requested_by}." if requested_by else "Killed on request."
+        is_elsewhere = execution.runner != self._runner.name
+        if is_elsewhere:
+            await self._others.check_lost(execution)
         if requested_by:
             await self._executions.record_kill_request(execution_id, requested_by)
-        if await self._runner.stop(execution_id, reason):
+        if is_elsewhere:
+            await self._others.end_lost(execution, reason)
+        elif await self._runner.stop(execution_id, reason):
             if execution.driver_reports:
                 await self._executions.record_driver_ended(execution_id, reason)
         elif execution.driver_reports:
@@ -177,6 +180,10 @@ class SubmissionService:
             )
         return await self._executions.get(execution_id)
 
+    async def note_about(self, execution: ApplicationExecution) -> str | None:
+        """What is to be known of one whose service is gone; None: nothing."""
+        return await self._others.note(execution)
+
     async def read_log(self, execution_id: str, tail_lines: int, attempt: int | None = None) -> str | None:
         """The last lines of the driver's output; None when there are none.
 
@@ -184,11 +191,9 @@ class SubmissionService:
             attempt: Number, from 1, of an attempt that failed before another one began; None: the last one.
         Raises:
             ApplicationExecutionNotFound: There is no such execution.
-            NotFound: There are none, and the platform says why.
+            NotFound: There are none, and the platform says why; or another service has them.
         """
-        execution = await self._executions.get(execution_id)
-        if execution.runner != self._runner.name:
-            return None
+        await self._running_here(execution_id)
         return await self._runner.read_log(execution_id, tail_lines, attempt)
 
     async def read_lines(self, execution_id: str, offset: int) -> NumberedLines:
@@ -216,7 +221,7 @@ class SubmissionService:
     async def _running_here(self, execution_id: str) -> ApplicationExecution:
         execution = await self._executions.get(execution_id)
         if execution.runner != self._runner.name:
-            raise NotFound(f"The driver of application execution {execution_id!r} does not run here.")
+            raise NotFound(f"Its log is not here: {await self._others.whereabouts(execution)} Ask there.")
         return execution
 
     async def resume(self) -> None:

@@ -62,9 +62,12 @@ async def _run(execution_id: str, executions: ExecutionRepository) -> Run:
 
 
 @router.get("", dependencies=READS)
-async def application(request: Request, execution_id: ExecutionId, executions: ExecutionsDep) -> Response:
+async def application(
+    request: Request, execution_id: ExecutionId, executions: ExecutionsDep, submissions: SubmissionsDep
+) -> Response:
     """Live until it has ended."""
     run = await _run(execution_id, executions)
+    of_its_service = await submissions.note_about(run.execution)
     timeline = run.timeline
     return render(
         request,
@@ -72,7 +75,7 @@ async def application(request: Request, execution_id: ExecutionId, executions: E
         run=run.execution,
         progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None),
         attempts=run.attempts_to_show,
-        notes=notes_about(run.execution, run.jobs),
+        notes=[*notes_about(run.execution, run.jobs), *filter(None, [of_its_service])],
         jobs=[JobView.of(job) for job in run.jobs],
         other_jobs={driver: [JobView.of(job) for job in jobs] for driver, jobs in run.other_jobs.items()},
         decisions=[DecisionView.of(each, run.decisions, timeline) for each in reversed(run.decisions)],

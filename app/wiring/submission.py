@@ -1,5 +1,6 @@
 """Submissions: one by one, recurring, and on what they run."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from submission.accuracy.repository import AccuracyRepository
 from submission.accuracy.watch import AccuracyWatch
 from submission.idempotency import SubmissionLedger
 from submission.manifest.options import ManifestOptions
+from submission.other_runners import OtherRunners
 from submission.programs.preparation import Programs
 from submission.runners import Runner, TokenFor
 from submission.schedules import SubmissionSchedules
@@ -29,6 +31,7 @@ class Submission:
     runner: Runner
     service: SubmissionService
     schedules: SubmissionSchedules
+    others: OtherRunners
 
 
 async def open_accuracy(
@@ -71,10 +74,14 @@ async def open_submission(
         storage.mongo, database, executions, key_seconds=settings.submission.idempotency_key_seconds
     )
     runner = start_runner(storage.data_dir, storage.mongo, executions, token_for)
+    server = settings.server
+    address = f"http://{server.host}:{server.port} on {socket.gethostname()}"
+    others = OtherRunners(storage.mongo, database, executions, runner, address)
     service = SubmissionService(
         executions,
         ledger,
         runner,
+        others,
         chooser,
         options,
         settings.prediction.shadow_algorithms,
@@ -84,7 +91,8 @@ async def open_submission(
     schedules = SubmissionSchedules(storage.mongo, database, executions, service)
     try:
         await create_indexes(ledger, schedules)
+        await others.give_sign()
         await service.resume()
-        yield Submission(runner, service, schedules)
+        yield Submission(runner, service, schedules, others)
     finally:
         await runner.aclose()

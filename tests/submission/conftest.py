@@ -15,6 +15,7 @@ from common.mongo.types import Client
 from submission.idempotency import SubmissionLedger
 from submission.local.runner import LOCAL
 from submission.manifest.options import ManifestOptions
+from submission.other_runners import OtherRunners
 from submission.runners import Runner
 from submission.service import SubmissionService
 from tests.support.doubles import FixedChooser, NotingRunner, OpenSubmissions
@@ -81,7 +82,10 @@ async def open_submissions(
 
     def open_(runner: Runner) -> SubmissionService:
         ledger = SubmissionLedger(mongo, database, executions, key_seconds=3600)
-        return SubmissionService(executions, ledger, runner, chooser, options, instruments=Instruments())
+        others = OtherRunners(mongo, database, executions, runner, f"http://service-of-{runner.name}")
+        return SubmissionService(
+            executions, ledger, runner, others, chooser, options, instruments=Instruments()
+        )
 
     return open_
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from pymongo.errors import AutoReconnect
 
-from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, Unavailable
+from common.errors import ApplicationExecutionNotFound, Conflict, InvalidRequest, NotFound, Unavailable
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
@@ -173,9 +173,10 @@ async def test_kill(
     assert (await submissions.kill(forgotten)).state is ApplicationState.KILLED
 
     await executions.insert(ApplicationExecution(id="elsewhere", runner="kubernetes", **specs()))
-    with pytest.raises(Conflict, match="by kubernetes"):
+    with pytest.raises(Conflict, match="runner kubernetes"):
         await submissions.kill("elsewhere")
-    assert await submissions.read_log("elsewhere", 1) is None
+    with pytest.raises(NotFound, match="runner kubernetes"):
+        await submissions.read_log("elsewhere", 1)
     with pytest.raises(ApplicationExecutionNotFound):
         await submissions.kill("none")
 

@@ -30,6 +30,7 @@ from submission.idempotency import SubmissionLedger
 from submission.manifest.options import ManifestOptions
 from submission.messages.documents import MessageState, TrainingMessage
 from submission.messages.opened import TrainingMessages
+from submission.other_runners import OtherRunners
 from submission.programs.opened import OpenPrograms
 from submission.programs.outputs import OutputDescription
 from submission.service import SubmissionService
@@ -141,6 +142,7 @@ class MessageServices:
             storage.executions,
             ledger,
             runner,
+            OtherRunners(self._mongo, self._database, storage.executions, runner, "http://here"),
             FixedChooser(),
             self._options,
             instruments=instruments,
