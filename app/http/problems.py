@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from app.http.allowed import with_all_allowed
 from app.http.headers import HEADERS
 from app.http.refusals import count_refusal, count_report_not_stored
+from common.disks import is_full, is_of_the_disk, why_not_written
 from common.errors import ServiceError
 
 logger = logging.getLogger(__name__)
@@ -131,6 +132,18 @@ async def _render_mongo_error(request: Request, error: Exception) -> JSONRespons
     return await _render_unexpected(request, error)
 
 
+async def _render_os_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    if not is_of_the_disk(error):
+        return await _render_unexpected(request, error)
+    count_report_not_stored(request.scope, 507)
+    logger.error("%s %s: %s", request.method, request.url.path, why_not_written(error, "DATA_DIR"))
+    # Without the path: it is nothing to those who ask.
+    why = "is full" if is_full(error) else "is read-only"
+    detail = f"The disk of this service {why}; nothing was stored."
+    return problem(507, "No room to store it", detail, {"Retry-After": "30"})
+
+
 async def _render_unexpected(request: Request, error: Exception) -> JSONResponse:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     # Rendered outside of what adds them to all other answers.
@@ -145,6 +158,7 @@ HANDLERS: Mapping[type[Exception], Handler] = {
     ValidationError: _render_model_validation,
     HTTPException: _render_http_exception,
     PyMongoError: _render_mongo_error,
+    OSError: _render_os_error,
     Exception: _render_unexpected,
 }
 """By error; the closest class of an error decides."""

@@ -115,7 +115,7 @@ async def _check(client: Client, settings: MongoSettings) -> None:
         raise StartError(f"{where} is no writable primary; name its replica set in the address.")
 
 
-def _stop_service(code: int) -> None:
+def _stop_service(code: int, why: str) -> None:
     """Nothing can be stored any more; whatever supervises the service starts it anew."""
-    logger.critical("The embedded MongoDB has ended (exit code %d): the service stops.", code)
+    logger.critical("The embedded MongoDB has ended (exit code %d): the service stops. %s", code, why)
     os.kill(os.getpid(), signal.SIGTERM)

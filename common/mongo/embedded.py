@@ -19,6 +19,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from common.disks import little_room
 from common.errors import StartError
 from common.mongo.types import Client
 from common.processes.environment import passed_environment
@@ -63,12 +64,13 @@ def _make_executable(binary: Path) -> bool:
 async def embedded_mongod(
     folder: Path,
     cache_gigabytes: float = 0.25,
-    on_unexpected_end: Callable[[int], None] = lambda _: None,
+    on_unexpected_end: Callable[[int, str], None] = lambda _, __: None,
 ) -> AsyncIterator[str]:
     """Run a replica set of one node on `folder`; yields its URI once it accepts writes.
 
     Args:
-        on_unexpected_end: Called with the exit code if it ends before it is stopped.
+        on_unexpected_end: Called with the exit code, and what is known of the reason, if it ends before it is
+            stopped.
     Raises:
         StartError: It did not come up; the message holds what its log complains of.
     """
@@ -90,7 +92,7 @@ async def embedded_mongod(
         finally:
             await client.close()
         logger.info("Embedded MongoDB %s on %s", address, folder)
-        watching = asyncio.create_task(_watch(process, on_unexpected_end))
+        watching = asyncio.create_task(_watch(process, folder, on_unexpected_end))
         try:
             yield f"mongodb://{address}/?replicaSet={REPLICA_SET}"
         finally:
@@ -99,8 +101,12 @@ async def embedded_mongod(
         await process.stop()
 
 
-async def _watch(process: GuardedProcess, on_unexpected_end: Callable[[int], None]) -> None:
-    on_unexpected_end(await process.wait())
+async def _watch(
+    process: GuardedProcess, folder: Path, on_unexpected_end: Callable[[int, str], None]
+) -> None:
+    code = await process.wait()
+    why = await asyncio.to_thread(_why_it_ended, folder, since_start=True)
+    on_unexpected_end(code, f"{why} (see {folder / 'mongod.log'}).")
 
 
 async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedProcess, int]:
@@ -180,16 +186,23 @@ async def _configure_replica_set(client: Client, members: list[dict[str, Any]]) 
 
 def _did_not_start(folder: Path) -> StartError:
     """With what `mongod` complained of first, by its log."""
-    log = folder / "mongod.log"
-    why = "its log says nothing of it"
+    why = _why_it_ended(folder)
+    return StartError(f"DATA_DIR: the embedded MongoDB did not start: {why} (see {folder / 'mongod.log'}).")
+
+
+def _why_it_ended(folder: Path, *, since_start: bool = False) -> str:
+    """What `mongod` complained of first, by its log; and whether its disk is full, which it cannot log."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = (folder / "mongod.log").read_text(errors="replace").splitlines()
     except OSError:
         lines = []
+    why = ""
     for line in lines:
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             entry = json.loads(line)
-            if entry["s"] in ("E", "F"):
-                why = f"{entry['msg']}: {json.dumps(entry.get('attr', {}))}"
-                break
-    return StartError(f"DATA_DIR: the embedded MongoDB did not start: {why[:300]} (see {log}).")
+            if since_start and entry["msg"] == "Waiting for connections":
+                why = ""  # what it complained of before was none of its end
+            if entry["s"] in ("E", "F") and not why:
+                why = f"{entry['msg']}: {json.dumps(entry.get('attr', {}))}"[:300]
+    full = little_room(folder, "DATA_DIR")
+    return "; ".join(filter(None, (full, why))) or "its log says nothing of it"

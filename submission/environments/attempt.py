@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
+from common.disks import is_of_the_disk, why_not_written
 from common.errors import ServiceError
 from common.instruments import BUILD_FAILED, BUILD_LIMITED, BUILD_READY
 from common.loops import BackOff, until_done
@@ -63,6 +64,9 @@ class Attempt:
         except PyMongoError:
             raise  # nothing can be stored now; the build counts as dead after its last heartbeat
         except Exception as error:
+            if isinstance(error, OSError) and is_of_the_disk(error):
+                await self._fail(why_not_written(error, "DATA_DIR"))
+                return BUILD_FAILED
             logger.exception("Environment %s cannot be built", self._environment.id)
             await self._fail(f"{type(error).__name__}: {error}")
             return BUILD_FAILED

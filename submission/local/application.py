@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pymongo.errors import PyMongoError
 
+from common.disks import why_not_written
 from common.errors import ServiceError
 from common.executions.documents import ApplicationState
 from common.loops import BackOff, until_done
@@ -94,7 +95,9 @@ class LocalApplication:
         """Carry it out, and record how it ended."""
         try:
             outcome = await self._carry_out()
-        except (ServiceError, ClusterStartError, OSError) as error:
+        except OSError as error:
+            outcome = ApplicationState.SUBMISSION_FAILED, why_not_written(error, "DATA_DIR")
+        except (ServiceError, ClusterStartError) as error:
             outcome = ApplicationState.SUBMISSION_FAILED, str(error)
         except Exception as error:
             logger.exception("%s: could not be carried out", self.execution_id)
@@ -155,7 +158,8 @@ class LocalApplication:
             return await self._attend(self._process, submit, log)
         finally:
             await self._process.stop()
-            await asyncio.to_thread(properties_file.unlink, missing_ok=True)
+            with contextlib.suppress(OSError):  # its disk is read-only by now; the run was none the worse
+                await asyncio.to_thread(properties_file.unlink, missing_ok=True)
             # Of a program whose launcher was killed.
             await asyncio.to_thread(shutil.rmtree, log.with_name("program"), True)
 

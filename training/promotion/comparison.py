@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common.disks import why_not_written
 from common.processes.children import how_it_was_killed, read_events, tail, was_killed, write_request
 from common.processes.environment import computing_environment
 from common.processes.guarded import GuardedProcess
@@ -83,7 +84,8 @@ async def compare(
             f"The versions could not be compared within {timeout_seconds:g} seconds."
         ) from error
     except OSError as error:
-        raise ComparisonFailed(f"The versions could not be compared: {error}") from error
+        why = why_not_written(error, "DATA_DIR")
+        raise ComparisonFailed(f"The versions could not be compared: {why}") from error
     finally:
         await asyncio.wait({writing})  # a thread cannot be cancelled, and would write the folder again
         await asyncio.to_thread(shutil.rmtree, folder, True)

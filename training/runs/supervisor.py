@@ -19,6 +19,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from common.clocks import Unchanged
+from common.disks import is_of_the_disk, why_not_written
 from common.errors import ModelKindNotFound, ServiceError
 from common.instruments import Instruments, unscraped
 from common.loops import BackOff, Loop, until_done
@@ -216,11 +217,9 @@ class TrainingSupervisor:
         except PyMongoError:
             raise  # nothing can be stored now; the run counts as dead after its last heartbeat
         except Exception as error:
-            detail = str(error) if isinstance(error, TrainingFailed) else f"{type(error).__name__}: {error}"
+            detail, is_known = _why_failed(error)
             await self._finish(run, TrainingState.FAILED, detail[:4000])
-            logger.error(
-                "Training %s failed: %s", run.id, detail, exc_info=not isinstance(error, TrainingFailed)
-            )
+            logger.error("Training %s failed: %s", run.id, detail, exc_info=not is_known)
         else:
             await self._hand_over(run, new, files)
         finally:
@@ -352,6 +351,15 @@ class TrainingSupervisor:
             raise _Lost
         if stored.cancel_requested:
             raise _Cancelled
+
+
+def _why_failed(error: Exception) -> tuple[str, bool]:
+    """For whoever asked, and whether that says all there is to say."""
+    if isinstance(error, TrainingFailed):
+        return str(error), True
+    if isinstance(error, OSError) and is_of_the_disk(error):
+        return why_not_written(error, "DATA_DIR"), True
+    return f"{type(error).__name__}: {error}", False
 
 
 class _Cancelled(Exception):
