@@ -15,7 +15,7 @@ TORCH := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 # A bar that redraws itself fills logs; a line for each package shows enough.
 PIP_INSTALL := $(BIN)/pip install --disable-pip-version-check --progress-bar off
 
-.PHONY: help install install-dev listener demo demo-import demo-digits docs test check format run clean
+.PHONY: help install install-dev listener demo demo-import demo-digits docs test test-long check format run clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -39,6 +39,9 @@ demo-digits: install $(HADOOP)  ## Process digits, train in parallel on Spark, r
 
 test: install-dev  ## Run all tests, against a real MongoDB and a real Spark
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+test-long: install-dev  ## Run what takes long: many kills, long silences, many made-up requests
+	$(BIN)/python -m pytest -m long
 
 check: install-dev  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ from collections.abc import Generator
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from app.connections import PatientProtocol
 from app.factory import create_app
 from app.signals import on_signals
 from app.start import reasons
@@ -45,7 +46,7 @@ async def serve(settings: Settings, listening: socket.socket, ground: Ground) ->
             log_config=None,
             access_log=False,
             lifespan="off",
-            http="h11",  # httptools, which Ray Serve brings along, answers broken requests in another way
+            http=PatientProtocol,  # by h11: httptools, which Ray Serve brings along, answers in other ways
             ws="none",
             timeout_graceful_shutdown=5,  # an open event stream must not keep a stopping service alive
         )

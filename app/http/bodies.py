@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.http.problems import problem
 from app.http.uploads import drain, is_archive, is_file, is_part, is_question
+from common.errors import ServiceError
 from routers.principal import BODY_BYTES
 
 LARGE_BYTES = 1024 * 1024
@@ -25,12 +26,44 @@ BODY_SECONDS = 60.0
 TURN_SECONDS = 60.0
 """For which a large body waits for others."""
 
+SLOWEST_BYTES_PER_SECOND = 16 * 1024
+"""Of a file, beyond the first minute."""
+
 _CLOSE = {"Connection": "close"}
 
 
 def is_read_by_its_handler(scope: Scope) -> bool:
     """Whether a body is a file, or has files in it, and is bounded by whoever reads it."""
     return is_file(scope) or is_archive(scope) or is_part(scope) or is_question(scope)
+
+
+class BodyTooSlow(ServiceError):
+    """A file comes in so slowly that it would keep its connection for hours."""
+
+    status, title = 408, "The request body is too slow"
+
+
+def _not_too_slow(receive: Receive) -> Receive:
+    """The same messages, and BodyTooSlow where those of a body come too slowly."""
+    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+    is_read = False
+
+    async def patient() -> Message:
+        nonlocal deadline, is_read
+        if is_read:  # what comes next is the end of the connection
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError as error:
+            raise BodyTooSlow(
+                f"The body came with less than {SLOWEST_BYTES_PER_SECOND} bytes a second.", headers=_CLOSE
+            ) from error
+        deadline += len(message.get("body", b"")) / SLOWEST_BYTES_PER_SECOND
+        is_read = not message.get("more_body", False)
+        return message
+
+    return patient
 
 
 class _Refused(Exception):
@@ -55,8 +88,11 @@ class ReadBodies:
         self._turns = asyncio.Semaphore(LARGE_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or is_read_by_its_handler(scope):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if is_read_by_its_handler(scope):
+            await self._app(scope, _not_too_slow(receive), send)
             return
         async with AsyncExitStack() as turn:
             try:
