@@ -49,7 +49,8 @@ class ProgramPublisher:
 
     def loop(self) -> Loop:
         """To run while the service does."""
-        return Loop("versions of programs", self.publish_all, _TURN_SECONDS, expected=(StoreUnavailable,))
+        passing = (StoreUnavailable, PyMongoError)
+        return Loop("versions of programs", self.publish_all, _TURN_SECONDS, expected=passing)
 
     async def publish_all(self) -> None:
         """Publish what can be; what has to wait is looked at again. Raises StoreUnavailable."""
