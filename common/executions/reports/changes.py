@@ -168,12 +168,14 @@ class Run:
                 job.document = job.document.model_copy(update={"application_signature": signature})
 
     def _latest_job_of(self, application_id: str) -> Json:
-        """Of a driver whose jobs have overtaken its start; empty where there is none."""
+        """Of a driver that takes charge: its jobs may have overtaken its start."""
         known = [job.document for (driver, _), job in self.jobs.items() if driver == application_id]
         stored = self._latest_jobs.get(application_id)
         if stored is not None and (application_id, stored.job_id) not in self.jobs:
             known.append(stored)
-        return _latest(max(known, key=lambda job: job.end_time)) if known else {}
+        if not known:  # what is stored is of the driver before, whose jobs are none of this one's
+            return {"last_job_id": None, "last_job_end_time": None}
+        return _latest(max(known, key=lambda job: job.end_time))
 
 
 def reported_jobs(events: Iterable[Event]) -> dict[str, list[int]]:
