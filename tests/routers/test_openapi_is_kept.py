@@ -49,7 +49,7 @@ from training.runs.repository import TrainingRunRepository
 
 pytestmark = pytest.mark.service
 
-REQUESTS = 8
+REQUESTS, MANY_REQUESTS = 8, 300
 """Of each route and role."""
 
 MANY = "1000000"
@@ -164,6 +164,16 @@ async def _filled(url: str, data_dir: Path, mongo: Client, database: str) -> Ser
 
 @pytest.mark.parametrize("role", [None, *Role])
 def test_every_answer_is_one_that_was_announced(service: Service, role: Role | None) -> None:
+    check_answers(service, role, REQUESTS, derandomize=True)  # the same requests for who looks for a fault
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+def test_every_answer_to_many_requests_is_one_that_was_announced(service: Service) -> None:
+    check_answers(service, Role.ADMIN, MANY_REQUESTS, derandomize=False)
+
+
+def check_answers(service: Service, role: Role | None, requests: int, *, derandomize: bool) -> None:
     schema = schemathesis.openapi.from_dict(without_tuples(httpx.get(f"{service.url}/openapi.json").json()))
     schema.config.update(base_url=service.url)
     operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
@@ -172,7 +182,7 @@ def test_every_answer_is_one_that_was_announced(service: Service, role: Role | N
     answers: dict[tuple[str, str], Counter[int]] = {}
     for operation in operations:
         counted = answers[operation.method.upper(), operation.path] = Counter()
-        ask(operation, service, service.tokens[role], counted)
+        ask(operation, service, service.tokens[role], counted, requests, derandomize)
     for route, (needed, _) in ROUTES.items():
         if needed is not None and (role is None or needed not in role.permissions):
             assert set(answers[route]) <= {401 if role is None else 403, 415, 404}, route
@@ -188,13 +198,20 @@ def without_tuples(schema: Any) -> Any:
     return {name: without_tuples(value) for name, value in schema.items() if name != "prefixItems"}
 
 
-def ask(operation: Any, service: Service, token: str, counted: Counter[int]) -> None:
+def ask(
+    operation: Any,
+    service: Service,
+    token: str,
+    counted: Counter[int],
+    requests: int,
+    derandomize: bool,
+) -> None:
     """Requests as the schema describes them, and others; some of them for what there is."""
 
     @given(case=operation.as_strategy(), is_known=st.booleans())
     @settings(
-        max_examples=REQUESTS,
-        derandomize=True,  # the same requests for everybody who looks for a fault
+        max_examples=requests,
+        derandomize=derandomize,
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
