@@ -296,8 +296,8 @@ class ExecutionRepository(RunHistory, HeldNames):
             query["job_id"] = {"$gt": after_job_id}
         if application_id is not None:
             query["application_id"] = application_id
-        cursor = self._jobs.find(query).sort("job_id", ASCENDING)
-        return await self._read_job.page(cursor, limit)
+        cursor = self._large_jobs.find(query).sort("job_id", ASCENDING)
+        return await self._large_jobs.page(cursor, limit)
 
     async def jobs_so_far(self, application_execution_id: str, application_id: str) -> Readable[JobExecution]:
         """The same of a run in progress, asked for after each job; shared with others, not to be changed."""

@@ -1,15 +1,19 @@
 """Finished runs with their jobs: what can be learned from."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import bson
 import pymongo
 from pymongo import ASCENDING, DESCENDING
 
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
 from common.executions.gaps import without_gaps
 from common.mongo.collection import DocumentCollection, text
+from common.mongo.large import LargeReader
 from common.mongo.stored import UnreadableDocument
 
 Json = dict[str, Any]
@@ -21,6 +25,58 @@ _HISTORY_SECONDS = 60.0
 """Reading many runs takes longer than other operations."""
 
 
+JOB_CHANGES = "job_changes"
+"""Of a stored execution: how often anything of its jobs was stored. What was made of them is stale then."""
+
+_SAID = (
+    "application_id",
+    "start_time",
+    "start_scale_out",
+    "initial_scale_out",
+    "end_time",
+    "end_time_inferred",
+    "platform_end_time",
+    "ended_jobs",
+    "refused_reports",
+    "dropped_reports",
+    "last_job_id",
+    "last_job_end_time",
+    JOB_CHANGES,
+)
+"""What changes of an execution, as far as its history is concerned; specs never do."""
+
+
+@dataclass(frozen=True)
+class RunVersion:
+    """A run as it is stored at one time."""
+
+    execution_id: str
+    fingerprint: str
+    """Of what is stored of it and of its jobs: it is another one once anything of that has changed."""
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> "RunVersion":
+        """Of an execution as it is stored, or those fields of it that change."""
+        said = bson.encode({name: document.get(name) for name in _SAID})
+        return cls(document["_id"], hashlib.blake2b(said, digest_size=12).hexdigest())
+
+
+@dataclass(frozen=True)
+class RunFound:
+    """A run that was read to learn from it."""
+
+    version: RunVersion
+    """Not later than what was read."""
+    execution: ApplicationExecution
+    jobs: Sequence[JobExecution] | None
+    """Of the driver in charge; None: one of them cannot be read."""
+
+    @property
+    def is_learnable(self) -> bool:
+        """Whether there are jobs, and none is known to be missing."""
+        return bool(self.jobs) and not self.execution.missing_reports(len(self.jobs or ()))
+
+
 class RunHistory:
     """Queries over application executions and their jobs."""
 
@@ -29,6 +85,7 @@ class RunHistory:
     ) -> None:
         self._read, self._applications = applications, applications.stored
         self._read_job, self._jobs = jobs, jobs.stored
+        self._large_jobs = LargeReader(JobExecution, jobs.stored)
 
     async def finished_runs(
         self, system_name: str, algorithm_name: str, limit: int
@@ -74,28 +131,55 @@ class RunHistory:
         )
         return self._read.one(document) if document else None
 
+    async def finished_versions(
+        self, system_name: str, algorithm_name: str, *, skip: int, limit: int
+    ) -> list[RunVersion]:
+        """The most recent runs that completed, the latest first: which ones they are, and no more.
+
+        Args:
+            skip: How many are passed over.
+        """
+        query = _history_query(system_name, algorithm_name)
+        cursor = self._applications.find(query, dict.fromkeys(_SAID, 1)).sort("created_at", DESCENDING)
+        return [RunVersion.of(document) async for document in cursor.skip(skip).limit(limit)]
+
+    async def find_run(self, execution_id: str) -> RunFound | None:
+        """A run with its jobs; None where there is none of this id, or it cannot be read."""
+        with pymongo.timeout(_HISTORY_SECONDS):
+            document = await self._applications.find_one({"_id": execution_id}, {"manifests": 0})
+            execution = self._read.maybe(document)
+            if document is None or execution is None:
+                return None
+            jobs = await self._jobs_of([execution])
+            return RunFound(RunVersion.of(document), execution, jobs[execution_id])
+
     async def _with_jobs(
         self, executions: Sequence[ApplicationExecution]
     ) -> Sequence[tuple[ApplicationExecution, Sequence[JobExecution]]]:
+        found = await self._jobs_of(executions)
+        return [
+            (execution, jobs)
+            for execution in executions
+            if (jobs := found[execution.id]) and not execution.missing_reports(len(jobs))
+        ]
+
+    async def _jobs_of(
+        self, executions: Sequence[ApplicationExecution]
+    ) -> dict[str, list[JobExecution] | None]:
+        """By run those of the driver in charge; None: one of them cannot be read."""
         jobs: dict[str, list[JobExecution]] = {execution.id: [] for execution in executions}
         owners = {execution.id: execution.application_id for execution in executions}
-        found = self._jobs.find({"application_execution_id": {"$in": list(jobs)}}).sort("job_id", ASCENDING)
+        query = {"application_execution_id": {"$in": list(jobs)}}
         incomplete: set[str] = set()
-        async for document in found:
+        async for document in self._large_jobs.find(query).sort("job_id", ASCENDING):
             run_id = document["application_execution_id"]
             if document.get("application_id") != owners[run_id]:
                 continue
             try:
-                jobs[run_id].append(self._read_job.one(document))
+                jobs[run_id].append(await self._large_jobs.take(document))
             except UnreadableDocument:
                 incomplete.add(run_id)
-        return [
-            (execution, jobs[execution.id])
-            for execution in executions
-            if jobs[execution.id]
-            and execution.id not in incomplete
-            and not execution.missing_reports(len(jobs[execution.id]))
-        ]
+        return {run_id: None if run_id in incomplete else found for run_id, found in jobs.items()}
 
     async def finished_run_times(
         self, system_name: str, algorithm_name: str, limit: int

@@ -128,7 +128,7 @@ class Reader(Generic[T]):
         """Everything that can be read."""
         found: Readable[T] = Readable()
         async for document in cursor:
-            self._add(document, found)
+            await self._add(document, found)
         return found
 
     async def page(self, cursor: AsyncCursor[Json], limit: int, skip: int = 0) -> Readable[T]:
@@ -143,14 +143,18 @@ class Reader(Generic[T]):
             wanted = limit - len(found)
             before = found.seen
             async for document in cursor.clone().skip(skip + before).limit(wanted):
-                self._add(document, found)
+                await self._add(document, found)
             if limit == 0 or len(found) >= limit or found.seen - before < wanted:
                 return found
 
-    def _add(self, document: Json, found: Readable[T]) -> None:
+    async def take(self, document: Json) -> T:
+        """As `one`, for readers that may need some time. Raises UnreadableDocument."""
+        return self.one(document)
+
+    async def _add(self, document: Json, found: Readable[T]) -> None:
         found.seen += 1
         try:
-            found.append(self.one(document))
+            found.append(await self.take(document))
         except UnreadableDocument as error:
             found.unreadable.append(error.members["id"])
 

@@ -64,6 +64,8 @@ class Run:
         """As it is once everything that was taken is stored."""
         self.changes: Json = {}
         """Of the execution: only what differs from what is stored."""
+        self.job_changes = 0
+        """How many reports have changed a job."""
         self.jobs = {
             key: Job(job, is_stored=True) for key, job in jobs.items() if isinstance(job, JobExecution)
         }
@@ -136,6 +138,7 @@ class Run:
         if is_new:
             fields |= noted_after_end(execution, event)
         self._change(changed(execution, fields))
+        self.job_changes += is_new
         self.jobs[key] = job
         return result
 

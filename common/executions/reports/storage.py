@@ -13,6 +13,7 @@ from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError,
 from common.errors import ApplicationExecutionNotFound, ServiceError
 from common.executions.documents import ApplicationExecution, JobExecution
 from common.executions.reports.changes import Event, JobKey, Run, drivers_to_look_up, reported_jobs
+from common.executions.run_history import JOB_CHANGES
 from common.mongo.collection import DocumentCollection
 from common.mongo.stored import UnreadableDocument
 from common.mongo.transactions import in_transaction, timeout_seconds
@@ -71,7 +72,10 @@ class _Recent:
         """Once what was read is changed, and that is stored."""
         execution = read.run.execution
         self._known.pop(execution.id, None)
-        self._known[execution.id] = {**read.document, **read.run.changes}, execution
+        known = {**read.document, **read.run.changes}
+        if read.run.job_changes:
+            known[JOB_CHANGES] = known.get(JOB_CHANGES, 0) + read.run.job_changes
+        self._known[execution.id] = known, execution
         if len(self._known) > _MOST_REMEMBERED:
             del self._known[next(iter(self._known))]
 
@@ -223,7 +227,14 @@ def _writes_of_jobs(runs: dict[str, Run]) -> list[_Write]:
 
 
 def _writes_of_runs(runs: dict[str, Run]) -> list[_Write]:
-    return [UpdateOne({"_id": name}, {"$set": run.changes}) for name, run in runs.items() if run.changes]
+    writes: list[_Write] = []
+    for name, run in runs.items():
+        update: Json = {"$set": run.changes} if run.changes else {}
+        if run.job_changes:
+            update["$inc"] = {JOB_CHANGES: run.job_changes}
+        if update:
+            writes.append(UpdateOne({"_id": name}, update))
+    return writes
 
 
 async def _write(
