@@ -1,14 +1,15 @@
 """Forecasts of a run, by the model, by similar runs or by curves, from a worker process."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from common.executions.repository import ExecutionRepository
 from common.models.artifacts import StoreUnavailable
 from common.wire.specs import GlobalSpecs
 from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
 from prediction.forecasts.forecast import Forecast, nothing
+from prediction.forecasts.learned_history import HistoryNeeded, HistoryQuestion, answer_about
 from prediction.forecasts.method import Method
 from prediction.forecasts.whole_run import (
     MODEL,
@@ -20,8 +21,9 @@ from prediction.forecasts.whole_run import (
 )
 from prediction.kinds.online_predictor import ONLINE_PREDICTOR, ForecastQuestion
 from prediction.serving.models import Models, ServedModel
-from prediction.serving.worker_pool import WorkerFailed, WorkerPool
-from training.history.from_documents import to_run_record
+from prediction.serving.worker_pool import TimedAnswer, WorkerFailed, WorkerPool
+from training.history.condensed import History
+from training.history.digests import RunDigests
 from training.history.values import JobRecord, RunContext, RunRecord
 
 logger = logging.getLogger(__name__)
@@ -33,15 +35,14 @@ HISTORY_RUNS = 60
 class Forecaster:
     """Finds the model or the history, and lets a worker compute; Ernest's curves stand in for a model."""
 
-    def __init__(self, executions: ExecutionRepository, models: Models, pool: WorkerPool) -> None:
-        self._executions = executions
+    def __init__(self, digests: RunDigests, models: Models, pool: WorkerPool) -> None:
+        self._digests = digests
         self._models = models
         self._pool = pool
 
-    async def history(self, known: GlobalSpecs) -> list[RunRecord]:
+    async def history(self, known: GlobalSpecs) -> History:
         """The algorithm's most recent finished runs, oldest first."""
-        found = await self._executions.finished_runs(known.system_name, known.algorithm_name, HISTORY_RUNS)
-        return [to_run_record(execution, jobs) for execution, jobs in found]
+        return await self._digests.latest(known.system_name, known.algorithm_name, HISTORY_RUNS)
 
     async def model_for(self, method: Method, known: GlobalSpecs) -> ServedModel | None:
         """What answers `during_run`; None where no model does. Raises StoreUnavailable."""
@@ -124,7 +125,7 @@ class Forecaster:
     async def _by_whole_runs(
         self,
         known: GlobalSpecs,
-        history: Sequence[RunRecord],
+        history: History,
         context: RunContext,
         candidates: tuple[int, ...],
     ) -> WholeRunForecast:
@@ -139,19 +140,19 @@ class Forecaster:
         if model is None and not history:  # a worker may still be starting, and has nothing to add
             return forecast_whole_run((), None, context, candidates)
         request = WholeRunRequest(
-            history=tuple(history),
+            history=(),
             context=context,
             candidates=candidates,
             files=dict(model.files) if model else None,
             artifact_key=model.version.artifact_key if model else "",
         )
-        found = await self._pool.run(answer_whole_run, request)
+        found: WholeRunForecast = (await self._ask(answer_whole_run, request, history)).answer
         return replace(found, source=model.version.id) if model and found.source == MODEL else found
 
     async def _by_curve(
         self,
         method: Method,
-        history: Sequence[RunRecord],
+        history: History,
         context: RunContext,
         candidates: tuple[int, ...],
         after_job_id: int,
@@ -160,12 +161,24 @@ class Forecaster:
         """By curves over earlier runs; `source` is whose they are."""
         request = CurveRequest(
             method=method,
-            history=tuple(history),
+            history=(),
             context=context,
             after_job_id=after_job_id,
             candidates=candidates,
             jobs=jobs,
         )
         source = "ernest" if method is Method.ERNEST_PER_JOB else method.value
-        answered = await self._pool.run_timed(forecast_with_curve, request)
-        return replace(answered.answer, source=source, wait_seconds=answered.wait_seconds)
+        answered = await self._ask(forecast_with_curve, request, history)
+        found: Forecast = answered.answer
+        return replace(found, source=source, wait_seconds=answered.wait_seconds)
+
+    async def _ask(self, function: Callable[[Any], Any], request: Any, history: History) -> TimedAnswer[Any]:
+        """Ask a worker, which has the history already, or is sent it."""
+        waited = 0.0
+        for sent in (None, history):
+            question = HistoryQuestion(function, request, history.key, sent)
+            answered = await self._pool.run_timed(answer_about, question)
+            waited += answered.wait_seconds
+            if not isinstance(answered.answer, HistoryNeeded):
+                break
+        return replace(answered, wait_seconds=waited)

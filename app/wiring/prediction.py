@@ -50,7 +50,7 @@ async def open_prediction(
         instruments=instruments,
     )
     models = Models(storage.registry, storage.artifacts, cache, pool, kinds)
-    forecaster = Forecaster(storage.executions, models, pool)
+    forecaster = Forecaster(storage.digests, models, pool)
     policies = Policies(settings)
     try:
         pool.warm_up()

@@ -19,6 +19,7 @@ from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
 from common.settings.settings import Settings
+from training.history.digests import RunDigests
 from training.runs.repository import TrainingRunRepository
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Storage:
     mongo: Client
     database: str
     executions: ExecutionRepository
+    digests: RunDigests
     training_runs: TrainingRunRepository
     registry: ModelRegistry
     artifacts: ArtifactStore
@@ -52,11 +54,13 @@ async def open_storage(
     database = settings.mongo.mongodb_database
     data_dir, mongo = ground.data_dir, ground.mongo
     async with artifact_store(settings, data_dir) as artifacts:
+        executions = ExecutionRepository(mongo, database, instruments)
         storage = Storage(
             data_dir,
             mongo,
             database,
-            ExecutionRepository(mongo, database, instruments),
+            executions,
+            RunDigests(mongo, database, executions),
             TrainingRunRepository(mongo, database, instruments),
             ModelRegistry(mongo, database),
             artifacts,

@@ -48,6 +48,7 @@ async def open_accuracy(
         Band(settings.drift_error_ratio, settings.drift_runs),
         train_on_drift=settings.train_on_drift,
         instruments=instruments,
+        prepare_history=storage.digests.prepare,
     )
 
 

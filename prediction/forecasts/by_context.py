@@ -1,12 +1,15 @@
 """Whole runs by the context model: earlier runs in any context, and how wrong it was about them.
 
-The model is fitted anew for every question: that takes milliseconds, and earlier runs need nothing but
-a runtime, a scale-out and a context. How sure it is comes from runs left out, as for all forecasts:
-its own standard deviations say where it is less sure, and not how much runs vary by chance.
+It is fitted to the earlier runs alone, of which it needs nothing but a runtime, a scale-out and a context:
+what is learned from a history answers all questions about it. How sure it is comes from runs left out, as
+for all forecasts: its own standard deviations say where it is less sure, and not how much runs vary by
+chance.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +18,9 @@ from training.context_model.questions import EarlierRun, NoPrediction, Query, Ru
 from training.evidence.similarity import SAME_CONTEXT, similarity
 from training.history.values import RunContext, RunRecord
 from training.statistics.arrays import Floats
+
+if TYPE_CHECKING:
+    from training.context_model.model import ContextModel
 
 RESOURCES = ("executor_cores", "executor_memory_mb")
 SIZES = ("data_size_mb",)
@@ -86,52 +92,88 @@ def same_context(runs: Sequence[RunRecord], context: RunContext) -> np.ndarray:
     return np.asarray(similarity([run.context for run in runs], context) >= SAME_CONTEXT)
 
 
+class ContextFits:
+    """The context model of some runs, and how wrong it was about those left out; fitted when first asked.
+
+    Args:
+        runs: At least one, as `completed` has them.
+        seconds: What each run took, (R,).
+    """
+
+    def __init__(self, runs: Sequence[RunRecord], seconds: Sequence[float]) -> None:
+        self._runs = runs
+        self._earlier_runs = [
+            EarlierRun(context_features(run.context), run_scale_out(run), took)
+            for run, took in zip(runs, seconds, strict=True)
+        ]
+        self._left_out: dict[bool, tuple[Floats, Floats]] = {}
+
+    def forecast(self, context: RunContext, candidates: Sequence[int]) -> ContextForecast:
+        """Forecast whole runs in a context.
+
+        In a context that no run had, whole contexts are left out to see how wrong that goes; otherwise
+        single runs are.
+
+        Args:
+            candidates: Scale-outs, at least one.
+        """
+        features = context_features(context)
+        prediction = _predict(self._model, [Query(features, scale_out) for scale_out in candidates])
+        is_new = not same_context(self._runs, context).any()
+        if is_new not in self._left_out:
+            self._left_out[is_new] = self._leave_out(whole_contexts=is_new)
+        errors, stds = self._left_out[is_new]
+        measured = stds[np.isfinite(stds)]
+        typical = float(np.median(measured if len(measured) else prediction.run_log_std))
+        return ContextForecast(prediction.log_mean, prediction.run_log_std, errors, typical)
+
+    @cached_property
+    def _model(self) -> "ContextModel":
+        return _fit(self._earlier_runs)
+
+    def _leave_out(self, *, whole_contexts: bool) -> tuple[Floats, Floats]:
+        """Log errors about runs left out and standard deviations; NaN where one was not, both (R,)."""
+        runs, earlier_runs = self._runs, self._earlier_runs
+        contexts = {run.context: number for number, run in enumerate(runs)}
+        groups = [contexts[run.context] if whole_contexts else number for number, run in enumerate(runs)]
+        distinct = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+        fold_of = np.array([distinct[group] % FOLDS for group in groups])
+        errors, stds = np.full(len(runs), np.nan), np.full(len(runs), np.nan)
+        for fold in range(min(FOLDS, len(distinct)) if len(distinct) > 1 else 0):
+            left_out = np.flatnonzero(fold_of == fold)
+            part = _predict(
+                _fit([earlier_runs[row] for row in np.flatnonzero(fold_of != fold)]),
+                [Query(earlier_runs[row].context, earlier_runs[row].scale_out) for row in left_out],
+            )
+            errors[left_out] = part.log_mean - np.log([earlier_runs[row].runtime_seconds for row in left_out])
+            stds[left_out] = part.run_log_std
+        return errors, stds
+
+
 def forecast_by_context(
     runs: Sequence[RunRecord],
     context: RunContext,
     candidates: Sequence[int],
     seconds: Sequence[float] | None = None,
 ) -> ContextForecast:
-    """Forecast whole runs in a context.
-
-    In a context that no run had, whole contexts are left out to see how wrong that goes; otherwise
-    single runs are.
+    """Forecast whole runs in a context, once.
 
     Args:
         runs: At least one, as `completed` has them.
         candidates: Scale-outs, at least one.
         seconds: What each run took, (R,); by default, as it was measured.
     """
-    seconds = seconds or [run_seconds(run) for run in runs]
-    earlier_runs = [
-        EarlierRun(context_features(run.context), run_scale_out(run), took)
-        for run, took in zip(runs, seconds, strict=True)
-    ]
-    features = context_features(context)
-    prediction = _predict(earlier_runs, [Query(features, scale_out) for scale_out in candidates])
-    is_new = not same_context(runs, context).any()
-    contexts = {run.context: number for number, run in enumerate(runs)}
-    groups = [contexts[run.context] if is_new else number for number, run in enumerate(runs)]
-    distinct = list(dict.fromkeys(groups))
-    fold_of = np.array([distinct.index(group) % FOLDS for group in groups])
-    errors, stds = np.full(len(runs), np.nan), np.full(len(runs), np.nan)
-    for fold in range(min(FOLDS, len(distinct)) if len(distinct) > 1 else 0):
-        left_out = np.flatnonzero(fold_of == fold)
-        part = _predict(
-            [earlier_runs[row] for row in np.flatnonzero(fold_of != fold)],
-            [Query(earlier_runs[row].context, earlier_runs[row].scale_out) for row in left_out],
-        )
-        errors[left_out] = part.log_mean - np.log([earlier_runs[row].runtime_seconds for row in left_out])
-        stds[left_out] = part.run_log_std
-    measured = stds[np.isfinite(stds)]
-    typical = float(np.median(measured if len(measured) else prediction.run_log_std))
-    return ContextForecast(prediction.log_mean, prediction.run_log_std, errors, typical)
+    return ContextFits(runs, seconds or [run_seconds(run) for run in runs]).forecast(context, candidates)
 
 
-def _predict(earlier_runs: Sequence[EarlierRun], queries: Sequence[Query]) -> RuntimePrediction:
+def _fit(earlier_runs: Sequence[EarlierRun]) -> "ContextModel":
     from training.context_model.model import fit_context_model  # scipy's: a worker's, not the web process's
 
-    prediction = fit_context_model(earlier_runs, resources=RESOURCES, sizes=SIZES).predict(queries)
+    return fit_context_model(earlier_runs, resources=RESOURCES, sizes=SIZES)
+
+
+def _predict(model: "ContextModel", queries: Sequence[Query]) -> RuntimePrediction:
+    prediction = model.predict(queries)
     assert not isinstance(prediction, NoPrediction), "every run has a runtime and a scale-out"
     return prediction
 

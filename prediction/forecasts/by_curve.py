@@ -19,11 +19,13 @@ from prediction.forecasts.curves import (
     fit_ernest,
 )
 from prediction.forecasts.forecast import Forecast, nothing
+from prediction.forecasts.learned_history import LearnedHistory
 from prediction.forecasts.method import Method
 from training.evidence.learned import learn_from
 from training.evidence.place import place_of
 from training.evidence.similarity import similarity
 from training.evidence.table import Evidence, usable
+from training.history.condensed import condensed_jobs
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.statistics.arrays import Floats
 from training.statistics.predictive_std import symmetric_std
@@ -40,7 +42,7 @@ class CurveRequest:
 
     method: Method
     """Any but the model."""
-    history: tuple[RunRecord, ...]
+    history: tuple[RunRecord, ...] | LearnedHistory
     context: RunContext
     after_job_id: int
     """Last finished job, -1 before the run."""
@@ -55,11 +57,12 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     With one, what is left after each further job is the same share of it as in earlier runs.
     """
     candidates, after = request.candidates, request.after_job_id
+    history, jobs_so_far = request.history, request.jobs
+    if isinstance(history, LearnedHistory):  # whose jobs are condensed: those of the run have to look alike
+        history, jobs_so_far = history.records, condensed_jobs(jobs_so_far)
     if request.method is Method.ERNEST_PER_JOB:
-        return ernest_forecast(
-            request.history, after, candidates, context=request.context, finished=request.jobs
-        )
-    runs = usable(request.history)
+        return ernest_forecast(history, after, candidates, context=request.context, finished=jobs_so_far)
+    runs = usable(history)
     if not runs:
         return nothing(candidates, "no earlier run has a finished job")
     if not candidates:
@@ -67,7 +70,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     near = similarity([run.context for run in runs], request.context)
     runs = [run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max()]
     evidence, _ = learn_from(runs)
-    place = place_of(evidence, RunRecord("", request.context, 0.0, request.jobs), after)
+    place = place_of(evidence, RunRecord("", request.context, 0.0, jobs_so_far), after)
     jobs = np.flatnonzero(place.ahead)
     if not len(jobs):
         return nothing(candidates, f"history knows no job after {after}")

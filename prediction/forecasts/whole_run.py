@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from common.executions.candidate import Candidate
-from prediction.forecasts.by_context import completed, forecast_by_context, run_seconds, same_context
+from prediction.forecasts.by_context import same_context
 from prediction.forecasts.forecast import MODELS, Forecast, ForecastRequest, candidates_of, forecast_with
-from training.evidence.learned import learn_from
+from prediction.forecasts.learned_history import LearnedHistory
 from training.evidence.odd_runs import OddRun
-from training.evidence.run_effects import estimate_run_effects
-from training.evidence.table import MAX_HISTORY_RUNS, Evidence, collect, expected_jobs
+from training.evidence.table import collect, expected_jobs
 from training.history.values import RunContext, RunRecord
-from training.runtime_model.similar_runs import USUAL_STATE, SimilarRuns
+from training.runtime_model.similar_runs import USUAL_STATE
 from training.statistics.arrays import Bools, Floats
 from training.statistics.predictive_std import PredictiveStd, interval_std, symmetric_std
 
@@ -96,7 +95,7 @@ class WholeRunForecast:
 class WholeRunRequest:
     """Request to a worker for whole runs; picklable."""
 
-    history: tuple[RunRecord, ...]
+    history: tuple[RunRecord, ...] | LearnedHistory
     context: RunContext
     candidates: tuple[int, ...]
     files: Mapping[str, bytes] | None = None
@@ -147,7 +146,7 @@ def answer_whole_run(request: WholeRunRequest) -> WholeRunForecast:
 
 
 def forecast_whole_run(
-    history: Sequence[RunRecord],
+    history: Sequence[RunRecord] | LearnedHistory,
     model: "TrainedModel | None",
     context: RunContext,
     candidates: Sequence[int],
@@ -155,10 +154,11 @@ def forecast_whole_run(
     """Forecast a run that keeps its first scale-out.
 
     Args:
-        history: Finished runs of the application, in any contexts.
+        history: Finished runs of the application, in any contexts, or what was learned from them before.
         model: Its trained model, if there is one; what it was trained on need not be the history.
     """
-    runs = completed(history)
+    learned = history if isinstance(history, LearnedHistory) else LearnedHistory(history)
+    runs = learned.runs
     if not candidates:
         return WholeRunForecast(reason="there is no candidate scale-out")
     if not runs and model is None:
@@ -169,14 +169,10 @@ def forecast_whole_run(
     odd_runs: tuple[OddRun, ...] = ()
     if runs:
         same = same_context(runs, context)
-        recent = runs[-MAX_HISTORY_RUNS:]
-        evidence, odd_runs = learn_from(recent)
-        similar = _by_similar_runs(evidence, same, context, scale_outs)
+        odd_runs = learned.odd_runs
+        similar = _by_similar_runs(learned, same, context, scale_outs)
         forecasts += [similar] if similar else []
-        seconds = [run_seconds(run) for run in runs]
-        for odd in odd_runs:
-            seconds[len(runs) - len(recent) + odd.row] = float(evidence.total[odd.row])
-        forecasts.append(_by_context(runs, seconds, same, context, scale_outs))
+        forecasts.append(_by_context(learned, same, context, scale_outs))
     if not forecasts:
         return WholeRunForecast(reason="no finished run is known, and the model knows no run in this context")
     best = forecasts[0]
@@ -226,14 +222,14 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
 
 
 def _by_similar_runs(
-    evidence: Evidence, same: Bools, context: RunContext, candidates: tuple[int, ...]
+    learned: LearnedHistory, same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast | None:
     """Forecast by similar runs as a whole; None with fewer than two in this context.
 
     Args:
-        evidence: Of the most recent runs.
         same: Whether runs, older ones included, were in this context, (R,).
     """
+    evidence = learned.evidence
     recent = len(evidence.contexts)
     first = len(same) - recent
     if same[first:].sum() < 2:
@@ -241,7 +237,7 @@ def _by_similar_runs(
     ahead = expected_jobs(evidence, context)
     if not ahead.any():
         return None
-    similar = SimilarRuns(evidence, estimate_run_effects(evidence))
+    similar = learned.similar_runs
     run = collect([RunRecord("", context, 0.0)], evidence.graph)
     shape = (len(candidates), len(ahead))
     schedules = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
@@ -258,17 +254,13 @@ def _by_similar_runs(
 
 
 def _by_context(
-    runs: Sequence[RunRecord],
-    seconds: Sequence[float],
-    same: Bools,
-    context: RunContext,
-    candidates: tuple[int, ...],
+    learned: LearnedHistory, same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast:
-    forecast = forecast_by_context(runs, context, candidates, seconds)
+    forecast = learned.context_fits.forecast(context, candidates)
     std = _judged(forecast.errors, same)
     typical = 0.0 if std is None else forecast.typical_std
     beyond = np.sqrt(np.maximum(forecast.log_std**2 - typical**2, 0.0))
-    return _Forecast(CONTEXT_MODEL, forecast.log_mean, _predictive_stds(std, beyond), std, len(runs))
+    return _Forecast(CONTEXT_MODEL, forecast.log_mean, _predictive_stds(std, beyond), std, len(learned.runs))
 
 
 def _predictive_stds(left_out_std: float | None, beyond: Floats) -> tuple[PredictiveStd, ...]:

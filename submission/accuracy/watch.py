@@ -1,6 +1,7 @@
 """Measures runs that have ended, and watches the models that serve; a drift may lead to a training."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -24,7 +25,12 @@ _RUNS_AT_ONCE = 50
 
 
 class AccuracyWatch:
-    """Looks at what has ended; `tick` is to be called from time to time, by any number of services."""
+    """Looks at what has ended; `tick` is to be called from time to time, by any number of services.
+
+    Args:
+        prepare_history: Called once with each execution that has completed, to have ready what is learned
+            from it.
+    """
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class AccuracyWatch:
         *,
         train_on_drift: bool = False,
         instruments: Instruments | None = None,
+        prepare_history: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.accuracies = accuracies
         self.band = band
@@ -44,6 +51,7 @@ class AccuracyWatch:
         self._pretraining = pretraining
         self._train_on_drift = train_on_drift
         self._instruments = instruments or unscraped()
+        self._prepare_history = prepare_history
 
     async def tick(self) -> None:
         """Measure what has ended since the last time; measuring it twice changes nothing."""
@@ -54,6 +62,8 @@ class AccuracyWatch:
                 algorithms.add(execution.global_specs.algorithm_name)
             if await self._executions.record_measured(execution.id):  # else another service has counted it
                 self._count(execution, found)
+                if self._prepare_history and execution.state is ApplicationState.COMPLETED:
+                    await self._prepare_history(execution.id)
         for algorithm_name in sorted(algorithms):
             await self._look_at(algorithm_name)
 

@@ -11,6 +11,7 @@ from common.instruments import Instruments
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.models.versions import read_version
+from common.mongo.types import Client
 from common.settings.prediction import PredictionSettings
 from common.settings.training import TrainingSettings
 from prediction.forecaster import Forecaster
@@ -22,6 +23,7 @@ from prediction.serving.cache import ModelCache
 from prediction.serving.models import Models
 from prediction.serving.worker_pool import WorkerPool
 from tests.support.scraping import Counted
+from training.history.digests import RunDigests
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +39,21 @@ def store(tmp_path: Path) -> FolderStore:
 
 
 @pytest.fixture
+def digests(mongo: Client, database: str, executions: ExecutionRepository) -> RunDigests:
+    return RunDigests(mongo, database, executions)
+
+
+@pytest.fixture
 def forecaster(
-    executions: ExecutionRepository, registry: ModelRegistry, store: FolderStore, pool: WorkerPool
+    executions: ExecutionRepository,
+    digests: RunDigests,
+    registry: ModelRegistry,
+    store: FolderStore,
+    pool: WorkerPool,
 ) -> Forecaster:
     cache = ModelCache(partial(read_version, store), entries=2, size_bytes=1 << 30)
     kinds = model_kinds(executions, TrainingSettings())
-    return Forecaster(executions, Models(registry, store, cache, pool, kinds), pool)
+    return Forecaster(digests, Models(registry, store, cache, pool, kinds), pool)
 
 
 @pytest.fixture

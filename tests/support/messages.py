@@ -35,6 +35,7 @@ from submission.programs.opened import OpenPrograms
 from submission.programs.outputs import OutputDescription
 from submission.service import SubmissionService
 from tests.support.doubles import FixedChooser, NotingRunner
+from training.history.digests import RunDigests
 from training.runs.repository import TrainingRunRepository
 
 _PATIENCE_SECONDS = 60.0
@@ -119,11 +120,13 @@ class MessageServices:
         given.messages.kafka_timeout_seconds = 5.0
         for name, value in settings.items():
             setattr(given.access if hasattr(given.access, name) else given.messages, name, value)
+        executions = ExecutionRepository(self._mongo, self._database)
         storage = Storage(
             self._folder,
             self._mongo,
             self._database,
-            ExecutionRepository(self._mongo, self._database),
+            executions,
+            RunDigests(self._mongo, self._database, executions),
             TrainingRunRepository(self._mongo, self._database),
             ModelRegistry(self._mongo, self._database),
             FolderStore(self._folder / "models"),

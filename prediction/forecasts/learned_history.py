@@ -1,0 +1,132 @@
+"""What forecasts learn from a history: all that depends on no question, kept in a worker by its key.
+
+A history is sent to a worker once. Whoever asks sends its key alone, and a worker that does not know it,
+because it is new or has forgotten it, says so.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from prediction.forecasts.by_context import ContextFits, completed, run_seconds
+from training.evidence.learned import learn_from
+from training.evidence.odd_runs import OddRun
+from training.evidence.run_effects import estimate_run_effects
+from training.evidence.table import MAX_HISTORY_RUNS, Evidence
+from training.history.condensed import History, unpacked
+from training.history.values import RunRecord
+from training.runtime_model.similar_runs import SimilarRuns
+
+MOST_HISTORIES = 8
+_MOST_BYTES = 16 * 1024 * 1024
+"""As they are sent; in memory they take some ten times as much."""
+
+
+class LearnedHistory:
+    """A history with what was learned from it so far, each thing when it is first asked for."""
+
+    def __init__(self, runs: Sequence[RunRecord]) -> None:
+        self.records = tuple(runs)
+        """All of them."""
+
+    @cached_property
+    def runs(self) -> list[RunRecord]:
+        """Those that show how long a whole run takes, oldest first, (R,)."""
+        return completed(self.records)
+
+    @property
+    def first_recent(self) -> int:
+        """Row of the first run that the table has."""
+        return max(len(self.runs) - MAX_HISTORY_RUNS, 0)
+
+    @cached_property
+    def _learned(self) -> tuple[Evidence, tuple[OddRun, ...]]:
+        return learn_from(self.runs[self.first_recent :])
+
+    @property
+    def evidence(self) -> Evidence:
+        """Table of the most recent runs. Raises EmptyHistory."""
+        return self._learned[0]
+
+    @property
+    def odd_runs(self) -> tuple[OddRun, ...]:
+        """Which of the most recent runs were odd. Raises EmptyHistory."""
+        return self._learned[1]
+
+    @cached_property
+    def similar_runs(self) -> SimilarRuns:
+        """The most recent runs, as forecasts by similar runs have them."""
+        return SimilarRuns(self.evidence, estimate_run_effects(self.evidence))
+
+    @cached_property
+    def context_fits(self) -> ContextFits:
+        """The context model; of odd runs it sees what they would have taken."""
+        seconds = [run_seconds(run) for run in self.runs]
+        for odd in self.odd_runs:
+            seconds[self.first_recent + odd.row] = float(self.evidence.total[odd.row])
+        return ContextFits(self.runs, seconds)
+
+
+@dataclass(frozen=True)
+class HistoryQuestion:
+    """A question to a worker about a history that it may know; picklable."""
+
+    function: Callable[[Any], Any]
+    """Answers the request; found by its name."""
+    request: Any
+    """What the function takes, a dataclass whose `history` the worker puts in."""
+    key: str
+    """Of the history."""
+    history: History | None = None
+    """None: the worker may know it."""
+
+
+@dataclass(frozen=True)
+class HistoryNeeded:
+    """Answer of a worker that does not know a history: it is to be asked again, with the history."""
+
+
+class KnownHistories:
+    """Most recently used histories of this process, by key."""
+
+    def __init__(self, most: int = MOST_HISTORIES, most_bytes: int = _MOST_BYTES) -> None:
+        self._most, self._most_bytes = most, most_bytes
+        self._bytes: dict[str, int] = {}
+        self._known: OrderedDict[str, LearnedHistory] = OrderedDict()
+
+    def find(self, key: str) -> LearnedHistory | None:
+        """The history of a key, if it is here."""
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def add(self, history: History) -> LearnedHistory:
+        """Read what was sent. The latest one stays, whatever its size.
+
+        Raises:
+            UnknownFormat: A run is not one of this version.
+        """
+        learned = LearnedHistory([unpacked(run) for run in history.runs])
+        self._known[history.key], self._bytes[history.key] = learned, sum(map(len, history.runs))
+        self._known.move_to_end(history.key)
+        while len(self._known) > 1 and (
+            len(self._known) > self._most or sum(self._bytes.values()) > self._most_bytes
+        ):
+            oldest, _ = self._known.popitem(last=False)
+            del self._bytes[oldest]
+        return learned
+
+
+HISTORIES = KnownHistories()
+
+
+def answer_about(question: HistoryQuestion) -> Any:
+    """Answer a question in a worker; `HistoryNeeded` where it does not know the history."""
+    learned = HISTORIES.find(question.key)
+    if learned is None and question.history is not None:
+        learned = HISTORIES.add(question.history)
+    if learned is None:
+        return HistoryNeeded()
+    return question.function(replace(question.request, history=learned))

@@ -1,0 +1,123 @@
+"""What a worker keeps of a history: the same forecasts as from the history itself, and no run sent twice."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from common.executions.repository import ExecutionRepository
+from prediction.forecaster import Forecaster
+from prediction.forecasts import learned_history
+from prediction.forecasts.by_context import ContextFits
+from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
+from prediction.forecasts.learned_history import (
+    HistoryNeeded,
+    HistoryQuestion,
+    KnownHistories,
+    LearnedHistory,
+    answer_about,
+)
+from prediction.forecasts.method import Method
+from prediction.forecasts.whole_run import WholeRunForecast, WholeRunRequest, answer_whole_run
+from prediction.forecasts.whole_run import forecast_whole_run as forecast
+from prediction.serving.worker_pool import WorkerPool
+from tests.support.finished_runs import store_history
+from tests.support.odd_histories import CANDIDATES, make_odd_history
+from tests.support.samples import execution
+from training.history.condensed import History, condensed, packed
+from training.history.from_documents import to_run_context
+
+RUNS = make_odd_history(0, None)
+CONTEXT = RUNS[-1].context
+CONTEXTS = [CONTEXT, replace(CONTEXT, data_size_mb=9999), replace(CONTEXT, machine_name="other"), CONTEXT]
+
+
+def history(key: str) -> History:
+    return History(key, tuple(packed(condensed(run)) for run in RUNS))
+
+
+def whole_run() -> WholeRunRequest:
+    return WholeRunRequest((), CONTEXT, CANDIDATES)
+
+
+def test_forecasts_from_what_was_learned_before_are_those_from_the_runs() -> None:
+    learned = LearnedHistory(RUNS)
+    for context in CONTEXTS:
+        for candidates in (CANDIDATES, (3,)):
+            assert forecast(learned, None, context, candidates) == forecast(RUNS, None, context, candidates)
+
+
+def test_models_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted: list[int] = []
+    fit = learned_history.ContextFits.__init__.__globals__["_fit"]
+
+    def noted(runs: Any) -> Any:
+        fitted.append(len(runs))
+        return fit(runs)
+
+    monkeypatch.setitem(ContextFits.__init__.__globals__, "_fit", noted)
+    learned = LearnedHistory(RUNS)
+    forecast(learned, None, CONTEXT, CANDIDATES)
+    once = len(fitted)
+    assert once > 1
+    for _ in range(3):
+        forecast(learned, None, CONTEXT, CANDIDATES)
+    assert len(fitted) == once
+
+
+@pytest.mark.parametrize("method", [Method.ERNEST_PER_JOB, Method.BELL])
+def test_curves_know_a_run_by_its_condensed_jobs(method: Method) -> None:
+    request = CurveRequest(method, (), CONTEXT, 3, CANDIDATES, RUNS[0].jobs[:4])
+    found = answer_about(HistoryQuestion(forecast_with_curve, request, "curves", history("curves")))
+    expected = forecast_with_curve(replace(request, history=tuple(RUNS)))
+    assert found.job_ids
+    assert found == expected
+
+
+def test_a_worker_asks_for_what_it_does_not_know() -> None:
+    question = HistoryQuestion(answer_whole_run, whole_run(), "asked")
+    assert isinstance(answer_about(question), HistoryNeeded)
+    found = answer_about(replace(question, history=history("asked")))
+    assert found == answer_about(question) == forecast(RUNS, None, CONTEXT, CANDIDATES)
+
+
+def test_what_was_used_least_is_forgotten() -> None:
+    known = KnownHistories(most=2)
+    for key in ("a", "b"):
+        known.add(history(key))
+    assert known.find("a")
+    known.add(history("c"))
+    assert [key for key in "abc" if known.find(key)] == ["a", "c"]
+    small = KnownHistories(most_bytes=1)
+    small.add(history("a"))
+    small.add(history("b"))
+    assert [key for key in "ab" if small.find(key)] == ["b"]
+
+
+async def test_runs_are_sent_once_and_again_to_a_new_worker(
+    forecaster: Forecaster, pool: WorkerPool, executions: ExecutionRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_history(executions)
+    sent: list[bool] = []
+    run_timed = pool.run_timed
+
+    async def noted(function: Any, request: Any) -> Any:
+        sent.append(request.history is not None)
+        return await run_timed(function, request)
+
+    monkeypatch.setattr(pool, "run_timed", noted)
+
+    async def ask() -> WholeRunForecast:
+        run = execution()
+        context = to_run_context(run)
+        return await forecaster.before_run(Method.MODEL, run.global_specs, context, CANDIDATES)
+
+    first = await ask()
+    assert first.runs == 4
+    assert await ask() == first
+    assert sent == [False, True, False]
+    for worker in tuple(pool._workers):
+        worker.kill()
+        worker._process.join()
+    assert await ask() == first
+    assert sent[3:] == [False, True]
