@@ -12,7 +12,7 @@ from common.executions.repository import ExecutionRepository
 from common.instruments import NONE, Instruments, source_label, unscraped
 from common.models.artifacts import StoreUnavailable
 from common.timing import FAILED, Timing
-from common.wire.events import JobEnded, PredictionRequest
+from common.wire.events import FEW_STAGES, JobEnded, PredictionRequest, event_of
 from common.wire.recommendation import Recommendation
 from prediction.decisions import (
     Progress,
@@ -56,7 +56,7 @@ class Predictor:
                 model is not in memory and cannot be read now.
         """
         timing = self._instruments.recommendation()
-        event = request.event()
+        event = await event_of(request)
         with timing.phase("store"):
             execution = await self._executions.apply_event(request.application_execution_id, event)
         if not isinstance(event, JobEnded):
@@ -93,7 +93,12 @@ class Predictor:
                 self._forecaster.model_for(policy.method, known),
                 self._executions.find_latest_decision(execution.id, event.application_id),
             )
-            run = to_run_record(execution, jobs)
+            are_large = sum(len(job.stages) for job in jobs) > FEW_STAGES
+            run = (
+                await asyncio.to_thread(to_run_record, execution, jobs)
+                if are_large
+                else to_run_record(execution, jobs)
+            )
         latest = jobs[-1]
         current_scale_out = scale_out_of(execution, latest)
         # A late report about an earlier job is answered with what is left now.

@@ -14,6 +14,7 @@ from common.mongo.document import utc_now
 from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
 from routers.dependencies import ExecutionsDep, SubmissionsDep
+from routers.media.large_json import are_large, jobs_response
 from routers.pagination import Cursor, Hint, Limit, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS
 from routers.schemas.applications import (
@@ -134,14 +135,14 @@ async def get_application(
     )
 
 
-@router.get("/{application_execution_id}/jobs", dependencies=READS)
+@router.get("/{application_execution_id}/jobs", dependencies=READS, response_model=JobPage)
 async def get_jobs(
     application_execution_id: str,
     executions: ExecutionsDep,
     after_job_id: Annotated[int, Query(ge=-1, le=INT64_MAX)] = -1,
     limit: Limit = 50,
     application_id: NameFilter | None = None,
-) -> JobPage:
+) -> JobPage | Response:
     """Finished jobs in order, with their stages and metrics: of the driver in charge, or of another one of
     the `attempts` by its `application_id`."""
     execution = await executions.get(application_execution_id)
@@ -149,12 +150,15 @@ async def get_jobs(
         execution.id, application_id or execution.application_id, after_job_id=after_job_id, limit=limit + 1
     )
     page = found[:limit]
-    return JobPage(
-        items=page,
+    answer = JobPage(
+        items=[],
         next_after_job_id=page[-1].job_id if len(found) > limit else None,
         hint=hint_for(page, "Jobs come here when the Spark plugin reports that they have ended."),
         unreadable=found.unreadable,
     )
+    if are_large(page):
+        return await jobs_response(answer.model_dump(mode="json", exclude={"items"}), page)
+    return answer.model_copy(update={"items": page})
 
 
 @router.get("/{application_execution_id}/decisions", dependencies=READS)

@@ -7,9 +7,10 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, StringConstraints
 
-from common.wire.events import UpdateInformation
+from common.wire.events import UpdateInformation, event_of
 from common.wire.specs import SHORT_TEXT, Name, WireModel
 from routers.dependencies import ExecutionsDep, ImporterDep, PeriodicTrainingsDep, PretrainingDep
+from routers.media.large_json import LargeBodyRoute
 from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS, REPORTS, SUBMITS, PrincipalDep, ReporterDep
 from routers.schemas import examples
@@ -18,7 +19,7 @@ from training.runs.documents import TrainingRun, TrainingState
 from training.runs.pretraining import Pretraining
 from training.runs.schedules import TrainingSchedule
 
-router = APIRouter(prefix="/training", tags=["training"])
+router = APIRouter(prefix="/training", tags=["training"], route_class=LargeBodyRoute)
 
 
 class Message(WireModel):
@@ -64,7 +65,7 @@ async def update_information(
     The answer means that it is stored. The same event may be sent again at any time.
     """
     await reporter.check(update)
-    await executions.apply_event(update.application_execution_id, update.event())
+    await executions.apply_event(update.application_execution_id, await event_of(update))
     return Message(message=f"{update.update_event} of {update.application_execution_id} is stored.")
 
 

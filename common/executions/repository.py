@@ -28,7 +28,8 @@ from common.executions.summaries import SUMMARY, mean_scale_outs_of
 from common.instruments import Instruments, unscraped
 from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, text
 from common.mongo.document import utc_now
-from common.mongo.stored import Readable, Reader
+from common.mongo.large import LargeReader
+from common.mongo.stored import Readable
 from common.mongo.transactions import timeout_seconds
 from common.mongo.unchanged import UnchangedReader
 
@@ -91,7 +92,7 @@ class ExecutionRepository(RunHistory, HeldNames):
         storage = ReportStorage(client, applications, jobs)
         self._reports = ReportQueue(storage.store, timeout_seconds(client))
         self._unchanged_jobs = UnchangedReader(JobExecution, self._jobs)
-        self._read_summary = Reader(JobSummary, self._jobs)
+        self._read_summary = LargeReader(JobSummary, self._jobs)
 
     async def create_indexes(self) -> None:
         """Raises StartError where an index that is there says something else."""
@@ -312,8 +313,7 @@ class ExecutionRepository(RunHistory, HeldNames):
         if application_id is not None:
             query["application_id"] = application_id
         pipeline: list[Json] = [{"$match": query}, {"$sort": {"job_id": 1}}, {"$project": SUMMARY}]
-        found = await self._jobs.aggregate(pipeline)
-        return await self._read_summary.many(found)
+        return await self._read_summary.many(await self._read_summary.aggregate(pipeline))
 
     async def mean_scale_outs(self, application_execution_ids: Collection[str]) -> dict[str, float]:
         """Executors of each run, on average over the time of its jobs; runs without any are left out."""

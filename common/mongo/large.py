@@ -12,6 +12,7 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.cursor import AsyncCursor
 
 from common.mongo.stored import Json, Reader, T
@@ -36,6 +37,10 @@ class LargeReader(Reader[T]):
     def find(self, query: Json, session: AsyncClientSession | None = None) -> AsyncCursor[Any]:
         """Documents for `take`, `many` and `page`, not decoded yet."""
         return self._raw.find(query, session=session)
+
+    async def aggregate(self, pipeline: list[Json]) -> AsyncCommandCursor[Any]:
+        """The same of what a pipeline makes of the collection."""
+        return await self._raw.aggregate(pipeline)
 
     async def take(self, document: Any) -> T:
         """One that `find` found; a large one is read in a thread. Raises UnreadableDocument."""

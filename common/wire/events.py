@@ -1,5 +1,6 @@
 """What a Spark listener reports: the contract's `updates`, checked."""
 
+import asyncio
 import json
 import math
 from datetime import UTC, datetime
@@ -102,6 +103,22 @@ ApplicationName = Annotated[str | None, BeforeValidator(_cut_name)]
 
 MAX_PARENTS = 1000
 """Of a stage; what a union of more RDDs has beyond that is left out."""
+
+
+MAX_JOB_PARENTS = 100_000
+"""Of all stages of a job together; likewise."""
+
+
+def _cut_job_parents(stages: dict[Any, Any]) -> dict[Any, Any]:
+    left, found = MAX_JOB_PARENTS, dict(stages)
+    for key, stage in stages.items():
+        parents = stage.get("parent_stage_ids") if isinstance(stage, dict) else None
+        if isinstance(parents, list):
+            kept = min(len(parents), MAX_PARENTS, left)
+            left -= kept
+            if kept < len(parents):
+                found[key] = {**stage, "parent_stage_ids": parents[:kept]}
+    return found
 
 
 def _cut_parents(value: object) -> object:
@@ -212,7 +229,7 @@ class JobEnded(_Interval, _Lost):
         # Before any of them is looked at: that alone would take seconds.
         if isinstance(value, dict) and len(value) > MAX_STAGES:
             raise ValueError(f"more than {MAX_STAGES} stages")
-        return {} if value is None else value
+        return {} if value is None else _cut_job_parents(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _ids_agree(self) -> "JobEnded":
@@ -300,6 +317,21 @@ class UpdateInformation(WireModel):
         if self.update_event == "APPLICATION_END":
             return ApplicationEnded.model_validate({**self.updates, **identity})
         return JobEnded.model_validate({**self.updates, **identity, "job_id": self.job_id})
+
+
+FEW_STAGES = 500
+"""Of a job; what is done about so many takes some milliseconds."""
+
+
+async def event_of(update: UpdateInformation) -> ApplicationStarted | JobEnded | ApplicationEnded:
+    """The reported event; of a large job it is read in a thread, whose Python lets the event loop go on.
+
+    Raises pydantic.ValidationError where it is impossible.
+    """
+    stages = update.updates.get("stages")
+    if isinstance(stages, dict) and len(stages) > FEW_STAGES:
+        return await asyncio.to_thread(update.event)
+    return update.event()
 
 
 class PredictionRequest(UpdateInformation):

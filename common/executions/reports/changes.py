@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import bson
+from bson import ObjectId
+from bson.raw_bson import RawBSONDocument
 from pydantic import BaseModel
 
 from common.errors import PayloadTooLarge
@@ -17,8 +19,9 @@ from common.executions.driver_starts import start_fields, takes_charge
 from common.executions.ends import end_after_job, reported_end
 from common.executions.merging import NOTHING_TOLD, application_fields, lost_reports, merge_job, new_job
 from common.instruments import LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB, REPEATED, STORED
+from common.mongo.large import encoded
 from common.mongo.stored import UnreadableDocument
-from common.wire.events import ApplicationEnded, ApplicationStarted, JobEnded
+from common.wire.events import FEW_STAGES, MAX_STAGES, ApplicationEnded, ApplicationStarted, JobEnded
 
 Json = dict[str, Any]
 
@@ -43,6 +46,28 @@ class Job:
     """Whether anything of it is: else all of it is to be written."""
     changes: Json = field(default_factory=dict)
     """Of what is stored."""
+    _encoded: tuple[JobExecution, RawBSONDocument] | None = None
+    """What was encoded last, and of what."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether what is done about it takes longer than some milliseconds."""
+        return len(self.document.stages) > FEW_STAGES
+
+    def to_mongo(self) -> Mapping[str, Any]:
+        """As it is stored; stages of a large one are encoded, one by one."""
+        if not self.is_large:
+            return self.document.to_mongo()
+        if self._encoded is None or self._encoded[0] is not self.document:
+            self._encoded = self.document, self._encode()
+        return self._encoded[1]
+
+    def _encode(self) -> RawBSONDocument:
+        stages = {
+            key: encoded(stage.to_mongo()) if stage else None for key, stage in self.document.stages.items()
+        }
+        rest = self.document.model_copy(update={"stages": {}}).to_mongo()
+        return encoded({"_id": ObjectId(), **rest, "stages": stages})
 
 
 class Run:
@@ -73,6 +98,13 @@ class Run:
         """Drivers, with the names that all of their stored jobs get."""
         self._unreadable = {key: job for key, job in jobs.items() if isinstance(job, UnreadableDocument)}
         self._latest_jobs = latest_jobs
+
+    def is_large(self, event: Event) -> bool:
+        """Whether taking a report takes longer than some milliseconds."""
+        if not isinstance(event, JobEnded):
+            return False
+        stored = self.jobs.get((event.application_id, event.job_id))
+        return len(event.stages) > FEW_STAGES or (stored is not None and stored.is_large)
 
     def take(self, event: Event) -> str:
         """Returns what became of the report, as `/metrics` calls it. What fails changes nothing.
@@ -126,7 +158,7 @@ class Run:
             changes = _changed_job(before.document, document)
             job = Job(document, before.is_stored, before.changes | changes)
             is_new = bool(changes)
-        _check_size(job.document)
+        _check_size(job)
         result = _result(execution, is_new, event)
         fields: Json = {}
         if same_application:  # else of a driver that another one has replaced, or will
@@ -233,19 +265,30 @@ def _result(execution: ApplicationExecution, is_new: bool, job: JobEnded | None 
     return LATE_JOB if ended_at is not None and job.end_time < ended_at else STORED
 
 
-def _check_size(job: JobExecution) -> None:
+def _check_size(job: Job) -> None:
     """Raises PayloadTooLarge where MongoDB would refuse the document, after seconds and several tries."""
-    if len(job.stages) > _STAGES_THAT_ALWAYS_FIT and len(bson.encode(job.to_mongo())) > _JOB_BYTES:
-        raise PayloadTooLarge(f"Job {job.job_id} with all its stages is larger than {_JOB_BYTES} bytes.")
+    count, job_id = len(job.document.stages), job.document.job_id
+    if count > MAX_STAGES:
+        raise PayloadTooLarge(f"Job {job_id} would have {count} stages; at most {MAX_STAGES} are stored.")
+    if count > _STAGES_THAT_ALWAYS_FIT:
+        document = job.to_mongo()
+        size = len(document.raw if isinstance(document, RawBSONDocument) else bson.encode(document))
+        if size > _JOB_BYTES:
+            raise PayloadTooLarge(f"Job {job_id} with all its stages is larger than {_JOB_BYTES} bytes.")
 
 
 def _changed_job(before: JobExecution, after: JobExecution) -> Json:
     """Changed fields and, one by one, changed stages: a job's stages as a whole may be megabytes."""
     fields = {name: value for name, value in after if name != "stages" and value != getattr(before, name)}
     changes = {name: _plain(value) for name, value in fields.items()}
-    for stage_id, stage in after.stages.items():
-        if stage_id not in before.stages or before.stages[stage_id] != stage:
-            changes[f"stages.{stage_id}"] = stage.model_dump() if stage else None
+    changed_stages = {
+        stage_id: stage.model_dump() if stage else None
+        for stage_id, stage in after.stages.items()
+        if stage_id not in before.stages or before.stages[stage_id] != stage
+    }
+    are_many = len(changed_stages) > FEW_STAGES
+    for stage_id, values in changed_stages.items():
+        changes[f"stages.{stage_id}"] = encoded(values) if values and are_many else values
     return changes
 
 

@@ -1,8 +1,9 @@
 """Batches of reports in MongoDB: each is one transaction, however many runs the reports are of."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pymongo
 from pymongo import DESCENDING, AsyncMongoClient, InsertOne, UpdateMany, UpdateOne
@@ -15,11 +16,14 @@ from common.executions.documents import ApplicationExecution, JobExecution
 from common.executions.reports.changes import Event, JobKey, Run, drivers_to_look_up, reported_jobs
 from common.executions.run_history import JOB_CHANGES
 from common.mongo.collection import DocumentCollection
+from common.mongo.large import LargeReader
 from common.mongo.stored import UnreadableDocument
 from common.mongo.transactions import in_transaction, timeout_seconds
 
 Json = dict[str, Any]
-_Write = InsertOne[Json] | UpdateOne | UpdateMany
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+_Write = InsertOne[Any] | UpdateOne | UpdateMany
 
 _DUPLICATE_KEY = 11000
 
@@ -91,6 +95,7 @@ class ReportStorage:
     ) -> None:
         self._client = client
         self._applications, self._jobs = applications, jobs
+        self._large_jobs = LargeReader(JobExecution, jobs.stored)
         self._recent = _Recent()
 
     async def store(self, reports: Sequence[Report]) -> list[Outcome]:
@@ -132,11 +137,13 @@ class ReportStorage:
                 if name not in read:
                     raise failures.get(name) or _not_found(name)
                 run = read[name].run
-                outcomes.append(Stored(run.take(report.event), run.execution))
+                taken = await _in_thread(run.is_large(report.event), run.take, report.event)
+                outcomes.append(Stored(taken, run.execution))
             except Exception as error:
                 outcomes.append(error)
         runs = {name: each.run for name, each in read.items()}
-        await _write(self._jobs.stored, _writes_of_jobs(runs), session)
+        is_large = any(job.is_large for run in runs.values() for job in run.jobs.values())
+        await _write(self._jobs.stored, await _in_thread(is_large, _writes_of_jobs, runs), session)
         await _write(self._applications.stored, _writes_of_runs(runs), session)
         return outcomes, read
 
@@ -163,8 +170,8 @@ class ReportStorage:
         ]
         for name, driver in await self._with_jobs(wanted, session):
             query = {"application_execution_id": name, "application_id": driver}
-            found = self._jobs.stored.find(query, session=session).sort("end_time", DESCENDING)
-            for job in await self._jobs.page(found, 1):
+            found = self._large_jobs.find(query, session).sort("end_time", DESCENDING)
+            for job in await self._large_jobs.page(found, 1):
                 latest.setdefault(name, {})[driver] = job
         read = {
             name: _Read(document, Run(execution, jobs.get(name, {}), latest.get(name, {})))
@@ -184,10 +191,10 @@ class ReportStorage:
         found: dict[str, dict[JobKey, JobExecution | UnreadableDocument]] = {}
         if not wanted:
             return found
-        async for document in self._jobs.stored.find({"$or": wanted}, session=session):
+        async for document in self._large_jobs.find({"$or": wanted}, session):
             job: JobExecution | UnreadableDocument
             try:
-                job = self._jobs.one(document)
+                job = await self._large_jobs.take(document)
             except UnreadableDocument as error:
                 job = error
             key = document["application_id"], document["job_id"]
@@ -219,7 +226,7 @@ def _writes_of_jobs(runs: dict[str, Run]) -> list[_Write]:
     for name, run in runs.items():
         for (driver, job_id), job in run.jobs.items():
             if not job.is_stored:
-                changes.append(InsertOne(job.document.to_mongo()))
+                changes.append(InsertOne(job.to_mongo()))
             elif job.changes:
                 key = {"application_execution_id": name, "application_id": driver, "job_id": job_id}
                 writes.append(UpdateOne(key, {"$set": job.changes}))
@@ -235,6 +242,11 @@ def _writes_of_runs(runs: dict[str, Run]) -> list[_Write]:
         if update:
             writes.append(UpdateOne({"_id": name}, update))
     return writes
+
+
+async def _in_thread(is_large: bool, work: Callable[[Argument], Result], argument: Argument) -> Result:
+    """Work in a thread where it is large: its Python lets the event loop go on."""
+    return await asyncio.to_thread(work, argument) if is_large else work(argument)
 
 
 async def _write(
