@@ -3,18 +3,16 @@
 from collections import OrderedDict
 from typing import Any
 
-from bson import decode
-from bson.raw_bson import RawBSONDocument
 from pymongo.asynchronous.collection import AsyncCollection
-from pymongo.asynchronous.cursor import AsyncCursor
 
-from common.mongo.stored import Json, Reader, T
+from common.mongo.large import LargeReader
+from common.mongo.stored import Json, T
 
 _MOST_BYTES = 8 * 1024 * 1024
 """Of documents as they are stored; read, they take about ten times as much."""
 
 
-class UnchangedReader(Reader[T]):
+class UnchangedReader(LargeReader[T]):
     """Reads documents of one collection whose bytes alone decide: whoever has changed one, it is read anew.
 
     What it returns is shared with others, and not to be changed.
@@ -25,27 +23,21 @@ class UnchangedReader(Reader[T]):
     ) -> None:
         super().__init__(model, collection)
         self._most_bytes = most_bytes
-        self._options = collection.codec_options
-        self._raw: AsyncCollection[Any] = collection.with_options(
-            codec_options=self._options.with_options(document_class=RawBSONDocument)
-        )
         self._known: OrderedDict[bytes, T] = OrderedDict()
         self._bytes = 0
 
-    def find(self, query: Json) -> AsyncCursor[Json]:
-        """Documents for `many` and `page`, not decoded yet."""
-        return self._raw.find(query)
-
-    def one(self, document: Any) -> T:
-        """Raises UnreadableDocument, each time."""
+    async def take(self, document: Any) -> T:
+        """One that `find` found. Raises UnreadableDocument, each time."""
         stored: bytes = document.raw
         found = self._known.get(stored)
-        if found is None:
-            found = super().one(decode(stored, codec_options=self._options))
-            self._known[stored] = found
-            self._bytes += len(stored)
-            while self._bytes > self._most_bytes:
-                self._bytes -= len(self._known.popitem(last=False)[0])
-        else:
+        if found is not None:
             self._known.move_to_end(stored)
+            return found
+        found = await super().take(document)
+        self._bytes += (
+            len(stored)
+        )  # another one may have read it meanwhile
+        self._known[stored] = found
+        while self._bytes > self._most_bytes:
+            self._bytes -= len(self._known.popitem(last=False)[0])
         return found
