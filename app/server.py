@@ -18,6 +18,10 @@ from common.errors import StartError
 from common.settings.group import bundled
 from common.settings.settings import Settings
 
+_SWITCH_SECONDS = 0.001
+"""For which a thread with a large report may hold the interpreter: the event loop, which lets go of it with
+each call to the system, waits that long every time before it goes on."""
+
 
 async def serve(settings: Settings, listening: socket.socket, ground: Ground) -> None:
     """Serve until SIGINT or SIGTERM.
@@ -35,6 +39,7 @@ async def serve(settings: Settings, listening: socket.socket, ground: Ground) ->
         except Exception as error:  # whatever it was, there is a line that says so
             raise StartError("; ".join(reasons(error))) from error
         assert state is not None, "the lifespan of this application has one"
+        sys.setswitchinterval(_SWITCH_SECONDS)
         gc.freeze()  # what stays to the end is looked through no more, which would hold up answers
         gc.enable()
 

@@ -1,10 +1,10 @@
 """One online recommendation, from the reported job to the stored decision."""
 
-import asyncio
 import logging
 
 from pymongo.errors import PyMongoError
 
+from common.beside import beside
 from common.errors import ServiceError
 from common.executions.candidate import candidate_scale_outs
 from common.executions.documents import ApplicationExecution
@@ -95,9 +95,7 @@ class Predictor:
             )
             are_large = sum(len(job.stages) for job in jobs) > FEW_STAGES
             run = (
-                await asyncio.to_thread(to_run_record, execution, jobs)
-                if are_large
-                else to_run_record(execution, jobs)
+                await beside(to_run_record, execution, jobs) if are_large else to_run_record(execution, jobs)
             )
         latest = jobs[-1]
         current_scale_out = scale_out_of(execution, latest)

@@ -4,7 +4,6 @@ Drivers in C hold the interpreter for as long as one call takes. What is done in
 event loop go on in between.
 """
 
-import asyncio
 from typing import Any
 
 from bson import decode, encode
@@ -15,6 +14,7 @@ from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.asynchronous.command_cursor import AsyncCommandCursor
 from pymongo.asynchronous.cursor import AsyncCursor
 
+from common.beside import beside
 from common.mongo.stored import Json, Reader, T
 
 LARGE_BYTES = 256 * 1024
@@ -46,7 +46,7 @@ class LargeReader(Reader[T]):
         """One that `find` found; a large one is read in a thread. Raises UnreadableDocument."""
         if len(document.raw) <= LARGE_BYTES:
             return self.one(decode(document.raw, codec_options=self._options))
-        return await asyncio.to_thread(self._take_large, document)
+        return await beside(self._take_large, document)
 
     def _take_large(self, document: RawBSONDocument) -> T:
         return self.one(decoded(document, self._options))

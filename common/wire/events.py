@@ -1,6 +1,5 @@
 """What a Spark listener reports: the contract's `updates`, checked."""
 
-import asyncio
 import json
 import math
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from common.beside import beside
 from common.wire.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, NoBoolean, ScaleOut, WireModel
 
 MAX_STAGES = 10_000
@@ -330,7 +330,7 @@ async def event_of(update: UpdateInformation) -> ApplicationStarted | JobEnded |
     """
     stages = update.updates.get("stages")
     if isinstance(stages, dict) and len(stages) > FEW_STAGES:
-        return await asyncio.to_thread(update.event)
+        return await beside(update.event)
     return update.event()
 
 

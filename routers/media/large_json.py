@@ -1,6 +1,5 @@
 """JSON of megabytes: read and written in threads, whose Python lets the event loop go on."""
 
-import asyncio
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
@@ -9,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
+from common.beside import beside
 from common.executions.documents import JobExecution
 from common.wire.events import FEW_STAGES
 
@@ -38,7 +38,7 @@ class _LargeRequest(Request):
         body = await self.body()
         if len(body) <= LARGE_BODY_BYTES or self._field is None:
             return await super().json()
-        return await asyncio.to_thread(read_body, body, self._field)
+        return await beside(read_body, body, self._field)
 
 
 def read_body(body: bytes, field: Any) -> Any:
@@ -69,7 +69,7 @@ async def jobs_response(page: dict[str, Any], jobs: list[JobExecution]) -> Respo
     Args:
         page: What there is beside its `items`, in JSON's types.
     """
-    body = await asyncio.to_thread(lambda: b"".join(_pieces(page, jobs)))
+    body = await beside(lambda: b"".join(_pieces(page, jobs)))
     return Response(body, media_type="application/json")
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pydantic import Field
 from pymongo.errors import DuplicateKeyError
 
+from common.beside import beside
 from common.executions.gaps import Numbering, are_complete, numbering_of
 from common.executions.run_history import RunFound, RunHistory, RunVersion
 from common.mongo.collection import DocumentCollection
@@ -200,7 +201,7 @@ class RunDigests:
                 if found is not None:
                     self._kept.keep(found.version, None)
                 return None
-            digest = await asyncio.to_thread(digest_of, found)
+            digest = await beside(digest_of, found)
             with contextlib.suppress(DuplicateKeyError):  # another service has stored it just now
                 await self._digests.stored.replace_one({"_id": digest.id}, digest.to_mongo(), upsert=True)
             self._kept.keep(found.version, digest)

@@ -1,6 +1,5 @@
 """Batches of reports in MongoDB: each is one transaction, however many runs the reports are of."""
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.collection import AsyncCollection
 from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, PyMongoError
 
+from common.beside import beside
 from common.errors import ApplicationExecutionNotFound, ServiceError
 from common.executions.documents import ApplicationExecution, JobExecution
 from common.executions.reports.changes import Event, JobKey, Run, drivers_to_look_up, reported_jobs
@@ -246,7 +246,7 @@ def _writes_of_runs(runs: dict[str, Run]) -> list[_Write]:
 
 async def _in_thread(is_large: bool, work: Callable[[Argument], Result], argument: Argument) -> Result:
     """Work in a thread where it is large: its Python lets the event loop go on."""
-    return await asyncio.to_thread(work, argument) if is_large else work(argument)
+    return await beside(work, argument) if is_large else work(argument)
 
 
 async def _write(
