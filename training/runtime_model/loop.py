@@ -6,36 +6,29 @@ that run. The network starts as the identity on that prior; validation decides h
 """
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
+from torch import Tensor
 
 from training.history.values import RunRecord
-from training.runtime_model.artifact import Hyperparameters, TrainedModel, make_network
+from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.fine_tuning import fine_tune
 from training.runtime_model.joint_forecast import choose_share, joint_errors
-from training.runtime_model.loss import Evaluation, evaluate, loss_of
-from training.runtime_model.network import RuntimeModel
+from training.runtime_model.loss import Evaluation, loss_of
 from training.runtime_model.prepared import Prepared, prepare
-from training.statistics.arrays import Ints
+from training.runtime_model.pretraining.trainee import Course, Trainee
 from training.statistics.predictive_std import LeftOutErrors, error_stds
 
 __all__ = [
     "UNVALIDATED_LOG_ERROR_STD",
     "Prepared",
     "PretrainingSession",
-    "evaluate",
     "fine_tune",
     "loss_of",
     "prepare",
     "pretrain",
 ]
-
-SAMPLES_PER_STEP = 24
-"""Bounds the time of a training step for long histories."""
 
 PATIENCE_EPOCHS = 100
 """Epochs without a better validation score after which a session has finished. An epoch is one step, and
@@ -43,10 +36,6 @@ validation often gets worse for the first hundred, while training errors hardly 
 
 EPOCHS_PER_VALIDATION = 10
 """Validation costs more than a step."""
-
-AVERAGED = 0.97
-"""What serves is a running average of the weights over about the last 33 steps, fewer at the beginning:
-single steps on few samples move validation scores up and down by a tenth."""
 
 UNVALIDATED_LOG_ERROR_STD = 0.25
 """Claimed where a single run leaves nothing to validate on."""
@@ -60,49 +49,6 @@ NETWORK, LAWS = "network", "laws"
 CLEARLY_BETTER = 0.97
 """Share of the laws' error below which the network serves. Its best epoch was chosen on the runs that
 it is judged on; laws alone also need no fine-tuning, and decide faster."""
-
-
-class _Trainee:
-    """One network in training, and the average of its weights."""
-
-    def __init__(
-        self, prepared: Prepared, hyperparameters: Hyperparameters, samples: Ints, seed: int
-    ) -> None:
-        self.prepared, self.samples, self.noise = prepared, samples, hyperparameters.noise
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.network = make_network(prepared.evidence, hyperparameters)
-            self.random = torch.get_rng_state()
-        self.average = deepcopy(self.network).requires_grad_(False)
-        self._steps = 0
-        self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=hyperparameters.learning_rate,
-            weight_decay=hyperparameters.weight_decay,
-        )
-
-    def step(self) -> None:
-        """One epoch: one step on all samples, or on a random part of many."""
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(self.random)
-            self.network.train()
-            chosen = torch.from_numpy(self.samples)
-            if len(chosen) > SAMPLES_PER_STEP:
-                chosen = chosen[torch.randperm(len(chosen))[:SAMPLES_PER_STEP]]
-            batch = self.prepared.batch.select(chosen)
-            features = batch.features + self.noise * torch.randn_like(batch.features)
-            batch = batch._replace(features=features)
-            loss = loss_of(self.network, batch, self.network(batch))
-            self.optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-            self.optimizer.step()
-            self.random = torch.get_rng_state()
-        self._steps += 1
-        kept = min(AVERAGED, self._steps / (self._steps + 9))
-        with torch.no_grad():
-            for average, value in zip(self.average.parameters(), self.network.parameters(), strict=True):
-                average.lerp_(value, 1.0 - kept)
 
 
 class PretrainingSession:
@@ -131,15 +77,16 @@ class PretrainingSession:
         held_out = [order[fold::3] for fold in range(min(3, runs))] if runs > 1 else []
         of_run = self.prepared.run_of
         everything = np.arange(len(of_run))
+        self._course = Course(self.prepared, hyperparameters)
         self._folds = [
-            (_Trainee(self.prepared, hyperparameters, everything[~np.isin(of_run, runs_)], seed), samples)
+            (Trainee(self._course, everything[~np.isin(of_run, runs_)], seed), samples)
             for runs_ in held_out
             if len(samples := everything[np.isin(of_run, runs_)])
         ]
         self.epochs = 0
         self.best_epochs = 0
-        self._best_networks = self._networks()
-        self._law = self._best = self._evaluate(self._best_networks)
+        self._best_weights = self._averages()
+        self._law = self._best = self._evaluate(self._best_weights)
         self._latest = self._law.score
 
     @property
@@ -160,38 +107,34 @@ class PretrainingSession:
         self.epochs += 1
         if self.epochs % EPOCHS_PER_VALIDATION and self.epochs < self.max_epochs:
             return self._latest
-        networks = self._networks()
-        result = self._evaluate(networks)
+        weights = self._averages()
+        result = self._evaluate(weights)
         self._latest = result.score
         if self.best_epochs == 0 or result.score < self._best.score:
-            self._best, self._best_networks, self.best_epochs = result, networks, self.epochs
+            self._best, self._best_weights, self.best_epochs = result, weights, self.epochs
         return result.score
 
-    def _networks(self) -> list[RuntimeModel]:
-        """Averaged networks of the folds as they are now; without folds one that has learned nothing."""
+    def _averages(self) -> list[Tensor]:
+        """Averaged weights of the folds as they are now; without folds, those at the beginning."""
         if not self._folds:
             everything = np.arange(len(self.prepared.run_of))
-            return [_Trainee(self.prepared, self.hyperparameters, everything, self.seed).average]
-        return [deepcopy(trainee.average) for trainee, _ in self._folds]
+            return [Trainee(self._course, everything, self.seed).average]
+        return [trainee.average.clone() for trainee, _ in self._folds]
 
     def _best_gate(self) -> tuple[float, Evaluation]:
         """Choose how far the correction of the best epoch counts; returns that and its evaluation."""
         if not self.best_epochs:
             return 1.0, self._best
-        choices = {}
-        for gate in GATES:
-            for network in self._best_networks:
-                network.gate.fill_(gate)
-            choices[gate] = self._evaluate(self._best_networks)
+        choices = {gate: self._evaluate(self._best_weights, gate) for gate in GATES}
         best = min(choices, key=lambda gate: choices[gate].score)
         return best, choices[best]
 
-    def _evaluate(self, networks: Sequence[RuntimeModel]) -> Evaluation:
+    def _evaluate(self, weights: Sequence[Tensor], gate: float = 1.0) -> Evaluation:
         if not self._folds:
-            return evaluate(networks[0], self.prepared, np.arange(len(self.prepared.run_of)))
+            return self._course.evaluate(weights[0], np.arange(len(self.prepared.run_of)), gate)
         parts = [
-            evaluate(network, self.prepared, samples)
-            for network, (_, samples) in zip(networks, self._folds, strict=True)
+            self._course.evaluate(of_fold, samples, gate)
+            for of_fold, (_, samples) in zip(weights, self._folds, strict=True)
         ]
         counts = np.array([len(samples) for _, samples in self._folds], dtype=np.float64)
         return Evaluation(
@@ -207,20 +150,18 @@ class PretrainingSession:
             serves: `network` or `laws`; by default, what validation says.
         """
         everything = np.arange(len(self.prepared.run_of))
-        trainee = _Trainee(self.prepared, self.hyperparameters, everything, self.seed)
+        trainee = Trainee(self._course, everything, self.seed)
         gate, best = self._best_gate()
         validation = self._validation(serves, gate, best)
         network_serves = validation["serves"] == NETWORK
         for _ in range(self.best_epochs if network_serves else 0):
             trainee.step()
-        trainee.average.gate.fill_(gate if network_serves else 0.0)
-        weights = {name: value.detach().clone() for name, value in trainee.average.state_dict().items()}
         return TrainedModel(
             self.prepared.evidence,
             self.prepared.calibration,
             self.hyperparameters,
             validation,
-            weights,
+            trainee.state(gate if network_serves else 0.0),
             self._left_out_errors(validation["similar_runs_share"]),
         )
 

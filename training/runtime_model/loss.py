@@ -35,10 +35,11 @@ class Targets(NamedTuple):
 
 def targets_of(network: RuntimeModel, batch: Batch) -> Targets:
     """Targets of a batch; the weights of each kind sum to 1."""
+    return weighted(unweighted_targets(network, batch))
 
-    def shares(weight: Tensor) -> Tensor:
-        return weight / weight.sum().clamp_min(1e-6)
 
+def unweighted_targets(network: RuntimeModel, batch: Batch) -> Targets:
+    """Targets of samples, each by itself; weights do not sum to anything yet."""
     job_measured = batch.future * torch.isfinite(batch.target_job)
     log_job = torch.nan_to_num(batch.target_job, nan=-20.0)
     seconds = log_job.exp() * job_measured
@@ -49,14 +50,28 @@ def targets_of(network: RuntimeModel, batch: Batch) -> Targets:
     usual = torch.nan_to_num(batch.target_node, nan=-20.0).clamp_max(12).exp().sqrt()
     return Targets(
         log_job,
-        shares(job_measured * (0.2 / job_measured.shape[1] + share)),
+        job_measured * (0.2 / job_measured.shape[1] + share),
         job_measured,
         total.clamp_min(1e-3).log(),
-        shares((job_measured.sum(dim=1) > 0).float()),
+        (job_measured.sum(dim=1) > 0).float(),
         torch.nan_to_num(batch.target_node),
-        shares(node_measured * (0.1 + usual)),
+        node_measured * (0.1 + usual),
         torch.nan_to_num(batch.target_metrics),
-        shares(future.unsqueeze(-1) * torch.isfinite(batch.target_metrics)),
+        future.unsqueeze(-1) * torch.isfinite(batch.target_metrics),
+    )
+
+
+def weighted(targets: Targets) -> Targets:
+    """The same targets with weights of which each kind sums to 1."""
+
+    def shares(weight: Tensor) -> Tensor:
+        return weight / weight.sum().clamp_min(1e-6)
+
+    return targets._replace(
+        job_weight=shares(targets.job_weight),
+        remaining_weight=shares(targets.remaining_weight),
+        node_weight=shares(targets.node_weight),
+        metrics_weight=shares(targets.metrics_weight),
     )
 
 
@@ -103,16 +118,14 @@ class Evaluation(NamedTuple):
     """Root mean squared error of log1p metrics of jobs that had not run; 0 without metrics."""
 
 
-def evaluate(network: RuntimeModel, prepared: Prepared, samples: Ints) -> Evaluation:
-    """Judge a network on samples of runs that it was not trained on.
+def judge(network: RuntimeModel, prepared: Prepared, samples: Ints, prediction: Prediction) -> Evaluation:
+    """Judge predictions for samples of runs that the network was not trained on.
 
     Args:
+        network: Any over the graph; only its layout is read.
         samples: Indices of the samples, (S,).
     """
     batch = prepared.batch.select(torch.from_numpy(samples))
-    network.eval()
-    with torch.no_grad():
-        prediction = network(batch)
     errors = prepared.errors(prediction.job_runtime, samples)
     measured = batch.future * torch.isfinite(batch.target_job)
     target = torch.nan_to_num(batch.target_job, nan=-20.0)

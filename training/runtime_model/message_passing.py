@@ -147,23 +147,8 @@ class CriticalPath(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, runtime: Tensor, levels: tuple[Level, ...]) -> Tensor:
-        """Accumulate runtimes along the graph.
-
-        Args:
-            runtime: Seconds, (N, S).
-            levels: As `levels_of` has them.
-        Returns:
-            Seconds from the start of the job to each node's end, (N, S).
-        """
-        finish = runtime.clone()
-        for level in levels:
-            before = finish.index_select(0, level.parents)
-            if level.joins:
-                latest = before.new_zeros(len(level.nodes), before.shape[1])
-                before = latest.scatter_reduce_(
-                    0, _along(level.child, before), before, "amax", include_self=False
-                )
-            finish.index_add_(0, level.nodes, before)
+        """Accumulate runtimes along the graph, as `latest_finish`."""
+        finish = latest_finish(runtime, levels)
         ctx.save_for_backward(finish)
         ctx.levels = levels
         return finish
@@ -171,21 +156,51 @@ class CriticalPath(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Derivatives by each node's runtime; parents that end at once share theirs."""
+        """Derivatives by each node's runtime."""
         (finish,) = ctx.saved_tensors
-        found = gradients[0].clone()
-        for level in reversed(ctx.levels):
-            passed = found.index_select(0, level.nodes)
-            if level.joins:
-                before = finish.index_select(0, level.parents)
-                latest = torch.zeros_like(passed).scatter_reduce_(
-                    0, _along(level.child, before), before, "amax", include_self=False
-                )
-                share = (before == latest.index_select(0, level.child)).to(before.dtype)
-                sharing = torch.zeros_like(passed).index_add_(0, level.child, share)
-                passed = (passed / sharing).index_select(0, level.child) * share
-            found.index_add_(0, level.parents, passed)
-        return found, None
+        return finish_backward(finish, gradients[0].clone(), ctx.levels), None
+
+
+def latest_finish(runtime: Tensor, levels: tuple[Level, ...]) -> Tensor:
+    """Accumulate runtimes along the graph.
+
+    Args:
+        runtime: Seconds, (N, S).
+        levels: As `levels_of` has them.
+    Returns:
+        Seconds from the start of the job to each node's end, (N, S).
+    """
+    finish = runtime.clone()
+    for level in levels:
+        before = finish.index_select(0, level.parents)
+        if level.joins:
+            latest = before.new_zeros(len(level.nodes), before.shape[1])
+            before = latest.scatter_reduce_(
+                0, _along(level.child, before), before, "amax", include_self=False
+            )
+        finish.index_add_(0, level.nodes, before)
+    return finish
+
+
+def finish_backward(finish: Tensor, of_finish: Tensor, levels: tuple[Level, ...]) -> Tensor:
+    """Derivatives by each node's runtime; parents that end at once share theirs.
+
+    Args:
+        finish: As `latest_finish` has it.
+        of_finish: Derivatives by it, (N, S); changed, and returned.
+    """
+    for level in reversed(levels):
+        passed = of_finish.index_select(0, level.nodes)
+        if level.joins:
+            before = finish.index_select(0, level.parents)
+            latest = torch.zeros_like(passed).scatter_reduce_(
+                0, _along(level.child, before), before, "amax", include_self=False
+            )
+            share = (before == latest.index_select(0, level.child)).to(before.dtype)
+            sharing = torch.zeros_like(passed).index_add_(0, level.child, share)
+            passed = (passed / sharing).index_select(0, level.child) * share
+        of_finish.index_add_(0, level.parents, passed)
+    return of_finish
 
 
 def _along(index: Tensor, values: Tensor) -> Tensor:

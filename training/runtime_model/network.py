@@ -224,7 +224,7 @@ class RuntimeModel(nn.Module):
         known = batch.metrics_known.unsqueeze(-1)
         own = torch.cat([batch.features, batch.metrics, known, code], dim=-1).transpose(0, 1)
         history = torch.cat([batch.deviation.unsqueeze(-1), batch.similar_metrics], dim=-1)
-        jobs, history = self._by_job(own), self._by_job(history.transpose(0, 1))
+        jobs, history = self.by_job(own), self.by_job(history.transpose(0, 1))
         previous = torch.cat([torch.zeros_like(jobs[:1]), jobs[:-1]])
         split = FEATURES - 1  # the last feature is the deviation from the law
         similar = torch.cat([jobs[..., :split], history, jobs[..., METRICS.stop :]], dim=-1)
@@ -255,14 +255,14 @@ class RuntimeModel(nn.Module):
             added = inputs.unknown * torch.tanh(self.metrics(state))
             metrics = inputs.metrics + added
             moved = nn.functional.linear(added, of_metrics)
-            of_jobs = self._by_job(moved)
+            of_jobs = self.by_job(moved)
             moved = torch.cat([moved, torch.zeros_like(of_jobs[:1]), of_jobs[:-1]])
             hidden = nn.functional.silu(first + moved)
         state = self._states(hidden, said_similar)
         correction = self.gate * self.correction_limit * torch.tanh(self.runtime(state)).squeeze(-1)
         log_runtime = inputs.log_runtime + correction
         job = self._job_runtime(log_runtime)
-        job = job + self._overhead(batch, job, self._by_job(hidden[:nodes]))
+        job = job + self._overhead(batch, job, self.by_job(hidden[:nodes]))
         return Prediction(job.clamp_min(MIN_SECONDS).T, log_runtime.T, metrics.transpose(0, 1), correction.T)
 
     def job_runtime(self, batch: Batch) -> Tensor:
@@ -272,7 +272,7 @@ class RuntimeModel(nn.Module):
         job = self._job_runtime(batch.log_runtime.T)
         return (job + self._overhead(batch, job, None)).clamp_min(MIN_SECONDS).T
 
-    def _by_job(self, values: Tensor) -> Tensor:
+    def by_job(self, values: Tensor) -> Tensor:
         """Means over the nodes of each job, (N, S, ...) to (J, S, ...)."""
         total = values.new_zeros(len(self.job_share), *values.shape[1:])
         return total.index_add(0, self.node_job, values) * self.job_share

@@ -8,7 +8,7 @@ import torch
 from tests.support.synthetic import CONTEXT, first_jobs, make_history, make_run
 from training.evidence.table import EmptyHistory, collect
 from training.history.values import RunRecord
-from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel
+from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel, make_network
 from training.runtime_model.fine_tuning import fine_tune
 from training.runtime_model.loop import UNVALIDATED_LOG_ERROR_STD, PretrainingSession, pretrain
 from training.runtime_model.loss import loss_of
@@ -53,12 +53,13 @@ def test_steps_reduce_the_training_loss() -> None:
     prepared = prepare(make_history(noise=0.15))
     session = PretrainingSession(prepared, replace(SMALL, dropout=0.0, noise=0.0))
     trainee, _ = session._folds[0]
-    batch = prepared.batch.select(torch.from_numpy(trainee.samples))
+    batch = prepared.batch.select(trainee.samples)
+    network = make_network(prepared.evidence, session.hyperparameters).eval()
 
     def loss() -> float:
-        trainee.network.eval()
         with torch.no_grad():
-            return float(loss_of(trainee.network, batch, trainee.network(batch)))
+            network.load_state_dict({**network.state_dict(), **trainee.weights})
+            return float(loss_of(network, batch, network(batch)))
 
     before = loss()
     for _ in range(40):

@@ -1,0 +1,1 @@
+"""Steps of pretraining: samples laid out once, derivatives in closed form, one network in training."""
