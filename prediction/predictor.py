@@ -1,5 +1,6 @@
 """One online recommendation, from the reported job to the stored decision."""
 
+import asyncio
 import logging
 
 from pymongo.errors import PyMongoError

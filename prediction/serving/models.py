@@ -89,7 +89,9 @@ class Models:
             if version is None:
                 return None
             try:
-                return ServedModel(version, await self.cache.get(version))
+                served = ServedModel(version, await self.cache.get(version))
+                self._pool.prepare(self._kinds.get(kind).prepare_worker)
+                return served
             except ArtifactDamaged as error:
                 await self._report_damage(version, error)
             except StoreUnavailable as error:

@@ -118,6 +118,14 @@ class WorkerPool:
         for _ in range(self._size):
             self._threads.submit(self._start_missing)
 
+    def prepare(self, function: Callable[[], object]) -> None:
+        """Have all workers, those that run included, call a function before what they are asked next.
+
+        It has the time of a start, and takes none of a request's.
+        """
+        if function not in self._prepare:
+            self._prepare = (*self._prepare, function)
+
     async def run(self, function: Callable[[Request], Answer], request: Request) -> Answer:
         """Call `function(request)` in a worker; twice where a worker dies of it.
 
@@ -188,6 +196,8 @@ class WorkerPool:
         worker = self._take()
         try:
             with call.carried_out_by(worker):
+                if missing := self._prepare[worker.prepared :]:
+                    worker.prepare(missing)
                 return worker.ask(data, self.timeout_seconds)
         finally:
             self._put_back(worker)

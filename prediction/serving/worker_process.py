@@ -53,6 +53,8 @@ class WorkerProcess:
 
     def __init__(self, prepare: Sequence[Callable[[], object]]) -> None:
         """Start it; it is ready when all of `prepare`, found by their names, have returned there."""
+        self.prepared = len(prepare)
+        """How many of the pool's preparations it has been through."""
         self._pipe, theirs = _CONTEXT.Pipe()
         self._process = _CONTEXT.Process(target=_serve, args=(theirs, os.getpid(), prepare), daemon=True)
         try:
@@ -64,6 +66,11 @@ class WorkerProcess:
         """Raises WorkerDied."""
         with self._killed_after(_START_SECONDS):
             self._receive()
+
+    def prepare(self, more: Sequence[Callable[[], object]]) -> None:
+        """Have it call what a later start would have called. Raises as `ask`, and what pickling raises."""
+        answer_from(self.ask(request_bytes(_call_all, tuple(more)), _START_SECONDS))
+        self.prepared += len(more)
 
     def is_idle(self) -> bool:
         """Whether a request can be sent: it lives, and has nothing to say."""
@@ -157,6 +164,11 @@ def _serve(pipe: Connection, parent: int, prepare: Sequence[Callable[[], object]
         pipe.send_bytes(_READY)
         while True:
             pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _call_all(functions: Sequence[Callable[[], object]]) -> None:
+    for each in functions:
+        each()
 
 
 def _answer(request: bytes) -> bytes:

@@ -108,3 +108,30 @@ async def test_who_waits_and_what_is_computed_is_known(pool: WorkerPool, tmp_pat
     first, second = await asyncio.gather(*asked)
     assert 0.0 < first.wait_seconds < second.wait_seconds
     assert pool.load == PoolLoad(waiting=0, computing=0)
+
+
+_PREPARED: list[float] = []
+"""In a worker."""
+
+
+def prepare_slowly() -> None:
+    time.sleep(2.0)
+    _PREPARED.append(time.monotonic())
+
+
+def preparations(_: int) -> int:
+    return len(_PREPARED)
+
+
+async def test_what_workers_are_to_prepare_later_takes_no_time_of_a_request() -> None:
+    pool = WorkerPool(workers=1, timeout_seconds=1.0)
+    try:
+        assert await pool.run(preparations, 0) == 0
+        pool.prepare(prepare_slowly)
+        pool.prepare(prepare_slowly)
+        assert [await pool.run(preparations, 0) for _ in range(2)] == [1, 1]
+        with pytest.raises(WorkerFailed):
+            await pool.run(die, 0)
+        assert await pool.run(preparations, 0) == 1, "one that takes its place does so at its start"
+    finally:
+        await pool.close()
