@@ -13,6 +13,9 @@ from tests.support.samples import execution, job_end
 
 UPDATE = "/training/update_information"
 
+_PATIENCE_SECONDS = 120.0
+"""For which anything that has to come is waited for."""
+
 
 class Drivers:
     """Each reports one job after the other, and one again that was not acknowledged."""
@@ -27,8 +30,9 @@ class Drivers:
     async def more(self, count: int) -> None:
         """Returns when so many more were acknowledged."""
         wanted = len(self.acknowledged) + count
-        while len(self.acknowledged) < wanted:
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while len(self.acknowledged) < wanted:
+                await asyncio.sleep(0.05)
 
     def end(self) -> None:
         """Report no more."""
