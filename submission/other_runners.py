@@ -99,10 +99,12 @@ class OtherRunners:
 
     async def whereabouts(self, execution: ApplicationExecution) -> str:
         """Which service has an execution that is not this one's, and since when nothing was heard of it."""
-        runner = execution.runner or "none"
-        seen = await self.find(execution.runner)
+        runner = execution.runner
+        if not runner:
+            return f"{execution.id} was handed to no runner."
+        seen = await self.find(runner)
         if seen is None:
-            return f"{execution.id} belongs to the runner {runner}, which has given no sign of life."
+            return f"{execution.id} belongs to the runner {runner}, whose service has given no sign of life."
         return (
             f"{execution.id} belongs to the runner {runner} of the service at {seen.address}, last seen"
             f" {seen.seen_at:%Y-%m-%d %H:%M:%S} UTC."

@@ -221,7 +221,7 @@ class SubmissionService:
     async def _running_here(self, execution_id: str) -> ApplicationExecution:
         execution = await self._executions.get(execution_id)
         if execution.runner != self._runner.name:
-            raise NotFound(f"Its log is not here: {await self._others.whereabouts(execution)} Ask there.")
+            raise NotFound(f"Its log is not here: {await self._others.whereabouts(execution)}")
         return execution
 
     async def resume(self) -> None:
