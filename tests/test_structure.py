@@ -55,3 +55,11 @@ def test_nothing_is_imported_out_of_a_test() -> None:
     of_tests = re.compile(r"^\s*(?:from|import) tests\b", re.MULTILINE)
     asked += [file for file in (PROJECT / "benchmarks").rglob("*.py") if of_tests.search(file.read_text())]
     assert not [str(file.relative_to(PROJECT)) for file in asked]
+
+
+def test_processes_that_may_have_ended_are_asked_in_one_place() -> None:
+    """psutil answers a look at one that ended meanwhile with an exception, now and then."""
+    asking = re.compile(r"\.cmdline\(\)|pid_exists\(")
+    tests = [file for file in (PROJECT / "tests").rglob("*.py") if "fixtures" not in file.parts]
+    found = [file for file in tests if asking.search(file.read_text())]
+    assert {file.name for file in found} <= {"left_processes.py", Path(__file__).name}

@@ -250,7 +250,7 @@ async def killed(run_id: str, attempt: int, runs: TrainingRunRepository, folder:
         await asyncio.sleep(0.05)
     # Not its guard, which has the same among its arguments, but further behind.
     while not (
-        found := [each for each in children(folder) if "training.search.process" in each.cmdline()[:3]]
+        found := [each for each in children(folder) if "training.search.process" in command_line(each)[:3]]
     ):
         await asyncio.sleep(0.05)
     found[0].kill()

@@ -19,7 +19,7 @@ from prediction.inference.model_process.words import (
     ModelTooLarge,
 )
 from tests.support.asked_models import MEMORY_BYTES, answers, python_file, running, values
-from tests.support.left_processes import has_ended
+from tests.support.left_processes import command_line, has_ended
 
 TROUBLE = """
     import os, signal, stat, subprocess, sys, time
@@ -160,7 +160,7 @@ async def test_a_model_knows_no_secret_and_no_module_of_ours(
         (environment,) = await values(model, {"x": "environment"})
         assert not {"MONGODB_PASSWORD", "PYTHONPATH"} & environment.keys()
         assert environment["OMP_NUM_THREADS"] == "1"
-        assert not any("secret" in part for part in psutil.Process(model.pid).cmdline())
+        assert not any("secret" in part for part in command_line(psutil.Process(model.pid)))
 
 
 async def test_a_model_gives_way_also_where_linux_groups_processes_by_session(trouble: ModelConfig) -> None:
