@@ -1,4 +1,4 @@
-"""The training loop: the loss, pretraining with held-out runs, and fine-tuning.
+"""The training loop: pretraining with held-out runs.
 
 A sample is a run at a cut: jobs up to it are known with their metrics, later ones are predicted,
 exactly as in a forecast. What a run's samples know of history comes from a prior fitted without
@@ -13,22 +13,11 @@ from torch import Tensor
 
 from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
-from training.runtime_model.fine_tuning import fine_tune
 from training.runtime_model.joint_forecast import choose_share, joint_errors
-from training.runtime_model.loss import Evaluation, loss_of
+from training.runtime_model.loss import Evaluation
 from training.runtime_model.prepared import Prepared, prepare
 from training.runtime_model.pretraining.trainee import Course, Trainee
 from training.statistics.predictive_std import LeftOutErrors, error_stds
-
-__all__ = [
-    "UNVALIDATED_LOG_ERROR_STD",
-    "Prepared",
-    "PretrainingSession",
-    "fine_tune",
-    "loss_of",
-    "prepare",
-    "pretrain",
-]
 
 PATIENCE_EPOCHS = 100
 """Epochs without a better validation score after which a session has finished. An epoch is one step, and

@@ -10,12 +10,11 @@ H length of a state.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from training.evidence.graph import Graph
 from training.statistics.arrays import Ints
@@ -57,56 +56,20 @@ class Attention(nn.Module):
             What each node was told, (N, S, H).
         """
         asked = self.lin_r(states)
-        told: Tensor = _Attention.apply(said, asked, self.att, edges, self.negative_slope)  # type: ignore[no-untyped-call]
-        return told.add(self.bias)
-
-
-class _Attention(torch.autograd.Function):
-    """The softmax over incoming edges, and the mean by it, with its derivative in closed form.
-
-    Recorded step by step, twice as many operations on small tensors would be taken back one by one.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, said: Tensor, asked: Tensor, att: Tensor, edges: Tensor, slope: float) -> Tensor:
         source, target = edges
-        _, heads, width = att.shape
-        by_head = (len(source), said.shape[1], heads, width)
+        by_head = (len(source), said.shape[1], *self.att.shape[1:])
         message = said.index_select(0, source)
         heard = message + asked.index_select(0, target)
-        score = (torch.nn.functional.leaky_relu(heard, slope).view(by_head) * att).sum(dim=-1)
+        rectified = torch.nn.functional.leaky_relu(heard, self.negative_slope)
+        score = (rectified.view(by_head) * self.att).sum(dim=-1)
         # Less the largest of the same node, without which the exponential may overflow.
         largest = score.new_zeros(len(asked), *score.shape[1:])
-        largest.scatter_reduce_(0, _along(target, score), score, "amax", include_self=False)
-        weight = (score - largest.index_select(0, target)).exp_()
-        total = torch.zeros_like(largest).index_add_(0, target, weight).clamp_min_(1e-16)
+        largest.scatter_reduce_(0, _along(target, score), score.detach(), "amax", include_self=False)
+        weight = (score - largest.index_select(0, target)).exp()
+        total = torch.zeros_like(largest).index_add(0, target, weight).clamp_min(1e-16)
         weight = weight / total.index_select(0, target)
-        message = message.view(by_head)
-        told = torch.zeros_like(asked)
-        told.index_add_(0, target, (message * weight.unsqueeze(-1)).view(heard.shape))
-        ctx.save_for_backward(heard, message, weight, told, att, source, target)
-        ctx.slope, ctx.vertices = slope, len(said)
-        return told
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        heard, message, weight, told, att, source, target = ctx.saved_tensors
-        (of_told,) = gradients
-        of_mean = of_told.index_select(0, target).view(message.shape)
-        usual = (of_told * told).view(*told.shape[:2], *weight.shape[2:], -1).sum(dim=-1)
-        of_score = weight * ((of_mean * message).sum(dim=-1) - usual.index_select(0, target))
-        of_score = of_score.unsqueeze(-1)
-        of_att = None
-        if ctx.needs_input_grad[2]:
-            rectified = torch.nn.functional.leaky_relu(heard, ctx.slope).view(message.shape)
-            of_att = (of_score * rectified).sum(dim=(0, 1)).unsqueeze(0)
-        slope = torch.where(heard > 0, 1.0, ctx.slope)
-        of_heard = (of_score * att).view(heard.shape) * slope
-        of_message = of_heard + (of_mean * weight.unsqueeze(-1)).view(heard.shape)
-        of_said = heard.new_zeros(ctx.vertices, *heard.shape[1:]).index_add_(0, source, of_message)
-        of_asked = torch.zeros_like(told).index_add_(0, target, of_heard)
-        return of_said, of_asked, of_att, None, None
+        heard_by_head = message.view(by_head) * weight.unsqueeze(-1)
+        return torch.zeros_like(asked).index_add(0, target, heard_by_head.view(heard.shape)) + self.bias
 
 
 class Level(NamedTuple):
@@ -139,30 +102,10 @@ def levels_of(graph: Graph) -> tuple[Level, ...]:
     return tuple(found)
 
 
-class CriticalPath(torch.autograd.Function):
-    """Latest finish of the parents: sums along edges, with a maximum at joins.
+def latest_finish(runtime: Tensor, levels: tuple[Level, ...]) -> Tensor:
+    """Accumulate runtimes along the graph: sums along edges, with a maximum at joins.
 
     Source: Scheinert et al., Enel, arXiv:2108.12211, section IV.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, runtime: Tensor, levels: tuple[Level, ...]) -> Tensor:
-        """Accumulate runtimes along the graph, as `latest_finish`."""
-        finish = latest_finish(runtime, levels)
-        ctx.save_for_backward(finish)
-        ctx.levels = levels
-        return finish
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Derivatives by each node's runtime."""
-        (finish,) = ctx.saved_tensors
-        return finish_backward(finish, gradients[0].clone(), ctx.levels), None
-
-
-def latest_finish(runtime: Tensor, levels: tuple[Level, ...]) -> Tensor:
-    """Accumulate runtimes along the graph.
 
     Args:
         runtime: Seconds, (N, S).

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from training.evidence.graph import CONTEXT_BUCKETS, Graph
 from training.evidence.table import MIN_SECONDS
 from training.history.values import METRIC_NAMES
-from training.runtime_model.message_passing import Attention, CriticalPath, Level, levels_of
+from training.runtime_model.message_passing import Attention, Level, latest_finish, levels_of
 
 FEATURES = 22
 """Numbers per node besides context and metrics; `training.runtime_model.samples.encode` fills them."""
@@ -290,7 +290,7 @@ class RuntimeModel(nn.Module):
 
     def _job_runtime(self, log_runtime: Tensor) -> Tensor:
         """Seconds of jobs along their critical paths, (N, S) to (J, S)."""
-        finish: Tensor = CriticalPath.apply(log_runtime.exp(), self.levels)  # type: ignore[no-untyped-call]
+        finish = latest_finish(log_runtime.exp(), self.levels)
         return finish.index_select(0, self.drivers).clamp_min(MIN_SECONDS)
 
     def _overhead(self, batch: Batch, job: Tensor, hidden: Tensor | None) -> Tensor:

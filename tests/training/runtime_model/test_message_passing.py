@@ -10,7 +10,7 @@ from torch_geometric.nn import GATv2Conv
 
 from tests.support.plain_network import PlainCriticalPath
 from training.evidence.graph import Graph
-from training.runtime_model.message_passing import Attention, CriticalPath, levels_of
+from training.runtime_model.message_passing import Attention, latest_finish, levels_of
 
 EDGES = np.array([[0, 1, 2, 0, 5], [2, 2, 3, 3, 6]])
 """0 -> 2, 1 -> 2, 2 -> 3 and 0 -> 3; 4 alone; 5 -> 6."""
@@ -31,15 +31,13 @@ def of(function: Any, *inputs: Tensor) -> list[Tensor]:
 
 def test_critical_path_sums_along_edges_and_takes_the_maximum_at_joins() -> None:
     runtime = torch.tensor([[2.0, 5.0, 1.0, 4.0, 3.0, 1.0, 1.0], [7.0, 5.0, 1.0, 4.0, 0.5, 2.0, 0.0]]).T
-    finish = CriticalPath.apply(runtime, levels_of(graph_of(7, EDGES)))
+    finish = latest_finish(runtime, levels_of(graph_of(7, EDGES)))
     assert finish.T.tolist() == [[2.0, 5.0, 6.0, 10.0, 3.0, 1.0, 2.0], [7.0, 5.0, 8.0, 12.0, 0.5, 2.0, 2.0]]
 
 
 def test_critical_path_without_edges_is_the_runtime_itself() -> None:
     runtime = torch.tensor([[2.0, 5.0]]).T
-    assert torch.equal(
-        CriticalPath.apply(runtime, levels_of(graph_of(2, np.empty((2, 0), np.int64)))), runtime
-    )
+    assert torch.equal(latest_finish(runtime, levels_of(graph_of(2, np.empty((2, 0), np.int64)))), runtime)
 
 
 @pytest.mark.parametrize("ties", [False, True], ids=["apart", "parents that end at once"])
@@ -47,7 +45,7 @@ def test_critical_path_is_that_of_torch_geometric(ties: bool) -> None:
     torch.manual_seed(1)
     runtime = torch.ones(7, 3) if ties else torch.rand(7, 3)
     levels = levels_of(graph_of(7, EDGES))
-    ours = of(lambda x: CriticalPath.apply(x, levels), runtime)
+    ours = of(lambda x: latest_finish(x, levels), runtime)
     plain = of(lambda x: PlainCriticalPath()(x, torch.from_numpy(EDGES), 2), runtime)
     for one, other in zip(ours, plain, strict=True):
         torch.testing.assert_close(one, other)
