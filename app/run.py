@@ -15,7 +15,7 @@ from pydantic_settings import SettingsError
 from app.hidden_secrets import forget_settings, hide_secrets
 from app.logs import set_up_logging
 from app.signals import on_signals
-from app.start import reasons
+from app.start import reasons, told_why
 from app.wiring.ground import open_ground
 from common.errors import StartError
 from common.settings.server import ServerSettings
@@ -55,12 +55,8 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
     on_signals(starting.cancel)
     importing = asyncio.create_task(asyncio.to_thread(importlib.import_module, "app.server"))
     async with AsyncExitStack() as stack:
-        try:
+        with told_why():
             ground = await stack.enter_async_context(open_ground(settings))
-        except StartError:
-            raise
-        except Exception as error:  # whatever it was, there is a line that says so
-            raise StartError("; ".join(reasons(error))) from error
         server = await importing
         await server.serve(settings, listening, ground)
 

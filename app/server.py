@@ -12,9 +12,8 @@ from starlette.types import Receive, Scope, Send
 from app.connections import PatientProtocol
 from app.factory import create_app
 from app.signals import on_signals
-from app.start import reasons
+from app.start import told_why
 from app.wiring.ground import Ground
-from common.errors import StartError
 from common.settings.group import bundled
 from common.settings.settings import Settings
 
@@ -32,12 +31,8 @@ async def serve(settings: Settings, listening: socket.socket, ground: Ground) ->
     """
     app = create_app(settings, ground)
     async with contextlib.AsyncExitStack() as stack:
-        try:
+        with told_why():
             state = await stack.enter_async_context(app.router.lifespan_context(app))
-        except StartError:
-            raise
-        except Exception as error:  # whatever it was, there is a line that says so
-            raise StartError("; ".join(reasons(error))) from error
         assert state is not None, "the lifespan of this application has one"
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.freeze()  # what stays to the end is looked through no more, which would hold up answers

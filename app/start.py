@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -12,6 +13,17 @@ from common.errors import ServiceError, StartError
 logger = logging.getLogger(__name__)
 
 _LONGEST_LINE = 1000
+
+
+@contextmanager
+def told_why() -> Iterator[None]:
+    """A start within which whatever is raised is a StartError: there is a line that says so."""
+    try:
+        yield
+    except StartError:
+        raise
+    except Exception as error:
+        raise StartError("; ".join(reasons(error))) from error
 
 
 def reasons(error: Exception) -> Iterator[str]:
