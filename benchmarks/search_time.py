@@ -9,12 +9,12 @@ it and all its descendants. An earlier commit is checked out beside this one, an
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.reporting import Section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import make_runs  # noqa: E402
+from benchmarks.support.builds import Build, earlier_build  # noqa: E402
 from training.history.values import history_to_json  # noqa: E402
 
 RUNS = 30
@@ -46,8 +47,8 @@ class Search:
     """The validation score that the search minimises."""
 
 
-def measure(build: str, tree: Path, jobs: int, seed: int, trials: int) -> Search:
-    """Run one search in the tree of a build.
+def measure(build: Build, jobs: int, seed: int, trials: int) -> Search:
+    """Run one search of a build.
 
     Raises:
         RuntimeError: It came to no result.
@@ -60,7 +61,10 @@ def measure(build: str, tree: Path, jobs: int, seed: int, trials: int) -> Search
         begun = time.perf_counter()
         with output.open("wb") as events:
             command = [sys.executable, "-m", "training.search.process", folder]
-            child = psutil.Popen(command, cwd=tree, stdout=events, stderr=subprocess.DEVNULL)
+            environment = {**os.environ, "PYTHONPATH": build.python_path}
+            child = psutil.Popen(
+                command, cwd=build.tree, env=environment, stdout=events, stderr=subprocess.DEVNULL
+            )
             spent: dict[tuple[int, float], float] = {}
             while child.poll() is None:
                 _add_processor_seconds(child.pid, spent)
@@ -68,9 +72,9 @@ def measure(build: str, tree: Path, jobs: int, seed: int, trials: int) -> Search
         seconds = time.perf_counter() - begun
         told = [json.loads(line) for line in output.read_text().splitlines()]
     if not told or told[-1]["event"] != "result":
-        raise RuntimeError(f"the search of {build} came to no result: {told[-1:]}")
+        raise RuntimeError(f"the search of {build.name} came to no result: {told[-1:]}")
     epochs = sum(event["curve"][-1][0] for event in told if event["event"] == "trial" and event["curve"])
-    return Search(build, jobs, seed, seconds, sum(spent.values()), epochs, told[-1]["best_loss"])
+    return Search(build.name, jobs, seed, seconds, sum(spent.values()), epochs, told[-1]["best_loss"])
 
 
 def _add_processor_seconds(pid: int, spent: dict[tuple[int, float], float]) -> None:
@@ -86,25 +90,6 @@ def _add_processor_seconds(pid: int, spent: dict[tuple[int, float], float]) -> N
             spent[process.pid, process.create_time()] = times.user + times.system
         except psutil.Error:
             continue
-
-
-@contextmanager
-def checked_out(commit: str | None) -> Iterator[dict[str, Path]]:
-    """Trees by build: this one, and that of a commit.
-
-    Raises:
-        subprocess.CalledProcessError: There is no such commit.
-    """
-    if commit is None:
-        yield {HERE: ROOT}
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        tree = Path(folder) / "tree"
-        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", tree, commit], cwd=ROOT, check=True)
-        try:
-            yield {commit: tree, HERE: ROOT}
-        finally:
-            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
 
 
 def table(found: list[Search], baseline: str | None) -> Section:
@@ -134,11 +119,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     console, found = open_console(), []
-    with checked_out(arguments.baseline) as trees:
+    with ExitStack() as stack:
+        builds = [Build(HERE, ROOT)]
+        if arguments.baseline is not None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            builds.insert(0, stack.enter_context(earlier_build(arguments.baseline, folder)))
         for jobs in arguments.jobs:
             for seed in range(arguments.seeds):
-                for build, tree in trees.items():
-                    found.append(measure(build, tree, jobs, seed, arguments.trials))
+                for build in builds:
+                    found.append(measure(build, jobs, seed, arguments.trials))
                     console.print(found[-1])
     section = table(found, arguments.baseline)
     show(console, [section])
