@@ -18,7 +18,7 @@ from common.mongo.stored import UnreadableDocument
 
 Json = dict[str, Any]
 
-_FURTHER_RUNS = 20
+FURTHER_RUNS = 20
 """Read at once in place of runs that nothing can be learned from."""
 
 _HISTORY_SECONDS = 60.0
@@ -113,7 +113,7 @@ class RunHistory:
             runs = without_gaps(found)
             if len(part) < wanted or len(runs) >= limit:
                 return runs[:limit][::-1]
-            wanted = max(limit - len(runs), _FURTHER_RUNS)
+            wanted = max(limit - len(runs), FURTHER_RUNS)
 
     async def runs_by_id(
         self, execution_ids: Sequence[str]

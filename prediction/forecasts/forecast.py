@@ -150,7 +150,8 @@ def prepare_to_forecast() -> None:
     from training.statistics.threads import compute_in_one_thread
 
     compute_in_one_thread()
-    importlib.import_module("training.runtime_model.loop")
+    for module in ("fine_tuning", "joint_forecast"):
+        importlib.import_module(f"training.runtime_model.{module}")
 
 
 @dataclass(frozen=True)

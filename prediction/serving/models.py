@@ -100,20 +100,14 @@ class Models:
                 ) from error
         return None
 
-    async def ask(self, system_name: str, algorithm_name: str, kind: str, question: Any) -> Answered | None:
-        """Ask the version that serves, in a worker; None where none serves.
+    async def ask_version(self, served: ServedModel, kind: str, question: Any) -> Answered:
+        """Ask a version of a kind, which `find` has found, in a worker.
 
         Args:
             question: What the kind takes for one; so is the answer.
         Raises:
-            StoreUnavailable: It cannot be read now.
             WorkerFailed: It cannot be used, or the answer took too long.
         """
-        served = await self.find(system_name, algorithm_name, kind)
-        return None if served is None else await self.ask_version(served, kind, question)
-
-    async def ask_version(self, served: ServedModel, kind: str, question: Any) -> Answered:
-        """Ask a version of a kind that `find` has found, in a worker. Raises WorkerFailed as `ask`."""
         waited = 0.0
         # Most workers have read the version, and its files may be larger than all else that is sent.
         for files in (None, dict(served.files)):

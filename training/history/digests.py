@@ -17,15 +17,12 @@ from pymongo.errors import DuplicateKeyError
 
 from common.beside import beside
 from common.executions.gaps import Numbering, are_complete, numbering_of
-from common.executions.run_history import RunFound, RunHistory, RunVersion
+from common.executions.run_history import FURTHER_RUNS, RunFound, RunHistory, RunVersion
 from common.mongo.collection import DocumentCollection
 from common.mongo.document import Document, UtcTime, utc_now
 from common.mongo.types import Client
 from training.history.condensed import FORMAT, History, condensed, packed
 from training.history.from_documents import to_run_record
-
-_FURTHER_RUNS = 20
-"""Asked for at once in place of runs that nothing can be learned from."""
 
 _MADE_AT_ONCE = 2
 """Each of them may hold all jobs of a run."""
@@ -153,7 +150,7 @@ class RunDigests:
             runs = [digest for digest, is_complete in zip(found, complete, strict=True) if is_complete]
             if len(versions) < wanted or len(runs) >= limit:
                 return history_of(runs[:limit][::-1])
-            wanted = max(limit - len(runs), _FURTHER_RUNS)
+            wanted = max(limit - len(runs), FURTHER_RUNS)
 
     async def prepare(self, execution_id: str) -> None:
         """Have the digest of a run that has ended, so that no submission waits for it."""

@@ -111,9 +111,9 @@ async def test_files_are_sent_to_a_worker_that_has_not_read_them(
 
     monkeypatch.setattr(pool, "run_timed", noted)
     question = ForecastQuestion(RunRecord("now", CONTEXT, 0.0), -1, 4, (2, 4))
-    first, second = [await models.ask("spark", "KMeans", ONLINE_PREDICTOR, question) for _ in range(2)]
-    assert first is not None
-    assert second is not None
+    served = await models.find("spark", "KMeans", ONLINE_PREDICTOR)
+    assert served is not None
+    first, second = [await models.ask_version(served, ONLINE_PREDICTOR, question) for _ in range(2)]
     assert sent == [False, True, False]
     assert isinstance(first.answer, Forecast)
     assert len(first.answer.job_ids) > 0
