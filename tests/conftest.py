@@ -1,6 +1,8 @@
 """What all tests share: one real MongoDB, and services on it."""
 
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -97,6 +99,15 @@ async def service(
 _FILES_SHOWN = 40
 
 
+def pytest_report_header() -> str:
+    """How much room there is for what tests write: a full disk fails them in strange ways."""
+    return f"room for temporary files: {_free_gigabytes():.1f} GB"
+
+
+def _free_gigabytes() -> float:
+    return shutil.disk_usage(tempfile.gettempdir()).free / 1e9
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Where a run of the suite spent its time, by file: that is what is divided among workers."""
     seconds: Counter[str] = Counter()
@@ -108,3 +119,4 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section(f"seconds by file, {sum(seconds.values()):.0f} in all")
         for file, spent in seconds.most_common(_FILES_SHOWN):
             terminalreporter.line(f"{spent:7.1f}  {file}")
+        terminalreporter.line(f"{_free_gigabytes():7.1f}  GB of room are left for temporary files")

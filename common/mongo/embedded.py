@@ -33,6 +33,9 @@ _NOT_YET_INITIALIZED = 94
 
 _START_SECONDS = 60.0
 
+JOURNAL = "log=(prealloc=false,file_max=16MB)"
+"""Otherwise 300 MB are set aside before anything is stored: a third of the time that it needs to start."""
+
 _FOLDER_IN_USE = 100
 """Exit code of a `mongod` that could not open its files, mostly because another one has them open."""
 
@@ -121,6 +124,7 @@ async def _start_mongod(folder: Path, cache_gigabytes: float) -> tuple[GuardedPr
             *("--port", str(port)),
             *("--bind_ip", "127.0.0.1"),
             *("--wiredTigerCacheSizeGB", str(cache_gigabytes)),
+            *("--wiredTigerEngineConfigString", JOURNAL),
             *("--logpath", str(folder / "mongod.log")),
             "--nounixsocket",
             # It would wait for its clients to find another primary; there is none.

@@ -207,12 +207,13 @@ async def test_settings_that_cannot_work_stop_the_start_and_are_named(
 
 
 async def test_a_mongodb_without_transactions_is_refused(tmp_path: Path) -> None:
-    from common.mongo.embedded import mongod_binary
+    from common.mongo.embedded import JOURNAL, mongod_binary
 
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         str(mongod_binary()),
         *("--dbpath", str(tmp_path), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket"),
+        *("--wiredTigerEngineConfigString", JOURNAL),
         stdout=subprocess.DEVNULL,
     )
     try:

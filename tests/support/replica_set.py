@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import AsyncMongoClient
 from pymongo.errors import PyMongoError
 
-from common.mongo.embedded import mongod_binary
+from common.mongo.embedded import JOURNAL, mongod_binary
 from common.mongo.types import Client
 from common.processes.environment import passed_environment
 from common.processes.guarded import GuardedProcess, free_port
@@ -37,13 +37,8 @@ class ReplicaSet:
             self._processes[port] = await GuardedProcess.start(
                 str(mongod_binary()),
                 *("--dbpath", str(folder), "--replSet", NAME, "--port", str(port), "--bind_ip", "127.0.0.1"),
-                *(
-                    "--wiredTigerCacheSizeGB",
-                    "0.25",
-                    "--logpath",
-                    str(folder / "mongod.log"),
-                    "--nounixsocket",
-                ),
+                *("--wiredTigerCacheSizeGB", "0.25", "--wiredTigerEngineConfigString", JOURNAL),
+                *("--logpath", str(folder / "mongod.log"), "--nounixsocket"),
                 env=passed_environment(),
             )
 

@@ -37,7 +37,8 @@ class Answering:
 
     def __init__(self, said: dict[str, Any]) -> None:
         """Unpack, start, load. Raises what the model fails with."""
-        folder = Path(tempfile.mkdtemp(prefix="enel-bulk-"))
+        # Spark's own folder on this machine: it goes when the application does.
+        folder = Path(tempfile.mkdtemp(prefix="bulk-", dir=SparkFiles.getRootDirectory()))
         with zipfile.ZipFile(SparkFiles.get(_BUNDLE)) as bundle:
             bundle.extractall(folder)
         sys.path.insert(0, str(folder / "modules"))
