@@ -83,19 +83,24 @@ class Graph:
                 found[job][lasting] = (*found[job].get(lasting, ()), node)
         return tuple(found)
 
-    def since(self, job: int) -> "Graph":
-        """Graph of the jobs from a position on."""
-        first = int(np.searchsorted(self.node_job, job))
-        edges = self.edges[:, self.edges[1] >= first] - first
+    def part(self, jobs: slice) -> "Graph":
+        """Graph of the jobs between two positions."""
+        nodes = self.nodes_of(jobs)
+        own = (self.edges[1] >= nodes.start) & (self.edges[1] < nodes.stop)
         return Graph(
-            self.job_ids[job:],
-            self.node_job[first:] - job,
-            self.names[first:],
-            self.occurrence[first:],
-            self.num_tasks[first:],
-            edges,
-            self.failed[job:],
+            self.job_ids[jobs],
+            self.node_job[nodes] - jobs.start,
+            self.names[nodes],
+            self.occurrence[nodes],
+            self.num_tasks[nodes],
+            self.edges[:, own] - nodes.start,
+            self.failed[jobs],
         )
+
+    def nodes_of(self, jobs: slice) -> slice:
+        """Positions of the nodes of the jobs between two positions."""
+        first, end = np.searchsorted(self.node_job, [jobs.start, jobs.stop])
+        return slice(int(first), int(end))
 
     @property
     def roots(self) -> Ints:

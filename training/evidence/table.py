@@ -97,8 +97,11 @@ class Evidence:
 
 def medians(table: Floats) -> Floats:
     """Median of what is known, per column; 0 without anything."""
-    columns = [column[np.isfinite(column)] for column in table.T]
-    return np.array([float(np.median(column)) if len(column) else 0.0 for column in columns])
+    known = np.isfinite(table)
+    ordered, counts = np.sort(np.where(known, table, np.inf), axis=0), known.sum(axis=0)
+    middle = np.stack([(counts - 1) // 2, counts // 2]).clip(min=0)
+    found = np.take_along_axis(ordered, middle, axis=0).mean(axis=0) if len(table) else 0.0
+    return np.where(counts > 0, found, 0.0)
 
 
 def usable(history: Iterable[RunRecord]) -> list[RunRecord]:

@@ -8,7 +8,7 @@ from training.evidence.table import Evidence
 from training.runtime_model.artifact import TrainedModel
 from training.runtime_model.closed_form import FineTuningLoss
 from training.runtime_model.loss import targets_of
-from training.runtime_model.network import TUNED, Batch, RuntimeModel
+from training.runtime_model.network import REACH_JOBS, TUNED, Batch, RuntimeModel
 from training.runtime_model.samples import encode
 
 FINE_TUNING_STEPS = 8
@@ -16,6 +16,11 @@ FINE_TUNING_STEPS = 8
 FINE_TUNING_CUTS = 4
 
 FINE_TUNING_RATE = 2e-3
+
+FINE_TUNING_JOBS = 128
+"""Of a long run, those that it is at: what is long past, or far ahead, takes time and says nothing new."""
+
+_AHEAD = FINE_TUNING_JOBS // 4
 
 _MEAN_DECAY, _SQUARE_DECAY, _EPSILON = 0.9, 0.999, 1e-8
 """Of Adam: how long gradients and their squares are remembered."""
@@ -39,7 +44,10 @@ def fine_tune(model: TrainedModel, run: Evidence) -> tuple[RuntimeModel, int]:
     batch = samples_of(model, run)
     if batch is None:
         return model.network, 0
-    network = model.network.copy_to_tune()
+    network, graph, jobs = model.network.copy_to_tune(), run.graph, window(run)
+    tuned = network
+    if jobs.stop - jobs.start < len(graph.job_ids):
+        network, batch = network.over(graph.part(jobs)), batch.part(jobs, graph.nodes_of(jobs))
     with torch.no_grad():
         inputs, targets = network.inputs(batch), targets_of(network, batch)
     loss = FineTuningLoss(network, batch, inputs, targets)
@@ -51,7 +59,19 @@ def fine_tune(model: TrainedModel, run: Evidence) -> tuple[RuntimeModel, int]:
     after = loss.value(layers.values)
     if not np.isfinite(after) or after >= losses[0]:
         return model.network, 0
-    return network, FINE_TUNING_STEPS
+    return tuned, FINE_TUNING_STEPS
+
+
+def window(run: Evidence) -> slice:
+    """Positions of the jobs that fine-tuning looks at; all of them in a run that is not long.
+
+    Args:
+        run: With at least one finished job.
+    """
+    jobs = len(run.graph.job_ids)
+    finished = int(np.flatnonzero(np.isfinite(run.log_job_runtime[0]))[-1])
+    end = min(max(finished + 1 + _AHEAD, FINE_TUNING_JOBS), jobs)
+    return slice(max(end - FINE_TUNING_JOBS, 0), end)
 
 
 def samples_of(model: TrainedModel, run: Evidence) -> Batch | None:
@@ -59,7 +79,9 @@ def samples_of(model: TrainedModel, run: Evidence) -> Batch | None:
     finished = np.flatnonzero(np.isfinite(run.log_job_runtime[0]))
     if len(finished) < 2:
         return None
-    cuts = np.concatenate([[-1], finished[:-1]])
+    cuts, first = np.concatenate([[-1], finished[:-1]]), window(run).start
+    if first:  # the first jobs of a window do not hear of those before
+        cuts = cuts[cuts >= min(first + REACH_JOBS - 1, cuts[-1])]
     cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, FINE_TUNING_CUTS).astype(int))]
     shape = (len(cuts), len(run.graph.job_ids))
     start = np.nan_to_num(run.start_scale_out[0], nan=float(run.end_scale_out[0, finished[-1]]))

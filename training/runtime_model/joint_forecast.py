@@ -96,8 +96,8 @@ def _job_runtime(network: RuntimeModel, batch: Batch, graph: Graph, first: int) 
     since = max(first - REACH_JOBS, 0)
     runtime = np.zeros(batch.future.shape)
     if since:
-        network = network.over(graph.since(since))
-        batch = batch.since(since, int(np.searchsorted(graph.node_job, since)))
+        jobs = slice(since, len(graph.job_ids))
+        network, batch = network.over(graph.part(jobs)), batch.part(jobs, graph.nodes_of(jobs))
     with torch.no_grad():
         runtime[:, since:] = network.job_runtime(batch).double().numpy()
     return runtime

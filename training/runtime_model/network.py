@@ -80,10 +80,10 @@ class Batch(NamedTuple):
             **{name: getattr(self, name)[samples] for name in self._fields if name != "context"}
         )
 
-    def since(self, job: int, node: int) -> "Batch":
-        """Batch of the jobs from a position on, whose first node this is."""
-        first = dict.fromkeys(_OF_NODE, node) | dict.fromkeys(_OF_JOB, job)
-        return self._replace(**{name: getattr(self, name)[:, at:] for name, at in first.items()})
+    def part(self, jobs: slice, nodes: slice) -> "Batch":
+        """Batch of the jobs between two positions, which have these nodes."""
+        kept = dict.fromkeys(_OF_NODE, nodes) | dict.fromkeys(_OF_JOB, jobs)
+        return self._replace(**{name: getattr(self, name)[:, of] for name, of in kept.items()})
 
 
 _OF_JOB = ("old_ratio", "delay", "lead", "future", "target_job")

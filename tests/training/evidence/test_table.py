@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.synthetic import CONTEXT, make_history, make_run
 from training.evidence.graph import critical_path, hashed_context
 from training.evidence.similarity import similarity
-from training.evidence.table import EmptyHistory, collect, expected_jobs, reduced
+from training.evidence.table import EmptyHistory, collect, expected_jobs, medians, reduced
 from training.evidence.timing import timing
 from training.history.values import JobRecord, RunRecord, StageRecord
 
@@ -136,3 +136,12 @@ def test_critical_path_lies_between_the_longest_node_and_the_sum(runtimes: list[
     total = float(critical_path(table.graph, np.exp(table.log_runtime))[0, 0])
     assert max(runtimes) <= total <= sum(runtimes) + 1.0 + 1e-6
     assert total == pytest.approx(sum(runtimes) + 1.0)
+
+
+@given(
+    st.lists(st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(np.nan)), min_size=3, max_size=3), max_size=6)
+)
+def test_medians_are_those_of_what_is_known(rows: list[list[float]]) -> None:
+    table = np.array(rows).reshape(-1, 3)
+    known = [column[np.isfinite(column)] for column in table.T]
+    assert list(medians(table)) == [np.median(column) if len(column) else 0.0 for column in known]

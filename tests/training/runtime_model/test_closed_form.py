@@ -1,12 +1,14 @@
 """Derivatives in closed form are those that torch records; the network is its plain formulation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from benchmarks.staged_application import make_runs
 from tests.support.plain_network import plain_network
-from training.evidence.table import reduced
+from training.evidence.table import Evidence, reduced
 from training.runtime_model import fine_tuning
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.closed_form import FineTuningLoss
@@ -62,8 +64,9 @@ def test_jobs_long_before_those_that_are_asked_about_do_not_matter(model: Traine
     batch, network, graph = batch_of(model, 2), moved(model.network), model.evidence.graph
     unknown = batch._replace(metrics_known=torch.zeros_like(batch.metrics_known))
     since = first - REACH_JOBS
-    behind = unknown.since(since, int(np.searchsorted(graph.node_job, since)))
-    found = network.over(graph.since(since)).job_runtime(behind)[:, REACH_JOBS:]
+    jobs = slice(since, len(graph.job_ids))
+    behind = unknown.part(jobs, graph.nodes_of(jobs))
+    found = network.over(graph.part(jobs)).job_runtime(behind)[:, REACH_JOBS:]
     torch.testing.assert_close(found, network.job_runtime(unknown)[:, first:])
     assert network.job_runtime(unknown).shape == (3, 6)
 
@@ -105,3 +108,36 @@ def test_fine_tuning_takes_the_steps_of_adam(model: TrainedModel) -> None:
     for (name, one), other in zip(tuned.named_parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4, msg=name)
     assert all(not value.requires_grad for value in model.network.parameters())
+
+
+def test_fine_tuning_looks_at_where_a_long_run_is(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is far ahead, and what is longer past than a network hears of, decides nothing."""
+    run = reduced(model.evidence, [2])
+    monkeypatch.setattr(fine_tuning, "FINE_TUNING_JOBS", 5)
+    monkeypatch.setattr(fine_tuning, "_AHEAD", 1)
+    begun, late = run_until(run, 2), run_until(run, 5)
+    assert (fine_tuning.window(begun), fine_tuning.window(late)) == (slice(0, 5), slice(1, 6))
+    batch = fine_tuning.samples_of(model, late)
+    assert batch is not None
+    assert batch.future[0].nonzero().min() == 1 + REACH_JOBS, "no cut is before what a window hears of"
+    tuned, steps = fine_tuning.fine_tune(model, begun)
+    assert steps == fine_tuning.FINE_TUNING_STEPS
+    assert tuned.edges.shape == model.network.edges.shape, "what forecasts is over the whole graph"
+    everything = fine_tuning.samples_of(model, begun)
+    assert everything is not None
+    changed = loss_over(tuned, everything)
+    assert changed < loss_over(model.network, everything)
+
+
+def run_until(run: Evidence, jobs: int) -> Evidence:
+    """A run that has finished so many of its jobs."""
+    seconds = run.log_job_runtime.copy()
+    seconds[:, jobs:] = np.nan
+    return replace(run, log_job_runtime=seconds)
+
+
+def loss_over(network: RuntimeModel, batch: Batch) -> float:
+    with torch.no_grad():
+        return float(prediction_loss(network(batch), targets_of(network, batch)))
