@@ -18,6 +18,7 @@ from app.version import VERSION
 from app.wiring.ground import Ground
 from common.settings.settings import Settings
 from routers import access, environments, health, models, prediction, submission, training
+from routers.media import direct
 from routers.principal import Admitted
 from routers.programs import aliases, digits, launchers, messages, people, pipelines
 from routers.serving import aliases as asking_aliases
@@ -74,5 +75,6 @@ def create_app(settings: Settings, ground: Ground | None = None) -> FastAPI:
     programs = (people, messages, pipelines, digits, aliases)
     for module in (*asked, *managed, *programs, access):
         app.include_router(module.router, dependencies=[Admitted])
+    direct.install(app)
     site.install(app)
     return app

@@ -12,13 +12,13 @@ from common.wire.specs import WireModel
 from prediction.first_choice import FirstChoice
 from prediction.requests import RunRequest
 from routers.dependencies import AccessDep, InitialScaleOutChooserDep, ModelsDep, PredictorDep
-from routers.media.large_json import LargeBodyRoute
+from routers.media.direct import DirectRoute
 from routers.principal import READS, REPORTS, SUBMITS, AdmittedDep, ReporterDep
 from routers.schemas import examples
 from submission.manifest.unknown import unknown_warnings
 from submission.requests import SubmitRequest
 
-router = APIRouter(tags=["prediction"], route_class=LargeBodyRoute)
+router = APIRouter(tags=["prediction"], route_class=DirectRoute)
 
 _BASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+-]{0,255}")
 

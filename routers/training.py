@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from common.wire.events import UpdateInformation, event_of
 from common.wire.specs import SHORT_TEXT, Name, WireModel
 from routers.dependencies import ExecutionsDep, ImporterDep, PeriodicTrainingsDep, PretrainingDep
-from routers.media.large_json import LargeBodyRoute
+from routers.media.direct import DirectRoute
 from routers.pagination import Hint, Unreadable, decode_cursor, encode_cursor, hint_for
 from routers.principal import READS, REPORTS, SUBMITS, PrincipalDep, ReporterDep
 from routers.schemas import examples
@@ -19,7 +19,7 @@ from training.runs.documents import TrainingRun, TrainingState
 from training.runs.pretraining import Pretraining
 from training.runs.schedules import TrainingSchedule
 
-router = APIRouter(prefix="/training", tags=["training"], route_class=LargeBodyRoute)
+router = APIRouter(prefix="/training", tags=["training"], route_class=DirectRoute)
 
 
 class Message(WireModel):
