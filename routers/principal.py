@@ -82,9 +82,10 @@ async def admit(request: Request) -> Principal:
     access = state_of(request).access
     principal = await access.authenticator.identify(await _shown(request))
     route = request.scope["route"]
+    needed = permission_for(route)
     if not is_open(route):
-        principal.check(permission_for(route) or Permission.ADMINISTER)
-    if permission_for(route) != Permission.REPORT:  # `Reporter` counts these
+        principal.check(needed or Permission.ADMINISTER)
+    if needed != Permission.REPORT:  # `Reporter` counts these
         await access.count(principal, _body_bytes(request))
         if principal.is_known and request.method not in _ONLY_READING:
             what = f"{request.method} {printable(request.url.path)}"

@@ -13,6 +13,9 @@ from app.http.uploads import is_archive, is_file, is_part, is_question
 
 _ONLY_READING = ("GET", "HEAD", "OPTIONS")
 
+_JSON = b"application/json"
+"""What nearly all say that send something: nothing else has to be known of them."""
+
 _FORM_OF_CLIENTS = re.compile(r"(/train/[^/]+|/feedback)/?")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
@@ -37,6 +40,8 @@ class RequireJson:
         await self._app(scope, receive, send)
 
     def _is_refused(self, scope: Scope) -> bool:
+        if next((value for name, value in scope["headers"] if name == b"content-type"), b"") == _JSON:
+            return False
         headers = Headers(scope=scope)
         has_body = headers.get("content-length", "0").strip() != "0" or "transfer-encoding" in headers
         if not has_body or scope["path"].startswith(self._forms) or is_file(scope) or is_part(scope):

@@ -42,6 +42,9 @@ HEADERS: Mapping[str, str] = {
 """Of every answer; a handler that says otherwise is right."""
 
 
+_RAW = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
 class SecurityHeaders:
     """Add `HEADERS` to answers."""
 
@@ -73,12 +76,10 @@ class SecurityHeaders:
 
 
 def _add(start: Message) -> None:
-    start["headers"] = list(start["headers"])
-    headers = MutableHeaders(raw=start["headers"])
-    for name, value in HEADERS.items():
-        headers.setdefault(name, value)
-    if headers.get("content-type", "").startswith("image/svg+xml"):
-        headers["Content-Security-Policy"] = _text(_DRAWING)
+    said = dict(start["headers"])
+    start["headers"] = [*start["headers"], *(each for each in _RAW if each[0] not in said)]
+    if said.get(b"content-type", b"").startswith(b"image/svg+xml"):
+        MutableHeaders(raw=start["headers"])["Content-Security-Policy"] = _text(_DRAWING)
 
 
 def _policy_of_docs(page: bytes) -> str:

@@ -3,7 +3,6 @@
 import re
 import uuid
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.log_context import application_execution_id, request_id
@@ -33,8 +32,8 @@ class RequestIds:
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": list(message["headers"])}
-                MutableHeaders(raw=message["headers"])[HEADER] = own
+                others = [each for each in message["headers"] if each[0] != _HEADER]
+                message = {**message, "headers": [*others, (_HEADER, own.encode())]}
             await send(message)
 
         try:
