@@ -49,7 +49,7 @@ def new_job(event: JobEnded, execution: ApplicationExecution, signature: str | N
         optional_specs=execution.optional_specs,
         application_signature=signature,
         stages=_stages(event),
-        **event.model_dump(include=_JOB_FIELDS),
+        **{name: getattr(event, name) for name in _JOB_FIELDS},
     )
 
 
@@ -117,5 +117,7 @@ def _stages(event: JobEnded) -> dict[str, StageExecution | None]:
 
 
 def _stage(stage_id: str, stage: StageUpdate) -> StageExecution:
-    fields = stage.model_dump(exclude={"stage_id", "failure_reason"})
-    return StageExecution(stage_id=stage_id, failure_reason=stage.failure_reason or "", **fields)
+    fields = vars(stage) | {"stage_id": stage_id, "failure_reason": stage.failure_reason or ""}
+    if stage.metrics is not None:
+        fields["metrics"] = vars(stage.metrics)
+    return StageExecution.model_validate(fields)
