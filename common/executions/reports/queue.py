@@ -18,6 +18,9 @@ from common.executions.reports.changes import Event
 from common.executions.reports.storage import Outcome, Report, Stored
 from common.wire.events import JobEnded
 
+_TURNS = 4
+"""Of the event loop before a batch is made: what has arrived already is read, and comes along."""
+
 MOST_BATCHES = 2
 """At once: while one is committed, the next one is made."""
 
@@ -135,6 +138,7 @@ class ReportQueue:
                 raise Unavailable(f"{waiting} reports {whose} wait until they are stored: send it again.")
 
     async def _work(self) -> None:
+        await _let_others()
         while batch := self._take():
             outcomes: Sequence[Outcome]
             try:
@@ -153,6 +157,9 @@ class ReportQueue:
                     each.outcome.set_result(outcome)
                 else:
                     each.outcome.set_exception(outcome)
+            await _let_others()
+        # Not only by its callback, before which somebody may come, and would start nobody.
+        self._batches.discard(asyncio.current_task())
 
     def _take(self) -> list[_Waiting]:
         """The next batch; empty where nothing waits. What nobody waits for any more is left out."""
@@ -186,6 +193,11 @@ class ReportQueue:
                 self._turns[name] = None
             else:
                 del self._queues[name]
+
+
+async def _let_others() -> None:
+    for _ in range(_TURNS):
+        await asyncio.sleep(0)
 
 
 def _forget(outcome: asyncio.Future[Stored]) -> None:

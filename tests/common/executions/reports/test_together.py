@@ -92,6 +92,31 @@ async def test_a_report_alone_is_a_batch_alone(executions: ExecutionRepository, 
     assert batches.jobs() == [[(run, 0)], [(run, 1)], [(run, 2)]]
 
 
+async def test_what_has_arrived_already_comes_along(
+    executions: ExecutionRepository, batches: Batches
+) -> None:
+    runs = await new_runs(executions, 3)
+    sent = []
+    for run in runs:
+        sent.append(sending(executions, job_end(run, 0)))
+        await asyncio.sleep(0)  # as requests that lie in sockets are read one after the other
+    await asyncio.gather(*sent)
+    assert batches.jobs() == [[(run, 0) for run in runs]]
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_no_report_is_left_by_a_batch_that_was_the_last(
+    executions: ExecutionRepository, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    monkeypatch.setattr(queue, "MOST_BATCHES", 1)
+    [run] = await new_runs(executions, 1)
+    await sending(executions, job_end(run, 0))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await sending(executions, job_end(run, 1))  # raises ExecutionTimeout where nobody takes it
+    assert [job.job_id for job in await executions.finished_jobs(run)] == [0, 1]
+
+
 async def test_those_of_one_run_are_stored_in_their_order(
     executions: ExecutionRepository, batches: Batches
 ) -> None:
