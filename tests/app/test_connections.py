@@ -92,8 +92,11 @@ async def test_fifty_slow_connections_are_closed_and_others_are_served(
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             for _ in range(20):
                 assert (await client.get("/")).status_code == 200
-        for answer in await asyncio.gather(*slow):
-            assert answer.startswith(told)
+        answers = await asyncio.gather(*slow)
+        # A byte that crosses the answer makes the system throw it away: that connection is closed, too.
+        heard = [answer for answer in answers if answer]
+        assert all(answer.startswith(told) for answer in heard)
+        assert bool(heard) == bool(told)
 
 
 async def test_a_connection_that_is_kept_has_the_limit_for_each_request(
