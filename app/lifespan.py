@@ -18,7 +18,7 @@ from app.wiring.programs import digits_example, open_pipelines, open_programs
 from app.wiring.serving import open_predictions, open_serving, serving_loops
 from app.wiring.storage import open_storage
 from app.wiring.submission import open_accuracy, open_submission
-from app.wiring.training import build_training
+from app.wiring.training import build_training, ray_access
 from app.wiring.workspaces import open_workspaces
 from common.instruments import Instruments
 from common.loops import running
@@ -60,7 +60,9 @@ async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStac
     prediction = await stack.enter_async_context(
         open_prediction(settings.prediction, storage, kinds, instruments)
     )
-    training = await build_training(settings.training, storage, kinds, stopping, instruments)
+    training = await build_training(
+        settings.training, storage, kinds, stopping, instruments, ray_access(settings.serving)
+    )
     opened = await open_workspaces(settings.workspaces, storage)
     heartbeat_seconds = settings.training.training_heartbeat_seconds
     environments = await build_environments(settings.environments, storage, heartbeat_seconds, instruments)

@@ -7,6 +7,8 @@ from functools import partial
 
 from app.wiring.storage import Storage
 from common.instruments import Instruments
+from common.processes.ray_access import RayAccess
+from common.settings.serving import ServingSettings
 from common.settings.training import TrainingSettings
 from training.kinds import Kinds, TrainableKind
 from training.promotion.gate import PromotionGate
@@ -29,17 +31,24 @@ class Training:
     collect_garbage: Callable[[], Awaitable[list[str]]]
 
 
+def ray_access(settings: ServingSettings) -> RayAccess:
+    """The cluster that is there already, if one is."""
+    return RayAccess(settings.ray_address, settings.ray_auth_token)
+
+
 async def build_training(
     settings: TrainingSettings,
     storage: Storage,
     kinds: Kinds[TrainableKind],
     stopping: asyncio.Event,
     instruments: Instruments,
+    cluster: RayAccess,
 ) -> Training:
     """With what an earlier service left taken up; nothing runs before the loops do.
 
     Args:
         stopping: Ends what follows a training.
+        cluster: Where trials run; one without an address: on this machine.
     """
     gate = PromotionGate(storage.registry, storage.artifacts, kinds, storage.data_dir / "training")
     publisher = Publisher(
@@ -52,7 +61,14 @@ async def build_training(
         instruments,
     )
     supervisor = TrainingSupervisor(
-        storage.training_runs, storage.registry, kinds, publisher, settings, storage.data_dir, instruments
+        storage.training_runs,
+        storage.registry,
+        kinds,
+        publisher,
+        settings,
+        storage.data_dir,
+        instruments,
+        cluster,
     )
     await publisher.claim()
     await supervisor.recover_dead()

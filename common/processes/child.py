@@ -15,6 +15,10 @@ from typing import Any
 Emit = Callable[[dict[str, Any]], None]
 
 
+class WorthAnotherAttempt(Exception):
+    """What failed lies outside of the child, and may be back soon."""
+
+
 def run_child(arguments: list[str], work: Callable[[Path, Emit], None]) -> int:
     """Do the work in the folder that the only argument names; returns the exit code."""
     write = _private_stdout()
@@ -41,7 +45,8 @@ def run_child(arguments: list[str], work: Callable[[Path, Emit], None]) -> int:
             return 128 + terminated_by[0]
         if not isinstance(error, Exception):
             raise
-        emit({"event": "error", "message": f"{type(error).__name__}: {error}"})
+        again = isinstance(error, WorthAnotherAttempt)
+        emit({"event": "error", "message": f"{type(error).__name__}: {error}", "again": again})
         return 1
     return 128 + terminated_by[0] if terminated_by else 0
 

@@ -33,8 +33,8 @@ _LOCALE = ("LC_",)
 _COMPUTING = ("OMP_", "MKL_", "OPENBLAS_", "TORCH_", "RAY_", "TUNE_", "PYTHONDONTWRITEBYTECODE")
 """How many threads libraries use, and the like."""
 
-_SECRETS = ("RAY_AUTH_",)
-"""How a cluster is entered that is none of a training's."""
+_SECRETS = ("RAY_ADDRESS", "RAY_AUTH_")
+"""How a cluster is entered: told to those alone that are to enter it (`common.processes.ray_access`)."""
 
 
 def passed_environment() -> dict[str, str]:

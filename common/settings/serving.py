@@ -15,8 +15,8 @@ class ServingSettings(SettingsGroup):
     """Whether versions of programs are served at all. Nothing of the engine runs before somebody asks."""
 
     ray_address: str = ""
-    """Ray cluster that models are served on, such as ray-head:6379; empty: one of the service's own, on this
-    machine."""
+    """Ray cluster that models are served on and trainings run their trials on, such as ray-head:6379; empty:
+    one of the service's own, on this machine."""
 
     ray_auth_token: SecretStr = SecretStr("")
     """Of that cluster, where it wants one. Ray's own RAY_AUTH_MODE=token with RAY_AUTH_TOKEN_PATH, a file,

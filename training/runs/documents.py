@@ -70,7 +70,7 @@ class TrainingRun(Document):
     """The service process that runs it: host, process id and start."""
     attempts: int = 0
     killed: list[str] = Field(default_factory=list)
-    """Of attempts whose process was killed from outside: what is known of each."""
+    """Of attempts whose process was killed from outside, or lost its Ray cluster: what is known of each."""
     artifact_id: str | None = None
     """Of the present attempt; nobody publishes for the run under another one."""
     trigger: str = "request"

@@ -2,7 +2,8 @@
 
 The stored run is the truth: this loop claims runs, passes on what the child reports, and finds
 runs whose service died. A dead run starts over; after three starts it has failed. One whose child was
-killed is tried once more: what took the memory may be gone by then. What is learned from, and by which
+killed is tried once more: what took the memory may be gone by then; so is one that has lost its Ray
+cluster. What is learned from, and by which
 child, the model's kind says. The trained model is handed to the publisher.
 """
 
@@ -37,6 +38,7 @@ from common.processes.children import (
 from common.processes.environment import computing_environment
 from common.processes.guarded import GuardedProcess, owner_is_dead, service_identity
 from common.processes.private_files import open_private
+from common.processes.ray_access import RayAccess
 from common.settings.group import PROJECT_ROOT
 from common.settings.training import TrainingSettings
 from training.kinds import Kinds, TrainableKind, TrainingFailed
@@ -73,6 +75,8 @@ class _Progress:
     instruments: Instruments
     result: dict[str, Any] | None = None
     error: str | None = None
+    again: bool = False
+    """Whether the error may have passed when the training is tried anew."""
     _trials: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, event: dict[str, Any]) -> None:
@@ -96,6 +100,7 @@ class _Progress:
                 self.result = event
             case "error":
                 self.error = str(event.get("message", "unknown error"))
+                self.again = event.get("again") is True
 
     def take(self) -> tuple[dict[str, Any], list[str]]:
         taken = self.fields, self.lines
@@ -115,13 +120,20 @@ class TrainingSupervisor:
         settings: TrainingSettings,
         data_dir: Path,
         instruments: Instruments | None = None,
+        cluster: RayAccess | None = None,
     ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            cluster: Where trials run; None: on this machine.
+        """
         self._runs = runs
         self._registry = registry
         self._kinds = kinds
         self.publisher = publisher
         self._settings = settings
         self._instruments = instruments or unscraped()
+        self._cluster = cluster or RayAccess()
         self._folder = data_dir / "training"
         self._owner = service_identity()
         self._wake = asyncio.Event()
@@ -273,6 +285,7 @@ class TrainingSupervisor:
         fields = {"history_runs": learned_from.runs, "history_jobs": learned_from.jobs}
         await self._report(run, fields, list(material.log))
         await asyncio.to_thread(write_request, folder, dict(material.request))
+        entering = await asyncio.to_thread(self._cluster.variables, folder)
 
         progress = _Progress({}, [], self._instruments)
         with open_private(folder / "stderr.log") as stderr:
@@ -280,7 +293,7 @@ class TrainingSupervisor:
                 *(sys.executable, "-m", kind.module, str(folder)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=stderr,
-                env={**computing_environment(), "PYTHONPATH": str(PROJECT_ROOT)},
+                env={**computing_environment(), **entering, "PYTHONPATH": str(PROJECT_ROOT)},
                 grace_seconds=3.0,  # a search that is ended has nothing to save
             )
         try:
@@ -289,6 +302,10 @@ class TrainingSupervisor:
             await process.stop()
         if progress.error is None and was_killed(code):
             raise _Killed(how_it_was_killed(tail(folder / "stderr.log", 500)))
+        if progress.error is not None and progress.again:
+            raise _Killed(progress.error)
+        if progress.error is None and code != 0 and self._cluster.address:
+            raise _Killed(self._cluster.how_it_was_lost(tail(folder / "stderr.log", 500)))
         if code != 0 or progress.result is None:
             raise TrainingFailed(progress.error or f"exit code {code}: {tail(folder / 'stderr.log')}")
 
@@ -367,7 +384,7 @@ class _Cancelled(Exception):
 
 
 class _Killed(Exception):
-    """The child was ended by a signal that leaves it no last word."""
+    """The child was ended by a signal that leaves it no last word, or by what it depends on."""
 
 
 class _Lost(Exception):

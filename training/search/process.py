@@ -2,14 +2,17 @@
 
 Reads FOLDER/request.json, writes the model to FOLDER/artifact/ and progress to stdout, one JSON
 object per line and nothing else. Exit code 0 after a result, 1 after an error event, 143 when
-terminated. Ray's processes end with this one.
+terminated. With RAY_ADDRESS trials run on that cluster, where its actors end with this process; without,
+Ray's processes are this one's own, and end with it.
 """
 
 import json
+import os
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from common.processes import ray_access
 from common.processes.child import Emit, run_child
 from training.evidence.table import EmptyHistory, usable
 from training.history.values import RunRecord, history_from_json
@@ -44,6 +47,7 @@ def run(folder: Path, emit: Emit) -> None:
     Raises:
         ValueError: The request cannot be used.
         EmptyHistory: No run has a job.
+        ClusterUnavailable: The cluster of RAY_ADDRESS cannot be used.
         SearchFailed: No trial came to a result.
     """
     history, config = read_request(folder)
@@ -52,8 +56,15 @@ def run(folder: Path, emit: Emit) -> None:
     emit({"event": "log", "line": f"{len(history)} runs, {config.trials} trials"})
     from training.search.search import search_hyperparameters  # Ray and torch take seconds to import
 
+    address = os.environ.get(ray_access.ADDRESS, "")
+    if address:
+        emit({"event": "log", "line": f"trials run on the Ray cluster of RAY_ADDRESS ({address})"})
     result = search_hyperparameters(
-        history, folder, config, report=lambda trial: emit({"event": "trial", **asdict(trial)})
+        history,
+        folder,
+        config,
+        address=address,
+        report=lambda trial: emit({"event": "trial", **asdict(trial)}),
     )
     for odd in result.model.validation.get("odd_runs", ()):
         emit({"event": "log", "line": f"run {odd['run_id']} is unlike the others: {odd['reason']}"})

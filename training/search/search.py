@@ -7,27 +7,19 @@ spares checkpoints. A seed fixes the whole search (`training.search.ordered_tria
 
 import logging
 import os
-import secrets
 import shutil
-import signal
-import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_USAGE_STATS_PROMPT_ENABLED", "0")
-os.environ.setdefault("RAY_AUTH_MODE", "token")
-os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # otherwise Ray writes one to ~/.ray
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 
+from training.search.cluster import connected  # isort: skip - says how Ray is entered before it is imported
+
 import optuna
-import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
@@ -37,6 +29,7 @@ from training.runtime_model.loop import PretrainingSession
 from training.runtime_model.prepared import Prepared, prepare
 from training.search.config import Choice, Range, SearchConfig
 from training.search.ordered_trials import OrderedHalving, OrderedOptuna, rungs
+from training.search.trial import PretrainingTrial
 from training.statistics.threads import compute_in_one_thread
 
 logger = logging.getLogger(__name__)
@@ -44,8 +37,8 @@ logger = logging.getLogger(__name__)
 logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-LONGEST_RAY_FOLDER = 40
-"""Characters. Ray appends about 65 for its sockets, whose paths end at 107."""
+MAX_LOST = 2
+"""How often a trial on a cluster begins anew, from its seed, where its node was lost."""
 
 
 class SearchFailed(RuntimeError):
@@ -66,6 +59,8 @@ class TrialReport:
     hyperparameters: dict[str, Any]
     curve: tuple[tuple[int, float], ...] = ()
     """Epochs, and the loss at the best one so far."""
+    node: str | None = None
+    """Ray's id of the node where it ended; None: none reported."""
 
 
 @dataclass(frozen=True)
@@ -86,46 +81,6 @@ class SearchResult:
     """Trials that came to a result."""
 
 
-class PretrainingTrial(tune.Trainable):  # type: ignore[misc]
-    """A pretraining session as Ray Tune steps it; one actor serves many trials."""
-
-    def setup(self, config: dict[str, Any], prepared: Prepared, search: SearchConfig) -> None:
-        compute_in_one_thread()
-        self._prepared, self._search = prepared, search
-        self._begin(config)
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config)
-        return True
-
-    def _begin(self, config: dict[str, Any]) -> None:
-        self._session = PretrainingSession(
-            self._prepared,
-            Hyperparameters(**config),
-            max_epochs=self._search.max_epochs,
-            seed=self._search.seed,
-        )
-
-    def step(self) -> dict[str, Any]:
-        for _ in range(self._search.epochs_per_report):
-            if self._session.finished:
-                break
-            self._session.step()
-        return {
-            # Of trained networks only, also where the law alone would be better: trials must differ.
-            "loss": self._session.best_loss,
-            "epochs": self._session.epochs,
-            "complete": self._session.finished,
-            tune.result.DONE: self._session.finished,
-        }
-
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: the winner is trained again."""
-
-    def load_checkpoint(self, checkpoint: Any) -> None:
-        """Nothing."""
-
-
 class _Progress(tune.Callback):  # type: ignore[misc]
     """Tells the caller about every trial that has ended."""
 
@@ -138,7 +93,10 @@ class _Progress(tune.Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        self._curves.setdefault(trial.trial_id, []).append((result["epochs"], result["loss"]))
+        curve = self._curves.setdefault(trial.trial_id, [])
+        if curve and curve[-1][0] >= result["epochs"]:
+            curve.clear()  # its node was lost, and it began anew
+        curve.append((result["epochs"], result["loss"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._ended(trial, "TERMINATED" if trial.last_result.get("complete") else "PRUNED")
@@ -165,39 +123,9 @@ class _Progress(tune.Callback):  # type: ignore[misc]
                 self._best,
                 dict(trial.config),
                 tuple(self._curves.pop(trial.trial_id, ())),
+                trial.last_result.get("node") if trial.last_result else None,
             )
         )
-
-
-@contextmanager
-def _ray(folder: Path, search: SearchConfig) -> Iterator[None]:
-    """A Ray of our own, without dashboard, network use, or anything left behind."""
-    inside = folder.resolve() / "ray"
-    short = len(str(inside)) <= LONGEST_RAY_FOLDER
-    home = inside if short else Path(tempfile.mkdtemp(prefix="enel-ray-"))
-    on_terminate = signal.getsignal(signal.SIGTERM)
-    try:
-        try:
-            ray.init(
-                address="local",
-                num_cpus=search.max_concurrent,
-                num_gpus=0,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                object_store_memory=search.object_store_bytes,
-                _temp_dir=str(home),
-            )
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, on_terminate)  # Ray's own handler aborts the process
-        except SystemExit:  # which that one makes of a SIGTERM that comes while Ray starts
-            if callable(on_terminate):
-                on_terminate(signal.SIGTERM, None)
-            raise
-        yield
-    finally:
-        ray.shutdown()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def search_hyperparameters(
@@ -205,20 +133,23 @@ def search_hyperparameters(
     folder: Path,
     search: SearchConfig,
     *,
+    address: str = "",
     report: Callable[[TrialReport], None] = lambda _: None,
 ) -> SearchResult:
     """Search, then train the best trial's model on the whole history.
 
     Args:
         folder: For files of the search; what it adds there is removed again.
+        address: Of the Ray cluster that trials run on; empty: one that ends with the search.
         report: Called in this thread whenever a trial has ended.
     Raises:
+        ClusterUnavailable: That cluster cannot be used.
         EmptyHistory: No run has a job.
         SearchFailed: No trial came to a result.
     """
     compute_in_one_thread()
     prepared = prepare(history)
-    outcomes = run_trials(prepared, folder, search, report=report)
+    outcomes = run_trials(prepared, folder, search, address=address, report=report)
     session = train_best(prepared, outcomes, search)
     return SearchResult(session.finish(), session.best_loss, session.hyperparameters, len(outcomes))
 
@@ -228,6 +159,7 @@ def run_trials(
     folder: Path,
     search: SearchConfig,
     *,
+    address: str = "",
     report: Callable[[TrialReport], None] = lambda _: None,
 ) -> list[Outcome]:
     """Run the trials of a search.
@@ -236,14 +168,15 @@ def run_trials(
         Those that came to a result, at least one, in the order in which they began; the first n are
         those of a search of n trials.
     Raises:
+        ClusterUnavailable: The Ray cluster at `address` cannot be used.
         SearchFailed: No trial came to a result.
     """
     if len(prepared.evidence.contexts) == 1:
         search = replace(search, trials=1)  # nothing to validate on, so nothing to choose by
     storage = folder.resolve() / "tune"
     try:
-        with _ray(folder, search):
-            results = _tuner(prepared, storage, search, report).fit()
+        with connected(address, folder, search):
+            results = _tuner(prepared, storage, search, report, MAX_LOST if address else 0).fit()
             ended = [result for result in results if result.metrics and "loss" in result.metrics]
             failures = [str(error) for error in results.errors]
     finally:
@@ -268,7 +201,11 @@ def train_best(prepared: Prepared, outcomes: Sequence[Outcome], search: SearchCo
 
 
 def _tuner(
-    prepared: Prepared, storage: Path, search: SearchConfig, report: Callable[[TrialReport], None]
+    prepared: Prepared,
+    storage: Path,
+    search: SearchConfig,
+    report: Callable[[TrialReport], None],
+    max_failures: int,
 ) -> tune.Tuner:
     lag = max(search.lag, search.max_concurrent)
     compared_at = rungs(search.grace_epochs, search.max_epochs, search.reduction_factor)
@@ -292,6 +229,7 @@ def _tuner(
             storage_path=str(storage),
             verbose=0,
             callbacks=[_Progress(search.trials, report)],
+            failure_config=tune.FailureConfig(max_failures=max_failures),
             checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
         ),
     )

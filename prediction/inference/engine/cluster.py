@@ -1,13 +1,14 @@
 """The Ray cluster below: one of our own on this machine, or another's that is already there."""
 
 import logging
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import serve
+
+from common.processes.ray_access import why_not_connected
 
 NAMESPACE = "enel"
 _LOOPBACK = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
@@ -53,12 +54,5 @@ def start(address: str, folder: Path, object_store_bytes: int) -> str:
 
 
 def explained(address: str, error: Exception) -> str:
-    """Why there is no cluster, in words; Ray says nothing of a token that is missing or wrong."""
-    text = f"{type(error).__name__}: {error}"
-    if not address:
-        return text
-    if "No node info" in str(error.__cause__):
-        return f"{text} (No node of that cluster is among the processes here: docs/serving.md says why.)"
-    if os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
-        return f"{text} (Where that cluster wants a token, set RAY_AUTH_TOKEN.)"
-    return f"{text} (The token of RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH has to be that cluster's.)"
+    """Why there is no cluster, in words."""
+    return why_not_connected(error) if address else f"{type(error).__name__}: {error}"

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any, Self
 
 from pydantic import SecretStr
 
+from common.processes import ray_access
 from common.processes.children import tail
 from common.processes.environment import computing_environment
 from common.processes.guarded import GuardedProcess
@@ -128,15 +128,13 @@ async def _ready(
 
 
 def _variables(address: str, folder: Path, *, has_token: bool) -> Mapping[str, str]:
-    """A token travels as a file: what a process was started with, others of its user can read."""
     variables = computing_environment()
     if address:
-        given = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH")
-        variables |= {name: os.environ[name] for name in given if name in os.environ}
+        variables |= ray_access.given()
     else:
         variables = {name: value for name, value in variables.items() if not name.startswith("RAY_")}
     if has_token or not address:
-        variables |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(folders.token_file(folder))}
+        variables |= ray_access.by_file(folders.token_file(folder))
     return variables | {
         "PYTHONPATH": str(_ROOT),
         "RAY_USAGE_STATS_ENABLED": "0",

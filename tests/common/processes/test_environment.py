@@ -18,6 +18,7 @@ from common.processes.private_files import make_private, open_private
         "CALLBACK_TOKEN",
         "ADMIN_TOKEN_FILE",
         "AWS_SECRET_ACCESS_KEY",
+        "RAY_ADDRESS",
         "RAY_AUTH_TOKEN",
         "RAY_AUTH_TOKEN_PATH",
     ],

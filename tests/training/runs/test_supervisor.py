@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import json
+import stat
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from pydantic import SecretStr
 
 from common.executions.repository import ExecutionRepository
 from common.instruments import TRIAL_STATES, Instruments
@@ -15,7 +17,8 @@ from common.loops import running
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
-from common.processes.guarded import owner_is_dead, service_identity
+from common.processes.guarded import free_port, owner_is_dead, service_identity
+from common.processes.ray_access import RayAccess
 from common.settings.training import TrainingSettings
 from prediction.kinds.registry import model_kinds
 from tests.support.clocks import Clocks
@@ -291,6 +294,34 @@ async def test_a_training_that_is_killed_twice_fails_and_tells_of_both_attempts(
     assert run.detail == "; ".join(run.killed)
     assert "no memory left" in run.detail
     assert not children(tmp_path)
+
+
+async def test_a_training_whose_ray_cluster_is_away_is_tried_once_more_and_says_why(
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    publisher: Publisher,
+    tmp_path: Path,
+) -> None:
+    await store_history(executions)
+    settings = TrainingSettings(training_heartbeat_seconds=0.3)
+    kinds = model_kinds(executions, settings)
+    address = f"127.0.0.1:{free_port()}"
+    away = RayAccess(address, SecretStr("hunter2"))
+    supervisor = TrainingSupervisor(runs, registry, kinds, publisher, settings, tmp_path, cluster=away)
+    run_id = await enqueue(runs)
+    async with working(supervisor):
+        token_file = tmp_path / "training" / run_id / "ray-token"
+        while not token_file.exists():
+            await asyncio.sleep(0.02)
+        assert stat.S_IMODE(token_file.stat().st_mode) == 0o600
+        assert "hunter2" not in (token_file.parent / "request.json").read_text()
+        run = await until(runs, run_id, TrainingState.FAILED)
+    assert run.attempts == 2
+    assert run.detail == "; ".join(run.killed)
+    assert run.detail.count(f"RAY_ADDRESS ({address}) cannot be used: ConnectionRefusedError") == 2
+    assert "hunter2" not in run.model_dump_json()
+    assert not (tmp_path / "training" / run_id).exists()
 
 
 async def test_a_living_service_elsewhere_keeps_its_training(
