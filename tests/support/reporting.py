@@ -12,6 +12,7 @@ from common.mongo.types import Client
 from tests.support.samples import execution, job_end
 
 UPDATE = "/training/update_information"
+QUESTION = "/prediction/online_scale_out_prediction"
 
 _PATIENCE_SECONDS = 120.0
 """For which anything that has to come is waited for."""
@@ -20,8 +21,10 @@ _PATIENCE_SECONDS = 120.0
 class Drivers:
     """Each reports one job after the other, and one again that was not acknowledged."""
 
-    def __init__(self, runs: list[str]) -> None:
+    def __init__(self, runs: list[str], *, ask: bool = False) -> None:
+        """With `ask`, every report is a question for a scale-out, too."""
         self.runs = runs
+        self._ask = ask
         self.acknowledged: set[tuple[str, int]] = set()
         self.answers: Counter[int] = Counter()
         self.without_retry_after = 0
@@ -40,9 +43,10 @@ class Drivers:
 
     async def _drive(self, client: httpx.AsyncClient, run: str) -> None:
         job_id = 0
+        path, question = (QUESTION, {"predict": True}) if self._ask else (UPDATE, {})
         while not self._ending:
             try:
-                answer = await client.post(UPDATE, json=job_end(run, job_id))
+                answer = await client.post(path, json={**job_end(run, job_id), **question})
             except httpx.TransportError:
                 await asyncio.sleep(0.1)
                 continue

@@ -298,6 +298,10 @@ class TrainingSupervisor:
             )
         try:
             code = await self._follow(run, process, progress)
+        except asyncio.CancelledError:
+            with contextlib.suppress(PyMongoError):
+                await self._give_back(run)  # before the child ends: others may take the silence for a death
+            raise
         finally:
             await process.stop()
         if progress.error is None and was_killed(code):
