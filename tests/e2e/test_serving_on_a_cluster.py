@@ -1,6 +1,11 @@
-"""Services on one Ray cluster of two nodes: they share replicas, and trainings run there beside them."""
+"""Two services on one Ray cluster and one model store: they share replicas, and the last one ends them."""
 
 import asyncio
+import os
+import secrets
+import shutil
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,11 +14,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from app.client.client import AsyncClient
-from common.executions.repository import ExecutionRepository
-from common.mongo.types import Client
-from tests.support.finished_runs import store_history
-from tests.support.ray_cluster import RayCluster, ray_cluster
+from common.processes.guarded import GuardedProcess, free_port
 from tests.support.samples import unique_name
 from tests.support.services import started_service
 from tests.support.teams_models import TeamsModel
@@ -24,17 +25,40 @@ WHO = "import os\ndef predict(inputs):\n    return {'label': str(os.getpid())}\n
 
 
 @pytest_asyncio.fixture(scope="module")
-async def cluster() -> AsyncIterator[RayCluster]:
-    """Two nodes, each with a processor."""
-    async with ray_cluster(1, nodes=2) as nodes:
-        yield nodes
+async def cluster() -> AsyncIterator[dict[str, str]]:
+    """Settings that lead to a cluster, which wants a token."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # UNIX sockets below it have 107 bytes
+    token = folder / "token"
+    token.write_text(secrets.token_hex(32))
+    token.chmod(0o600)
+    port = free_port("127.0.0.2")
+    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    process = await GuardedProcess.start(
+        *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"),
+        *(f"--port={port}", "--node-ip-address=127.0.0.2", f"--temp-dir={folder / 'ray'}"),
+        *("--include-dashboard=false", "--disable-usage-stats", "--num-cpus=2"),
+        env={**os.environ, **settings},
+    )
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.2", port)
+                    writer.close()
+                    break
+                except OSError:
+                    await asyncio.sleep(0.1)
+        yield {"RAY_ADDRESS": f"127.0.0.2:{port}", "RAY_AUTH_TOKEN": token.read_text()}
+    finally:
+        await process.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def test_they_use_each_others_replicas(
-    cluster: RayCluster, mongo_uri: str, hdfs_endpoint: str, tmp_path: Path
+    cluster: dict[str, str], mongo_uri: str, hdfs_endpoint: str, tmp_path: Path
 ) -> None:
     shared = {
-        **cluster.settings,
+        **cluster,
         "MONGODB_ENDPOINT": mongo_uri,
         "MONGODB_DATABASE": unique_name("cluster"),
         "HDFS_ENDPOINT": hdfs_endpoint,
@@ -59,37 +83,3 @@ async def test_they_use_each_others_replicas(
         async with asyncio.timeout(30):
             while Path(f"/proc/{who}").exists():
                 await asyncio.sleep(0.1)
-
-
-async def test_a_training_runs_on_both_nodes_beside_a_model_that_is_served(
-    cluster: RayCluster, mongo: Client, mongo_uri: str, tmp_path: Path
-) -> None:
-    database = unique_name("cluster")
-    await store_history(ExecutionRepository(mongo, database))
-    settings = {**cluster.settings, "MONGODB_ENDPOINT": mongo_uri, "MONGODB_DATABASE": database}
-    async with (
-        started_service(tmp_path, **settings, TRAINING_HEARTBEAT_SECONDS="0.5") as service,
-        httpx.AsyncClient(base_url=service.url, timeout=120) as asking,
-        AsyncClient(service.url, timeout_seconds=120) as client,
-    ):
-        model = TeamsModel(asking)
-        await model.publish({"predict.py": WHO})
-        who = (await model.ask()).json()["label"]
-        training_id = (await client.start_training("KMeans", trials=1000))["training_id"]
-        nodes: set[int] = set()
-        while len(nodes) < 2 or not (run := await client.training(training_id))["trials_done"]:
-            nodes |= {node for node in (0, 1) if cluster.trials(node)}
-            assert (await model.ask()).json()["label"] == who
-            await asyncio.sleep(0.2)
-        assert run["state"] == "RUNNING", run
-        assert any(cluster.address in line for line in run["log"])
-        await client.cancel_training(training_id)
-        assert await cluster.no_trials()
-        assert (await model.ask()).json()["label"] == who, "what is served is not the training's"
-
-        trained = await client.start_training("KMeans", trials=2, wait_seconds=100)
-        assert trained["state"] == "SUCCEEDED", trained
-        assert cluster.token not in (await asking.get(f"/training/runs/{training_id}")).text
-        assert cluster.token not in service.log.read_text()
-        await asking.delete(f"/serving/{model.short_name}")
-    await mongo.drop_database(database)
