@@ -106,7 +106,9 @@ async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStac
             instruments,
         )
     )
-    accuracy = await open_accuracy(settings.training, storage, training.pretraining, instruments)
+    accuracy = await open_accuracy(
+        settings.training, storage, training.pretraining, prediction.forecaster, instruments
+    )
     loops = every_loop(
         training.supervisor,
         training.publisher,

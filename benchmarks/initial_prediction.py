@@ -7,7 +7,8 @@ The data folder holds recorded runs, `c3o/*.tsv` and `bell/*.csv`. For each cont
 scale-outs of it are known (one run each), and all runs of every other context of that job; the
 medians at its other scale-outs are predicted. With a machine type left out, no other context of that
 type is known. Bell's runs have no context: n random scale-outs are all that is known. Every method
-sees the same runs.
+sees the same runs. `the service` is what `POST /prediction/initial_scale_out` answers from them, of the
+first seed.
 """
 
 import argparse
@@ -28,7 +29,8 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.initial_baselines import Predictor, Task, bell, ernest, with_context  # noqa: E402
 from benchmarks.initial_protocol import ABLATIONS, coverage, error, ours, select, tasks  # noqa: E402
-from benchmarks.initial_report import write_report  # noqa: E402
+from benchmarks.initial_report import SERVICE, write_report  # noqa: E402
+from benchmarks.initial_requests import answered, answered_within, medians  # noqa: E402
 from benchmarks.parallel import process_pool  # noqa: E402
 from benchmarks.recorded_runs import DataMissing, RecordedJob, load_folder  # noqa: E402
 from benchmarks.reporting import open_console  # noqa: E402
@@ -65,6 +67,16 @@ def own_predictions(task: Task, about: Row, confidence: float, ablations: bool) 
                 rows.append({**about, "part": part, "method": name, **chosen})
             chosen = select(task, predicted.log_mean, None, 0.5, by_rank)
             rows.append({**about, "part": part, "method": "ours without uncertainty", **chosen})
+    if about["seed"] == 0:
+        service = answered(task)
+        rows.append(
+            {
+                **about,
+                "method": SERVICE,
+                "error": error(task, medians(service)),
+                "coverage": answered_within(task, service),
+            }
+        )
     if not ablations:
         return rows
     for name, assumptions in ABLATIONS.items():

@@ -28,6 +28,10 @@ def write_report(rows: Sequence[Row], folder: Path, console: Console) -> None:
     console.print(f"written to {folder}")
 
 
+SERVICE = "the service"
+"""What is answered over HTTP with the same runs as its history."""
+
+
 def all_bars(rows: Sequence[Row]) -> list[Bar]:
     bars: list[Bar] = []
 
@@ -43,6 +47,14 @@ def all_bars(rows: Sequence[Row]) -> list[Bar]:
     ratio("contexts, n=2", "contexts", 2, "boosting", 0.40)
     if (own := of("ours", "contexts", 2)) == own:
         bars.append(Bar("contexts, n=2: error", own, 0.042, percent=True))
+    for part in ("contexts", "bell"):
+        for points in sorted({row["points"] for row in _only(rows, part=part, method=SERVICE)}):
+            own, model = (
+                mean_over_jobs(_only(rows, part=part, points=points, method=method, seed=0), "error")
+                for method in (SERVICE, "ours")
+            )
+            name = f"{part}, n={points}: error of the service over the model's (seed 0)"
+            bars.append(Bar(name, own, 1.05, model, percent=True))
     ratio("unseen machine, n=3", "unseen machine", 3, "boosting", 0.70)
     ratio("unseen machine, n=0", "unseen machine", 0, "boosting", 1.0)
     for job, machine in sorted({(r["job"], r["machine"]) for r in _only(rows, part="unseen machine")}):

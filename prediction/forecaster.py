@@ -1,15 +1,23 @@
 """Forecasts of a run, by the model, by similar runs or by curves, from a worker process."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from common.executions.documents import ApplicationExecution
 from common.models.artifacts import StoreUnavailable
 from common.wire.specs import GlobalSpecs
 from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
 from prediction.forecasts.forecast import Forecast, nothing
-from prediction.forecasts.learned_history import HistoryNeeded, HistoryQuestion, answer_about
+from prediction.forecasts.learned_history import (
+    MOST_HISTORIES,
+    HistoryNeeded,
+    HistoryQuestion,
+    LearnRequest,
+    answer_about,
+    learn,
+)
 from prediction.forecasts.method import Method
 from prediction.forecasts.whole_run import (
     MODEL,
@@ -28,8 +36,9 @@ from training.history.values import JobRecord, RunContext, RunRecord
 
 logger = logging.getLogger(__name__)
 
-HISTORY_RUNS = 60
-"""Most recent runs that curves are fitted to; a model holds what it needs of its own history."""
+HISTORY_RUNS = 2000
+"""Most recent runs that forecasts learn from: those in a context are few where an application has many.
+A trained model holds what it needs of its own history."""
 
 
 class Forecaster:
@@ -39,10 +48,32 @@ class Forecaster:
         self._digests = digests
         self._models = models
         self._pool = pool
+        self._asked: dict[tuple[str, str], None] = {}
+        """Systems and algorithms whose histories were asked about, the latest last."""
 
     async def history(self, known: GlobalSpecs) -> History:
-        """The algorithm's most recent finished runs, oldest first."""
+        """The algorithm's finished runs, oldest first."""
+        self._asked.pop((known.system_name, known.algorithm_name), None)
+        self._asked[known.system_name, known.algorithm_name] = None
+        if len(self._asked) > MOST_HISTORIES:
+            del self._asked[next(iter(self._asked))]
         return await self._digests.latest(known.system_name, known.algorithm_name, HISTORY_RUNS)
+
+    async def prepare(self, completed: Sequence[ApplicationExecution]) -> None:
+        """Have ready what questions will need of executions that have completed.
+
+        Histories that somebody has asked about are learned anew by a worker, each once; others when they
+        are asked about.
+        """
+        for execution in completed:
+            await self._digests.prepare(execution.id)
+        ended = {(each.global_specs.system_name, each.global_specs.algorithm_name) for each in completed}
+        for system_name, algorithm_name in sorted(ended & self._asked.keys()):
+            history = await self._digests.latest(system_name, algorithm_name, HISTORY_RUNS)
+            try:
+                await self._ask(learn, LearnRequest(), history)
+            except WorkerFailed as error:
+                logger.warning("The history of %s is not learned ahead: %s", algorithm_name, error)
 
     async def model_for(self, method: Method, known: GlobalSpecs) -> ServedModel | None:
         """What answers `during_run`; None where no model does. Raises StoreUnavailable."""

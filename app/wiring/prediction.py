@@ -28,6 +28,7 @@ class Prediction:
     models: Models
     predictor: Predictor
     chooser: InitialScaleOutChooser
+    forecaster: Forecaster
 
 
 @asynccontextmanager
@@ -59,6 +60,7 @@ async def open_prediction(
             models,
             Predictor(storage.executions, forecaster, policies, instruments),
             InitialScaleOutChooser(forecaster, policies, instruments),
+            forecaster,
         )
     finally:
         await pool.close()

@@ -10,6 +10,7 @@ from app.wiring.storage import Storage, create_indexes
 from common.instruments import Instruments
 from common.settings.settings import Settings
 from common.settings.training import TrainingSettings
+from prediction.forecaster import Forecaster
 from prediction.initial import InitialScaleOutChooser
 from submission.accuracy.drift import Band
 from submission.accuracy.repository import AccuracyRepository
@@ -35,7 +36,11 @@ class Submission:
 
 
 async def open_accuracy(
-    settings: TrainingSettings, storage: Storage, pretraining: Pretraining, instruments: Instruments
+    settings: TrainingSettings,
+    storage: Storage,
+    pretraining: Pretraining,
+    forecaster: Forecaster,
+    instruments: Instruments,
 ) -> AccuracyWatch:
     """What measures how right forecasts were."""
     accuracies = AccuracyRepository(storage.mongo, storage.database)
@@ -48,7 +53,7 @@ async def open_accuracy(
         Band(settings.drift_error_ratio, settings.drift_runs),
         train_on_drift=settings.train_on_drift,
         instruments=instruments,
-        prepare_history=storage.digests.prepare,
+        prepare_history=forecaster.prepare,
     )
 
 

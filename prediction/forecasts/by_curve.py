@@ -24,7 +24,7 @@ from prediction.forecasts.method import Method
 from training.evidence.learned import learn_from
 from training.evidence.place import place_of
 from training.evidence.similarity import similarity
-from training.evidence.table import Evidence, usable
+from training.evidence.table import MAX_HISTORY_RUNS, Evidence, usable
 from training.history.condensed import condensed_jobs
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.statistics.arrays import Floats
@@ -59,7 +59,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     candidates, after = request.candidates, request.after_job_id
     history, jobs_so_far = request.history, request.jobs
     if isinstance(history, LearnedHistory):  # whose jobs are condensed: those of the run have to look alike
-        history, jobs_so_far = history.records, condensed_jobs(jobs_so_far)
+        history, jobs_so_far = history.records[-MAX_HISTORY_RUNS:], condensed_jobs(jobs_so_far)
     if request.method is Method.ERNEST_PER_JOB:
         return ernest_forecast(history, after, candidates, context=request.context, finished=jobs_so_far)
     runs = usable(history)

@@ -10,18 +10,43 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from prediction.forecasts.by_context import ContextFits, completed, run_seconds
 from training.evidence.learned import learn_from
-from training.evidence.odd_runs import OddRun
 from training.evidence.run_effects import estimate_run_effects
-from training.evidence.table import MAX_HISTORY_RUNS, Evidence
+from training.evidence.table import MAX_HISTORY_RUNS
 from training.history.condensed import History, unpacked
 from training.history.values import RunRecord
 from training.runtime_model.similar_runs import SimilarRuns
+from training.statistics.arrays import Bools, Ints
 
 MOST_HISTORIES = 8
 _MOST_BYTES = 16 * 1024 * 1024
 """As they are sent; in memory they take some ten times as much."""
+
+
+MOST_TABLES = 8
+"""Of a history, kept at once: one for each context whose runs are not the most recent ones."""
+
+
+class RunTable:
+    """Some of the runs of a history, lined up job by job."""
+
+    def __init__(self, runs: Sequence[RunRecord], rows: Ints) -> None:
+        """Raises EmptyHistory.
+
+        Args:
+            runs: Those of the table, at most `MAX_HISTORY_RUNS`.
+            rows: Which they are among all, ascending, (R,).
+        """
+        self.rows = rows
+        self.evidence, self.odd_runs = learn_from(runs)
+
+    @cached_property
+    def similar_runs(self) -> SimilarRuns:
+        """The runs as forecasts by similar runs have them."""
+        return SimilarRuns(self.evidence, estimate_run_effects(self.evidence))
 
 
 class LearnedHistory:
@@ -30,42 +55,40 @@ class LearnedHistory:
     def __init__(self, runs: Sequence[RunRecord]) -> None:
         self.records = tuple(runs)
         """All of them."""
+        self._tables: OrderedDict[bytes, RunTable] = OrderedDict()
 
     @cached_property
     def runs(self) -> list[RunRecord]:
         """Those that show how long a whole run takes, oldest first, (R,)."""
         return completed(self.records)
 
-    @property
-    def first_recent(self) -> int:
-        """Row of the first run that the table has."""
-        return max(len(self.runs) - MAX_HISTORY_RUNS, 0)
+    def table(self, same: Bools) -> RunTable:
+        """The most recent runs of one context, and, as far as there is room, of the others.
 
-    @cached_property
-    def _learned(self) -> tuple[Evidence, tuple[OddRun, ...]]:
-        return learn_from(self.runs[self.first_recent :])
-
-    @property
-    def evidence(self) -> Evidence:
-        """Table of the most recent runs. Raises EmptyHistory."""
-        return self._learned[0]
-
-    @property
-    def odd_runs(self) -> tuple[OddRun, ...]:
-        """Which of the most recent runs were odd. Raises EmptyHistory."""
-        return self._learned[1]
-
-    @cached_property
-    def similar_runs(self) -> SimilarRuns:
-        """The most recent runs, as forecasts by similar runs have them."""
-        return SimilarRuns(self.evidence, estimate_run_effects(self.evidence))
+        Args:
+            same: Which runs are in the context, (R,).
+        Raises:
+            EmptyHistory: There is no run.
+        """
+        here, others = np.flatnonzero(same), np.flatnonzero(~same)
+        here = here[-MAX_HISTORY_RUNS:]
+        others = others[max(len(others) - (MAX_HISTORY_RUNS - len(here)), 0) :]
+        rows = np.sort(np.concatenate([here, others]))
+        key = rows.tobytes()
+        if key not in self._tables:
+            self._tables[key] = RunTable([self.runs[row] for row in rows], rows)
+            while len(self._tables) > MOST_TABLES:
+                self._tables.popitem(last=False)
+        self._tables.move_to_end(key)
+        return self._tables[key]
 
     @cached_property
     def context_fits(self) -> ContextFits:
-        """The context model; of odd runs it sees what they would have taken."""
+        """The context model; of odd runs among the most recent it sees what they would have taken."""
         seconds = [run_seconds(run) for run in self.runs]
-        for odd in self.odd_runs:
-            seconds[self.first_recent + odd.row] = float(self.evidence.total[odd.row])
+        recent = self.table(np.zeros(len(self.runs), dtype=bool))
+        for odd in recent.odd_runs:
+            seconds[recent.rows[odd.row]] = float(recent.evidence.total[odd.row])
         return ContextFits(self.runs, seconds)
 
 
@@ -81,6 +104,19 @@ class HistoryQuestion:
     """Of the history."""
     history: History | None = None
     """None: the worker may know it."""
+
+
+@dataclass(frozen=True)
+class LearnRequest:
+    """Request to a worker to learn what questions about a history need; picklable."""
+
+    history: LearnedHistory | tuple[()] = ()
+
+
+def learn(request: LearnRequest) -> None:
+    """Learn it now, not when somebody waits."""
+    if isinstance(request.history, LearnedHistory) and request.history.runs:
+        request.history.context_fits.learn()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 from common.executions.candidate import Candidate
 from prediction.forecasts.by_context import same_context
 from prediction.forecasts.forecast import MODELS, Forecast, ForecastRequest, candidates_of, forecast_with
-from prediction.forecasts.learned_history import LearnedHistory
+from prediction.forecasts.learned_history import LearnedHistory, RunTable
 from training.evidence.odd_runs import OddRun
 from training.evidence.table import collect, expected_jobs
 from training.history.values import RunContext, RunRecord
@@ -169,8 +169,9 @@ def forecast_whole_run(
     odd_runs: tuple[OddRun, ...] = ()
     if runs:
         same = same_context(runs, context)
-        odd_runs = learned.odd_runs
-        similar = _by_similar_runs(learned, same, context, scale_outs)
+        table = learned.table(same)
+        odd_runs = table.odd_runs
+        similar = _by_similar_runs(table, same, context, scale_outs)
         forecasts += [similar] if similar else []
         forecasts.append(_by_context(learned, same, context, scale_outs))
     if not forecasts:
@@ -222,22 +223,20 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
 
 
 def _by_similar_runs(
-    learned: LearnedHistory, same: Bools, context: RunContext, candidates: tuple[int, ...]
+    table: RunTable, same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast | None:
     """Forecast by similar runs as a whole; None with fewer than two in this context.
 
     Args:
-        same: Whether runs, older ones included, were in this context, (R,).
+        same: Whether runs of the history were in this context, (R,).
     """
-    evidence = learned.evidence
-    recent = len(evidence.contexts)
-    first = len(same) - recent
-    if same[first:].sum() < 2:
+    evidence = table.evidence
+    if same[table.rows].sum() < 2:
         return None
     ahead = expected_jobs(evidence, context)
     if not ahead.any():
         return None
-    similar = learned.similar_runs
+    similar = table.similar_runs
     run = collect([RunRecord("", context, 0.0)], evidence.graph)
     shape = (len(candidates), len(ahead))
     schedules = np.broadcast_to(np.array(candidates, dtype=np.float64)[:, None], shape)
@@ -247,10 +246,10 @@ def _by_similar_runs(
     errors = np.full(len(same), np.nan)
     left_out = similar.left_out(-1, ahead)
     if left_out is not None:
-        errors[first + left_out.rows] = left_out.error
+        errors[table.rows[left_out.rows]] = left_out.error
     beyond = np.sqrt(np.maximum(remaining.log_std**2 - remaining.typical_std**2, 0.0))
     std = _judged(errors, same)
-    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _predictive_stds(std, beyond), std, recent)
+    return _Forecast(SIMILAR_RUNS, remaining.log_mean, _predictive_stds(std, beyond), std, len(table.rows))
 
 
 def _by_context(

@@ -1,7 +1,7 @@
 """Measures runs that have ended, and watches the models that serve; a drift may lead to a training."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -28,8 +28,8 @@ class AccuracyWatch:
     """Looks at what has ended; `tick` is to be called from time to time, by any number of services.
 
     Args:
-        prepare_history: Called once with each execution that has completed, to have ready what is learned
-            from it.
+        prepare_history: Called with executions that have completed, once with each, to have ready what is
+            learned from them.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class AccuracyWatch:
         *,
         train_on_drift: bool = False,
         instruments: Instruments | None = None,
-        prepare_history: Callable[[str], Awaitable[None]] | None = None,
+        prepare_history: Callable[[Sequence[ApplicationExecution]], Awaitable[None]] | None = None,
     ) -> None:
         self.accuracies = accuracies
         self.band = band
@@ -56,16 +56,19 @@ class AccuracyWatch:
     async def tick(self) -> None:
         """Measure what has ended since the last time; measuring it twice changes nothing."""
         algorithms: set[str] = set()
+        completed: list[ApplicationExecution] = []
         for execution in await self._executions.unmeasured(utc_now() - _GRACE, _RUNS_AT_ONCE):
             found = await self._measure(execution)
             if found:
                 algorithms.add(execution.global_specs.algorithm_name)
             if await self._executions.record_measured(execution.id):  # else another service has counted it
                 self._count(execution, found)
-                if self._prepare_history and execution.state is ApplicationState.COMPLETED:
-                    await self._prepare_history(execution.id)
+                if execution.state is ApplicationState.COMPLETED:
+                    completed.append(execution)
         for algorithm_name in sorted(algorithms):
             await self._look_at(algorithm_name)
+        if self._prepare_history and completed:
+            await self._prepare_history(completed)
 
     async def drifts(self, algorithm_name: str | None = None) -> list[tuple[ModelVersion, str]]:
         """Champions that have left their band, and why."""

@@ -69,22 +69,26 @@ class Encoding:
         share_resources: bool = True,
     ) -> "Encoding":
         """Learn from earlier contexts which features are numbers, and their range."""
-        names = sorted({name for context in contexts for name in context})
+        distinct, row_of = _distinct(contexts)
+        names = sorted({name for context in distinct for name in context})
         numeric: list[tuple[str, bool, float, float, float]] = []
         categories: list[tuple[str, tuple[str, ...]]] = []
         for name in names:
-            present = [context[name] for context in contexts if context.get(name) is not None]
-            numbers = [number for number in map(as_number, present) if number is not None]
+            present = {row: each[name] for row, each in enumerate(distinct) if each.get(name) is not None}
+            numbers = {
+                row: number for row, each in present.items() if (number := as_number(each)) is not None
+            }
             if not present:
                 continue
             if len(numbers) < len(present):
-                categories.append((name, tuple(sorted(set(map(str, present))))))
+                categories.append((name, tuple(sorted(set(map(str, present.values()))))))
                 continue
-            log = min(numbers) > 0
-            unit = 1.0 if log else max(map(abs, numbers)) or 1.0
-            values = np.array([_scaled(number, log, unit) for number in numbers])
+            log = min(numbers.values()) > 0
+            unit = 1.0 if log else max(map(abs, numbers.values())) or 1.0
+            scaled = {row: _scaled(number, log, unit) for row, number in numbers.items()}
+            values = np.array([scaled[row] for row in row_of if row in scaled])
             numeric.append((name, log, float(values.mean()), unit, max(float(values.std()), MIN_STD)))
-            if len(present) < len(contexts):
+            if len(present) < len(distinct):
                 categories.append((_presence(name), ("False", "True")))
         kept = [entry[0] for entry in numeric]
         return cls(
@@ -102,18 +106,19 @@ class Encoding:
 
     def encode(self, contexts: Sequence[Context]) -> tuple[Floats, Ints]:
         """Encode contexts as numbers (P, F) and codes (P, C); a missing number counts as the average."""
-        numeric = np.zeros((len(contexts), len(self.numeric)))
-        codes = np.full((len(contexts), len(self.categories)), -1, dtype=np.int64)
+        distinct, row_of = _distinct(contexts)
+        numeric = np.zeros((len(distinct), len(self.numeric)))
+        codes = np.full((len(distinct), len(self.categories)), -1, dtype=np.int64)
         table = [{value: code for code, value in enumerate(values)} for values in self.values]
         columns = list(zip(self.numeric, self.logarithmic, self.unit, self.center, strict=True))
-        for row, context in enumerate(contexts):
+        for row, context in enumerate(distinct):
             for column, (name, log, unit, center) in enumerate(columns):
                 number = as_number(context.get(name))
                 if number is not None:
                     numeric[row, column] = _scaled(number, log, unit) - center
             for column, name in enumerate(self.categories):
                 codes[row, column] = table[column].get(self._category(context, name), -1)
-        return numeric, codes
+        return numeric[row_of], codes[row_of]
 
     def _category(self, context: Context, name: str) -> str:
         if name.endswith("?") and name[:-1] in self.numeric:
@@ -161,6 +166,15 @@ class Encoding:
         return cls(**tuples, share_resources=bool(values["share_resources"]))
 
 
+def _distinct(contexts: Sequence[Context]) -> tuple[list[Context], list[int]]:
+    """Contexts that differ, and which of them each one is: runs of one application share a few."""
+    rows: dict[tuple[tuple[str, str, Feature], ...], int] = {}
+    keys = [tuple((name, type(each).__name__, each) for name, each in c.items()) for c in contexts]
+    row_of = [rows.setdefault(key, len(rows)) for key in keys]
+    first = dict(zip(reversed(row_of), reversed(contexts), strict=True))
+    return [first[row] for row in range(len(rows))], row_of
+
+
 def as_number(value: object) -> float | None:
     """The finite number that a feature is or spells, if it is one; truth values are categories."""
     if value is None or isinstance(value, bool):
@@ -179,5 +193,5 @@ def _presence(name: str) -> str:
 
 def _scaled(number: float, log: bool, unit: float) -> float:
     if log:
-        return float(np.clip(math.log(max(number, 1e-12)), -MAX_LOG, MAX_LOG))
+        return min(max(math.log(max(number, 1e-12)), -MAX_LOG), MAX_LOG)
     return number / unit

@@ -232,6 +232,13 @@ class ContextModel:
         size = self.assumptions.size_exponent * self.encoding.log_size(points.numeric)
         return np.asarray(self.assumptions.scale_out_exponent * points.log_scale_out + size)
 
+    @property
+    def _features(self) -> tuple[Any, ...]:
+        """What the parameters belong to; of no runs there are none."""
+        encoding = self.encoding
+        names = (encoding.numeric, encoding.logarithmic, encoding.categories, encoding.resources)
+        return (*names, self.assumptions, len(self.log_runtime) > 0)
+
     @cached_property
     def _covariance(self) -> Covariance:
         log_scale_out = self.encoding.log_effective(self.numeric, self.scale_outs)
@@ -295,6 +302,7 @@ def fit_context_model(
     resources: Collection[str] = (),
     sizes: Collection[str] = (),
     assumptions: Assumptions | None = None,
+    like: ContextModel | None = None,
 ) -> ContextModel:
     """Fit the model to earlier runs of one application; deterministic.
 
@@ -303,6 +311,8 @@ def fit_context_model(
         resources: Names of features that every executor adds: its cores, its memory.
         sizes: Names of features that are sizes of the data.
         assumptions: Defaults unless something is to be tried without.
+        like: A model of other runs of the application, whose parameters are taken over where features are
+            the same: the runs are conditioned on, and nothing is optimised.
     """
     usable = [run for run in runs if _positive(run.scale_out) and _positive(run.runtime_seconds)]
     assumptions = assumptions or Assumptions()
@@ -331,6 +341,8 @@ def fit_context_model(
     )
     if not groups:
         return model
+    if like is not None and like._features == model._features:
+        return _with(model, parameters=like.parameters, inflations=like.inflations)
     model = _with(model, parameters=model._fitted_parameters(repeats))
     deviations = [each - median for each, median in zip(logs, medians, strict=True)]
     return _with(model, inflations=model._measured_inflations(deviations))

@@ -8,7 +8,7 @@ import pytest
 from common.executions.repository import ExecutionRepository
 from prediction.forecaster import Forecaster
 from prediction.forecasts import learned_history
-from prediction.forecasts.by_context import ContextFits
+from prediction.forecasts.by_context import ContextFits, same_context
 from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
 from prediction.forecasts.learned_history import (
     HistoryNeeded,
@@ -16,6 +16,7 @@ from prediction.forecasts.learned_history import (
     KnownHistories,
     LearnedHistory,
     answer_about,
+    learn,
 )
 from prediction.forecasts.method import Method
 from prediction.forecasts.whole_run import WholeRunForecast, WholeRunRequest, answer_whole_run
@@ -24,6 +25,7 @@ from prediction.serving.worker_pool import WorkerPool
 from tests.support.finished_runs import store_history
 from tests.support.odd_histories import CANDIDATES, make_odd_history
 from tests.support.samples import execution
+from training.evidence.table import MAX_HISTORY_RUNS
 from training.history.condensed import History, condensed, packed
 from training.history.from_documents import to_run_context
 
@@ -51,9 +53,9 @@ def test_models_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted: list[int] = []
     fit = learned_history.ContextFits.__init__.__globals__["_fit"]
 
-    def noted(runs: Any) -> Any:
+    def noted(runs: Any, like: Any = None) -> Any:
         fitted.append(len(runs))
-        return fit(runs)
+        return fit(runs, like)
 
     monkeypatch.setitem(ContextFits.__init__.__globals__, "_fit", noted)
     learned = LearnedHistory(RUNS)
@@ -121,3 +123,52 @@ async def test_runs_are_sent_once_and_again_to_a_new_worker(
         worker._process.join()
     assert await ask() == first
     assert sent[3:] == [False, True]
+
+
+def test_runs_in_the_context_are_lined_up_however_old_they_are() -> None:
+    """A context that nothing ran in for a long time is not a new one."""
+    newer = [
+        replace(RUNS[0], run_id=f"newer-{number}", started_at=RUNS[-1].started_at + 60.0 * (number + 1))
+        for number in range(MAX_HISTORY_RUNS + 40)
+    ]
+    elsewhere = [replace(run, context=replace(run.context, machine_name="other")) for run in newer]
+    learned = LearnedHistory([*RUNS, *elsewhere])
+    same = same_context(learned.runs, CONTEXT)
+    table = learned.table(same)
+    assert len(table.rows) == MAX_HISTORY_RUNS
+    assert list(table.rows[: len(RUNS)]) == list(range(len(RUNS)))
+    assert table.rows[-1] == len(learned.runs) - 1
+    assert learned.table(same) is table
+    found = forecast(learned, None, CONTEXT, CANDIDATES)
+    alone = forecast(RUNS, None, CONTEXT, CANDIDATES)
+    assert found.runtime_seconds == pytest.approx(alone.runtime_seconds, rel=0.1)
+    assert f"{same.sum()} of {len(learned.runs)} earlier runs in this context" in found.description
+
+
+async def test_histories_that_were_asked_about_are_learned_when_runs_end(
+    forecaster: Forecaster, pool: WorkerPool, executions: ExecutionRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_history(executions)
+    asked: list[tuple[Any, bool]] = []
+    run_timed = pool.run_timed
+
+    async def noted(function: Any, request: Any) -> Any:
+        asked.append((request.function, request.history is not None))
+        return await run_timed(function, request)
+
+    monkeypatch.setattr(pool, "run_timed", noted)
+    run = execution()
+    ended = [each for each, _ in await executions.finished_runs("spark", run.global_specs.algorithm_name, 1)]
+    await forecaster.prepare(ended)
+    assert not asked, "nobody may ever ask"
+
+    async def ask() -> WholeRunForecast:
+        return await forecaster.before_run(Method.MODEL, run.global_specs, to_run_context(run), CANDIDATES)
+
+    await ask()
+    await store_history(executions)
+    asked.clear()
+    await forecaster.prepare(ended)
+    assert asked == [(learn, False), (learn, True)]
+    assert (await ask()).runs == 8
+    assert asked[2:] == [(answer_whole_run, False)], "the worker knows it already"

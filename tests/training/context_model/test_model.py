@@ -201,3 +201,20 @@ def test_the_noise_of_runs_is_what_repetitions_differ_by() -> None:
     steady, varied = (fitted(history(noise, repetitions=5)) for noise in (0.01, 0.1))
     assert np.exp(0.5 * steady.parameters[0]) == pytest.approx(0.01, rel=0.25)
     assert np.exp(0.5 * varied.parameters[0]) == pytest.approx(0.1, rel=0.25)
+
+
+def test_parameters_of_other_runs_are_taken_over_where_the_features_are_the_same() -> None:
+    runs = [
+        EarlierRun({"size": float(size)}, x, size * (0.3 + 4 / x) * (1 + 0.01 * (x % 3)))
+        for size in (10, 20, 40, 80)
+        for x in (2, 4, 6, 8)
+    ]
+    whole, part = fit_context_model(runs), fit_context_model(runs[:-1])
+    taken_over = fit_context_model(runs[:-1], like=whole)
+    assert list(taken_over.parameters) == list(whole.parameters) != list(part.parameters)
+    query = [Query({"size": 80.0}, 8)]
+    assert float(taken_over.predict(query).log_mean[0]) == pytest.approx(
+        float(part.predict(query).log_mean[0]), abs=0.05
+    )
+    others = [EarlierRun({**run.context, "kind": "a"}, run.scale_out, run.runtime_seconds) for run in runs]
+    assert fit_context_model(others, like=whole).parameters.shape != whole.parameters.shape
