@@ -12,6 +12,8 @@ job, 33 candidates each. What an earlier build needs besides is installed into a
 - `recommendations`: one at a time, and 16 runs at once; memory after them;
 - `health`: `/healthz` while 16 runs ask without a pause, a training goes on, and 300 reports come a second;
 - `events`: reports stored in a second over 1, 8 and 32 connections;
+- `memory`: of the web process and the worker, after 1,000 recommendations and 10,000 reports over what it
+  was after a tenth of them;
 - `long`: a recommendation of a run of 1,000 jobs;
 - `trials`: 40 trials of a training, and the validation error of what they find (seeds: `--rounds`).
 """
@@ -227,6 +229,27 @@ async def events(place: Place) -> Figures:
     return found
 
 
+async def memory(place: Place) -> Figures:
+    port = urlsplit(place.service.url).port or 0
+    runs = make_runs(RUNS + 70, jobs=JOBS)
+    later = iter(runs[RUNS:])
+    await place.learn(runs[:RUNS], trials=1)
+
+    async def use(recommendations: int, reports: int) -> float:
+        given = 0
+        while given < recommendations:
+            given += len(await place.recommendations(next(later)))
+        names = [await place.new_execution() for _ in range(reports // JOBS)]
+        each = [(name, -1, JOBS) for name in names]
+        await send_reports(Plan(port, [each[number :: CONNECTIONS[1]] for number in range(CONNECTIONS[1])]))
+        await asyncio.sleep(place.arguments.settle)
+        return sum(place.service.memory().values())
+
+    early = await use(100, 1_000)
+    late = await use(900, 9_000)
+    return {"memory after 1,000 and 10,000, over after 100 and 1,000": late / early}
+
+
 async def health(place: Place) -> Figures:
     runs = make_runs(RUNS + 2 * TOGETHER, jobs=JOBS)
     await place.learn(runs[:RUNS], trials=2)
@@ -261,6 +284,7 @@ PARTS: Mapping[str, Part] = {
     "recommendations": recommendations,
     "health": health,
     "events": events,
+    "memory": memory,
     "long": long,
     "trials": trials,
 }
@@ -269,6 +293,7 @@ _ABSOLUTE = {
     "one recommendation, median, ms": 30.0,
     "16 at once, median, ms": 300.0,
     "/healthz while all of it runs, p99, ms": 50.0,
+    "memory after 1,000 and 10,000, over after 100 and 1,000": 1.05,
 }
 _RATIOS = {
     "start to /readyz, s": 0.6,

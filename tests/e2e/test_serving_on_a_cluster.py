@@ -58,7 +58,7 @@ async def test_they_use_each_others_replicas(
             there = await second.post(address, json={"inputs": {}})
             assert there.json()["label"] == who, "the same process answers both"
         assert (await model.ask()).json()["label"] == who, "who leaves ends nothing that is used"
-        await model.serve(replicas=2)
+        await model.serve(replicas=2, threads=2)
         answering = {who}
         async with asyncio.timeout(90):
             while len(answering) < 2:
