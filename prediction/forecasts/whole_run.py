@@ -19,6 +19,7 @@ from common.executions.candidate import Candidate
 from prediction.forecasts.by_context import same_context
 from prediction.forecasts.forecast import MODELS, Forecast, ForecastRequest, candidates_of, forecast_with
 from prediction.forecasts.learned_history import LearnedHistory, RunTable
+from prediction.forecasts.useful_scale_out import useful_scale_out
 from training.evidence.odd_runs import OddRun
 from training.evidence.table import collect, expected_jobs
 from training.history.values import RunContext, RunRecord
@@ -161,14 +162,16 @@ def forecast_whole_run(
     runs = learned.runs
     if not candidates:
         return WholeRunForecast(reason="there is no candidate scale-out")
+    same = same_context(runs, context)
     if not runs and model is None:
         return WholeRunForecast(reason=f"no finished run of {context.algorithm_name} is known")
-    scale_outs = tuple(candidates)
+    useful = useful_scale_out([run for run, here in zip(runs, same, strict=True) if here])
+    asked = tuple(min(each, useful or each) for each in candidates)
+    scale_outs = tuple(dict.fromkeys(asked))
     by_model = _by_model(model, context, scale_outs) if model is not None else None
     forecasts = [by_model] if by_model else []
     odd_runs: tuple[OddRun, ...] = ()
     if runs:
-        same = same_context(runs, context)
         table = learned.table(same)
         odd_runs = table.odd_runs
         similar = _by_similar_runs(table, same, context, scale_outs)
@@ -182,14 +185,15 @@ def forecast_whole_run(
             best.left_out_std is not None and other.left_out_std < CLEARLY * best.left_out_std
         ):
             best = other
+    of_candidate = [scale_outs.index(each) for each in asked]
     return WholeRunForecast(
-        scale_outs,
-        tuple(map(float, np.exp(best.log_mean))),
-        best.predictive_stds,
+        tuple(candidates),
+        tuple(map(float, np.exp(best.log_mean[of_candidate]))),
+        tuple(best.predictive_stds[each] for each in of_candidate),
         source=best.source,
         runs=best.runs,
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
-        reason=_remark(runs, context, odd_runs),
+        reason=_remark(runs, context, odd_runs) + _useful_remark(useful, candidates),
     )
 
 
@@ -290,6 +294,12 @@ def _remark(runs: Sequence[RunRecord], context: RunContext, odd_runs: Sequence[O
     if all(run.context.machine_name != context.machine_name for run in runs):
         return f"no earlier run on machine type {context.machine_name!r}{odd}"
     return f"no earlier run in this context{odd}"
+
+
+def _useful_remark(useful: int | None, candidates: Sequence[int]) -> str:
+    if useful is None or useful >= max(candidates):
+        return ""
+    return f"; more than {useful} executors have no task to run"
 
 
 def _counted(runs: int) -> str:
