@@ -1,5 +1,6 @@
 """The child process of a search, as a training starts it."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -37,6 +38,12 @@ class Child:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             yield json.loads(line)
+
+    def started(self) -> set[str]:
+        """Names of what the process itself has started: cheap enough to ask again and again."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return {child.name() for child in psutil.Process(self.process.pid).children()}
+        return set()
 
     def descendants(self) -> list[str]:
         found = []

@@ -2,7 +2,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,53 +31,67 @@ def start(tmp_path: Path) -> Iterator[Any]:
         child.close()
 
 
-def test_a_search_reports_its_trials_and_leaves_a_model(start: Any, tmp_path: Path) -> None:
-    history = make_history((2, 4, 6), jobs=4)
-    request = {
-        "history": history_to_json(history),
-        "trials": 3,
-        "seed": 1,
-        "max_concurrent": 1,
-        "max_epochs": 20,
-    }
-    child = start(request)
-    events = list(child.lines())
-    assert child.process.wait(30) == 0, events
+TRIALS = 6
+
+
+@dataclass
+class Searched:
+    """A search that has ended well."""
+
+    folder: Path
+    child: Child
+    events: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Searched]]:
+    """The same search with one trial at a time and with three, by that number."""
+    history = history_to_json(make_history((2, 4, 6), jobs=4))
+    request = {"history": history, "trials": TRIALS, "seed": 5, "max_epochs": 10}
+    found = {}
+    with contextlib.ExitStack() as stack:
+        for at_a_time in (1, 3):
+            folder = tmp_path_factory.mktemp("search")
+            (folder / "request.json").write_text(json.dumps(request | {"max_concurrent": at_a_time}))
+            child = stack.enter_context(contextlib.closing(Child(folder)))
+            found[at_a_time] = Searched(folder, child, list(child.lines()))
+            assert child.process.wait(60) == 0, found[at_a_time].events
+        yield found
+
+
+def test_a_search_reports_its_trials_and_leaves_a_model(searched: dict[int, Searched]) -> None:
+    folder, events = searched[1].folder, searched[1].events
     trials = [event for event in events if event["event"] == "trial"]
-    assert [trial["done"] for trial in trials] == [1, 2, 3]
-    assert all(trial["total"] == 3 and trial["state"] in {"TERMINATED", "PRUNED"} for trial in trials)
+    assert [trial["done"] for trial in trials] == list(range(1, TRIALS + 1))
+    assert all(trial["total"] == TRIALS and trial["state"] in {"TERMINATED", "PRUNED"} for trial in trials)
     names = {field.name for field in fields(Hyperparameters)}
     assert all(trial["hyperparameters"].keys() == names for trial in trials)
     assert trials[0]["hyperparameters"] == asdict(Hyperparameters())
     assert [trial["best_loss"] for trial in trials] == [
-        min(trial["loss"] for trial in trials[: i + 1]) for i in range(3)
+        min(trial["loss"] for trial in trials[: i + 1]) for i in range(TRIALS)
     ]
 
     result = events[-1]
     assert result["event"] == "result"
-    assert result["trials"] == 3
+    assert result["trials"] == TRIALS
     assert result["best_loss"] == pytest.approx(trials[-1]["best_loss"])
-    model = TrainedModel.from_files({f.name: f.read_bytes() for f in (tmp_path / "artifact").iterdir()})
+    model = TrainedModel.from_files({f.name: f.read_bytes() for f in (folder / "artifact").iterdir()})
     assert asdict(model.hyperparameters) == result["hyperparameters"]
     assert dict(model.validation) == result["validation"]
     assert model.validation["score"] <= result["best_loss"]  # how far it counts is chosen at the end
-    assert {path.name for path in tmp_path.iterdir()} == {"request.json", "artifact", "stderr.log"}
-    assert child.left_over() == []
+    assert {path.name for path in folder.iterdir()} == {"request.json", "artifact", "stderr.log"}
+    assert searched[1].child.left_over() == []
 
 
 def test_a_seed_gives_the_same_files_however_many_trials_run_at_a_time(
-    start: Any, tmp_path_factory: pytest.TempPathFactory
+    searched: dict[int, Searched],
 ) -> None:
-    request = {"history": history_to_json(make_history((2, 4, 6), jobs=3)), "trials": 6, "max_epochs": 10}
-    artifacts = []
-    for at_a_time in (1, 3):
-        folder = tmp_path_factory.mktemp("search")
-        child = start(request | {"seed": 5, "max_concurrent": at_a_time}, folder)
-        events = list(child.lines())
-        assert child.process.wait(60) == 0, events
-        artifacts.append({file.name: file.read_bytes() for file in (folder / "artifact").iterdir()})
-    assert artifacts[0].keys() == {"model.json", "weights.safetensors"}
-    assert artifacts[0] == artifacts[1]
+    alone, together = (
+        {file.name: file.read_bytes() for file in (searched[at_a_time].folder / "artifact").iterdir()}
+        for at_a_time in (1, 3)
+    )
+    assert alone.keys() == {"model.json", "weights.safetensors"}
+    assert alone == together
 
 
 def test_terminating_a_search_ends_all_of_it(start: Any) -> None:
@@ -97,7 +111,7 @@ def test_terminating_a_search_while_it_starts(start: Any, processes: tuple[str, 
     request = {"history": history_to_json(make_history((2, 4, 6))), "trials": 500, "max_epochs": 20}
     child = start(request | {"max_concurrent": 1})
     assert next(child.lines())["event"] == "log"
-    while not set(processes) <= set(child.descendants()):
+    while not set(processes) <= child.started():
         assert child.process.poll() is None
         time.sleep(0.01)
     child.process.send_signal(signal.SIGTERM)
