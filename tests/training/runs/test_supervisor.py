@@ -105,7 +105,19 @@ def children(folder: Path) -> list[psutil.Process]:
     return [process for process in processes_of(folder) if "training.search.process" in command_line(process)]
 
 
-async def test_a_training_learns_reports_and_saves_its_model(
+async def killed(run_id: str, attempt: int, runs: TrainingRunRepository, folder: Path) -> None:
+    """The child of this attempt, as the kernel kills what takes too much memory."""
+    while (run := await runs.get(run_id)).attempts < attempt or run.state is not TrainingState.RUNNING:
+        await asyncio.sleep(0.05)
+    # Not its guard, which has the same among its arguments, but further behind.
+    while not (
+        found := [each for each in children(folder) if "training.search.process" in command_line(each)[:3]]
+    ):
+        await asyncio.sleep(0.05)
+    found[0].kill()
+
+
+async def test_a_training_that_is_killed_is_tried_once_more_learns_reports_and_saves_its_model(
     supervisor: TrainingSupervisor,
     runs: TrainingRunRepository,
     executions: ExecutionRepository,
@@ -116,10 +128,16 @@ async def test_a_training_learns_reports_and_saves_its_model(
     await store_history(executions)
     run_id = await enqueue(runs)
     async with working(supervisor):
+        await killed(run_id, 1, runs, tmp_path)
         run = await until(runs, run_id, TrainingState.SUCCEEDED, TrainingState.FAILED)
         while await supervisor.publisher.kept():  # the outbox is emptied after the run has ended
             await asyncio.sleep(0.05)
     assert run.state is TrainingState.SUCCEEDED, run.detail
+    assert run.attempts == 2
+    [how] = run.killed
+    assert how.startswith("attempt 1: its process was killed")
+    assert "no memory left" in how
+    assert any(how in line and "tried once more" in line for line in run.log)
     counted = Counted(instruments.registry)
     for state in TRIAL_STATES:
         trials = [trial for trial in run.trials if trial.state == state]
@@ -245,37 +263,6 @@ async def test_a_training_whose_service_died_starts_over_and_then_fails(
     run = await runs.get(run_id)
     assert run.state is TrainingState.FAILED
     assert "stopped during attempt 3" in run.detail
-
-
-async def killed(run_id: str, attempt: int, runs: TrainingRunRepository, folder: Path) -> None:
-    """The child of this attempt, as the kernel kills what takes too much memory."""
-    while (run := await runs.get(run_id)).attempts < attempt or run.state is not TrainingState.RUNNING:
-        await asyncio.sleep(0.05)
-    # Not its guard, which has the same among its arguments, but further behind.
-    while not (
-        found := [each for each in children(folder) if "training.search.process" in command_line(each)[:3]]
-    ):
-        await asyncio.sleep(0.05)
-    found[0].kill()
-
-
-async def test_a_training_that_is_killed_is_tried_once_more(
-    supervisor: TrainingSupervisor,
-    runs: TrainingRunRepository,
-    executions: ExecutionRepository,
-    tmp_path: Path,
-) -> None:
-    await store_history(executions)
-    run_id = await enqueue(runs)
-    async with working(supervisor):
-        await killed(run_id, 1, runs, tmp_path)
-        run = await until(runs, run_id, TrainingState.SUCCEEDED, TrainingState.FAILED)
-    assert run.state is TrainingState.SUCCEEDED, run.detail
-    assert run.attempts == 2
-    [how] = run.killed
-    assert how.startswith("attempt 1: its process was killed")
-    assert "no memory left" in how
-    assert any(how in line and "tried once more" in line for line in run.log)
 
 
 async def test_a_training_that_is_killed_twice_fails_and_tells_of_both_attempts(
