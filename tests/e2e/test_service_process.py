@@ -5,11 +5,13 @@ import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from pymongo import AsyncMongoClient
 
 from app.client.process import ServiceProcess
@@ -159,51 +161,83 @@ async def test_two_services_on_one_folder_are_told(tmp_path: Path) -> None:
     assert "DATA_DIR" in message
 
 
-@pytest.mark.parametrize(
-    ("settings", "named"),
-    [
-        ({"MONGODB_ENDPOINT": "127.0.0.1", "MONGODB_PORT": "{closed}"}, "MONGODB_ENDPOINT"),
-        ({"mongodb_endpoint": "not a host!"}, "MONGODB_ENDPOINT"),
-        ({"HDFS_ENDPOINT": "http://127.0.0.1:{closed}"}, "HDFS_ENDPOINT"),
-        ({"KUBERNETES_ENDPOINT": "https://127.0.0.1:{closed}"}, "KUBERNETES_ENDPOINT"),
-        ({"PORT": "70000"}, "PORT"),
-        ({"PORT": "{taken}"}, "PORT"),
-        ({"TRAINING_TRIALS": "many"}, "TRAINING_TRIALS"),
-        ({"LOGGING_LEVEL": "loud"}, "LOGGING_LEVEL"),
-        ({"TRAINING_INTERVAL": "soon"}, "TRAINING_INTERVAL"),
-        ({"TRAINING_INTERVAL": "0"}, "TRAINING_INTERVAL"),
-        ({"TRAINING_SCHEDULES": "KMeans: daily"}, "TRAINING_SCHEDULES"),
-        ({"TRAINING_SCHEDULES": '["0 3 * * *"]'}, "TRAINING_SCHEDULES"),
-        ({"training_schedules": '{{"KMeans": "0 3 31 2 *"}}'}, "TRAINING_SCHEDULES"),
-        ({"TRAINING_TIME_ZONE": "Europe/Nowhere"}, "TRAINING_TIME_ZONE"),
-        ({"PROMOTION_TOLERANCE": "2"}, "PROMOTION_TOLERANCE"),
-        ({"PREDICTION_CACHE_BYTES": "0"}, "PREDICTION_CACHE_BYTES"),
-        ({"HDFS_ENDPOINT": "http://[::1"}, "HDFS_ENDPOINT"),
-        ({"CALLBACK_HOST": "http://[::1"}, "CALLBACK_HOST"),
-        ({"MONGODB_ENDPOINT": "mongodb://u:hunter2@h/?tls=true&tlsCAFile=/none"}, "MONGODB_ENDPOINT"),
-        ({"MONGODB_TIMEOUT_SECONDS": "inf"}, "MONGODB_TIMEOUT_SECONDS"),
-        ({"KUBECONFIG": "/none"}, "KUBECONFIG"),
-        ({"SPARK_APPLICATION_TEMPLATE": "/none"}, "SPARK_APPLICATION_TEMPLATE"),
-        ({"LISTENER_JAR": "/none.jar"}, "LISTENER_JAR"),
-        ({"DATA_DIR": "/dev/null"}, "DATA_DIR"),
-        ({"HOST": "nowhere.invalid"}, "HOST"),
-    ],
-)
-async def test_settings_that_cannot_work_stop_the_start_and_are_named(
-    tmp_path: Path, settings: dict[str, str], named: str
-) -> None:
+IMPOSSIBLE: list[tuple[dict[str, str], str]] = [
+    ({"MONGODB_ENDPOINT": "127.0.0.1", "MONGODB_PORT": "{closed}"}, "MONGODB_ENDPOINT"),
+    ({"mongodb_endpoint": "not a host!"}, "MONGODB_ENDPOINT"),
+    ({"HDFS_ENDPOINT": "http://127.0.0.1:{closed}"}, "HDFS_ENDPOINT"),
+    ({"KUBERNETES_ENDPOINT": "https://127.0.0.1:{closed}"}, "KUBERNETES_ENDPOINT"),
+    ({"PORT": "70000"}, "PORT"),
+    ({"PORT": "{taken}"}, "PORT"),
+    ({"TRAINING_TRIALS": "many"}, "TRAINING_TRIALS"),
+    ({"LOGGING_LEVEL": "loud"}, "LOGGING_LEVEL"),
+    ({"TRAINING_INTERVAL": "soon"}, "TRAINING_INTERVAL"),
+    ({"TRAINING_INTERVAL": "0"}, "TRAINING_INTERVAL"),
+    ({"TRAINING_SCHEDULES": "KMeans: daily"}, "TRAINING_SCHEDULES"),
+    ({"TRAINING_SCHEDULES": '["0 3 * * *"]'}, "TRAINING_SCHEDULES"),
+    ({"training_schedules": '{{"KMeans": "0 3 31 2 *"}}'}, "TRAINING_SCHEDULES"),
+    ({"TRAINING_TIME_ZONE": "Europe/Nowhere"}, "TRAINING_TIME_ZONE"),
+    ({"PROMOTION_TOLERANCE": "2"}, "PROMOTION_TOLERANCE"),
+    ({"PREDICTION_CACHE_BYTES": "0"}, "PREDICTION_CACHE_BYTES"),
+    ({"HDFS_ENDPOINT": "http://[::1"}, "HDFS_ENDPOINT"),
+    ({"CALLBACK_HOST": "http://[::1"}, "CALLBACK_HOST"),
+    ({"MONGODB_ENDPOINT": "mongodb://u:hunter2@h/?tls=true&tlsCAFile=/none"}, "MONGODB_ENDPOINT"),
+    ({"MONGODB_TIMEOUT_SECONDS": "inf"}, "MONGODB_TIMEOUT_SECONDS"),
+    ({"KUBECONFIG": "/none"}, "KUBECONFIG"),
+    ({"SPARK_APPLICATION_TEMPLATE": "/none"}, "SPARK_APPLICATION_TEMPLATE"),
+    ({"LISTENER_JAR": "/none.jar"}, "LISTENER_JAR"),
+    ({"DATA_DIR": "/dev/null"}, "DATA_DIR"),
+    ({"HOST": "nowhere.invalid"}, "HOST"),
+]
+"""Settings, and the one that a failed start has to name first."""
+
+AT_ONCE = 4
+"""Starts at a time; each waits, for an address that does not answer or a disk, as much as it computes."""
+
+
+@dataclass(frozen=True)
+class FailedStart:
+    code: int | None
+    log: str
+    left: list[list[str]]
+    """Command lines of processes that it has left behind."""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def failed_starts(tmp_path_factory: pytest.TempPathFactory) -> list[FailedStart]:
+    """One with each of the impossible settings, several at a time."""
+    turns, base = asyncio.Semaphore(AT_ONCE), tmp_path_factory.mktemp("impossible")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         values = {"closed": str(free_port()), "taken": str(taken.getsockname()[1])}
-        given = {name: value.format(**values) for name, value in settings.items()}
-        usual = {"MONGODB_TIMEOUT_SECONDS": "1", "MONGODB_PASSWORD": "hunter2"}
-        code, message = await failing_start(tmp_path, **{**usual, **given})
-    assert code == 2
-    [line] = [line for line in message.splitlines() if line.startswith("Enel Service cannot start: ")]
+
+        async def fails(number: int, settings: dict[str, str]) -> FailedStart:
+            folder = base / f"{number:02}"
+            given = {name: value.format(**values) for name, value in settings.items()}
+            usual = {"MONGODB_TIMEOUT_SECONDS": "1", "MONGODB_PASSWORD": "hunter2"}
+            async with turns:
+                code, log = await failing_start(folder, **{**usual, **given})
+                left = await asyncio.to_thread(processes_of, folder)
+            return FailedStart(code, log, [command_line(process) for process in left])
+
+        starts = (fails(number, settings) for number, (settings, _) in enumerate(IMPOSSIBLE))
+        return await asyncio.gather(*starts)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("number", "named"),
+    [pytest.param(number, named, id=f"{number}-{named}") for number, (_, named) in enumerate(IMPOSSIBLE)],
+)
+def test_settings_that_cannot_work_stop_the_start_and_are_named(
+    failed_starts: list[FailedStart], number: int, named: str
+) -> None:
+    start = failed_starts[number]
+    assert start.code == 2
+    [line] = [line for line in start.log.splitlines() if line.startswith("Enel Service cannot start: ")]
     assert line.removeprefix("Enel Service cannot start: ").startswith(named)
-    assert message.endswith(f"{line}\n")
-    assert "Traceback" not in message
-    assert "hunter2" not in message
-    assert not processes_of(tmp_path)
+    assert start.log.endswith(f"{line}\n")
+    assert "Traceback" not in start.log
+    assert "hunter2" not in start.log
+    assert not start.left
 
 
 async def test_a_mongodb_without_transactions_is_refused(tmp_path: Path) -> None:
