@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,13 +23,43 @@ from common.settings.settings import Settings
 from tests.support.samples import unique_name
 from tests.support.services import service_in_process
 
+_FOLDER = Path(__file__).parent
 _SLOW = ("service", "spark", "hdfs")
+_USUAL_SECONDS = 10
+
+_SECONDS = {
+    "training/search/test_search.py": 150,
+    "training/runs/test_supervisor.py": 120,
+    "e2e/test_replicas.py": 120,
+    "e2e/test_programs.py": 120,
+    "e2e/test_service_process.py": 110,
+    "training/runs/test_publishing_is_killed.py": 80,
+    "submission/messages/test_intake.py": 80,
+    "e2e/test_training_page.py": 70,
+    "e2e/test_pages_in_a_browser.py": 70,
+    "e2e/test_training_by_message.py": 70,
+    "submission/messages/test_broker.py": 60,
+    "contracts/test_model_kinds.py": 50,
+    "e2e/test_digits.py": 50,
+    "e2e/test_bulk_answers.py": 50,
+    "submission/messages/test_failures.py": 50,
+}
+"""What the longest files take, roughly, as the end of a run of the suite tells."""
+
+
+def _seconds(item: pytest.Item) -> int:
+    known = _SECONDS.get(item.path.relative_to(_FOLDER).as_posix())
+    if known is not None:
+        return known
+    return _USUAL_SECONDS if any(item.get_closest_marker(name) for name in _SLOW) else 0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that start processes come first: two workers then end at about the same time."""
-    slow = {item.path for item in items if any(item.get_closest_marker(name) for name in _SLOW)}
-    items.sort(key=lambda item: item.path not in slow)
+    """The longest files come first: workers then end at about the same time."""
+    longest: Counter[Path] = Counter()
+    for item in items:
+        longest[item.path] = max(longest[item.path], _seconds(item))
+    items.sort(key=lambda item: -longest[item.path])
 
 
 @pytest.fixture(autouse=True, scope="session")
