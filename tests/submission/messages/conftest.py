@@ -1,10 +1,12 @@
 """A broker for all tests of messages, and services on the database of each."""
 
 from collections.abc import AsyncIterator
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from faststream.kafka import KafkaBroker
 
 from common.mongo.types import Client
 from common.processes.guarded import free_port
@@ -18,6 +20,13 @@ from tests.support.samples import unique_name
 async def broker_address() -> AsyncIterator[str]:
     async with tansu(free_port()) as address:
         yield address
+
+
+@pytest.fixture(autouse=True)
+def _short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker lets who begins a group wait for others: as long as its session, and 5 s at most."""
+    short = partialmethod(KafkaBroker.subscriber, session_timeout_ms=2000, heartbeat_interval_ms=500)
+    monkeypatch.setattr(KafkaBroker, "subscriber", short)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import trustme
 
 from common.errors import StartError, Unavailable
 from common.processes.guarded import free_port
+from submission.messages import broker
 from submission.messages.documents import MessageState
 from submission.program_requests import StartProgram
 from tests.support.kafka import OFFSET_COMMIT, Topics, broker_behind_a_proxy
@@ -82,7 +83,7 @@ async def test_encrypted_with_an_authority_of_ones_own(services: MessageServices
 async def test_a_second_consumer_that_joins_takes_no_message_twice(
     services: MessageServices, topics: Topics
 ) -> None:
-    count = 200
+    count = 100
 
     async def send() -> None:
         for number in range(count):
@@ -102,8 +103,9 @@ async def test_a_second_consumer_that_joins_takes_no_message_twice(
 
 
 async def test_what_was_not_acknowledged_is_handed_over_again_and_is_no_second_run(
-    services: MessageServices,
+    services: MessageServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(broker, "_STOP_SECONDS", 1.0)  # in vain: what would be waited for is held back
     async with broker_behind_a_proxy() as (_, proxy):
         topics = Topics(proxy.address)
         proxy.held.add(OFFSET_COMMIT)
