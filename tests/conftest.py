@@ -29,20 +29,19 @@ _USUAL_SECONDS = 10
 
 _SECONDS = {
     "training/search/test_search.py": 150,
-    "training/runs/test_supervisor.py": 120,
     "e2e/test_replicas.py": 120,
     "e2e/test_programs.py": 120,
-    "e2e/test_service_process.py": 110,
-    "training/runs/test_publishing_is_killed.py": 80,
-    "submission/messages/test_intake.py": 80,
+    "e2e/test_pages_in_a_browser.py": 110,
+    "training/runs/test_supervisor.py": 90,
+    "e2e/test_service_process.py": 80,
     "e2e/test_training_page.py": 70,
-    "e2e/test_pages_in_a_browser.py": 70,
-    "e2e/test_training_by_message.py": 70,
-    "submission/messages/test_broker.py": 60,
+    "training/runs/test_publishing_is_killed.py": 60,
+    "e2e/test_training_by_message.py": 60,
     "contracts/test_model_kinds.py": 50,
     "e2e/test_digits.py": 50,
     "e2e/test_bulk_answers.py": 50,
-    "submission/messages/test_failures.py": 50,
+    "submission/messages/test_intake.py": 30,
+    "submission/messages/test_broker.py": 30,
 }
 """What the longest files take, roughly, as the end of a run of the suite tells."""
 
