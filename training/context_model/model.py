@@ -24,6 +24,7 @@ from training.context_model.covariance import CONTEXT_TERMS, JITTER, LAW_TERMS, 
 from training.context_model.encoding import Encoding, Points
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 from training.context_model.rehearsal import Rehearsed, inflations
+from training.context_model.shapes import Shapes, share_of_law
 from training.context_model.unseen_machines import (
     TREES_SHARE,
     Spots,
@@ -121,6 +122,8 @@ class ContextModel:
         known_scale_outs = (points.context[:, None] == self._known_points[0].context).sum(axis=1)
         inflation = np.array(self.inflations)[np.minimum(known_scale_outs, len(self.inflations) - 1)]
         variance = np.maximum(variance, JITTER) * inflation**2
+        if len(self._contexts) == 1 and (points.context == 0).all():
+            mean, variance = self._beside_shapes(scale_outs, mean, variance)
         return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -168,6 +171,19 @@ class ContextModel:
         explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
         variance = self._covariance.variance(points, self.parameters) - explained
         return self._believed(points) + level + cross @ alpha, np.maximum(variance, JITTER)
+
+    def _beside_shapes(self, scale_outs: Floats, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
+        """Join with simple shapes, (P,) each: a context alone has nothing else to learn its law from."""
+        if len(np.unique(self.scale_outs)) < 2:
+            return mean, variance
+        shapes = Shapes(self.scale_outs, self.log_runtime, self.counts)
+        _, _, factor, alpha = self._solved
+        precision = np.diag(cho_solve((factor, True), np.eye(len(alpha))))
+        share = share_of_law(-alpha / precision, shapes.left_out_errors())
+        other = shapes.forecast(scale_outs)
+        joint = share * mean + (1.0 - share) * other.mean
+        within = share * variance + (1.0 - share) * other.variance
+        return joint, within + share * (1.0 - share) * (mean - other.mean) ** 2
 
     def _correct_unseen(self, asked_spots: Spots, mean: Floats, variance: Floats) -> None:
         """Add, in place, what is known of machines that no run was on."""
