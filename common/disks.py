@@ -8,7 +8,7 @@ from pathlib import Path
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _LITTLE_BYTES = 256 << 20
-"""MongoDB takes room for its journal 100 MiB at a time, some of it in advance."""
+"""MongoDB takes room for its journal 16 MiB at a time, and for its collections beside it."""
 
 
 def is_of_the_disk(error: BaseException) -> bool:
