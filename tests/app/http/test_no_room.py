@@ -1,4 +1,4 @@
-"""What is answered where a disk takes nothing: the device that is always full, and a read-only file system."""
+"""What is answered where a disk takes nothing: a device that is always full, a read-only file system."""
 
 import errno
 import os
