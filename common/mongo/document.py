@@ -6,6 +6,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from common.attribute_docs import describe
+
 
 def utc_now() -> datetime:
     """Now, as precise as MongoDB stores it (milliseconds)."""
@@ -25,7 +27,8 @@ class Document(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
         populate_by_name=True,
-        use_attribute_docstrings=True,
+        json_schema_extra=describe,
+        defer_build=True,  # most of some two hundred are not used in a minute; a start waits for none
         allow_inf_nan=False,  # JSON has neither
     )
 

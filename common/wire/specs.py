@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from common.attribute_docs import describe
 from common.forms import Form
 from common.wire.unknown import UnknownField, UnknownNames
 
@@ -111,8 +112,9 @@ FreeObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 class WireModel(BaseModel):
     """What is said over HTTP: unknown fields are ignored, as the contract says."""
 
-    # The texts below attributes are shown in the API's own documentation, too.
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+    # The texts below attributes are shown in the API's own documentation, too. Validators are built when a
+    # model is first used: a start waits for none of some two hundred.
+    model_config = ConfigDict(extra="ignore", json_schema_extra=describe, defer_build=True)
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from common.attribute_docs import describe
 from common.errors import InvalidRequest
 from common.wire.specs import ApplicationSpecs
 from training.event_logs.recorded import RecordedAttempt
@@ -19,7 +20,7 @@ _NAMELESS = "application"
 class Said(BaseModel):
     """What somebody says of the runs of an application; what is left out is read from each log."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe)
 
     name: str = "*"
     """The Spark application's name; * and ? stand for what changes."""

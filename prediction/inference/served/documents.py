@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from common.attribute_docs import describe
 from common.forms import Form
 from common.models.versions import CHAMPION
 from common.mongo.document import Document, UtcTime, utc_now
@@ -37,7 +38,7 @@ VersionOrAlias = Annotated[
 
 
 class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", json_schema_extra=describe, allow_inf_nan=False)
 
 
 class Canary(_Options):
