@@ -28,7 +28,6 @@ class Document(BaseModel):
         extra="ignore",
         populate_by_name=True,
         json_schema_extra=describe,
-        defer_build=True,  # most of some two hundred are not used in a minute; a start waits for none
         allow_inf_nan=False,  # JSON has neither
     )
 

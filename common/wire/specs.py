@@ -112,9 +112,8 @@ FreeObject = Annotated[dict[str, Any], AfterValidator(_storable)]
 class WireModel(BaseModel):
     """What is said over HTTP: unknown fields are ignored, as the contract says."""
 
-    # The texts below attributes are shown in the API's own documentation, too. Validators are built when a
-    # model is first used: a start waits for none of some two hundred.
-    model_config = ConfigDict(extra="ignore", json_schema_extra=describe, defer_build=True)
+    # The texts below attributes are shown in the API's own documentation, too.
+    model_config = ConfigDict(extra="ignore", json_schema_extra=describe)
 
 
 @functools.cache

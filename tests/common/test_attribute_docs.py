@@ -9,7 +9,7 @@ from common.attribute_docs import describe, docs_of
 
 
 class Base(BaseModel):
-    model_config = ConfigDict(json_schema_extra=describe, defer_build=True)
+    model_config = ConfigDict(json_schema_extra=describe)
 
     first: int
     """Of the base."""

@@ -1,11 +1,6 @@
 """Two services on one Ray cluster and one model store: they share replicas, and the last one ends them."""
 
 import asyncio
-import os
-import secrets
-import shutil
-import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,7 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from common.processes.guarded import GuardedProcess, free_port
+from tests.support.ray_cluster import ray_cluster
 from tests.support.samples import unique_name
 from tests.support.services import started_service
 from tests.support.teams_models import TeamsModel
@@ -27,31 +22,8 @@ WHO = "import os\ndef predict(inputs):\n    return {'label': str(os.getpid())}\n
 @pytest_asyncio.fixture(scope="module")
 async def cluster() -> AsyncIterator[dict[str, str]]:
     """Settings that lead to a cluster, which wants a token."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # UNIX sockets below it have 107 bytes
-    token = folder / "token"
-    token.write_text(secrets.token_hex(32))
-    token.chmod(0o600)
-    port = free_port("127.0.0.2")
-    settings = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    process = await GuardedProcess.start(
-        *(str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"),
-        *(f"--port={port}", "--node-ip-address=127.0.0.2", f"--temp-dir={folder / 'ray'}"),
-        *("--include-dashboard=false", "--disable-usage-stats", "--num-cpus=2"),
-        env={**os.environ, **settings},
-    )
-    try:
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.2", port)
-                    writer.close()
-                    break
-                except OSError:
-                    await asyncio.sleep(0.1)
-        yield {"RAY_ADDRESS": f"127.0.0.2:{port}", "RAY_AUTH_TOKEN": token.read_text()}
-    finally:
-        await process.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    async with ray_cluster(2) as cluster:
+        yield cluster.settings
 
 
 async def test_they_use_each_others_replicas(
