@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from prediction.forecasts.by_context import ContextFits, completed, run_seconds
+from prediction.forecasts.useful_scale_out import useful_scale_out
 from training.evidence.learned import learn_from
 from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import MAX_HISTORY_RUNS
@@ -56,6 +57,7 @@ class LearnedHistory:
         self.records = tuple(runs)
         """All of them."""
         self._tables: OrderedDict[bytes, RunTable] = OrderedDict()
+        self._useful: OrderedDict[bytes, int | None] = OrderedDict()
 
     @cached_property
     def runs(self) -> list[RunRecord]:
@@ -81,6 +83,19 @@ class LearnedHistory:
                 self._tables.popitem(last=False)
         self._tables.move_to_end(key)
         return self._tables[key]
+
+    def useful_scale_out(self, same: Bools) -> int | None:
+        """Executors that runs of one context can use at most, once for each context.
+
+        Args:
+            same: Which runs are in the context, (R,).
+        """
+        key = same.tobytes()
+        if key not in self._useful:
+            self._useful[key] = useful_scale_out([self.runs[row] for row in np.flatnonzero(same)])
+            while len(self._useful) > MOST_TABLES:
+                self._useful.popitem(last=False)
+        return self._useful[key]
 
     @cached_property
     def context_fits(self) -> ContextFits:

@@ -7,6 +7,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from prediction.forecasts.by_context import run_seconds
 from training.history.values import JobRecord, RunRecord
 
 NEAR = 1.25
@@ -78,12 +79,10 @@ def _as_measured(runs: Sequence[RunRecord], useful: int) -> int | None:
         return useful
     if not at:
         return min(map(_executors, beyond))
-    faster = statistics.median(map(_seconds, beyond)) < CLEARLY_FASTER * statistics.median(map(_seconds, at))
+    faster = statistics.median(map(run_seconds, beyond)) < CLEARLY_FASTER * statistics.median(
+        map(run_seconds, at)
+    )
     return None if faster else useful
-
-
-def _seconds(run: RunRecord) -> float:
-    return max(run.runtime_seconds or 0.0, *(job.end_seconds for job in run.jobs))
 
 
 def _executors(run: RunRecord) -> int:

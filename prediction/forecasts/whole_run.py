@@ -19,7 +19,6 @@ from common.executions.candidate import Candidate
 from prediction.forecasts.by_context import same_context
 from prediction.forecasts.forecast import MODELS, Forecast, ForecastRequest, candidates_of, forecast_with
 from prediction.forecasts.learned_history import LearnedHistory, RunTable
-from prediction.forecasts.useful_scale_out import useful_scale_out
 from training.evidence.odd_runs import OddRun
 from training.evidence.table import collect, expected_jobs
 from training.history.values import RunContext, RunRecord
@@ -165,7 +164,7 @@ def forecast_whole_run(
     same = same_context(runs, context)
     if not runs and model is None:
         return WholeRunForecast(reason=f"no finished run of {context.algorithm_name} is known")
-    useful = useful_scale_out([run for run, here in zip(runs, same, strict=True) if here])
+    useful = learned.useful_scale_out(same)
     asked = tuple(min(each, useful or each) for each in candidates)
     scale_outs = tuple(dict.fromkeys(asked))
     by_model = _by_model(model, context, scale_outs) if model is not None else None
@@ -193,7 +192,7 @@ def forecast_whole_run(
         source=best.source,
         runs=best.runs,
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
-        reason=_remark(runs, context, odd_runs) + _useful_remark(useful, candidates),
+        reason=_remark(runs, same, context, odd_runs) + _useful_remark(useful, candidates),
     )
 
 
@@ -283,12 +282,12 @@ def _judged(errors: Floats, same: Bools) -> float | None:
     return everywhere if here is None else here
 
 
-def _remark(runs: Sequence[RunRecord], context: RunContext, odd_runs: Sequence[OddRun]) -> str:
+def _remark(runs: Sequence[RunRecord], same: Bools, context: RunContext, odd_runs: Sequence[OddRun]) -> str:
     """Remark for people on the runs behind a forecast: their contexts, and which are unlike the rest."""
     if not runs:
         return ""
     odd = "".join(f"; run {each.run_id} is unlike the others: {each.reason}" for each in odd_runs)
-    here = int(same_context(runs, context).sum())
+    here = int(same.sum())
     if here:
         return f"{here} of {len(runs)} earlier runs in this context{odd}"
     if all(run.context.machine_name != context.machine_name for run in runs):

@@ -24,7 +24,7 @@ from training.context_model.covariance import CONTEXT_TERMS, JITTER, LAW_TERMS, 
 from training.context_model.encoding import Encoding, Points
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 from training.context_model.rehearsal import Rehearsed, inflations
-from training.context_model.shapes import Shapes, share_of_law
+from training.context_model.shapes import ShapeForecast, Shapes, joined, share_of_law
 from training.context_model.unseen_machines import (
     TREES_SHARE,
     Spots,
@@ -176,14 +176,8 @@ class ContextModel:
         """Join with simple shapes, (P,) each: a context alone has nothing else to learn its law from."""
         if len(np.unique(self.scale_outs)) < 2:
             return mean, variance
-        shapes = Shapes(self.scale_outs, self.log_runtime, self.counts)
-        _, _, factor, alpha = self._solved
-        precision = np.diag(cho_solve((factor, True), np.eye(len(alpha))))
-        share = share_of_law(-alpha / precision, shapes.left_out_errors())
-        other = shapes.forecast(scale_outs)
-        joint = share * mean + (1.0 - share) * other.mean
-        within = share * variance + (1.0 - share) * other.variance
-        return joint, within + share * (1.0 - share) * (mean - other.mean) ** 2
+        shapes, share = self._shapes
+        return joined(ShapeForecast(mean, variance), shapes.forecast(scale_outs), share)
 
     def _correct_unseen(self, asked_spots: Spots, mean: Floats, variance: Floats) -> None:
         """Add, in place, what is known of machines that no run was on."""
@@ -285,6 +279,18 @@ class ContextModel:
         factor: Floats = np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
         return points, level, factor, np.asarray(cho_solve((factor, True), residual))
 
+    @cached_property
+    def _precision(self) -> Floats:
+        """Inverse of the known points' covariance, (P, P)."""
+        return np.asarray(cho_solve((self._solved[2], True), np.eye(len(self.log_runtime))))
+
+    @cached_property
+    def _shapes(self) -> tuple[Shapes, float]:
+        """Simple shapes, and what the law counts beside them."""
+        shapes, alpha = Shapes(self.scale_outs, self.log_runtime, self.counts), self._solved[3]
+        law_errors = -alpha / np.diag(self._precision)
+        return shapes, share_of_law(law_errors, shapes.left_out_errors())
+
     def _fitted_parameters(self, repeats: Repeats) -> Floats:
         points, residual, _ = self._known_points
         chosen = _thinned(points, MAX_FITTED)
@@ -297,13 +303,12 @@ class ContextModel:
         Args:
             deviations: Of the runs at each point from their median.
         """
-        points, _, factor, alpha = self._solved
-        precision = cho_solve((factor, True), np.eye(len(alpha)))
+        points, _, _, alpha = self._solved
         noise = np.exp(self.parameters[0])
         contexts = []
         for context in np.unique(points.context):
             rows = np.flatnonzero(points.context == context)
-            covariance = np.asarray(np.linalg.inv(precision[np.ix_(rows, rows)]), dtype=np.float64)
+            covariance = np.asarray(np.linalg.inv(self._precision[np.ix_(rows, rows)]), dtype=np.float64)
             own = [deviations[int(row)] for row in rows]
             contexts.append(Rehearsed(covariance @ alpha[rows], covariance, noise / self.counts[rows], own))
         return inflations(contexts, float(noise))

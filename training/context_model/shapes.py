@@ -39,6 +39,13 @@ class ShapeForecast(NamedTuple):
     """(Q,)"""
 
 
+def joined(one: ShapeForecast, other: ShapeForecast, share: float) -> ShapeForecast:
+    """Mean of two forecasts by what the first counts; the variance holds what they differ by."""
+    within = share * one.variance + (1.0 - share) * other.variance
+    between = share * (1.0 - share) * (one.mean - other.mean) ** 2
+    return ShapeForecast(share * one.mean + (1.0 - share) * other.mean, within + between)
+
+
 class Shapes:
     """Shapes over the range of what is known of a context, and how much each is believed."""
 
