@@ -14,6 +14,7 @@ _EXAMPLES = {
     "LogisticRegression": "logistic_regression.py",
     "MPC": "mpc.py",
     "GradientBoostedTrees": "gradient_boosted_trees.py",
+    "Sales": "sales.py",
 }
 
 

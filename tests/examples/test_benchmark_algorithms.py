@@ -157,6 +157,7 @@ def measured(log: str, name: str) -> float:
         ("LogisticRegression", "logistic_regression", False, 15, "treeAggregate at RDDLossFunction"),
         ("MPC", "mpc", False, 20, "treeAggregate at LBFGS"),
         ("GradientBoostedTrees", "gradient_boosted_trees", True, 20, "collectAsMap at RandomForest"),
+        ("Sales", "sales", False, 16, "collect at "),
     ],
 )
 async def test_it_runs_and_is_reported(
@@ -186,6 +187,9 @@ async def test_it_runs_and_is_reported(
         assert measured(log, "final cost") / points / DIMENSIONS == pytest.approx(1.0, abs=0.05)
     elif algorithm == "GradientBoostedTrees":
         assert measured(log, "test r2") > 0.7
+    elif algorithm == "Sales":
+        sales, mean_quantity, mean_price = 2 * 40_000, 3.0, 50.5
+        assert measured(log, "total revenue") / sales == pytest.approx(mean_quantity * mean_price, rel=0.02)
     else:
         # One in twenty labels is wrong, and by chance a third of all would be right.
         assert 0.85 < measured(log, "test accuracy") < 0.98
