@@ -105,6 +105,8 @@ class Model:
     Args:
         retrain_runs: Pretrains again after so many runs.
         network, similar_runs, adapts: Turn parts off, for ablations.
+        fine_tunes: Whether the network is fitted to a run's own jobs; laws adapt to them all the same.
+        metrics: Whether stages have any, in the history and in the run.
         local_predictive_stds: Whether intervals follow errors near a scale-out, or of the cut alone.
     """
 
@@ -118,11 +120,14 @@ class Model:
         network: bool = True,
         similar_runs: bool = True,
         adapts: bool = True,
+        fine_tunes: bool = True,
+        metrics: bool = True,
         local_predictive_stds: bool = True,
     ) -> None:
         self._seed, self._retrain_runs, self._max_epochs = seed, retrain_runs, max_epochs
         self._trained = {} if trained is None else trained
         self._network, self._similar_runs, self._adapts = network, similar_runs, adapts
+        self._fine_tunes, self._metrics = fine_tunes, metrics
         self._local_predictive_stds = local_predictive_stds
         self._model: TrainedModel | None = None
         self._fitted_on = 0
@@ -133,9 +138,19 @@ class Model:
             return
         if runs not in self._trained:
             self._trained[runs] = pretrain(
-                history, Hyperparameters(), max_epochs=self._max_epochs, seed=self._seed
+                [self._seen(run) for run in history],
+                Hyperparameters(),
+                max_epochs=self._max_epochs,
+                seed=self._seed,
             )
         self._model, self._fitted_on = self._changed(self._trained[runs]), runs
+
+    @property
+    def _is_fine_tuned(self) -> bool:
+        return self._adapts and self._network and self._fine_tunes
+
+    def _seen(self, run: RunRecord) -> RunRecord:
+        return run if self._metrics else without_metrics(run)
 
     def _changed(self, model: TrainedModel) -> TrainedModel:
         if not self._network:
@@ -150,7 +165,7 @@ class Model:
     def remaining(self, run: RunRecord, finished: int) -> Estimate:
         model = self._model
         assert model is not None
-        graph = model.evidence.graph
+        graph, run = model.evidence.graph, self._seen(run)
         after = run.jobs[finished - 1].job_id if finished else -1
         so_far = replace(run, jobs=run.jobs[:finished], runtime_seconds=None)
         place = place_of(model.evidence, so_far, after)
@@ -158,7 +173,7 @@ class Model:
             return Estimate(model.prior.timing.tail, model.log_error_std, model.log_error_std)
         start, end = scale_outs(run, slots_of(graph, run), len(graph.job_ids))
         table = place.table()
-        network = fine_tune(model, table)[0] if self._adapts and self._network else model.network
+        network = fine_tune(model, table)[0] if self._is_fine_tuned else model.network
         remaining = forecast_remaining(
             model, network, table, place.cut, start[None], end[None], place.ahead, adapt=self._adapts
         )
@@ -187,6 +202,14 @@ def models(seed: int, max_epochs: int, retrain_runs: int, ablations: bool) -> di
         estimators["without this run's jobs"] = model(adapts=False)
         estimators["without scale-outs in intervals"] = model(local_predictive_stds=False)
     return estimators
+
+
+def without_metrics(run: RunRecord) -> RunRecord:
+    """The same run as a listener would report it that measures nothing but times."""
+    jobs = (
+        replace(job, stages=tuple(replace(stage, metrics=None) for stage in job.stages)) for job in run.jobs
+    )
+    return replace(run, jobs=tuple(jobs))
 
 
 def _schedule(run: RunRecord, jobs: int) -> Floats:

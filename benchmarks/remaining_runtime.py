@@ -12,7 +12,7 @@ Proper Scoring Rules, 2007).
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,9 +80,19 @@ class Predictions:
 
 
 def predict(
-    estimator: Estimator, runs: Sequence[RunRecord], every: int, advance: Callable[[], None]
+    estimator: Estimator,
+    runs: Sequence[RunRecord],
+    every: int,
+    advance: Callable[[], None],
+    *,
+    is_failure: Callable[[RunRecord], bool] = is_failure_run,
+    moments: Callable[[RunRecord], Iterable[int]] | None = None,
 ) -> Predictions:
-    """Go through the runs in order; `every` thins out runs and moments."""
+    """Go through the runs in order; `every` thins out runs and moments.
+
+    Args:
+        moments: Numbers of ended jobs that a run is asked about after; by default each but the last.
+    """
     rows = []
     for index in range(PROFILING_RUNS, len(runs)):
         advance()
@@ -90,11 +100,13 @@ def predict(
             continue
         run = runs[index]
         estimator.fit(runs[:index])
-        for finished in range(1, len(run.jobs), every):
-            left = (run.runtime_seconds or run.jobs[-1].end_seconds) - run.jobs[finished - 1].end_seconds
+        asked = range(1, len(run.jobs)) if moments is None else moments(run)
+        for finished in list(asked)[::every]:
+            elapsed = run.jobs[finished - 1].end_seconds if finished else 0.0
+            left = (run.runtime_seconds or run.jobs[-1].end_seconds) - elapsed
             found = estimator.remaining(run, finished)
             sides = (np.nan if side is None else side for side in (found.log_std, found.early_log_std))
-            known = (is_failure_run(run), run_number(run), finished / len(run.jobs))
+            known = (is_failure(run), run_number(run), finished / len(run.jobs))
             rows.append((found.seconds, left, *sides, *known))
     predicted, measured, late, early, failure, number, after = np.array(rows, dtype=np.float64).T
     return Predictions(predicted, measured, late, early, failure > 0, number, after)
@@ -133,7 +145,7 @@ def judge(results: Results) -> list[Bar]:
     return bars  # fmt: skip
 
 
-def table(results: Results) -> Section:
+def table(results: Results, title: str = "Error of the remaining runtime") -> Section:
     columns = ["estimator"]
     for app in results:
         columns += [f"{app} normal", f"{app} failures"]
@@ -148,10 +160,10 @@ def table(results: Results) -> Section:
             for failure in (False, True)
         ]
         rows.append(row)
-    return Section("Error of the remaining runtime", columns, rows)
+    return Section(title, columns, rows)
 
 
-def intervals(results: Results) -> Section:
+def intervals(results: Results, title: str = "90% intervals") -> Section:
     columns = ["estimator"]
     for app in results:
         columns += [f"{app} cover normal", f"{app} cover failures", f"{app} cover all", f"{app} score"]
@@ -165,7 +177,7 @@ def intervals(results: Results) -> Section:
                 row.append(f"{np.mean([part.coverage(failure) for part in by[name]]):.1%}")
             row.append(f"{np.mean([part.interval_score() for part in by[name]]):.2f}")
         rows.append(row)
-    return Section("90% intervals", columns, rows)
+    return Section(title, columns, rows)
 
 
 def draw(results: Results, path: Path) -> None:
