@@ -1,0 +1,1 @@
+"""Runs on a real Spark: recorded, evaluated, and steered by one policy after the other."""

@@ -1,0 +1,312 @@
+"""Plans, recordings and figures of `benchmarks/real_runs.py`, and two short runs on a real Spark."""
+
+import json
+import re
+import signal
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.against import bodies
+from benchmarks.real.applications import APPLICATIONS, SCALE_OUTS, Size
+from benchmarks.real.executors import executor_seconds, executors_of
+from benchmarks.real.intervals import mean_interval, ratio_interval, wilson
+from benchmarks.real.loop import DYNAMIC_ALLOCATION, OURS, POLICIES, LoopRun, left_over, loop_plan, loop_runs
+from benchmarks.real.plan import EVERY, Disturbance, PlannedRun, plan
+from benchmarks.real.platform import Interference, running_platform, submission
+from benchmarks.real.progress import Progress
+from benchmarks.real.recording import recording_of
+from benchmarks.real.recordings import (
+    NotAnonymous,
+    Recording,
+    Store,
+    check_anonymous,
+    missing,
+    recordings,
+)
+from benchmarks.real.report import complete_rounds, figures
+from benchmarks.real.targets import target_of
+from benchmarks.real_runs import RECORDINGS
+from benchmarks.reporting import open_console
+from benchmarks.staged_application import make_runs
+from common.executions.documents import ApplicationExecution, JobExecution
+from common.settings.group import PROJECT_ROOT
+from training.history.from_documents import to_run_record
+from training.history.values import RunRecord
+
+NAMES = list(APPLICATIONS)
+
+
+def recording(run: RunRecord, planned: PlannedRun) -> Recording:
+    """As the plugin would have reported a run."""
+    start, *ends = bodies("execution", run)
+    jobs = [end["updates"] for end in ends]
+    end_time = start["updates"]["start_time"] + round(1000 * (run.runtime_seconds or 0))
+    specs = submission(planned.application, APPLICATIONS[planned.application].sizes[planned.size])
+    return Recording(
+        planned=planned,
+        submission=specs,
+        started=start["updates"],
+        jobs=jobs,
+        ended={"outcome": "COMPLETED", "end_time": end_time, "ended_jobs": len(jobs)},
+        runtime_seconds=run.runtime_seconds or 0.0,
+        executor_seconds=4 * (run.runtime_seconds or 0.0),
+        injected={"neighbour": False},
+    )
+
+
+# --- the plan -----------------------------------------------------------------------------------
+
+
+def test_any_prefix_of_the_plan_is_balanced() -> None:
+    runs = plan(NAMES, 60, seed=0)
+    for length in range(1, len(runs) + 1):
+        of_application = Counter(run.application for run in runs[:length])
+        assert max(of_application.values()) - min(of_application[name] for name in NAMES) <= 1
+    for name in NAMES:
+        own = [run for run in runs if run.application == name]
+        assert [run.number for run in own] == list(range(60))
+        for length in range(1, len(own) + 1):
+            scale_outs = Counter(run.scale_out for run in own[:length])
+            sizes = Counter(run.size for run in own[:length])
+            assert max(scale_outs.values()) - min(scale_outs[x] for x in SCALE_OUTS) <= 1
+            assert max(sizes.values()) - min(sizes[size] for size in range(3)) <= 2
+        for first in range(0, 54, 18):
+            assert len({(run.scale_out, run.size) for run in own[first : first + 18]}) == 18
+        for first in range(0, 56, EVERY):
+            disturbed = Counter(run.disturbance for run in own[first : first + EVERY])
+            assert disturbed[Disturbance.EXECUTOR_KILLED] == disturbed[Disturbance.NEIGHBOUR] == 1
+            assert sum(run.rescale_to is not None for run in own[first : first + EVERY]) == 1
+    assert all(run.rescale_to != run.scale_out for run in runs)
+
+
+def test_more_runs_only_add_to_the_plan() -> None:
+    assert plan(NAMES, 60, seed=3)[: 5 * 7] == plan(NAMES, 7, seed=3)
+    assert plan(NAMES, 7, seed=4) != plan(NAMES, 7, seed=3)
+
+
+def test_policies_take_turns_and_lose_executors_in_the_same_runs() -> None:
+    runs = list(loop_plan(["KMeans", "MPC"], 20))
+    rounds = [runs[first : first + 10] for first in range(0, len(runs), 10)]
+    assert all(
+        {(run.policy, run.number) for run in each} == {(p, n) for p in POLICIES}
+        for n, each in enumerate(rounds)
+    )
+    assert Counter(each[0].policy for each in rounds) == dict.fromkeys(POLICIES, 4)
+    killed = {
+        policy: [r.number for r in runs if r.policy == policy and r.executor_killed] for policy in POLICIES
+    }
+    assert all(numbers == killed[OURS] for numbers in killed.values())
+    assert sorted(set(killed[OURS])) == [4, 9, 14, 19]
+
+
+# --- recordings ---------------------------------------------------------------------------------
+
+
+def test_a_stored_run_reads_back_as_the_run_that_it_was(tmp_path: Path) -> None:
+    store, runs = Store(tmp_path), make_runs(3)
+    for number, run in enumerate(runs):
+        planned = PlannedRun("KMeans", number, run.jobs[0].start_scale_out, 1)
+        store.add("KMeans", recording(run, planned).document())
+    for stored, run in zip(recordings(store, "KMeans"), runs, strict=True):
+        found = stored.record()
+        assert found.run_id == str(stored.planned.number)
+        assert found.context.algorithm_args == tuple(map(str, APPLICATIONS["KMeans"].sizes[1].arguments))
+        assert found.runtime_seconds == pytest.approx(run.runtime_seconds, abs=0.002)
+        assert len(found.jobs) == len(run.jobs)
+        for job, true in zip(found.jobs, run.jobs, strict=True):
+            assert job.start_seconds == pytest.approx(true.start_seconds, abs=0.002)
+            assert job.runtime_seconds == pytest.approx(true.runtime_seconds, abs=0.002)
+            assert (job.start_scale_out, job.end_scale_out) == (true.start_scale_out, true.end_scale_out)
+            for stage, known in zip(job.stages, true.stages, strict=True):
+                assert (stage.name, stage.num_tasks, stage.parent_ids) == (
+                    known.name, known.num_tasks, known.parent_ids,
+                )  # fmt: skip
+                assert stage.runtime_seconds == pytest.approx(known.runtime_seconds, abs=0.002)
+                assert stage.metrics == pytest.approx(known.metrics, abs=1e-8)
+
+
+def test_what_is_recorded_is_not_recorded_again(tmp_path: Path) -> None:
+    store, planned = Store(tmp_path), plan(["KMeans", "MPC"], 3, seed=0)
+    run = make_runs(1, jobs=2)[0]
+    for done in (planned[1], planned[4]):
+        store.add(done.application, recording(run, done).document())
+    assert missing(planned, store) == [planned[0], planned[2], planned[3], planned[5]]
+    with pytest.raises(SystemExit, match="another seed"):
+        missing([replace(planned[1], scale_out=planned[1].scale_out % 6 + 1)], store)
+
+
+def test_a_file_that_was_being_written_loses_nothing(tmp_path: Path) -> None:
+    store, run = Store(tmp_path), make_runs(1, jobs=2)[0]
+    first = recording(run, PlannedRun("MPC", 0, 1, 0))
+    store.add("MPC", first.document())
+    (tmp_path / "MPC.jsonl.tmp").write_bytes(b"half of it")
+    assert [each.planned.number for each in recordings(store, "MPC")] == [0]
+    store.add("MPC", replace(first, planned=PlannedRun("MPC", 1, 1, 0)).document())
+    assert [each.planned.number for each in recordings(store, "MPC")] == [0, 1]
+    assert store.applications() == ["MPC"]
+
+
+def test_recordings_say_nothing_of_the_machine() -> None:
+    run = make_runs(1, jobs=2)[0]
+    made = recording(run, PlannedRun("Sales", 0, 2, 1))
+    stage = next(iter(made.jobs[0]["stages"].values()))
+    stage["stage_name"] = f"collect at {PROJECT_ROOT}/examples/sales.py:80"
+    assert "collect at examples/sales.py:80" in json.dumps(made.document())
+    stage["stage_name"] = "map at /usr/lib/python3/site-packages/pyspark/rdd.py:3"
+    assert "map at pyspark/rdd.py:3" in json.dumps(made.document())
+    stage["stage_name"] = "collect at /home/somebody/sales.py:80"
+    with pytest.raises(NotAnonymous, match="/home/somebody"):
+        made.document()
+
+
+def test_recordings_that_are_kept_say_nothing_of_a_machine() -> None:
+    store = Store(RECORDINGS)
+    assert (RECORDINGS / "README.md").is_file()
+    for application in store.applications():
+        assert application in APPLICATIONS
+        for document in store.documents(application):
+            check_anonymous(document)
+            text = json.dumps(document)
+            assert not re.search(r"/(home|root|tmp|usr|opt|work|var|Users)/", text)
+
+
+def test_executor_seconds_are_the_integral_of_the_executors() -> None:
+    log = """\
+2026-11-29T10:00:01.000 INFO Worker: Asked to launch executor app-1/0 for KMeans
+2026-11-29T10:00:01.000 INFO Worker: Asked to launch executor app-1/1 for KMeans
+2026-11-29T10:00:02.000 INFO Worker: Asked to launch executor app-2/0 for Other
+2026-11-29T10:00:06.500 INFO Worker: Executor app-1/0 finished with state KILLED exitStatus 137
+2026-11-29T10:00:07.000 INFO Worker: Asked to launch executor app-1/2 for KMeans
+""".splitlines()
+    found = executors_of("app-1", log)
+    ended_at = found[2].launched_at + 4.0
+    assert executor_seconds(found.values(), ended_at) == pytest.approx(5.5 + 10.0 + 4.0)
+
+
+# --- the loop -----------------------------------------------------------------------------------
+
+
+def plain(scale_out: int, seconds: float, number: int = 0) -> Recording:
+    made = recording(make_runs(1, jobs=2)[0], PlannedRun("KMeans", number, scale_out, 1))
+    return replace(made, runtime_seconds=seconds)
+
+
+def test_the_target_is_kept_by_some_scale_outs() -> None:
+    recorded = [plain(x, 6.0 + 36.0 / x) for x in SCALE_OUTS]
+    slow = [
+        replace(each, planned=replace(each.planned, disturbance=Disturbance.NEIGHBOUR)) for each in recorded
+    ]
+    target = target_of([*recorded, *(replace(each, runtime_seconds=900.0) for each in slow)])
+    assert target.seconds == pytest.approx(1.1 * 18.0, abs=0.2)
+    assert target.static_scale_out == 3
+    assert target.share_met == {1: 0.0, 2: 0.0, 3: 1.0, 4: 1.0, 5: 1.0, 6: 1.0}
+    assert target.separates
+    assert not target_of([plain(x, 20.0) for x in SCALE_OUTS]).separates
+    with pytest.raises(SystemExit, match="record more"):
+        target_of(recorded[:2])
+
+
+def loop_run(policy: str, number: int, seconds: float, used: float) -> LoopRun:
+    made = replace(plain(2, seconds, number), executor_seconds=used)
+    return LoopRun(policy, number, 20.0, number % 5 == 4, 3, 1, made)
+
+
+def test_the_loop_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    store, planned = Store(tmp_path), list(loop_plan(["KMeans"], 2))
+    done = loop_run(planned[0].policy, 0, 18.0, 60.0)
+    store.add("KMeans", done.document())
+    assert left_over(planned, store) == planned[1:]
+    (stored,) = loop_runs(store, "KMeans")
+    assert stored == LoopRun.of(done.document())
+    assert (stored.met, len(stored.recording.record().jobs)) == (True, len(done.recording.jobs))
+
+
+def test_figures_of_policies_have_known_values() -> None:
+    runs = [
+        loop_run(policy, number, 18.0 if number % 2 else 22.0, 50.0 if policy == OURS else 100.0)
+        for policy in POLICIES
+        for number in range(10)
+    ]
+    by = complete_rounds([*runs, loop_run(OURS, 10, 1.0, 1.0)])  # a round that is not complete counts nowhere
+    found = figures(by)
+    assert found[OURS]["runs"] == 10
+    assert found[OURS]["met"]["value"] == 0.5
+    assert found[OURS]["over_dynamic_allocation"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert found[DYNAMIC_ALLOCATION]["executor_seconds"]["value"] == 100.0
+    assert found[OURS]["met_killed"]["value"] == 0.5
+    assert complete_rounds([loop_run(OURS, 0, 18.0, 50.0)]) == {}
+
+
+def test_intervals_have_known_values() -> None:
+    # Wilson's, as in tables of it.
+    assert (wilson(8, 10).low, wilson(8, 10).high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert (wilson(0, 20).low, wilson(0, 20).high) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    values = [float(value) for value in range(1, 101)]
+    mean = mean_interval(values)
+    assert mean.value == 50.5
+    # The mean's standard error is 2.887.
+    assert (mean.low, mean.high) == pytest.approx((50.5 - 1.96 * 2.887, 50.5 + 1.96 * 2.887), abs=0.3)
+    # Rounds are drawn together: what is proportional has no uncertainty.
+    ratio = ratio_interval([2 * value for value in values], values)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((2.0, 2.0, 2.0))
+    for wrong in (lambda: wilson(1, 0), lambda: mean_interval([]), lambda: ratio_interval([1.0], [0.0])):
+        with pytest.raises(ValueError, match=r"share|mean|positive"):
+            wrong()
+
+
+def test_progress_says_what_is_left() -> None:
+    now = iter([0.0, 60.0, 180.0])
+    console = open_console()
+    progress = Progress(console, 3, lambda: next(now))
+    with console.capture() as said:
+        progress.done("first", "20.0 s")
+        progress.done("second", "40.0 s")
+    assert said.get().splitlines() == [
+        "first: 20.0 s. 2 left, about 2 min.",
+        "second: 40.0 s. 1 left, about 2 min.",
+    ]
+
+
+# --- on a real Spark ----------------------------------------------------------------------------
+
+
+@pytest.mark.spark
+@pytest.mark.service
+@pytest.mark.timeout(480)
+def test_runs_of_the_service_and_past_it_are_measured_alike(tmp_path: Path) -> None:
+    """One is rescaled and loses an executor; the other is run by Spark's own dynamic allocation."""
+    tiny = Size(("--iterations", 5, "--partitions", 6, "--read-seconds-per-partition", 0.3), 1, "tiny")
+    body = submission("KMeans", tiny)
+    body["global_specs"] |= {"solution_name": "enel"}
+    store, interrupted = Store(tmp_path), signal.getsignal(signal.SIGINT)
+    with running_platform() as platform:
+        asked = {**body, "initial_scale_out_policy": "requested"}
+        measured = platform.submit(asked, Interference(Disturbance.EXECUTOR_KILLED, 1, rescale_to=2))
+        store.add("KMeans", recording_of(PlannedRun("KMeans", 0, 1, 0), measured).document())
+        known = platform.client.applications()["items"][0]
+        execution = ApplicationExecution.model_validate(platform.client.application(known["_id"]))
+        jobs = platform.client.jobs(known["_id"])["items"]
+        past = platform.submit_to_spark(body, Interference())
+        assert len(platform.client.applications()["items"]) == 1
+    assert signal.getsignal(signal.SIGINT) is interrupted
+    assert measured.watched.asked
+    assert set(measured.watched.asked) == {2}
+    assert "executor_killed_seconds" in measured.injected
+    # What is stored is what the service has learned from.
+    stored = recordings(store, "KMeans")[0]
+    found = stored.record()
+    true = to_run_record(execution, [JobExecution.model_validate(job) for job in jobs])
+    assert replace(found, run_id=true.run_id, jobs=()) == replace(true, jobs=())
+    names = {stage.name.rpartition("/")[2] for job in true.jobs for stage in job.stages}
+    assert {stage.name.rpartition("/")[2] for job in found.jobs for stage in job.stages} == names
+    assert [job.end_scale_out for job in found.jobs] == [job.end_scale_out for job in true.jobs]
+    # The second run, which nobody but Spark has rescaled.
+    assert len(past.watched.jobs) == len(measured.watched.jobs)
+    assert not past.watched.asked
+    assert past.executors > 1
+    for run in (measured, past):
+        most = max(job["end_scale_out"] for job in run.watched.jobs.values())
+        assert 0 < run.executor_seconds <= (most + 1) * run.runtime_seconds
