@@ -270,7 +270,9 @@ def running_platform(settings: Mapping[str, str] = MappingProxyType({})) -> Iter
         raise SystemExit("The plugin is not built: `make listener`.")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enel-real-")))
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers: dict[Any, Any] = {
+            number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         stack.callback(_handle, handlers)
         tap = stack.enter_context(running_tap(free_port()))
         callback = {"CALLBACK_HOST": "127.0.0.1", "CALLBACK_PORT": str(tap.port)}
@@ -284,7 +286,7 @@ def running_platform(settings: Mapping[str, str] = MappingProxyType({})) -> Iter
         yield Platform(client, tap, service.process.pid, folder)
 
 
-def _handle(handlers: Mapping[int, Any]) -> None:
+def _handle(handlers: Mapping[Any, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
