@@ -39,6 +39,7 @@ _SECONDS = {
     "e2e/test_training_by_message.py": 60,
     "contracts/test_model_kinds.py": 50,
     "e2e/test_digits.py": 50,
+    "benchmarks/test_real_runs.py": 60,
     "e2e/test_bulk_answers.py": 50,
     "submission/messages/test_intake.py": 30,
     "submission/messages/test_broker.py": 30,

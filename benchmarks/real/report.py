@@ -58,17 +58,18 @@ def _share(runs: Sequence[LoopRun]) -> Json | None:
 
 
 def section(application: str, by: ByPolicy) -> Section:
+    """Rescalings are those that were asked for, executors those that were launched, both on average."""
     columns = (
         "policy",
         "runs",
-        "targets met",
-        "undisturbed",
-        "executor killed",
+        "met, %",
+        "undisturbed, %",
+        "one killed, %",
         "runtime, s",
         "executor-seconds",
-        "over dynamic allocation",
-        "rescalings asked for",
-        "executors launched",
+        "over DA's",
+        "rescalings",
+        "executors",
     )
     rows = []
     for name, each in figures(by).items():
@@ -77,10 +78,10 @@ def section(application: str, by: ByPolicy) -> Section:
             [
                 name,
                 str(each["runs"]),
-                *("" if share is None else _cell(Interval(**share), "{:.0%}") for share in shares),
-                _cell(Interval(**each["runtime_seconds"]), "{:.1f}"),
-                _cell(Interval(**each["executor_seconds"]), "{:.0f}"),
-                _cell(Interval(**each["over_dynamic_allocation"]), "{:.2f}"),
+                *("" if share is None else _cell(Interval(**share), 0, 100.0) for share in shares),
+                _cell(Interval(**each["runtime_seconds"]), 1),
+                _cell(Interval(**each["executor_seconds"]), 0),
+                _cell(Interval(**each["over_dynamic_allocation"]), 2),
                 f"{each['rescalings']:.1f}",
                 f"{each['executors']:.1f}",
             ]
@@ -90,8 +91,9 @@ def section(application: str, by: ByPolicy) -> Section:
     return Section(f"{application}, target {told}; 95% intervals", columns, rows)
 
 
-def _cell(interval: Interval, form: str) -> str:
-    value, low, high = (form.format(each) for each in (interval.value, interval.low, interval.high))
+def _cell(interval: Interval, digits: int, times: float = 1.0) -> str:
+    ends = (interval.value, interval.low, interval.high)
+    value, low, high = (f"{times * each:.{digits}f}" for each in ends)
     return f"{value} ({low} to {high})"
 
 

@@ -121,12 +121,15 @@ def running_tap(port: int) -> Iterator[Tap]:
                 status, content, said = tap.answer(self.path, body, headers)
             except httpx.TransportError:
                 status, content, said = 503, b"{}", {"Content-Type": "application/json", "Retry-After": "1"}
-            self.send_response(status)
-            for name, value in said.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            try:
+                self.send_response(status)
+                for name, value in said.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # the plugin waits for no answer that comes too late
 
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: the service has a log of its own."""
