@@ -114,7 +114,11 @@ def running_tap(port: int) -> Iterator[Tap]:
         disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if len(body) < length:  # the plugin has hung up in the middle of it; it will send it again
+                self.close_connection = True
+                return
             names = ("Content-Type", "Accept", "Authorization", "User-Agent")
             headers = {name: self.headers[name] for name in names if self.headers[name]}
             try:

@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from benchmarks.against import bodies
@@ -27,11 +29,13 @@ from benchmarks.real.recordings import (
     recordings,
 )
 from benchmarks.real.report import complete_rounds, figures
+from benchmarks.real.tap import running_tap
 from benchmarks.real.targets import target_of
 from benchmarks.real_runs import RECORDINGS
 from benchmarks.reporting import open_console
 from benchmarks.staged_application import make_runs
 from common.executions.documents import ApplicationExecution, JobExecution
+from common.processes.guarded import free_port
 from common.settings.group import PROJECT_ROOT
 from training.history.from_documents import to_run_record
 from training.history.values import RunRecord
@@ -270,6 +274,24 @@ def test_progress_says_what_is_left() -> None:
     ]
 
 
+def test_a_report_that_was_cut_is_no_report() -> None:
+    """And the next one is answered, also of a run that the service knows nothing of."""
+    with running_tap(free_port()) as tap, httpx.Client(base_url=f"http://127.0.0.1:{tap.port}") as http:
+        watched = tap.watch("plain-1")
+        watched.known_to_service = False
+        start, job, *_ = bodies("plain-1", make_runs(1, jobs=2)[0])
+        with socket.create_connection(("127.0.0.1", tap.port)) as cut:
+            cut.sendall(b"POST /training/update_information HTTP/1.1\r\nContent-Length: 900\r\n\r\n{")
+        assert http.post("/training/update_information", json=start).is_success
+        asked = http.post("/prediction/online_scale_out_prediction", json={**job, "predict": True})
+        assert asked.json()["best_predicted_scale_out_per_job"] == []
+        watched.rescale_to = 5
+        asked = http.post("/prediction/online_scale_out_prediction", json={**job, "predict": True})
+        assert asked.json()["best_predicted_scale_out_per_job"][0] == [1, 5]
+    assert watched.started == start["updates"] | {"application_id": "spark-plain-1"}
+    assert (list(watched.jobs), watched.asked) == ([0], [5])
+
+
 # --- on a real Spark ----------------------------------------------------------------------------
 
 
@@ -289,8 +311,14 @@ def test_runs_of_the_service_and_past_it_are_measured_alike(tmp_path: Path) -> N
         known = platform.client.applications()["items"][0]
         execution = ApplicationExecution.model_validate(platform.client.application(known["_id"]))
         jobs = platform.client.jobs(known["_id"])["items"]
+        piece = recordings(store, "KMeans")[0].piece
+        imported = platform.client.import_run(
+            {**piece, "started": {**piece["started"], "application_id": "app-1"}}
+        )
+        assert (imported["state"], imported["jobs"]) == ("COMPLETED", len(jobs))
+        again = platform.client.jobs(imported["application_execution_id"])["items"]
         past = platform.submit_to_spark(body, Interference())
-        assert len(platform.client.applications()["items"]) == 1
+        assert len(platform.client.applications()["items"]) == 2  # the one that it ran, and what was imported
     assert signal.getsignal(signal.SIGINT) is interrupted
     assert measured.watched.asked
     assert set(measured.watched.asked) == {2}
@@ -300,6 +328,7 @@ def test_runs_of_the_service_and_past_it_are_measured_alike(tmp_path: Path) -> N
     found = stored.record()
     true = to_run_record(execution, [JobExecution.model_validate(job) for job in jobs])
     assert replace(found, run_id=true.run_id, jobs=()) == replace(true, jobs=())
+    assert [len(job["stages"]) for job in again] == [len(job["stages"]) for job in jobs]
     names = {stage.name.rpartition("/")[2] for job in true.jobs for stage in job.stages}
     assert {stage.name.rpartition("/")[2] for job in found.jobs for stage in job.stages} == names
     assert [job.end_scale_out for job in found.jobs] == [job.end_scale_out for job in true.jobs]
