@@ -21,7 +21,7 @@ from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.evaluation import scale_outs
 from training.runtime_model.fine_tuning import fine_tune
 from training.runtime_model.joint_forecast import forecast_remaining
-from training.runtime_model.loop import pretrain
+from training.runtime_model.loop import PretrainingSession
 from training.statistics.arrays import Floats
 
 
@@ -107,6 +107,7 @@ class Model:
         network, similar_runs, adapts: Turn parts off, for ablations.
         fine_tunes: Whether the network is fitted to a run's own jobs; laws adapt to them all the same.
         metrics: Whether stages have any, in the history and in the run.
+        serves: `network` or `laws`; by default, what validation says.
         local_predictive_stds: Whether intervals follow errors near a scale-out, or of the cut alone.
     """
 
@@ -122,12 +123,13 @@ class Model:
         adapts: bool = True,
         fine_tunes: bool = True,
         metrics: bool = True,
+        serves: str | None = None,
         local_predictive_stds: bool = True,
     ) -> None:
         self._seed, self._retrain_runs, self._max_epochs = seed, retrain_runs, max_epochs
         self._trained = {} if trained is None else trained
         self._network, self._similar_runs, self._adapts = network, similar_runs, adapts
-        self._fine_tunes, self._metrics = fine_tunes, metrics
+        self._fine_tunes, self._metrics, self._serves = fine_tunes, metrics, serves
         self._local_predictive_stds = local_predictive_stds
         self._model: TrainedModel | None = None
         self._fitted_on = 0
@@ -137,12 +139,15 @@ class Model:
         if self._model is not None and runs - self._fitted_on < self._retrain_runs:
             return
         if runs not in self._trained:
-            self._trained[runs] = pretrain(
+            session = PretrainingSession(
                 [self._seen(run) for run in history],
                 Hyperparameters(),
                 max_epochs=self._max_epochs,
                 seed=self._seed,
             )
+            while not session.finished:
+                session.step()
+            self._trained[runs] = session.finish(self._serves)
         self._model, self._fitted_on = self._changed(self._trained[runs]), runs
 
     @property

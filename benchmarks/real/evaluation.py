@@ -25,6 +25,7 @@ from benchmarks.reporting import show, write
 from prediction.forecasts.curves import fit_ernest
 from training.history.values import RunRecord
 from training.runtime_model.artifact import TrainedModel
+from training.runtime_model.loop import NETWORK
 
 _LEAST_OF_CONTEXT = 3
 """Runs of a size without which a baseline learns from all sizes."""
@@ -93,21 +94,43 @@ def _number(text: str) -> Value:
         return text
 
 
-Trained = dict[int, TrainedModel]
-"""By the number of runs that they learned from."""
+class Trained:
+    """What is trained for one application; estimators that differ only in how they are asked share it."""
+
+    def __init__(self) -> None:
+        self.by_choice: dict[int, TrainedModel] = {}
+        """By the number of runs; what serves is what validation says."""
+        self.networks: dict[int, TrainedModel] = {}
+        """Whatever validation says."""
+        self.by_choice_without_metrics: dict[int, TrainedModel] = {}
+        self.networks_without_metrics: dict[int, TrainedModel] = {}
+
+    @property
+    def networks_serve(self) -> float:
+        """Share of the models whose network validation has chosen."""
+        models = self.by_choice.values()
+        return sum(model.network_serves for model in models) / len(models) if models else 0.0
 
 
-def estimators(
-    seed: int, epochs: int, retrain_runs: int, trained: Trained, without_metrics: Trained
-) -> dict[str, Estimator]:
-    """Ours, its parts, and simple ones; models with the same inputs share what is trained."""
+def estimators(seed: int, epochs: int, retrain_runs: int, trained: Trained) -> dict[str, Estimator]:
+    """Ours, its parts, and simple ones.
+
+    Validation may say that the laws serve; what the network is worth then is seen where it always does.
+    """
     model = partial(Model, seed, max_epochs=epochs, retrain_runs=retrain_runs)
+    chosen = partial(model, trained=trained.by_choice)
+    network = partial(model, trained=trained.networks, serves=NETWORK)
     return {
-        OURS: model(trained=trained),
-        "without graph network": model(trained=trained, network=False),
-        "without metrics": model(trained=without_metrics, metrics=False),
-        "without fine-tuning": model(trained=trained, fine_tunes=False),
-        "laws alone": model(trained=trained, network=False, similar_runs=False),
+        OURS: chosen(),
+        "without graph network": chosen(network=False),
+        "without metrics": model(trained=trained.by_choice_without_metrics, metrics=False),
+        "without fine-tuning": chosen(fine_tunes=False),
+        "network always": network(),
+        "network always, no metrics": model(
+            trained=trained.networks_without_metrics, metrics=False, serves=NETWORK
+        ),
+        "network always, no fine-tuning": network(fine_tunes=False),
+        "laws alone": chosen(network=False, similar_runs=False),
         "median of similar runs": OfSameContext(SimilarMedian),
         "Ernest per job": OfSameContext(lambda: CurvePerJob(fit_ernest)),
     }
@@ -175,11 +198,11 @@ def _predicted(
             disturbed = {
                 str(each.planned.number) for each in found if each.planned.disturbance is not Disturbance.NONE
             }
-            shared: tuple[Trained, Trained] = {}, {}
+            trained = Trained()
             asked = [
                 (estimator, made, results)
                 for results in (rest, before)
-                for estimator, made in estimators(seed, epochs, retrain_runs, *shared).items()
+                for estimator, made in estimators(seed, epochs, retrain_runs, trained).items()
             ]
             asked += [(estimator, made, before) for estimator, made in before_run().items()]
             task = progress.add_task(name, total=len(asked) * (len(runs) - PROFILING_RUNS))
@@ -194,4 +217,5 @@ def _predicted(
                     moments=None if results is rest else lambda run: (0,),
                 )
                 results.setdefault(name, {}).setdefault(estimator, []).append(predictions)
+            console.print(f"{name}: in {trained.networks_serve:.0%} of its models the network serves")
     return rest, before
