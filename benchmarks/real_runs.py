@@ -19,6 +19,8 @@ import signal
 import sys
 from pathlib import Path
 
+import httpx
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -89,7 +91,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped; nothing is left running. The same command goes on.", file=sys.stderr)
         return 130
-    except (NotReady, ProblemError) as failure:
+    except (NotReady, ProblemError, httpx.HTTPError) as failure:
         print(f"\n{failure}", file=sys.stderr)
         return 1
     return 0

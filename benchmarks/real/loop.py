@@ -26,7 +26,7 @@ from benchmarks.real.platform import (
 )
 from benchmarks.real.progress import Progress
 from benchmarks.real.recording import recording_of
-from benchmarks.real.recordings import Recording, Store, recordings
+from benchmarks.real.recordings import NotAnonymous, Recording, Store, recordings
 from benchmarks.real.targets import Target, target_of
 
 OURS, DYNAMIC_ALLOCATION = "ours", "dynamic allocation"
@@ -155,7 +155,8 @@ def loop(
             called = f"{each.application} {each.number}, {each.policy}"
             try:
                 run = run_one(platform, each, targets[each.application])
-            except RunFailed as failure:
+                store.add(each.application, run.document())
+            except (RunFailed, NotAnonymous) as failure:
                 failures += 1
                 progress.done(
                     called, f"[red]failed[/]: {failure}; it will be tried again in the next sitting"
@@ -164,7 +165,6 @@ def loop(
                     raise SystemExit(f"{failures} runs in a row have failed") from failure
                 continue
             failures = 0
-            store.add(each.application, run.document())
             seconds, used = run.recording.runtime_seconds, run.recording.executor_seconds
             kept = "met" if run.met else "missed"
             outcome = f"{seconds:.1f} of {run.target_seconds:.1f} s ({kept}), {used:.0f} executor-seconds"

@@ -249,9 +249,14 @@ class Platform:
         options = ManifestOptions("127.0.0.1", self._tap.port, jar, examples=examples, platform=LOCAL)
         submit = translate(build_manifest(specs, execution_id, max(SCALE_OUTS), options, rescales=False))
         home = find_spark_home()
-        executor_home = {"spark.executorEnv.SPARK_HOME": str(cluster / "executor-home")}
+        properties = {
+            **submit.properties,
+            "spark.executorEnv.SPARK_HOME": str(cluster / "executor-home"),
+            **_DYNAMIC_ALLOCATION,
+        }
+        del properties["spark.executor.instances"]  # dynamic allocation would begin with so many
         properties_file = (self._folder / execution_id).with_suffix(".properties")
-        write_properties(properties_file, {**submit.properties, **executor_home, **_DYNAMIC_ALLOCATION})
+        write_properties(properties_file, properties)
         url = re.search(r"Starting Spark master at (spark://\S+)", (cluster / "master.log").read_text())
         if url is None:
             raise RunFailed("the local Spark is not up")

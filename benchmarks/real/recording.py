@@ -17,7 +17,7 @@ from benchmarks.real.platform import (
     warm_up,
 )
 from benchmarks.real.progress import Progress
-from benchmarks.real.recordings import Recording, Store, missing
+from benchmarks.real.recordings import NotAnonymous, Recording, Store, missing
 
 _MOST_FAILURES = 3
 """In a row; then something else is wrong than a run."""
@@ -42,14 +42,14 @@ def record(planned: Sequence[PlannedRun], store: Store, console: Console) -> Non
             name = f"{run.application} {run.number}, size {run.size}, {run.scale_out} executors"
             try:
                 recording = record_one(platform, run)
-            except RunFailed as failure:
+                store.add(run.application, recording.document())
+            except (RunFailed, NotAnonymous) as failure:
                 failures += 1
                 progress.done(name, f"[red]failed[/]: {failure}; it will be tried again in the next sitting")
                 if failures == _MOST_FAILURES:
                     raise SystemExit(f"{failures} runs in a row have failed") from failure
                 continue
             failures = 0
-            store.add(run.application, recording.document())
             progress.done(name, f"{recording.runtime_seconds:.1f} s, {len(recording.jobs)} jobs{_what(run)}")
 
 

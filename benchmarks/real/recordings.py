@@ -118,7 +118,10 @@ def check_anonymous(document: Json) -> None:
 def _relative(value: Any) -> Any:
     """Places inside this project, and inside packages, without where those lie."""
     if isinstance(value, dict):
-        return {key: _relative(each) for key, each in value.items()}
+        return {
+            key: _briefly(each) if key == "failure_reason" and each else _relative(each)
+            for key, each in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_relative(each) for each in value]
     if not isinstance(value, str):
@@ -126,6 +129,11 @@ def _relative(value: Any) -> Any:
     for root in {str(PROJECT_ROOT), str(PROJECT_ROOT.resolve())}:
         value = value.replace(f"{root}/", "")
     return _PACKAGES.sub("", value)
+
+
+def _briefly(reason: str) -> str:
+    """Why a stage failed, without its stack and the folders of files: models ask whether it did."""
+    return _PATH.sub(lambda path: path[0].rpartition("/")[2], reason.splitlines()[0])
 
 
 def _rounded(value: Any) -> Any:

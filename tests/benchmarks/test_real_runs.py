@@ -161,6 +161,10 @@ def test_recordings_say_nothing_of_the_machine() -> None:
     assert "collect at examples/sales.py:80" in json.dumps(made.document())
     stage["stage_name"] = "map at /usr/lib/python3/site-packages/pyspark/rdd.py:3"
     assert "map at pyspark/rdd.py:3" in json.dumps(made.document())
+    lost = "FetchFailed: java.nio.file.NoSuchFileException: /tmp/spark-1/blockmgr-2/26/shuffle_5_89_0.index"
+    stage["failure_reason"] = f"{lost}\n\tat java.base/sun.nio.fs.UnixException.translate"
+    first = next(iter(made.document()["jobs"][0]["stages"].values()))
+    assert first["failure_reason"].endswith("NoSuchFileException: shuffle_5_89_0.index")
     stage["stage_name"] = "collect at /home/somebody/sales.py:80"
     with pytest.raises(NotAnonymous, match="/home/somebody"):
         made.document()
@@ -335,7 +339,9 @@ def test_runs_of_the_service_and_past_it_are_measured_alike(tmp_path: Path) -> N
     # The second run, which nobody but Spark has rescaled.
     assert len(past.watched.jobs) == len(measured.watched.jobs)
     assert not past.watched.asked
-    assert past.executors > 1
+    scale_outs = [job["start_scale_out"] for _, job in sorted(past.watched.jobs.items())]
+    assert scale_outs == sorted(scale_outs)
+    assert scale_outs[0] < past.executors  # it began with few, and asked for more
     for run in (measured, past):
         most = max(job["end_scale_out"] for job in run.watched.jobs.values())
         assert 0 < run.executor_seconds <= (most + 1) * run.runtime_seconds
