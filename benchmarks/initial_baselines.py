@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
-from benchmarks.recorded_runs import RecordedJob, RecordedRun, Value
+from benchmarks.recorded_runs import CORES, RecordedJob, RecordedRun, Value
 from prediction.forecasts.curves import fit_bell, fit_ernest
 from training.context_model.encoding import Encoding
 
@@ -59,6 +60,44 @@ def bell(task: Task) -> Array:
     own = [task.job.runs[index] for index in task.own]
     curve = fit_bell([run.scale_out for run in own], [run.runtime_seconds for run in own])
     return np.asarray(curve.predict(task.scale_outs))
+
+
+def ernest_of_size(task: Task) -> Array:
+    """Ernest's curve as it was meant, over the share of the data that each core has, from all known runs.
+
+    Source: Venkataraman et al., Ernest, NSDI 2016, section 3.
+    """
+
+    def features(runs: Sequence[RecordedRun]) -> Array:
+        size = np.array([_size(task.job, run) for run in runs])
+        cores = np.array([run.scale_out * _cores(task.job, run) for run in runs])
+        return np.stack([np.ones_like(cores), size / cores, np.log(cores), cores], axis=1)
+
+    seconds = _runtimes(task)
+    known = features(task.known)
+    unit = known.max(axis=0)
+    coefficients, _ = nnls(known / unit / seconds[:, None], np.ones_like(seconds))
+    return np.maximum(features(task.queries) / unit @ coefficients, 1e-3)
+
+
+def proportional(task: Task) -> Array:
+    """The runtime of the same machine at the same scale-out by the ratio of the sizes; NaN without one.
+
+    Where several contexts have one, those that share the most values with the context in question.
+    """
+    asked, machine = dict(task.context), task.job.machine or ""
+    size = float(asked[task.job.sizes[0]])
+    by_scale_out: dict[float, list[tuple[int, float]]] = {}
+    for index in task.other:
+        run = task.job.runs[index]
+        known = dict(run.context)
+        if known.get(machine) == asked.get(machine) and (own := _size(task.job, run)) != size:
+            alike = len(set(run.context) & set(task.context))
+            by_scale_out.setdefault(run.scale_out, []).append((alike, run.runtime_seconds * size / own))
+    found = [by_scale_out.get(x, [(0, np.nan)]) for x in task.scale_outs]
+    return np.array(
+        [np.median([seconds for alike, seconds in each if alike == max(each)[0]]) for each in found]
+    )
 
 
 def random_forest(task: Task) -> Array:
@@ -122,6 +161,24 @@ def with_context() -> Mapping[str, Predictor]:
         "log boosting": log_boosting,
         "plain GP": PlainGaussianProcess(),
     }
+
+
+def by_size() -> Mapping[str, Predictor]:
+    """What is asked where one data size is known."""
+    return {
+        "proportional": proportional,
+        "Ernest": ernest_of_size,
+        "boosting": boosting,
+        "log boosting": log_boosting,
+    }
+
+
+def _size(job: RecordedJob, run: RecordedRun) -> float:
+    return float(dict(run.context)[job.sizes[0]])
+
+
+def _cores(job: RecordedJob, run: RecordedRun) -> float:
+    return float(dict(run.context).get(CORES, 1.0))
 
 
 def _runtimes(task: Task) -> Array:

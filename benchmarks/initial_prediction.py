@@ -3,12 +3,13 @@
     python benchmarks/initial_prediction.py --data DIR [--jobs FILE ...] [--seeds 5] [--points 0 2]
         [--confidence 0.8] [--quick] [--processes 2] --output DIR
 
-The data folder holds recorded runs, `c3o/*.tsv` and `bell/*.csv`. For each context n random
-scale-outs of it are known (one run each), and all runs of every other context of that job; the
+The data folder holds recorded runs, `c3o/*.tsv`, `bell/*.csv` and `dataproc/*.csv`. For each context n
+random scale-outs of it are known (one run each), and all runs of every other context of that job; the
 medians at its other scale-outs are predicted. With a machine type left out, no other context of that
-type is known. Bell's runs have no context: n random scale-outs are all that is known. Every method
-sees the same runs. `the service` is what `POST /prediction/initial_scale_out` answers from them, of the
-first seed.
+type is known. Bell's runs have no context: n random scale-outs are all that is known. With one data size
+known, all runs of the smallest are and the largest is asked for, or the other way round; of the size asked
+for, n runs are known, in whatever contexts. Every method sees the same runs. `the service` is what
+`POST /prediction/initial_scale_out` answers from them, of the first seed.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import as_completed
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.initial_baselines import Predictor, Task, bell, ernest, with_context  # noqa: E402
-from benchmarks.initial_protocol import ABLATIONS, coverage, error, ours, select, tasks  # noqa: E402
-from benchmarks.initial_report import SERVICE, write_report  # noqa: E402
+from benchmarks.initial_baselines import Predictor, Task, bell, by_size, ernest, with_context  # noqa: E402
+from benchmarks.initial_protocol import (  # noqa: E402
+    ABLATIONS,
+    coverage,
+    error,
+    ours,
+    select,
+    size_tasks,
+    sizes_of,
+    tasks,
+)
+from benchmarks.initial_report import SERVICE, SIZE_PARTS, write_report  # noqa: E402
 from benchmarks.initial_requests import answered, answered_within, medians  # noqa: E402
 from benchmarks.parallel import process_pool  # noqa: E402
-from benchmarks.recorded_runs import DataMissing, RecordedJob, load_folder  # noqa: E402
+from benchmarks.recorded_runs import DataMissing, RecordedJob, Recordings, load_folder  # noqa: E402
 from benchmarks.reporting import open_console  # noqa: E402
 from training.context_model.model import fit_context_model  # noqa: E402
 from training.context_model.questions import EarlierRun, Query  # noqa: E402
@@ -43,6 +53,8 @@ SELECTIONS = {"selection": False, "selection by rank": True}
 OTHER_CONFIDENCES = (0.6, 0.7, 0.8, 0.9, 0.95)
 BELL_SEEDS = 20
 """Draws of known scale-outs per seed: there is one context only."""
+SIZE_POINTS, SIZE_DRAWS = (0, 1, 2, 3), 4
+"""Known runs of the size asked for, and draws of them per seed."""
 
 console = open_console()
 Row = dict[str, Any]
@@ -98,6 +110,8 @@ def measure(
         if name in ("Ernest", "Bell") and not task.own:
             continue
         seconds = method(task)
+        if np.isnan(seconds[task.asked]).all():
+            continue
         rows.append({**about, "method": name, "error": error(task, seconds)})
         if about["points"] == SELECTION_POINTS and about["part"] == "contexts":
             log_mean = np.log(np.maximum(seconds, 1e-3))
@@ -125,24 +139,31 @@ def measure_group(group: Sequence[Planned], confidence: float, quick: bool) -> l
         "contexts": methods,
         "unseen machine": {name: methods[name] for name in ("boosting", "log boosting")},
         "bell": {"Ernest": ernest, "Bell": bell},
+        **dict.fromkeys(SIZE_PARTS, by_size()),
+        "Dataproc": {name: methods[name] for name in ("boosting", "log boosting")},
+        "Dataproc, unseen machine": {name: methods[name] for name in ("boosting", "log boosting")},
     }
     rows: list[Row] = []
     for task, about in group:
-        ablations = about["part"] != "bell" and about["seed"] == 0 and about["points"] in (0, 2, 3)
+        ablations = (
+            about["part"] in ("contexts", "unseen machine")
+            and about["seed"] == 0
+            and about["points"] in (0, 2, 3)
+        )
         rows += measure(task, about, by_part[about["part"]], confidence, ablations)
     return rows
 
 
-def plan(
-    c3o: Sequence[RecordedJob], bells: Sequence[RecordedJob], arguments: argparse.Namespace
-) -> list[Planned]:
+def plan(recordings: Recordings, arguments: argparse.Namespace) -> list[Planned]:
     """Everything that is to be predicted, group by group."""
     planned: list[Planned] = []
 
     def add(part: str, job: RecordedJob, points: int, seed: int, found: Iterable[Task]) -> None:
         for task in found:
             machine = dict(task.context).get(job.machine or "", "")
-            about = {"part": part, "job": job.name, "machine": machine, "points": points, "seed": seed}
+            about: Row = {"part": part, "job": job.name, "machine": machine, "points": points, "seed": seed}
+            if part in SIZE_PARTS:
+                about["way"] = "larger" if _is_larger(task) else "smaller"
             planned.append((task, about))
 
     def drawn(points: Sequence[int], seed: int) -> list[int]:
@@ -150,19 +171,45 @@ def plan(
         return [number for number in points if number or not seed]
 
     for seed in range(arguments.seeds):
-        for job in c3o:
+        for job in recordings.c3o:
             for points in drawn(arguments.points, seed):
                 add("contexts", job, points, seed, tasks(job, points, seed))
-            machines = {dict(context).get(job.machine or "") for context in job.contexts}
-            if job.machine and len(machines) > 1:
+            if _has_machines(job):
                 for points in drawn((0, 3), seed):
                     add("unseen machine", job, points, seed, tasks(job, points, seed, leave_out_machine=True))
-        for job in bells:
+        for job in recordings.bell:
             for points in (2, 4, 6):
                 for draw in range(4 if arguments.quick else BELL_SEEDS):
                     number = seed * BELL_SEEDS + draw
                     add("bell", job, points, number, tasks(job, points, number))
+        for job in recordings.dataproc:
+            for points in drawn((0, 1), seed):
+                add("Dataproc", job, points, seed, tasks(job, points, seed))
+            if _has_machines(job) and not seed:
+                add("Dataproc, unseen machine", job, 0, 0, tasks(job, 0, 0, leave_out_machine=True))
+        draws = range(seed * SIZE_DRAWS, (seed + 1) * SIZE_DRAWS)
+        for part, jobs in zip(SIZE_PARTS, (recordings.dataproc, recordings.c3o), strict=True):
+            for job, points in product(jobs, SIZE_POINTS):
+                for draw, sizes in product(draws if points else draws[:1], both_ways(job)):
+                    if points or not seed:
+                        add(part, job, points, draw, size_tasks(job, *sizes, points, draw))
     return [(task, about) for task, about in planned if task.other or task.own]
+
+
+def both_ways(job: RecordedJob) -> list[tuple[float, float]]:
+    """The known and the asked data size, small to large and large to small; none where there is one."""
+    sizes = sizes_of(job)
+    return [sizes, sizes[::-1]] if sizes else []
+
+
+def _is_larger(task: Task) -> bool:
+    """Whether the data size asked for is the larger of both."""
+    smallest, largest = sizes_of(task.job) or (0.0, 0.0)
+    return float(dict(task.context)[task.job.sizes[0]]) == largest > smallest
+
+
+def _has_machines(job: RecordedJob) -> bool:
+    return bool(job.machine) and len({dict(context).get(job.machine or "") for context in job.contexts}) > 1
 
 
 def latency(job: RecordedJob) -> list[Row]:
@@ -195,11 +242,11 @@ def main() -> int:
     if arguments.quick:
         arguments.seeds, arguments.points = 1, [0, 2]
     try:
-        c3o, bells = load_folder(arguments.data, arguments.jobs)
+        recordings = load_folder(arguments.data, arguments.jobs)
     except DataMissing as reason:
         console.print(f"No data: {reason}", style="red")
         return 2
-    groups = [list(group) for _, group in groupby(plan(c3o, bells, arguments), group_of)]
+    groups = [list(group) for _, group in groupby(plan(recordings, arguments), group_of)]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with process_pool(arguments.processes) as pool, Progress(*columns, console=console) as progress:
         bar = progress.add_task("predicting", total=sum(map(len, groups)))
@@ -214,8 +261,8 @@ def main() -> int:
             if not console.is_terminal:
                 progress.console.print(name, style="dim")
         rows = [row for each in asked for row in each.result()]
-    if c3o:
-        rows += latency(max(c3o, key=lambda job: len(job.runs)))
+    if recordings.c3o:
+        rows += latency(max(recordings.c3o, key=lambda job: len(job.runs)))
     write_report(rows, arguments.output, console)
     return 0
 

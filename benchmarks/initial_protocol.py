@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.initial_baselines import Array, Task
-from benchmarks.recorded_runs import RecordedJob
+from benchmarks.recorded_runs import RecordedJob, Value
 from common.executions.candidate import Candidate
 from prediction.policies.policy import Situation
 from prediction.policies.scale_out_rule import ScaleOutRule, choose_scale_out
 from training.context_model.model import Assumptions, fit_context_model, law_free
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
+
+Context = tuple[tuple[str, Value], ...]
 
 INTERVAL = 1.6449
 """Standard deviations on either side that hold 90%."""
@@ -48,11 +50,52 @@ def tasks(job: RecordedJob, points: int, seed: int, leave_out_machine: bool = Fa
             ),
             own=tuple(int(generator.choice(by_scale_out[x])) for x in chosen),
             scale_outs=scale_outs,
-            runtimes=np.array(
-                [np.median([job.runs[i].runtime_seconds for i in by_scale_out[x]]) for x in scale_outs]
-            ),
+            runtimes=_medians(job, context, scale_outs),
             asked=~np.isin(scale_outs, chosen),
         )
+
+
+def sizes_of(job: RecordedJob) -> tuple[float, float] | None:
+    """The smallest and the largest recorded data size; None where there are not two."""
+    found = {float(dict(context)[job.sizes[0]]) for context in job.contexts} if job.sizes else set()
+    return (min(found), max(found)) if len(found) > 1 else None
+
+
+def size_tasks(
+    job: RecordedJob, known_size: float, asked_size: float, points: int, seed: int
+) -> Iterator[Task]:
+    """One per context of the size asked for: known are all runs of one other size, and some of its own.
+
+    Args:
+        points: Runs of the size asked for that are known, in whatever contexts, at different spots.
+    """
+
+    def of_size(size: float) -> list[Context]:
+        return [context for context in job.contexts if float(dict(context)[job.sizes[0]]) == size]
+
+    spots = [(context, x) for context in of_size(asked_size) for x in sorted(job.contexts[context])]
+    generator = np.random.default_rng([seed, points, int(asked_size < known_size)])
+    drawn = [spots[i] for i in generator.choice(len(spots), min(points, len(spots)), replace=False)]
+    runs = [(context, int(generator.choice(job.contexts[context][x]))) for context, x in drawn]
+    other = [index for c in of_size(known_size) for found in job.contexts[c].values() for index in found]
+    for context in of_size(asked_size):
+        scale_outs = np.array(sorted(job.contexts[context]))
+        asked = np.array([(context, x) not in drawn for x in scale_outs])
+        if asked.any():
+            yield Task(
+                job=job,
+                context=context,
+                other=(*other, *(index for c, index in runs if c != context)),
+                own=tuple(index for c, index in runs if c == context),
+                scale_outs=scale_outs,
+                runtimes=_medians(job, context, scale_outs),
+                asked=asked,
+            )
+
+
+def _medians(job: RecordedJob, context: Context, scale_outs: Array) -> Array:
+    by_scale_out = job.contexts[context]
+    return np.array([np.median([job.runs[i].runtime_seconds for i in by_scale_out[x]]) for x in scale_outs])
 
 
 def ours(task: Task, assumptions: Assumptions | None = None, context: bool = True) -> RuntimePrediction:

@@ -31,6 +31,9 @@ def write_report(rows: Sequence[Row], folder: Path, console: Console) -> None:
 SERVICE = "the service"
 """What is answered over HTTP with the same runs as its history."""
 
+SIZE_PARTS = ("one size known, Dataproc", "one size known, C3O")
+"""Another data size is asked for than all others are of."""
+
 
 def all_bars(rows: Sequence[Row]) -> list[Bar]:
     bars: list[Bar] = []
@@ -94,6 +97,12 @@ def all_sections(rows: Sequence[Row]) -> list[Section]:
         ("contexts", "Error by known runs of the context (n), mean over jobs"),
         ("unseen machine", "Error for an unseen machine type, mean over jobs"),
         ("bell", "Error without any context (Bell), mean over jobs"),
+        ("Dataproc", "Error on Dataproc by known runs of the context (n), mean over jobs"),
+        ("Dataproc, unseen machine", "Error on Dataproc for an unseen machine type, mean over jobs"),
+        *(
+            (part, f"Error with {part}, by known runs of the other (n), mean over jobs")
+            for part in SIZE_PARTS
+        ),
     ):
         found = [row for row in rows if row["part"] == part]
         points = sorted({row["points"] for row in found})
@@ -121,8 +130,23 @@ def all_sections(rows: Sequence[Row]) -> list[Section]:
             for job in jobs
             for n in points
         ]
+        if any("way" in row for row in found):
+            by_job += [
+                (
+                    f"{job}, the {way} size asked for",
+                    *(_percent(_mean(_only(found, job=job, way=way, method=m), "error")) for m in methods),
+                    _percent(_mean(_only(found, job=job, way=way, method="ours"), "coverage")),
+                )
+                for job in jobs
+                for way in ("larger", "smaller")
+            ]
+            sections.append(_medians_of(found, title, methods, points))
         sections.append(
-            Section(f"{title.split(',')[0]}, by job", ("job", *methods, "coverage of ours"), by_job)
+            Section(
+                f"{title.removesuffix(', mean over jobs')}, by job",
+                ("job", *methods, "coverage of ours"),
+                by_job,
+            )
         )
     for part, title in (
         ("selection", "Selection at n=2, targets between the fastest and the slowest"),
@@ -142,6 +166,19 @@ def all_sections(rows: Sequence[Row]) -> list[Section]:
     table = [(f"{row['job']}, {row['runs']} runs", f"{1000 * row['seconds']:.0f}") for row in taken]
     sections.append(Section("Fit and predict", ("runs", "milliseconds"), table))
     return sections
+
+
+def _medians_of(found: Sequence[Row], title: str, methods: Sequence[str], points: Sequence[int]) -> Section:
+    """Errors that one cliff does not decide: medians over contexts and draws, means over jobs."""
+
+    def median(method: str, n: int) -> float:
+        errors: dict[str, list[float]] = {}
+        for row in _only(found, method=method, points=n):
+            errors.setdefault(row["job"], []).append(row["error"])
+        return float(np.mean([np.median(each) for each in errors.values()])) if errors else float("nan")
+
+    table = [(method, *(_percent(median(method, n)) for n in points)) for method in methods]
+    return Section(f"{title}: medians", ("method", *(f"n={n}" for n in points)), table)
 
 
 def _only(rows: Sequence[Row], **wanted: Any) -> list[Row]:

@@ -8,11 +8,11 @@ last.
 import numpy as np
 
 from benchmarks.initial_baselines import Array, Task
-from benchmarks.recorded_runs import MACHINE, SIZE, RecordedJob, RecordedRun, Value
+from benchmarks.recorded_runs import CORES, MACHINE, MEMORY, SIZE, RecordedJob, RecordedRun, Value
 from prediction.forecasts.whole_run import WholeRunForecast, forecast_whole_run
 from training.history.values import JobRecord, RunContext, RunRecord
 
-CORES, MEMORY, CHARACTERISTICS = "slots", "memory", "data_characteristics"
+CHARACTERISTICS = "data_characteristics"
 STARTED_AT, APART_SECONDS = 1_700_000_000.0, 60.0
 
 

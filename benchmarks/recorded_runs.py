@@ -1,7 +1,9 @@
-"""Recorded runs in the formats of C3O (TSV) and Bell (CSV).
+"""Recorded runs in the formats of C3O (TSV), Bell (CSV) and Dataproc (CSV).
 
 C3O: one file per job, tab-separated; `instance_count`, `gross_runtime` (seconds), and columns that
-differ from job to job. Bell: `Nodes` and `Runtime` (milliseconds), nothing else.
+differ from job to job. Bell: `Nodes` and `Runtime` (milliseconds), nothing else. Dataproc: one file of
+several jobs; `algorithm`, `dataset_size_bytes`, `cpu_cores_per_node`, `memory_gb_per_node`, `scaleout`
+and `runtime` (seconds).
 
 Sources: Will et al., C3O, IC2E 2021; Thamsen et al., Bell, IPCCC 2016.
 """
@@ -12,10 +14,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 SCALE_OUT, RUNTIME = "instance_count", "gross_runtime"
 MACHINE, SIZE = "machine_type", "data_size_MB"
+CORES, MEMORY = "slots", "memory"
 BELL_SCALE_OUT, BELL_RUNTIME = "nodes", "runtime"
+DATAPROC_COLUMNS = (
+    "algorithm",
+    "dataset_size_bytes",
+    "cpu_cores_per_node",
+    "memory_gb_per_node",
+    "scaleout",
+    "runtime",
+)
 
 Value = float | str
 
@@ -51,6 +63,14 @@ class RecordedJob:
         for index, run in enumerate(self.runs):
             found.setdefault(run.context, {}).setdefault(run.scale_out, []).append(index)
         return found
+
+
+class Recordings(NamedTuple):
+    """Jobs by the format that they were recorded in."""
+
+    c3o: list[RecordedJob]
+    bell: list[RecordedJob]
+    dataproc: list[RecordedJob]
 
 
 def load_c3o(path: Path) -> RecordedJob:
@@ -104,8 +124,35 @@ def load_bell(path: Path) -> RecordedJob:
     return RecordedJob(path.stem, runs)
 
 
-def load_folder(folder: Path, names: Sequence[str] = ()) -> tuple[list[RecordedJob], list[RecordedJob]]:
-    """Jobs of C3O and of Bell: `c3o/*.tsv` and `bell/*.csv`, or files of either kind in the folder itself.
+def load_dataproc(path: Path) -> list[RecordedJob]:
+    """Read the runs of all jobs, by name; sizes and memory in MB, machines named by what they have.
+
+    Raises:
+        DataMissing: The file is not such a table.
+    """
+    rows = _rows(path, ",")
+    if not set(DATAPROC_COLUMNS) <= set(rows[0]):
+        raise DataMissing(f"{path} has no columns {', '.join(DATAPROC_COLUMNS)}")
+    by_name: dict[str, list[RecordedRun]] = {}
+    for row in rows:
+        name, *others = (row[column] for column in DATAPROC_COLUMNS)
+        size, cores, memory, scale_out, seconds = (_positive(path, text) for text in others)
+        context: dict[str, Value] = {
+            MACHINE: f"{cores:g} cores, {memory:g} GB",
+            CORES: cores,
+            MEMORY: 1000.0 * memory,
+            SIZE: size / 1e6,
+        }
+        columns: dict[str, Value] = {CORES: cores, MEMORY: memory, SIZE: size}
+        by_name.setdefault(name, []).append(RecordedRun(tuple(context.items()), scale_out, seconds, columns))
+    return [
+        RecordedJob(name, tuple(runs), (CORES, MEMORY), (SIZE,), MACHINE)
+        for name, runs in sorted(by_name.items())
+    ]
+
+
+def load_folder(folder: Path, names: Sequence[str] = ()) -> Recordings:
+    """Jobs of all formats: `c3o/*.tsv`, `bell/*.csv`, `dataproc/*.csv`, or such files in the folder itself.
 
     Args:
         names: Of files, with or without their folder and ending, or paths to others; all when empty.
@@ -115,22 +162,31 @@ def load_folder(folder: Path, names: Sequence[str] = ()) -> tuple[list[RecordedJ
     if not folder.is_dir():
         raise DataMissing(f"there is no folder {folder}")
 
-    def files(kind: str, ending: str) -> list[Path]:
-        found = sorted([*folder.glob(f"{kind}/*{ending}"), *folder.glob(f"*{ending}")])
+    def files(*kinds: str, ending: str) -> list[Path]:
+        inside = [path for kind in kinds for path in folder.glob(f"{kind}/*{ending}")]
+        found = sorted([*inside, *folder.glob(f"*{ending}")])
         wanted = [{path.stem, path.name, str(path.relative_to(folder)), str(path)} for path in found]
         chosen = [p for p, known in zip(found, wanted, strict=True) if not names or known & set(names)]
         met.update(*wanted)
         return [*chosen, *(Path(name) for name in names if name not in met and _is_file(name, ending))]
 
     met: set[str] = set()
-    c3o = [load_c3o(path) for path in files("c3o", ".tsv")]
-    bell = [load_bell(path) for path in files("bell", ".csv")]
+    c3o = [load_c3o(path) for path in files("c3o", ending=".tsv")]
+    tables = files("bell", "dataproc", ending=".csv")
+    bell = [load_bell(path) for path in tables if not _is_dataproc(path)]
+    dataproc = [job for path in tables if _is_dataproc(path) for job in load_dataproc(path)]
     missing = [name for name in names if name not in met and not _is_file(name, ".tsv", ".csv")]
     if missing:
         raise DataMissing(f"there is no {', '.join(missing)} in {folder}")
-    if not c3o and not bell:
-        raise DataMissing(f"no recorded runs in {folder}: expected c3o/*.tsv and bell/*.csv")
-    return c3o, bell
+    if not (c3o or bell or dataproc):
+        raise DataMissing(f"no recorded runs in {folder}: expected c3o/*.tsv, bell/*.csv and dataproc/*.csv")
+    return Recordings(c3o, bell, dataproc)
+
+
+def _is_dataproc(path: Path) -> bool:
+    """By its first column."""
+    with path.open(encoding="utf-8-sig") as file:
+        return file.readline().split(",")[0].strip() == DATAPROC_COLUMNS[0]
 
 
 def _is_file(name: str, *endings: str) -> bool:

@@ -24,6 +24,11 @@ def folder(tmp_path: Path) -> Path:
                 rows.append(f"{x}\t{machine}\t{cores * x}\t{size}\t{seconds:.1f}")
     (tmp_path / "c3o").mkdir()
     (tmp_path / "c3o" / "sort.tsv").write_text("\n".join(rows) + "\n")
+    rows = ["algorithm,dataset_size_bytes,cpu_cores_per_node,memory_gb_per_node,scaleout,runtime"]
+    for size in (2e10, 4e10):
+        rows += [f"sort,{size:.0f},{c},16,{x},{size / c / x / 1e7:.4f}" for c in (4, 8) for x in (4, 8)]
+    (tmp_path / "dataproc").mkdir()
+    (tmp_path / "dataproc" / "runs.csv").write_text("\n".join(rows) + "\n")
     (tmp_path / "bell").mkdir()
     runs = "".join(f"{x},{1000 * (30 + 400 / x):.0f}\n" for x in (*SCALE_OUTS, 14, 16))
     (tmp_path / "bell" / "grep.csv").write_text("Nodes,Runtime[ms]\n" + runs)
@@ -49,6 +54,14 @@ def test_the_command_measures_everybody_and_reports_it(folder: Path, tmp_path: P
     assert bars["contexts, n=2: error over boosting"]["is_met"]
     assert bars["Bell, n=4: error over Ernest"]["baseline"] < 0.01  # its own law
     assert "contexts, n=2: error over boosting" in ended.stdout
+    by_size = [row for row in written["values"] if row["part"] == "one size known, Dataproc"]
+    assert {row["method"] for row in by_size} >= {"ours", "the service", "proportional", "Ernest", "boosting"}
+    assert {(row["points"], row["way"]) for row in by_size} == {
+        (points, way) for points in (0, 1, 2, 3) for way in ("larger", "smaller")
+    }
+    # Runtimes here are proportional to size and inverse to cores.
+    assert max(row["error"] for row in by_size if row["method"] in ("proportional", "Ernest")) < 1e-3
+    assert {row["part"] for row in written["values"]} >= {"Dataproc", "Dataproc, unseen machine"}
     assert (output / "initial_prediction.png").stat().st_size > 10_000
     assert "| ours |" in (output / "initial_prediction.md").read_text()
 
