@@ -107,7 +107,7 @@ def measure(
 ) -> list[Row]:
     rows = own_predictions(task, about, confidence, ablations)
     for name, method in methods.items():
-        if name in ("Ernest", "Bell") and not task.own:
+        if name in ("Ernest", "Bell") and not task.own and about["part"] not in SIZE_PARTS:
             continue
         seconds = method(task)
         if np.isnan(seconds[task.asked]).all():
@@ -222,7 +222,9 @@ def latency(job: RecordedJob) -> list[Row]:
         taken = []
         for _ in range(3):
             begun = time.perf_counter()
-            fit_context_model(runs, resources=job.resources, sizes=job.sizes).predict(queries)
+            fit_context_model(runs, resources=job.resources, sizes=job.sizes, memory=job.memory).predict(
+                queries
+            )
             taken.append(time.perf_counter() - begun)
         rows.append({"part": "latency", "job": job.name, "runs": number, "seconds": float(np.median(taken))})
     return rows

@@ -10,7 +10,8 @@ from benchmarks.recorded_runs import RecordedJob, Value
 from common.executions.candidate import Candidate
 from prediction.policies.policy import Situation
 from prediction.policies.scale_out_rule import ScaleOutRule, choose_scale_out
-from training.context_model.model import Assumptions, fit_context_model, law_free
+from training.context_model.assumptions import TERMS, Assumptions, law_free
+from training.context_model.model import fit_context_model
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 
 Context = tuple[tuple[str, Value], ...]
@@ -23,6 +24,7 @@ TARGETS = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 ABLATIONS: dict[str, Assumptions] = {
     "ours without law": Assumptions(terms=law_free(), scale_out_exponent=0.0),
+    "ours without memory": Assumptions(terms=tuple(term for term in TERMS if term != "memory")),
     "ours without fallback": Assumptions(
         scale_out_exponent=0.0, size_exponent=0.0, share_resources=False, carried=0.0
     ),
@@ -112,6 +114,7 @@ def ours(task: Task, assumptions: Assumptions | None = None, context: bool = Tru
         ],
         resources=task.job.resources,
         sizes=task.job.sizes,
+        memory=task.job.memory,
         assumptions=assumptions,
     )
     queries = [Query(dict(task.context) if context else {}, x) for x in task.scale_outs]

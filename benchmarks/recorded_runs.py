@@ -55,6 +55,8 @@ class RecordedJob:
     sizes: tuple[str, ...] = ()
     machine: str | None = None
     """Column that names the type of machine."""
+    memory: tuple[str, ...] = ()
+    """Columns of an instance's memory, in the unit of the sizes."""
 
     @cached_property
     def contexts(self) -> dict[tuple[tuple[str, Value], ...], dict[float, list[int]]]:
@@ -99,6 +101,7 @@ def load_c3o(path: Path) -> RecordedJob:
         resources=tuple(name for name in names if name in totals),
         sizes=(SIZE,) if SIZE in names else (),
         machine=MACHINE if MACHINE in names else None,
+        memory=(MEMORY,) if MEMORY in totals else (),
     )
 
 
@@ -146,7 +149,7 @@ def load_dataproc(path: Path) -> list[RecordedJob]:
         columns: dict[str, Value] = {CORES: cores, MEMORY: memory, SIZE: size}
         by_name.setdefault(name, []).append(RecordedRun(tuple(context.items()), scale_out, seconds, columns))
     return [
-        RecordedJob(name, tuple(runs), (CORES, MEMORY), (SIZE,), MACHINE)
+        RecordedJob(name, tuple(runs), (CORES, MEMORY), (SIZE,), MACHINE, (MEMORY,))
         for name, runs in sorted(by_name.items())
     ]
 

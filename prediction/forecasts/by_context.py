@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 RESOURCES = ("executor_cores", "executor_memory_mb")
 SIZES = ("data_size_mb",)
-"""Features that every executor adds, and those that are sizes of the data."""
+MEMORY = ("executor_memory_mb",)
+"""Features that every executor adds, those that are sizes of the data, and memory in the unit of these."""
 
 FOLDS = 10
 """Times that the model is fitted to see how wrong it is about runs left out."""
@@ -182,7 +183,7 @@ def forecast_by_context(
 def _fit(earlier_runs: Sequence[EarlierRun], like: "ContextModel | None" = None) -> "ContextModel":
     from training.context_model.model import fit_context_model  # scipy's: a worker's, not the web process's
 
-    return fit_context_model(earlier_runs, resources=RESOURCES, sizes=SIZES, like=like)
+    return fit_context_model(earlier_runs, resources=RESOURCES, sizes=SIZES, memory=MEMORY, like=like)
 
 
 def _predict(model: "ContextModel", queries: Sequence[Query]) -> RuntimePrediction:

@@ -3,6 +3,8 @@
 A sum of terms, each a belief of its own about how runtimes vary:
 
 - linear, category: a factor per numeric feature (a power law of it) and per category value;
+- size: how far runtimes are from growing as the data do; unknown until two sizes are known;
+- memory: what happens where the data no longer fit into it, a random walk over memory per data;
 - law: a scale-out law alpha ln x + beta / x that all contexts share; smooth: what it misses;
 - context, context_law, context_smooth: the same three, changing smoothly from context to context;
 - group, group_law: a factor and a law of one context alone, which no feature explains;
@@ -24,15 +26,27 @@ import numpy as np
 from scipy.linalg import cho_solve
 from scipy.optimize import minimize
 
-from training.context_model.encoding import Points
+from training.context_model.encoding import Encoding, Points
 from training.statistics.arrays import Bools, Floats
 
 LAW_TERMS = ("law", "context_law", "group_law")
-CONTEXT_TERMS = ("linear", "category", "context", "context_law", "context_smooth", "group", "group_law")
+CONTEXT_TERMS = (
+    "linear",
+    "size",
+    "memory",
+    "category",
+    "context",
+    "context_law",
+    "context_smooth",
+    "group",
+    "group_law",
+)
 BELIEFS: dict[str, tuple[float, float]] = {
     "noise": (0.03, 0.7),
     "spot": (0.03, 1.0),
     "linear": (0.5, 1.0),
+    "size": (0.3, 1.0),
+    "memory": (0.5, 1.0),
     "category": (0.3, 1.0),
     "law": (0.5, 1.0),
     "smooth": (0.15, 1.0),
@@ -60,6 +74,17 @@ STEEPEST = 3.0
 """Bound of what 1/x may become below that."""
 
 
+def terms_in_use(terms: Sequence[str], encoding: Encoding) -> tuple[str, ...]:
+    """Those of the terms that there are features for."""
+    has_features = bool(encoding.numeric or encoding.categories)
+    lacking = {
+        *(() if has_features else CONTEXT_TERMS),
+        *(() if encoding.sizes else ("size",)),
+        *(() if encoding.knows_memory else ("memory",)),
+    }
+    return tuple(term for term in terms if term not in lacking)
+
+
 class Repeats(NamedTuple):
     """Runs of one context at one scale-out, about their median: what single runs vary by."""
 
@@ -74,6 +99,10 @@ class Tables(NamedTuple):
 
     linear: Floats
     """(P, Q)"""
+    size: Floats
+    """(P, Q)"""
+    memory: Floats
+    """Shortage that both have, (P, Q)."""
     category: Floats
     """Number of equal category values, (P, Q)."""
     law: Floats
@@ -99,6 +128,8 @@ class Covariance:
     carried: float
     """Share of what the other features explain that holds on any machine."""
     mean_log_scale_out: float
+    sizes: tuple[int, ...] = ()
+    """Numeric features that are sizes of the data."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -127,7 +158,9 @@ class Covariance:
         same_category = (a.categories[:, None] >= 0) & (a.categories[:, None] == b.categories)
         distances = np.concatenate([gaps, ~same_category], axis=2)
         return Tables(
-            linear=a.numeric @ b.numeric.T,
+            linear=self._others(a.numeric) @ self._others(b.numeric).T,
+            memory=np.minimum.outer(a.shortage, b.shortage),
+            size=np.outer(a.log_size, b.log_size),
             category=same_category.sum(axis=2).astype(np.float64),
             law=self.law_basis(a.log_scale_out) @ self.law_basis(b.log_scale_out).T,
             scale_out=(a.log_scale_out[:, None] - b.log_scale_out) ** 2,
@@ -135,6 +168,12 @@ class Covariance:
             group=((a.context[:, None] == b.context) & (b.context >= 0)).astype(np.float64),
             spot=((a.spot[:, None] == b.spot) & (b.spot >= 0)).astype(np.float64),
         )
+
+    def _others(self, numeric: Floats) -> Floats:
+        """Features that the linear term is of: not sizes where these have one of their own."""
+        if "size" not in self.terms:
+            return numeric
+        return np.delete(numeric, list(self.sizes), axis=1)
 
     def parts(self, tables: Tables, parameters: Floats) -> dict[str, Floats]:
         """Shares of the covariance by term, each (P, Q)."""
@@ -148,6 +187,8 @@ class Covariance:
         shapes = {
             "spot": tables.spot,
             "linear": tables.linear,
+            "size": tables.size,
+            "memory": tables.memory,
             "category": tables.category,
             "law": tables.law,
             "smooth": smooth,
@@ -186,7 +227,9 @@ class Covariance:
         shapes = {
             **dict.fromkeys(("spot", "smooth", "context", "context_smooth", "group"), ones),
             **dict.fromkeys(LAW_TERMS, law),
-            "linear": (points.numeric**2).sum(axis=1),
+            "linear": (self._others(points.numeric) ** 2).sum(axis=1),
+            "size": points.log_size**2,
+            "memory": points.shortage,
             "category": np.full_like(law, self.categories),
         }
         return np.asarray(CONSTANT + sum((values[name] * shapes[name] for name in self.terms), 0 * ones))

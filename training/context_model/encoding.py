@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from training.context_model.data_size import shortage
 from training.statistics.arrays import Bools, Floats, Ints
 
 Feature = float | int | str | bool | None
@@ -20,6 +21,9 @@ _STORED = {"stds": "spread"}
 
 MIN_STD = 0.2
 """Standard deviation that a feature is taken to have at least: ln 1.2, or a fifth of its largest value."""
+
+MIN_SIZE_STD = 0.4
+"""The same of a size of the data: what is known of half of it holds for all of it, for the most part."""
 
 MAX_LOG = 60.0
 """Bound of a log feature; keeps absurd values finite."""
@@ -38,6 +42,10 @@ class Points(NamedTuple):
     """Effective: in executors of average resources, (P,)."""
     spot: Ints
     """Number of the context and scale-out, (P,); -1 for one that no earlier run had."""
+    log_size: Floats
+    """Of the data, over the usual size, (P,)."""
+    shortage: Floats
+    """Of memory for the data, (P,): from 0, where there is enough, to 1."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Encoding:
     sizes: tuple[int, ...]
     """Indices of numeric features that are sizes of the data."""
     share_resources: bool = True
+    memory: tuple[int, ...] = ()
+    """Indices of numeric features that are an executor's memory, in the unit of the sizes."""
 
     @classmethod
     def of(
@@ -67,6 +77,7 @@ class Encoding:
         resources: Collection[str] = (),
         sizes: Collection[str] = (),
         share_resources: bool = True,
+        memory: Collection[str] = (),
     ) -> "Encoding":
         """Learn from earlier contexts which features are numbers, and their range."""
         distinct, row_of = _distinct(contexts)
@@ -87,7 +98,15 @@ class Encoding:
             unit = 1.0 if log else max(map(abs, numbers.values())) or 1.0
             scaled = {row: _scaled(number, log, unit) for row, number in numbers.items()}
             values = np.array([scaled[row] for row in row_of if row in scaled])
-            numeric.append((name, log, float(values.mean()), unit, max(float(values.std()), MIN_STD)))
+            numeric.append(
+                (
+                    name,
+                    log,
+                    float(values.mean()),
+                    unit,
+                    max(float(values.std()), MIN_SIZE_STD if name in sizes else MIN_STD),
+                )
+            )
             if len(present) < len(distinct):
                 categories.append((_presence(name), ("False", "True")))
         kept = [entry[0] for entry in numeric]
@@ -102,6 +121,7 @@ class Encoding:
             resources=tuple(i for i, e in enumerate(numeric) if e[0] in resources and e[1]),
             sizes=tuple(i for i, e in enumerate(numeric) if e[0] in sizes and e[1]),
             share_resources=share_resources,
+            memory=tuple(i for i, e in enumerate(numeric) if e[0] in memory and e[1]),
         )
 
     def encode(self, contexts: Sequence[Context]) -> tuple[Floats, Ints]:
@@ -138,6 +158,20 @@ class Encoding:
     def log_size(self, numeric: Floats) -> Floats:
         """Log of the data size over the usual one, (P,)."""
         return np.asarray(numeric[:, list(self.sizes)].mean(axis=1) if self.sizes else np.zeros(len(numeric)))
+
+    def shortage(self, numeric: Floats, scale_outs: Floats) -> Floats:
+        """Shortage of the executors' memory for the data, (P,); none where either is unknown."""
+        if not self.knows_memory:
+            return np.zeros(len(numeric))
+        memory, size = (
+            (numeric + self.center)[:, list(columns)].mean(axis=1) for columns in (self.memory, self.sizes)
+        )
+        return shortage(np.log(scale_outs) + memory - size)
+
+    @property
+    def knows_memory(self) -> bool:
+        """Whether there are memory and sizes in one unit."""
+        return bool(self.memory and self.sizes)
 
     def environment(self, numeric: Floats, categories: Floats) -> Bools:
         """Whether features tell machines apart: resources, and categories that determine them, (F + C,)."""

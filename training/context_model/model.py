@@ -2,9 +2,9 @@
 
 A Gaussian process on log runtimes whose covariance (`covariance`) holds a scale-out law with coefficients
 that vary over contexts, and a correction. Features are what the earlier runs show (`encoding`); none are
-needed. Its mean is what is believed of any application: more
-executors, and more of everything in each, help by the same power law; more data takes longer. That
-is what remains far from all earlier runs, where the standard deviation says so.
+needed. Its mean is what is believed of any application: more executors, and more of everything in each,
+help by the same power law; all but the start of a run grows as the data do (`data_size`). That is what
+remains far from all earlier runs, where the standard deviation says so.
 
 Sources: Rasmussen and Williams, Gaussian Processes for Machine Learning, 2006, sections 2.2, 5.4.2;
 Venkataraman et al., Ernest, NSDI 2016; Will et al., C3O: Collaborative Cluster Configuration
@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_solve
 
-from training.context_model.covariance import CONTEXT_TERMS, JITTER, LAW_TERMS, Covariance, Repeats
+from training.context_model.assumptions import Assumptions
+from training.context_model.covariance import JITTER, Covariance, Repeats, terms_in_use
+from training.context_model.data_size import at_size, at_usual_size
 from training.context_model.encoding import Encoding, Points
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 from training.context_model.rehearsal import Rehearsed, inflations
@@ -38,38 +40,11 @@ from training.statistics.arrays import Floats
 
 CONTEXT_MODEL_SCHEMA_VERSION = 2
 
-TERMS = (
-    "spot",
-    "linear",
-    "category",
-    "law",
-    "smooth",
-    "context",
-    "context_law",
-    "context_smooth",
-    "group",
-    "group_law",
-)
-
 MAX_FITTED = 300
 """Points (distinct contexts and scale-outs) that parameters are fitted to; evenly chosen contexts."""
 
 MAX_KNOWN = 1000
 """Points that predictions are made from: those of the latest contexts."""
-
-
-@dataclass(frozen=True)
-class Assumptions:
-    """Assumptions that hold before any run; not fitted."""
-
-    terms: tuple[str, ...] = TERMS
-    """Terms of the covariance; fewer to see what each is worth."""
-    scale_out_exponent: float = -0.5
-    size_exponent: float = 0.4
-    share_resources: bool = True
-    """Whether an executor with twice of every resource counts as two."""
-    carried: float = 0.5
-    """Share of what a job's parameters and data explain that holds on any machine."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +99,9 @@ class ContextModel:
         variance = np.maximum(variance, JITTER) * inflation**2
         if len(self._contexts) == 1 and (points.context == 0).all():
             mean, variance = self._beside_shapes(scale_outs, mean, variance)
-        return RuntimePrediction(mean, np.sqrt(variance), np.sqrt(variance + np.exp(self.parameters[0])))
+        mean, slope = at_size(mean, self._log_growth(numeric), self.assumptions.start_seconds)
+        std = np.sqrt(variance) * slope
+        return RuntimePrediction(mean, std, np.hypot(std, np.exp(0.5 * self.parameters[0])))
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
         """Split the model into settings (JSON-able) and arrays."""
@@ -145,9 +122,7 @@ class ContextModel:
         """
         if settings["schema_version"] != CONTEXT_MODEL_SCHEMA_VERSION:
             raise ValueError(f"unknown version of a context model: {settings['schema_version']}")
-        assumptions = Assumptions(
-            **{**settings["assumptions"], "terms": tuple(settings["assumptions"]["terms"])}
-        )
+        assumptions = Assumptions.from_json(settings["assumptions"])
         values: dict[str, Any] = {name: np.asarray(arrays[name], dtype=np.float64) for name in _ARRAYS}
         model = cls(
             encoding=Encoding.from_json(settings["encoding"]),
@@ -165,7 +140,7 @@ class ContextModel:
         return model
 
     def _posterior(self, points: Points) -> tuple[Floats, Floats]:
-        """Means and variances, (P,), of what runs take on average."""
+        """Means and variances, (P,), of what runs take on average with data of the usual size."""
         known_points, level, factor, alpha = self._solved
         cross = self._covariance.between(points, known_points, self.parameters)
         explained = np.einsum("pq,qp->p", cross, cho_solve((factor, True), cross.T))
@@ -196,9 +171,8 @@ class ContextModel:
         )
         if only_machine.any():
             part = Spots(*(array[only_machine] for array in asked_spots))
-            gap = (
-                by_trees(known_spots, self.log_runtime, self.counts, part, self.encoding) - mean[only_machine]
-            )
+            by = by_trees(known_spots, self.log_runtime, self.counts, part, self.encoding)
+            gap = self._at_usual_size(by, part.numeric) - mean[only_machine]
             mean[only_machine] += TREES_SHARE * gap
             variance[only_machine] += TREES_SHARE * (1.0 - TREES_SHARE) * gap**2
 
@@ -235,38 +209,48 @@ class ContextModel:
             context=np.array(contexts, dtype=np.int64),
             log_scale_out=self.encoding.log_effective(numeric, scale_outs),
             spot=np.array(spots, dtype=np.int64),
+            log_size=self.encoding.log_size(numeric),
+            shortage=self.encoding.shortage(numeric, scale_outs),
         )
 
     def _believed(self, points: Points) -> Floats:
-        """Log runtime that is believed without data, up to a constant, (P,)."""
-        size = self.assumptions.size_exponent * self.encoding.log_size(points.numeric)
-        return np.asarray(self.assumptions.scale_out_exponent * points.log_scale_out + size)
+        """Log runtime with data of the usual size, as believed before any run, up to a constant, (P,)."""
+        return np.asarray(self.assumptions.scale_out_exponent * points.log_scale_out)
+
+    def _log_growth(self, numeric: Floats) -> Floats:
+        """How much more there is to do than with data of the usual size, as a log, (P,)."""
+        return np.asarray(self.assumptions.size_exponent * self.encoding.log_size(numeric))
+
+    def _at_usual_size(self, log_runtime: Floats, numeric: Floats) -> Floats:
+        """What the same would take with data of the usual size, (P,)."""
+        return at_usual_size(log_runtime, self._log_growth(numeric), self.assumptions.start_seconds)
 
     @property
     def _features(self) -> tuple[Any, ...]:
         """What the parameters belong to; of no runs there are none."""
         encoding = self.encoding
-        names = (encoding.numeric, encoding.logarithmic, encoding.categories, encoding.resources)
-        return (*names, self.assumptions, len(self.log_runtime) > 0)
+        names = (encoding.numeric, encoding.logarithmic, encoding.categories)
+        roles = (encoding.resources, encoding.sizes, encoding.memory)
+        return (*names, *roles, self.assumptions, len(self.log_runtime) > 0)
 
     @cached_property
     def _covariance(self) -> Covariance:
         log_scale_out = self.encoding.log_effective(self.numeric, self.scale_outs)
-        features = len(self.encoding.numeric) + len(self.encoding.categories)
         return Covariance(
-            terms=tuple(t for t in self.assumptions.terms if features or t not in CONTEXT_TERMS),
+            terms=terms_in_use(self.assumptions.terms, self.encoding),
             stds=np.array(self.encoding.stds),
             categories=len(self.encoding.categories),
             environment=self.encoding.environment(self.numeric, self.categories),
             carried=self.assumptions.carried,
             mean_log_scale_out=float(log_scale_out.mean()),
+            sizes=self.encoding.sizes,
         )
 
     @cached_property
     def _known_points(self) -> tuple[Points, Floats, float]:
         """Points, log runtimes beyond what is believed and the level, and that level."""
         points = self._points(self.numeric, self.categories, self.scale_outs)
-        beyond = self.log_runtime - self._believed(points)
+        beyond = self._at_usual_size(self.log_runtime, self.numeric) - self._believed(points)
         level = float(beyond.mean())
         return points, beyond - level, level
 
@@ -322,6 +306,7 @@ def fit_context_model(
     *,
     resources: Collection[str] = (),
     sizes: Collection[str] = (),
+    memory: Collection[str] = (),
     assumptions: Assumptions | None = None,
     like: ContextModel | None = None,
 ) -> ContextModel:
@@ -331,13 +316,16 @@ def fit_context_model(
         runs: In order of time. Those without a positive finite runtime and scale-out are left out.
         resources: Names of features that every executor adds: its cores, its memory.
         sizes: Names of features that are sizes of the data.
+        memory: Names of features that are an executor's memory, in the unit of the sizes.
         assumptions: Defaults unless something is to be tried without.
         like: A model of other runs of the application, whose parameters are taken over where features are
             the same: the runs are conditioned on, and nothing is optimised.
     """
     usable = [run for run in runs if _positive(run.scale_out) and _positive(run.runtime_seconds)]
     assumptions = assumptions or Assumptions()
-    encoding = Encoding.of([run.context for run in usable], resources, sizes, assumptions.share_resources)
+    encoding = Encoding.of(
+        [run.context for run in usable], resources, sizes, assumptions.share_resources, memory
+    )
     numeric, codes = encoding.encode([run.context for run in usable])
     categories = codes.astype(np.float64)
     together: dict[tuple[bytes, float], list[int]] = {}
@@ -367,11 +355,6 @@ def fit_context_model(
     model = _with(model, parameters=model._fitted_parameters(repeats))
     deviations = [each - median for each, median in zip(logs, medians, strict=True)]
     return _with(model, inflations=model._measured_inflations(deviations))
-
-
-def law_free(terms: Sequence[str] = TERMS) -> tuple[str, ...]:
-    """Terms of the covariance but for those of the scale-out law."""
-    return tuple(term for term in terms if term not in LAW_TERMS)
 
 
 def _with(model: ContextModel, **changes: Any) -> ContextModel:

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from training.context_model.assumptions import Assumptions, law_free
 from training.context_model.covariance import Covariance, Repeats
 from training.context_model.encoding import Encoding
-from training.context_model.model import Assumptions, ContextModel, fit_context_model, law_free
+from training.context_model.model import ContextModel, fit_context_model
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
 
 SCALE_OUTS = (2, 4, 6, 8, 10, 12)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from training.context_model.data_size import at_size
 from training.context_model.model import ContextModel, fit_context_model
 from training.context_model.questions import EarlierRun, Query, RuntimePrediction
 from training.context_model.unseen_machines import Spots, counterparts, is_unseen, is_within, not_below
@@ -63,7 +64,9 @@ def test_known_machines_are_left_to_the_process() -> None:
     points = model._points(numeric, codes.astype(np.float64), np.full(len(asked), 8.0))
     prediction = model.predict([Query(run.context, 8) for run in asked])
     assert isinstance(prediction, RuntimePrediction)
-    assert prediction.log_mean == pytest.approx(model._posterior(points)[0], abs=1e-12)
+    usual, _ = model._posterior(points)
+    at_sizes, _ = at_size(usual, model._log_growth(numeric), model.assumptions.start_seconds)
+    assert prediction.log_mean == pytest.approx(at_sizes, abs=1e-12)
 
 
 def test_only_clearly_more_of_every_resource_counts() -> None:
