@@ -137,7 +137,10 @@ class TrainedModel:
             "hyperparameters": asdict(self.hyperparameters),
             "profile": {
                 "structure": structure,
-                "calibration": _to_stored(self.calibration._asdict(), STORED_CALIBRATION),
+                "calibration": {
+                    STORED_CALIBRATION.get(name, name): value
+                    for name, value in self.calibration._asdict().items()
+                },
             },
             "validation": dict(self.validation),
         }
@@ -178,7 +181,7 @@ class TrainedModel:
                 raise ArtifactInvalid("the artifact was made by a model with other inputs")
             model = cls(
                 evidence,
-                Calibration(**_from_stored(description["profile"]["calibration"], STORED_CALIBRATION)),
+                _calibration(description["profile"]["calibration"]),
                 Hyperparameters(**description["hyperparameters"]),
                 description["validation"],
                 weights,
@@ -197,15 +200,15 @@ class TrainedModel:
         return model
 
 
-def _to_stored(values: Mapping[str, Any], stored_names: Mapping[str, str]) -> dict[str, Any]:
-    """Values by the names that files have for them."""
-    return {stored_names.get(name, name): value for name, value in values.items()}
+def _calibration(stored: Mapping[str, Any]) -> Calibration:
+    """Read a calibration from what a file has.
 
-
-def _from_stored(values: Mapping[str, Any], stored_names: Mapping[str, str]) -> dict[str, Any]:
-    """Values of a file by our names for them."""
-    names = {stored: name for name, stored in stored_names.items()}
-    return {names.get(stored, stored): value for stored, value in values.items()}
+    Models made before 2026-11-30 also have a `job_noise`, by which far deviations were believed sooner: it is
+    passed over, and they adapt to a run a little later.
+    """
+    names = {stored: name for name, stored in STORED_CALIBRATION.items()}
+    values = {names.get(name, name): value for name, value in stored.items() if name != "job_noise"}
+    return Calibration(**values)
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -40,6 +40,10 @@ SIGNAL_TO_NOISE = (0.1, 0.5, 2.0, 10.0)
 RESIDUAL_WIDTHS = (0.1, 0.25, 0.6)
 """Choices for what similar runs add: its variance over the noise, and its width in ln x."""
 
+FACTOR_NOISES = (1.0, 0.3, 3.0, 10.0, 30.0)
+"""Choices for how many jobs it takes to believe half of what they show: many where single jobs scatter and
+runs as a whole do not. The first one wins where all are as good."""
+
 DRIFT_RUNS = 4
 """Runs' worth of belief that a drift of 20% lasts for 90% of it, against what the history shows."""
 
@@ -82,8 +86,6 @@ class Calibration(NamedTuple):
     width: float = 0.25
     factor_noise: float = 1.0
     """Finished jobs (in seconds-weighted count) at which half of their deviation is believed."""
-    job_noise: float = 0.1
-    """Usual log deviation of a job; a run that deviates by far more is believed sooner."""
     persistence: float = 0.9
     """Share of a run's deviation that its later jobs show too."""
     rescaling_out_seconds: float = RESCALING_OUT_SECONDS
@@ -288,7 +290,11 @@ def fit_prior(
 
 
 def run_factor(deviation: Floats, seconds: Floats, calibration: Calibration) -> float:
-    """Log factor expected of a run's remaining jobs, from its finished ones.
+    """Log factor expected of a run's remaining jobs, from its finished ones: a random effect, shrunk.
+
+    A job that is far off is believed no sooner than others are: one straggler of a calm history would be
+    taken for a slow run. How many jobs it takes was learned (`Calibration.factor_noise`). Source: Robinson,
+    That BLUP is a good thing, Statistical Science 1991.
 
     Args:
         deviation: Log of measured over expected runtime, per finished job.
@@ -299,8 +305,7 @@ def run_factor(deviation: Floats, seconds: Floats, calibration: Calibration) -> 
     seconds = seconds * np.exp(-0.5 * deviation)  # between measured and expected
     weight = seconds / (seconds + 1.0)
     total = float((weight * np.clip(deviation, -1.5, 1.5)).sum())
-    usual = calibration.factor_noise / (1.0 + (total / weight.sum() / calibration.job_noise) ** 2)
-    return calibration.persistence * total / float(weight.sum() + usual)
+    return calibration.persistence * total / float(weight.sum() + calibration.factor_noise)
 
 
 def calibrate(evidence: Evidence, run_effects: RunEffects) -> Calibration:
@@ -347,15 +352,10 @@ def _calibrate_factor(evidence: Evidence, run_effects: RunEffects, calibration: 
     if not pairs:
         return calibration
     best, lowest = calibration, np.inf
-    deviations = np.concatenate([pair[0] for pair in pairs])
-    seconds = np.concatenate([pair[1] for pair in pairs])
-    job_noise = float(np.sqrt(np.average(np.clip(deviations, -2, 2) ** 2, weights=seconds)))
     later_deviations = np.array([pair[2] for pair in pairs])
     weight = np.array([pair[3] for pair in pairs])
-    for factor_noise in (1.0, 0.3, 3.0):
-        choice = calibration._replace(
-            factor_noise=factor_noise, persistence=1.0, job_noise=max(2 * NOISE_FLOOR, job_noise)
-        )
+    for factor_noise in FACTOR_NOISES:
+        choice = calibration._replace(factor_noise=factor_noise, persistence=1.0)
         factors = np.array([run_factor(deviation, actual, choice) for deviation, actual, _, _ in pairs])
         for slope in (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0):
             loss = float(
