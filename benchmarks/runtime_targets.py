@@ -20,7 +20,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -171,15 +171,20 @@ def play_sequence(
     conditions: Conditions,
     advance: Callable[[], None],
     runs: int = RUNS,
+    failing: Collection[int] = FAILURE_RUNS,
 ) -> tuple[list[Outcome], list[float]]:
-    """Profiling runs, then the runs with a target; returns these, and the policy's decision times."""
+    """Profiling runs, then the runs with a target; returns these, and the policy's decision times.
+
+    Args:
+        failing: Numbers of runs in which executors die.
+    """
     history = []
     for number, scale_out in enumerate(profiling_scale_outs(seed, PROFILING_RUNS), start=1):
         history.append(SimulatedRun(application, number, seed, False, conditions).play(scale_out))
     policy = make()
     outcomes = []
     for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + runs + 1):
-        run = SimulatedRun(application, number, seed, number in FAILURE_RUNS, conditions)
+        run = SimulatedRun(application, number, seed, number in failing, conditions)
         initial = policy.initial(history, target_seconds)
         record = run.play(initial, lambda known, now: policy.after_job(known, now, target_seconds))
         history.append(record)
@@ -194,13 +199,19 @@ def play_sequence(
     return outcomes, getattr(policy, "decision_seconds", [])
 
 
-def oracle(application: Application, target_seconds: float, seed: int, runs: int = RUNS) -> list[Outcome]:
+def oracle(
+    application: Application,
+    target_seconds: float,
+    seed: int,
+    runs: int = RUNS,
+    failing: Collection[int] = FAILURE_RUNS,
+) -> list[Outcome]:
     """The smallest static scale-out that meets each run's target, otherwise the fastest."""
     outcomes = []
     for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + runs + 1):
         tried = []
         for scale_out in CANDIDATES:
-            run = SimulatedRun(application, number, seed, number in FAILURE_RUNS, Conditions())
+            run = SimulatedRun(application, number, seed, number in failing, Conditions())
             record = run.play(scale_out)
             assert record.runtime_seconds is not None
             hours = executor_hours(record, scale_out)
