@@ -66,8 +66,7 @@ class Candidate:
 
     def needed_seconds(self, confidence: float) -> float:
         """The budget within which a run stays with this confidence, stalls that befall any run aside."""
-        log_std = self.log_std if self.avoidable_log_std is None else self.avoidable_log_std
-        return self.remaining_seconds * math.exp(NormalDist().inv_cdf(confidence) * (log_std or 0.0))
+        return self.remaining_seconds * math.exp(NormalDist().inv_cdf(confidence) * self.late_log_std)
 
     def bound_seconds(self, confidence: float) -> float:
         """What the remaining runtime stays below with this confidence (0.5: the median)."""
@@ -83,6 +82,11 @@ class Candidate:
         log_ratio = math.log(ratio)
         log_std = self._side(log_ratio < 0)
         return NormalDist().cdf(log_ratio / log_std) if log_std > 0 else float(log_ratio >= 0)
+
+    @property
+    def late_log_std(self) -> float:
+        """Standard deviation of the logarithm for runs that take longer, stalls that befall any run aside."""
+        return (self.log_std if self.avoidable_log_std is None else self.avoidable_log_std) or 0.0
 
     @property
     def sets_stalls_aside(self) -> bool:

@@ -1,5 +1,6 @@
 """Every policy by its `solution_name`: the one place that knows which there are."""
 
+import math
 from collections.abc import Callable, Mapping
 
 from common.errors import InvalidRequest
@@ -65,6 +66,7 @@ def _rule(settings: PredictionSettings) -> ScaleOutRule:
         infeasible=Infeasible(settings.infeasible_target),
         give_up_chance=settings.give_up_chance,
         fastest_tolerance=settings.fastest_tolerance,
+        lateness_price=settings.lateness_price or math.inf,
     )
 
 

@@ -31,6 +31,7 @@ from enum import StrEnum
 
 from common.executions.candidate import Candidate
 from prediction.policies.policy import Choice, Situation, why_missed
+from prediction.policies.worth import lateness_seconds, worth_its_price
 
 
 class Infeasible(StrEnum):
@@ -66,6 +67,9 @@ class ScaleOutRule:
     fastest_tolerance: float = 0.0
     """Share of the time that may be given up for saving half of the executors, and again for half of what
     is left: a smaller scale-out that is no slower than that counts as the fastest."""
+    lateness_price: float = math.inf
+    """Seconds of the run that one second of being late is worth: what more executors may cost. Infinite:
+    whatever they cost."""
 
 
 def choose_scale_out(situation: Situation, rule: ScaleOutRule | None = None) -> Choice:
@@ -77,8 +81,27 @@ def choose_scale_out(situation: Situation, rule: ScaleOutRule | None = None) -> 
     demand = _Demand(situation, rule or ScaleOutRule())
     fitting = [each for each in demand.allowed if demand.needed_seconds(each) <= situation.budget_seconds]
     if fitting:
-        return _smallest(demand, min(fitting, key=lambda each: each.scale_out))
-    return _infeasible(demand)
+        return _worth(demand, _smallest(demand, min(fitting, key=lambda each: each.scale_out)))
+    return _worth(demand, _infeasible(demand))
+
+
+def _worth(demand: "_Demand", choice: Choice) -> Choice:
+    """The choice, or a smaller one where what it buys is not worth its price."""
+    budget_seconds, chosen = demand.situation.budget_seconds, choice.candidate
+    found = worth_its_price(
+        chosen, demand.allowed, budget_seconds, demand.rule.lateness_price, demand.present
+    )
+    if found is chosen:
+        return choice
+    saved = 1.0 - found.executor_seconds / chosen.executor_seconds
+    later, sooner = lateness_seconds([found, chosen], budget_seconds)
+    chance = found.chance_within(budget_seconds)
+    return Choice(
+        found,
+        choice.meets_target and chance >= 0.5,
+        f"{chosen.scale_out} executors are not worth their price ({choice.reason}): these save {saved:.0%} of"
+        f" it, and are {later - sooner:.1f} s later on average; their chance is {chance:.0%}",
+    )
 
 
 def _smallest(demand: "_Demand", first: Candidate) -> Choice:
@@ -133,7 +156,7 @@ class _Demand:
         self._current = situation.current_scale_out
         self._kept = {self._current, situation.asked_scale_out} - {0}
         at_present = (each for each in situation.candidates if each.scale_out == self._current)
-        self._present = next(at_present, None)
+        self.present = next(at_present, None)
 
     def confidence(self, candidate: Candidate) -> float:
         """With which it has to stay within the budget."""
@@ -148,8 +171,8 @@ class _Demand:
         """The budget from which on the scale-out fits."""
         confidence = self.confidence(candidate)
         seconds = candidate.needed_seconds(confidence)
-        if self._present is not None and candidate.scale_out < self._current:
-            seconds = max(seconds, self._present.needed_seconds(confidence))
+        if self.present is not None and candidate.scale_out < self._current:
+            seconds = max(seconds, self.present.needed_seconds(confidence))
         if self._kept and candidate.scale_out not in self._kept:
             seconds += self.rule.rescaling_cost_seconds
             if candidate.scale_out < self._current:
