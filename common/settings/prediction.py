@@ -63,7 +63,7 @@ class PredictionSettings(SettingsGroup):
     left: a smaller scale-out that is no slower than that counts as the fastest, where none is sure enough,
     and where only the fastest is. 0: always the fastest, whatever it costs."""
 
-    lateness_price: Annotated[float, Field(ge=0)] = 0.0
+    lateness_price: Annotated[float, Field(ge=0, le=1_000_000)] = 20.0
     """Seconds of a run that one second of being late is worth. A scale-out that costs more than it makes a
     run less late, on average, is passed over for a smaller one. 0: executors are used at any price."""
 

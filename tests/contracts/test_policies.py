@@ -27,7 +27,7 @@ from training.statistics.predictive_std import symmetric_std
 SETTINGS = (
     PredictionSettings(),
     PredictionSettings(infeasible_target="cheapest", max_rescalings=3),
-    PredictionSettings(lateness_price=10.0, fastest_tolerance=0.0),
+    PredictionSettings(lateness_price=0.0, fastest_tolerance=0.0),
 )
 EVERY_POLICY = [
     pytest.param(policies.get(name), id=f"{name}-{number}")
