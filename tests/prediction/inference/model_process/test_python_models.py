@@ -1,7 +1,6 @@
-import asyncio
-
 """Python files in real processes: how their functions are called, and what becomes of each row."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
