@@ -8,12 +8,24 @@ cluster), job by job, and now and then a job that takes far longer.
 Axes: R draws, J jobs.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from benchmarks.simulator import MAX_SCALE_OUT, MIN_SCALE_OUT, Application, Conditions, Regime, SimulatedRun
+from benchmarks.ellis_data import FAILURE_RUNS, PROFILING_RUNS
+from benchmarks.policies import CurveForecasts, Steered
+from benchmarks.simulator import (
+    MAX_SCALE_OUT,
+    MIN_SCALE_OUT,
+    Application,
+    Conditions,
+    Regime,
+    SimulatedRun,
+    profiling_scale_outs,
+)
+from common.settings.prediction import PredictionSettings
+from prediction.forecasts.method import Method
 from training.history.values import RunRecord
 from training.statistics.arrays import Floats
 
@@ -23,6 +35,10 @@ JOB_NOISE = 0.15
 STRAGGLERS, STRAGGLING = 0.02, 2.5
 """Share of jobs that take so many times as long."""
 STALL_SECONDS = (5.0, 45.0)
+RECORDED = ("flat", "Amdahl", "cliff")
+RECORDED_NOISE = (0.05, 0.2)
+TARGET_SCALE_OUT, TARGET_SHARE = 20, 0.75
+"""A target is what this share of runs without failures keeps at that scale-out."""
 
 
 @dataclass(frozen=True)
@@ -91,3 +107,37 @@ def recorded_runs(
         run = SimulatedRun(application, number, seed, number in failing, Conditions())
         runs.append(replace(run.play(scale_outs(runs)), run_id=str(number)))
     return runs
+
+
+def kept_seconds(application: Application, seed: int) -> float:
+    """A target for an application: what three in four runs keep at scale-out 20, when nothing dies."""
+    runs = [SimulatedRun(application, number, seed, False, Conditions()) for number in range(1, 66)]
+    seconds = [run.job_seconds([TARGET_SCALE_OUT]).sum() for run in runs]
+    return float(np.quantile(seconds, TARGET_SHARE))
+
+
+def made_up_recordings(
+    names: Sequence[str] = RECORDED, noise: Sequence[float] = RECORDED_NOISE, seed: int = 0
+) -> dict[str, tuple[list[RunRecord], float]]:
+    """Recordings of made-up applications, as those at hand were made, and their targets in minutes.
+
+    After the profiling runs each gets what Ernest's curve over all runs before it says about its target;
+    executors die in the same runs as in the recordings.
+    """
+    found = {}
+    for application in (make_application(name, of, seed) for name in names for of in noise):
+        target, first = kept_seconds(application, seed), profiling_scale_outs(seed, PROFILING_RUNS)
+        candidates = range(MIN_SCALE_OUT, MAX_SCALE_OUT + 1)
+        curve = Steered(
+            "static_margin",
+            CurveForecasts(candidates, Method.ERNEST),
+            PredictionSettings(static_margin=1.0),
+        )
+
+        def scale_out(
+            runs: list[RunRecord], curve: Steered = curve, target: float = target, first: list[int] = first
+        ) -> int:
+            return first[len(runs)] if len(runs) < len(first) else curve.initial(runs, target)
+
+        found[application.name] = (recorded_runs(application, seed, scale_out, FAILURE_RUNS), target / 60)
+    return found

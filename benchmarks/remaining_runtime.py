@@ -1,19 +1,23 @@
 """How well remaining runtimes of recorded runs are predicted, by the model and by simple estimators.
 
     python benchmarks/remaining_runtime.py --data DIR [--apps FILE ...] [--seeds 1] [--quick]
-        --output DIR
+        [--targets KMeans=14,MPC=9] [--made-up] --output DIR
 
 Each run after the profiling runs is predicted from the runs before it: after every job, what is
 left, at the scale-outs that it really had. Runs during which executors were killed are counted
 apart. Error: mean absolute relative error. Score of 90% intervals: their mean width in log, and twenty
 times by how much what was measured lies outside; the smaller, the better (Gneiting and Raftery, Strictly
 Proper Scoring Rules, 2007).
+
+Said chances of meeting a target, as in `benchmarks/runtime_targets.py`, and 1.25 times that one, are compared
+with how often it is met. With --made-up also those about applications whose law is known
+(`benchmarks/made_up_applications.py`), recorded with Ernest's curve choosing the scale-outs.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +29,16 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.ellis_data import PROFILING_RUNS, add_arguments, is_failure_run, load_asked, run_number  # noqa: E402
 from benchmarks.estimators import Estimator, baselines, models  # noqa: E402
+from benchmarks.made_up_applications import made_up_recordings  # noqa: E402
+from benchmarks.reliability import Asked, joined, reliability  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
+from benchmarks.runtime_targets import parse_targets, targets_of  # noqa: E402
+from common.executions.candidate import Candidate  # noqa: E402
 from training.history.values import RunRecord  # noqa: E402
 from training.statistics.arrays import Bools, Floats  # noqa: E402
 
 OURS, ERNEST = "ours", "Ernest per job"
+TARGET_FACTORS = (1.0, 1.25)
 NORMAL_QUANTILE = 1.645
 """End of a normal distribution's 90% interval, in standard deviations."""
 
@@ -48,6 +57,8 @@ class Predictions:
     run: Floats
     after: Floats
     """Share of the run's jobs that had ended."""
+    elapsed: Floats
+    """Seconds."""
 
     def error(self, failure: bool) -> float:
         of = self.failure == failure
@@ -63,6 +74,18 @@ class Predictions:
         of = self._of(failure)
         width = NORMAL_QUANTILE * (self.log_std + self.early_log_std)
         return float((width + 2.0 / 0.1 * self._outside)[of].mean()) if of.any() else 0.0
+
+    def asked(self, target_seconds: float) -> Asked:
+        """Chances of meeting a target, as the service says them, while some of it was left."""
+        open_still = self.elapsed < target_seconds
+        rows = (column[open_still] for column in (self.predicted, self.log_std, self.early_log_std))
+        left = target_seconds - self.elapsed[open_still]
+        chance = [
+            Candidate(1, seconds, late, early).chance_within(budget)
+            for seconds, late, early, budget in zip(*(row.tolist() for row in (*rows, left)), strict=True)
+        ]
+        met = self.measured[open_still] <= left
+        return Asked(np.array(chance), met, self.failure[open_still], self.run[open_still])
 
     @property
     def has_intervals(self) -> bool:
@@ -106,10 +129,10 @@ def predict(
             left = (run.runtime_seconds or run.jobs[-1].end_seconds) - elapsed
             found = estimator.remaining(run, finished)
             sides = (np.nan if side is None else side for side in (found.log_std, found.early_log_std))
-            known = (is_failure(run), run_number(run), finished / len(run.jobs))
+            known = (is_failure(run), run_number(run), finished / len(run.jobs), elapsed)
             rows.append((found.seconds, left, *sides, *known))
-    predicted, measured, late, early, failure, number, after = np.array(rows, dtype=np.float64).T
-    return Predictions(predicted, measured, late, early, failure > 0, number, after)
+    predicted, measured, late, early, failure, *known = np.array(rows, dtype=np.float64).T
+    return Predictions(predicted, measured, late, early, failure > 0, *known)
 
 
 Results = dict[str, dict[str, list[Predictions]]]
@@ -180,6 +203,16 @@ def intervals(results: Results, title: str = "90% intervals") -> Section:
     return Section(title, columns, rows)
 
 
+def said_chances(results: Results, targets: Mapping[str, float], title: str) -> tuple[Section, list[Bar]]:
+    """Said chances of all applications together, about their targets in minutes and `TARGET_FACTORS`."""
+    parts = []
+    for number, (app, by) in enumerate(results.items()):
+        for found in by[OURS]:
+            apart = replace(found, run=found.run + 1000 * number)
+            parts += [apart.asked(60.0 * targets[app] * factor) for factor in TARGET_FACTORS]
+    return reliability(joined(parts), title)
+
+
 def draw(results: Results, path: Path) -> None:
     """Error over the course of a run, one picture per application."""
     import matplotlib
@@ -210,12 +243,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1, help="of the model; the recordings are what they are")
     parser.add_argument("--epochs", type=int, default=15, help="of a pretraining, at most")
     parser.add_argument("--retrain", type=int, default=1, help="runs between two pretrainings")
+    parser.add_argument("--every", type=int, default=1, help="of the runs and jobs, to save time")
     parser.add_argument("--no-ablations", action="store_true")
+    parser.add_argument("--targets", type=parse_targets, default={}, help="minutes: KMeans=14,MPC=9")
+    parser.add_argument("--made-up", action="store_true", help="also applications whose law is known")
     parser.add_argument("--quick", action="store_true", help="every fourth run and job, one seed")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    every, seeds, retrain = (4, 1, 4) if arguments.quick else (1, arguments.seeds, arguments.retrain)
+    every, seeds, retrain = arguments.every, arguments.seeds, arguments.retrain
+    if arguments.quick:
+        every, seeds, retrain = 4, 1, 4
     recorded = load_asked(parser, arguments)
     console = open_console()
     results: Results = {}
@@ -231,8 +269,23 @@ def main() -> None:
                 progress.update(task, description=f"{app}: {name}, seed {seed}")
                 found = predict(estimator, runs, every, lambda task=task: progress.advance(task))  # type: ignore[misc]
                 by.setdefault(name, []).append(found)
-    bars = judge(results)
-    sections = [table(results), intervals(results), bars_section(bars)]
+        made_up: Results = {}
+        invented = made_up_recordings() if arguments.made_up else {}
+        for app, (runs, _) in invented.items():
+            task = progress.add_task(app, total=len(runs) - PROFILING_RUNS)
+            model = models(0, arguments.epochs, retrain, ablations=False)[OURS]
+            found = predict(model, runs, every, lambda task=task: progress.advance(task))  # type: ignore[misc]
+            made_up[app] = {OURS: [found]}
+    targets = targets_of(recorded, arguments.targets)
+    chances, of_chances = said_chances(results, targets, "Said chances")
+    bars = judge(results) + of_chances
+    sections = [table(results), intervals(results), chances]
+    if made_up:
+        of_each = {app: minutes for app, (_, minutes) in invented.items()}
+        chances, of_chances = said_chances(made_up, of_each, "Made up")
+        sections += [table(made_up, "Error, made up"), intervals(made_up, "90% intervals, made up"), chances]
+        bars += of_chances
+    sections.append(bars_section(bars))
     show(console, sections)
     values = {
         app: {
