@@ -2,7 +2,9 @@
 
 Forecasts are sorted by the chance that they said, and in each class the mean of what was said is compared
 with how often it happened. Forecasts about one run share its fate: few runs say little, however many
-forecasts there are.
+forecasts there are. Whether executors are going to die in a run is known afterwards only: of forecasts that
+are right about all runs together, those about runs in which they die promise too much, and those about the
+others too little. What can be right beforehand is what all runs show.
 
 Axes: P forecasts.
 """
@@ -61,11 +63,12 @@ def joined(parts: Sequence[Asked]) -> Asked:
     )
 
 
-def chance_classes(asked: Asked, failure: bool) -> list[ChanceClass]:
-    """Forecasts by what they said, of runs with failures or of the others; without empty classes."""
+def chance_classes(asked: Asked, failure: bool | None = None) -> list[ChanceClass]:
+    """Forecasts by what they said, of runs with failures, of the others or of all; without empty classes."""
+    asked_of = np.ones(len(asked.run), bool) if failure is None else asked.failure == failure
     found = []
     for low, high in CLASSES:
-        of = (asked.failure == failure) & (asked.chance >= low)
+        of = asked_of & (asked.chance >= low)
         of &= asked.chance <= high if high == 1.0 else asked.chance < high
         if of.any():
             name = f"{100 * low:.0f} to {100 * high:.0f}%"
@@ -78,7 +81,7 @@ def chance_classes(asked: Asked, failure: bool) -> list[ChanceClass]:
 def reliability(asked: Asked, title: str) -> tuple[Section, list[Bar]]:
     """Table of said chances and what happened, and whether they agree where there are enough forecasts."""
     rows, bars = [], []
-    for failure, name in ((False, "normal"), (True, "failures")):
+    for failure, name in ((False, "normal"), (True, "failures"), (None, "all")):
         for of in chance_classes(asked, failure):
             rows.append(
                 [name, of.name, str(of.forecasts), str(of.runs), f"{of.said:.1%}", f"{of.happened:.1%}"]

@@ -26,16 +26,22 @@ def test_forecasts_are_sorted_by_what_they_said() -> None:
     assert normal[2].said == pytest.approx(0.695)
     assert normal[2].happened == 0.5
     (failed,) = chance_classes(FEW, failure=True)
+    assert [of.forecasts for of in chance_classes(FEW)] == [1, 1, 3, 2]
     assert (failed.name, failed.said, failed.happened) == ("50 to 90%", 0.6, 0.0)
 
 
 def test_only_classes_with_many_forecasts_are_judged() -> None:
     section, bars = reliability(FEW, "few")
-    assert len(section.rows) == 5
+    assert len(section.rows) == 9
     assert not bars
     section, bars = reliability(joined([FEW] * 15), "many")
     assert section.rows[2] == ["normal", "50 to 90%", "30", "2", "69.5%", "50.0%"]
-    assert [(round(bar.value, 3), bar.is_met) for bar in bars] == [(0.195, False), (0.015, True)]
+    assert [(round(bar.value, 3), bar.is_met) for bar in bars] == [
+        (0.195, False),
+        (0.015, True),
+        (0.33, False),
+        (0.015, True),
+    ]
 
 
 def test_chances_are_those_of_the_service_while_time_is_left() -> None:
