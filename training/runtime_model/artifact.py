@@ -42,6 +42,9 @@ STORED_CALIBRATION = {
 STORED_LEFT_OUT = {"error": "error", "cut": "cut", "log_scale_out": "place", "run": "run"}
 """What columns of `LeftOutErrors` are called among the tensors, behind `left_out.`."""
 
+STORED_LATENESS = "left_out.deviation"
+"""Column of left-out errors that models made before 2026-11-30 do not have."""
+
 
 class ArtifactInvalid(ValueError):
     """Stored files are not a model of this kind and version, or are damaged."""
@@ -130,6 +133,8 @@ class TrainedModel:
                 f"left_out.{stored}": torch.from_numpy(np.array(getattr(self.left_out, name)))
                 for name, stored in STORED_LEFT_OUT.items()
             }
+            if self.left_out.lateness is not None:
+                tensors[STORED_LATENESS] = torch.from_numpy(np.array(self.left_out.lateness))
         description = {
             "schema_version": RUNTIME_MODEL_SCHEMA_VERSION,
             "kind": RUNTIME_MODEL_KIND,
@@ -218,7 +223,8 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftOutErrors | None:
     """Read left-out errors of the runs of a history; None where an earlier version stored none.
 
-    Models made before 2026-11-25 divided the errors of unusual runs: they are a little surer of those.
+    Models made before 2026-11-25 divided the errors of unusual runs: they are a little surer of those. Those
+    made before 2026-11-30 do not say how late runs were: they are as sure of late runs as of others.
 
     Raises:
         KeyError, ArtifactInvalid: The columns are not those of one table.
@@ -229,7 +235,9 @@ def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftO
         tensors[STORED_LEFT_OUT[name]].double().numpy() for name in ("error", "log_scale_out")
     )
     cut, run = (tensors[STORED_LEFT_OUT[name]].long().numpy() for name in ("cut", "run"))
-    columns = (error, log_scale_out, cut, run)
+    stored = tensors.get(STORED_LATENESS.removeprefix("left_out."))
+    lateness = None if stored is None else stored.double().numpy()
+    columns = [error, log_scale_out, cut, run] + ([] if lateness is None else [lateness])
     if error.ndim != 1 or not len(error) or any(column.shape != error.shape for column in columns):
         raise ArtifactInvalid("the artifact's left-out errors are not a table")
     jobs, runs = len(evidence.graph.job_ids), len(evidence.contexts)
@@ -237,7 +245,9 @@ def _left_out_errors(tensors: Mapping[str, Tensor], evidence: Evidence) -> LeftO
         raise ArtifactInvalid("the artifact's left-out errors are not of its runs")
     if not all(np.isfinite(column).all() for column in columns):
         raise ArtifactInvalid("the artifact has figures that are not finite")
-    return LeftOutErrors(error, cut, log_scale_out, run, jobs)
+    if lateness is not None and lateness.min() < 0:
+        raise ArtifactInvalid("the artifact has runs that were less than not late")
+    return LeftOutErrors(error, cut, log_scale_out, run, jobs, lateness)
 
 
 _INPUTS = {

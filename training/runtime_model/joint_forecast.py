@@ -71,17 +71,20 @@ def forecast_remaining(
     disagreement = (batch.features[..., 1] * seconds).sum(dim=1) / seconds.sum(dim=1).clamp_min(1e-6)
     beyond = (disagreement - disagreement.min()).double().numpy()
 
-    trust = model.trust
-    if model.left_out is not None:
-        log_scale_outs = model.similar_runs.mean_log_scale_out(run, cut, end, jobs)
-        local = local_predictive_stds(model.left_out, cut, log_scale_outs)
+    trust, similar_runs, left_out = model.trust, model.similar_runs, model.left_out
+    is_asked = trust.share > 0 or (left_out is not None and left_out.lateness is not None)
+    deviations = similar_runs.deviations(run, cut) if adapt and is_asked else None
+    if left_out is not None:
+        log_scale_outs = similar_runs.mean_log_scale_out(run, cut, end, jobs)
+        late = None if deviations is None else float(similar_runs.lateness(deviations, cuts[:1])[0])
+        local = local_predictive_stds(left_out, cut, log_scale_outs, late)
     else:
         log_error_std = np.full(len(end), trust.log_error_stds[min(cut + 1, len(trust.log_error_stds) - 1)])
         local = PredictiveStds(log_error_std, log_error_std, log_error_std)
     similar = None
     if trust.share > 0:
-        state = model.similar_runs.state(run, cut) if adapt else USUAL_STATE
-        similar = model.similar_runs.forecast_remaining(run, cut, end, jobs, state)
+        state = USUAL_STATE if deviations is None else similar_runs.states(deviations, cut)
+        similar = similar_runs.forecast_remaining(run, cut, end, jobs, state)
     if similar is not None:
         share = trust.share * np.minimum(1.0, similar.typical_std / similar.log_std) ** 2
         joint = share * (similar.log_mean - np.log(np.maximum(remaining[:, 0], 1e-3)))

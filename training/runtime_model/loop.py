@@ -161,7 +161,9 @@ class PretrainingSession:
         prepared = self.prepared
         error = joint_errors(share, prepared.law_errors, prepared.similar_errors)
         jobs = len(prepared.evidence.graph.job_ids)
-        return LeftOutErrors(error, prepared.cut_of, prepared.log_scale_outs, prepared.run_of, jobs)
+        return LeftOutErrors(
+            error, prepared.cut_of, prepared.log_scale_outs, prepared.run_of, jobs, prepared.lateness
+        )
 
     def _validation(self, serves: str | None, gate: float, best: Evaluation) -> dict[str, Any]:
         prepared, runs = self.prepared, len(self.prepared.evidence.contexts)

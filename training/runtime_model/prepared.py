@@ -86,6 +86,11 @@ class Prepared:
         return self.similar_runs.next_log_scale_outs(self.run_of, self.expected)
 
     @cached_property
+    def lateness(self) -> Floats:
+        """How late each sample's run was up to its cut, (S,); see `SimilarRuns.lateness`."""
+        return self.similar_runs.earlier_lateness(self.run_of, self.cut_of)
+
+    @cached_property
     def similar_errors(self) -> Floats:
         """Log errors of similar runs, (S,); NaN where they have nothing to compare a run with."""
         return left_out_errors(self.similar_runs, self.run_of, self.cut_of, self.expected)

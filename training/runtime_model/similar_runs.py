@@ -39,6 +39,7 @@ from training.evidence.table import Evidence, contributions
 from training.runtime_model.gaussian_process import UNOBSERVED, GaussianProcess, distances, fit_robustly
 from training.statistics.arrays import Bools, Floats, Ints
 from training.statistics.kernels import matern
+from training.statistics.predictive_std import lateness
 
 ALIKE_RUNS_VARIANCE = 0.1
 """Variance of a log runtime between alike runs. Rather too much than too little: where runs repeat
@@ -215,8 +216,8 @@ class SimilarRuns:
         side = beyond[:, ahead] @ share
         return np.stack([later - middle, following - middle, first, side], axis=-1)
 
-    def _states(self, deviations: Floats, cut: int) -> Floats:
-        """Mean deviations of runs up to a cut: of late, by seconds, and by jobs, (., 3)."""
+    def states(self, deviations: Floats, cut: int) -> Floats:
+        """States of runs: mean log deviations (A, J) up to a cut, of late, by seconds and by jobs, (A, 3)."""
         if cut < 0:
             return np.repeat(USUAL_STATE, len(deviations), axis=0)
         share, since = self._share[: cut + 1], max(cut + 1 - RECENT_JOBS, 0)
@@ -252,7 +253,7 @@ class SimilarRuns:
         if used.sum() < 2:
             return None
         inputs = self._inputs(self._log_scale_out, self._beyond, ahead)[used]
-        states = self._states(self._deviations, cut)[used]
+        states = self.states(self._deviations, cut)[used]
         kernel = self.evidence.similarities[np.ix_(used, used)] * _remaining_kernel(
             inputs, states, inputs, states
         )
@@ -260,13 +261,18 @@ class SimilarRuns:
         process = fit_robustly(kernel, target[used], np.full(int(used.sum()), ALIKE_RUNS_VARIANCE), mean)
         return process, inputs, states, used
 
-    def state(self, run: Evidence, cut: int) -> Floats:
-        """State of a run in progress: by how much slower than expected it was up to a cut, in log, (1, 3).
-
-        Of late, by seconds, and by jobs.
-        """
+    def deviations(self, run: Evidence, cut: int) -> Floats:
+        """Deviations of the jobs of a run in progress up to a cut: log of measured over expected, (1, J)."""
         schedule = self._schedules(run, np.ones((1, self._ran.shape[1])), cut)[0]
-        return self._states(self._own_deviations(run, self._own_change_point(run, cut), schedule, cut), cut)
+        return self._own_deviations(run, self._own_change_point(run, cut), schedule, cut)
+
+    def lateness(self, deviations: Floats, cuts: Ints) -> Floats:
+        """Lateness of runs by the deviations of their jobs (A, J), each up to a cut (A,), as `lateness`."""
+        return lateness(deviations, self._share, cuts)
+
+    def earlier_lateness(self, runs: Ints, cuts: Ints) -> Floats:
+        """The same of earlier runs, rows of the table (P,), as others would have let expect them, (P,)."""
+        return self.lateness(self._deviations[runs], cuts)
 
     def forecast_remaining(
         self, run: Evidence, cut: int, scale_outs: Floats, ahead: Bools, state: Floats
@@ -278,7 +284,7 @@ class SimilarRuns:
             cut: Position of the last finished job, -1 before the run.
             scale_outs: At the end of each job, (S, J); those up to the cut are replaced by the run's.
             ahead: Jobs that are to be expected after the cut, (J,), at least one.
-            state: How the run has gone, from `state`, or zeros for what it does not count for, (1, 3).
+            state: How the run has gone, from `states`, or zeros for what it does not count for, (1, 3).
         Returns:
             None where fewer than two earlier runs had all of these jobs.
         """

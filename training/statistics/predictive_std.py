@@ -2,11 +2,11 @@
 
 Runs are late by more than they are early: an executor is lost, a node is slow, data has grown, and
 nothing of the like makes a run fast. The two sides are therefore measured apart. Where on the way a run
-is, and with how many executors it goes on, say how large errors usually are; how much larger than usual
-they get is counted over all runs, as few of them as there are. Errors near a cut and a scale-out alone
-would be too few to tell: the largest of them would nearly always be the answer (split conformal
-prediction with normalized errors: no shape is assumed beyond a normal distribution of the log on either
-side).
+is, with how many executors it goes on, and how late it is already, say how large errors usually are; how
+much larger than usual they get is counted over all runs, as few of them as there are. Errors near a cut
+and a scale-out alone would be too few to tell: the largest of them would nearly always be the answer
+(split conformal prediction with normalized errors: no shape is assumed beyond a normal distribution of the
+log on either side).
 
 Sources: Angelopoulos and Bates, A Gentle Introduction to Conformal Prediction, arXiv:2107.07511; Lei et
 al., Distribution-Free Predictive Inference for Regression, arXiv:1604.04173, section 5.2 (normalized errors).
@@ -53,6 +53,12 @@ USUAL_ERROR_LIMIT = 3.0
 """Median errors, in standard deviations, that one counts for at most in what is usual: a single stall
 says nothing of other runs."""
 
+LATENESS_WIDTH = 0.1
+"""Width in log within which runs that were as late at a cut say how large errors of such runs usually are."""
+
+LATENESS_RUNS = 2.0
+"""Runs that all runs, however late, count for beside those."""
+
 ALIKE_CUTS, ALIKE_FLOOR = 1 / 4, 0.01
 """Width, as a share of all jobs, within which cuts are alike in how far errors get beyond the usual; and
 what all others count."""
@@ -83,6 +89,8 @@ class LeftOutErrors:
     run: Ints
     jobs: int
     """Number of jobs of a run."""
+    lateness: Floats | None = None
+    """How late the run was at the cut, as `lateness` says; None in models of before."""
 
     @cached_property
     def runs(self) -> int:
@@ -95,14 +103,24 @@ class LeftOutErrors:
         usual = np.ones(len(self.error))
         for cut in np.unique(self.cut):
             here = self.cut == cut
-            usual[here] = self.usual(int(cut), self.log_scale_out[here], self.run[here])
+            lateness = None if self.lateness is None else self.lateness[here]
+            usual[here] = self.usual(int(cut), self.log_scale_out[here], lateness, self.run[here])
         return np.asarray(-self.error / usual)
 
-    def usual(self, cut: int, log_scale_outs: Floats, without: Ints | None = None) -> Floats:
-        """Root mean square of errors at a cut and near scale-outs, (S,).
+    def usual(
+        self,
+        cut: int,
+        log_scale_outs: Floats,
+        lateness: Floats | None = None,
+        without: Ints | None = None,
+    ) -> Floats:
+        """Root mean square of errors at a cut and near scale-outs, (S,), of runs as late as this one.
+
+        How much runs that are as late differ from all others is measured at all scale-outs together.
 
         Args:
             log_scale_outs: Mean ln x of what follows, (S,).
+            lateness: Of the run in question up to the cut, (S,); None: not known, all runs count alike.
             without: Run that is left out for each of them, (S,).
         """
         by_cut = self.by_cut(cut, NEIGHBOUR_CUTS)
@@ -114,6 +132,11 @@ class LeftOutErrors:
         belief = OTHER_RUNS * by_cut.sum() / self.runs
         overall = everywhere @ self._squares / everywhere.sum(axis=1)
         mean = (near @ self._squares + belief * overall) / (near.sum(axis=1) + belief)
+        if lateness is not None and self.lateness is not None:
+            alike = everywhere * self._by_lateness(lateness[:, None] - self.lateness)
+            belief = LATENESS_RUNS * by_cut.sum() / self.runs
+            of_alike = (alike @ self._squares + belief * overall) / (alike.sum(axis=1) + belief)
+            mean = mean * of_alike / np.maximum(overall, 1e-12)
         return np.asarray(np.maximum(np.sqrt(mean), PREDICTIVE_STD_FLOOR))
 
     def by_cut(self, cut: int, width: float, floor: float = OTHER_CUTS) -> Floats:
@@ -125,6 +148,11 @@ class LeftOutErrors:
         return np.asarray(
             np.exp(-0.5 * ((log_scale_outs[:, None] - self.log_scale_out) / NEIGHBOUR_WIDTH) ** 2)
         )
+
+    @staticmethod
+    def _by_lateness(gap: Floats) -> Floats:
+        """Weights of samples by how much later or less late they were."""
+        return np.asarray(np.exp(-0.5 * (gap / LATENESS_WIDTH) ** 2))
 
     @cached_property
     def typical(self) -> float:
@@ -157,6 +185,22 @@ class Trust(NamedTuple):
     """Standard deviation of log measured over predicted, after each job (the first: before the run)."""
 
 
+def lateness(deviations: Floats, seconds: Floats, cuts: Ints) -> Floats:
+    """Lateness of runs: log of the time that jobs up to a cut took over what was expected, (A,), at least 0.
+
+    Jobs that took less than expected are no excuse: what stalls a run may do so again, however fast it is
+    otherwise.
+
+    Args:
+        deviations: Of their jobs, log of measured over expected, (A, J).
+        seconds: Usual ones of each job, (J,).
+        cuts: Position of the last job that is known of each, -1 for none, (A,).
+    """
+    known = np.where(np.arange(len(seconds)) <= cuts[:, None], seconds, 0.0)
+    lost = (np.maximum(np.expm1(deviations), 0.0) * known).sum(axis=1)
+    return np.asarray(np.log1p(lost / np.maximum(known.sum(axis=1), 1e-9)))
+
+
 def symmetric_std(log_std: float) -> PredictiveStd:
     """Equal standard deviations to both sides, no stalls told apart."""
     return PredictiveStd(log_std, log_std, log_std)
@@ -182,7 +226,9 @@ class PredictiveStds(NamedTuple):
         return tuple(PredictiveStd(*sides) for sides in zip(*(side.tolist() for side in self), strict=True))
 
 
-def local_predictive_stds(left_out: LeftOutErrors, cut: int, log_scale_outs: Floats) -> PredictiveStds:
+def local_predictive_stds(
+    left_out: LeftOutErrors, cut: int, log_scale_outs: Floats, lateness: float | None = None
+) -> PredictiveStds:
     """Standard deviations whose 90% intervals cover left-out errors near a cut and scale-outs.
 
     As if some more runs had been far off: where few runs say how sure a forecast is, it is less sure.
@@ -193,9 +239,11 @@ def local_predictive_stds(left_out: LeftOutErrors, cut: int, log_scale_outs: Flo
     Args:
         cut: Position of the last finished job, -1 before the run.
         log_scale_outs: Mean ln x of what follows, (S,).
+        lateness: Of the run up to the cut, as in `LeftOutErrors`; None: not known.
     Source: Lei et al., arXiv:1604.04173, section 5.2 (errors over what is usual near them).
     """
-    usual = left_out.usual(cut, log_scale_outs)
+    late_so_far = None if lateness is None else np.full(len(log_scale_outs), lateness)
+    usual = left_out.usual(cut, log_scale_outs, late_so_far)
     common = _common_stalls(left_out, cut, float(log_scale_outs.max()))
     level, early_level = (
         np.array([min(share * (1.0 + more / left_out.runs), 1.0)])

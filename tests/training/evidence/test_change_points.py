@@ -119,7 +119,8 @@ def test_a_change_point_survives_the_artifact(model: TrainedModel) -> None:
     assert read.calibration.change_point != NO_CHANGE_POINT
     assert read.left_out is not None
     assert model.left_out is not None
-    np.testing.assert_allclose(read.left_out.error, model.left_out.error, rtol=1e-5)
+    for name in ("error", "lateness"):
+        np.testing.assert_allclose(getattr(read.left_out, name), getattr(model.left_out, name), rtol=1e-5)
 
 
 def test_models_of_before_are_read_and_left_out_errors_of_other_runs_are_not(model: TrainedModel) -> None:
@@ -129,6 +130,15 @@ def test_models_of_before_are_read_and_left_out_errors_of_other_runs_are_not(mod
     older = {**files, "weights.safetensors": save({**tensors, "left_out.slowness": slowness})}
     read = TrainedModel.from_files(older)
     assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).predictive_stds
+    without = {name: value for name, value in tensors.items() if name != "left_out.deviation"}
+    read = TrainedModel.from_files({**files, "weights.safetensors": save(without)})
+    assert read.left_out is not None
+    assert read.left_out.lateness is None
+    assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).predictive_stds
+    for bad, said in ((-1.0, "not late"), (float("nan"), "not finite")):
+        damaged = {**tensors, "left_out.deviation": torch.full_like(tensors["left_out.deviation"], bad)}
+        with pytest.raises(ArtifactInvalid, match=said):
+            TrainedModel.from_files({**files, "weights.safetensors": save(damaged)})
     for name, value in (("cut", JOBS), ("cut", -2), ("run", len(model.evidence.contexts)), ("run", -1)):
         damaged = {**tensors, f"left_out.{name}": torch.full_like(tensors[f"left_out.{name}"], value)}
         with pytest.raises(ArtifactInvalid, match="left-out errors"):

@@ -71,7 +71,7 @@ def ask(
     ahead = np.arange(JOBS) >= finished
     similar, cut = SimilarRuns(evidence, estimate_run_effects(evidence)), finished - 1
     forecast = similar.forecast_remaining(
-        so_far, cut, np.full((1, JOBS), then), ahead, similar.state(so_far, cut)
+        so_far, cut, np.full((1, JOBS), then), ahead, similar.states(similar.deviations(so_far, cut), cut)
     )
     assert forecast is not None
     return forecast
@@ -149,7 +149,8 @@ def test_what_follows_the_cut_does_not_matter() -> None:
     similar = SimilarRuns(evidence, estimate_run_effects(evidence))
     parts = [collect([part], evidence.graph) for part in (run, replace(run, jobs=run.jobs[:3]))]
     whole, so_far = (
-        similar.forecast_remaining(part, 2, then, ahead, similar.state(part, 2)) for part in parts
+        similar.forecast_remaining(part, 2, then, ahead, similar.states(similar.deviations(part, 2), 2))
+        for part in parts
     )
     assert whole is not None
     assert so_far is not None
@@ -223,3 +224,67 @@ def test_trust_survives_the_artifact_and_may_be_missing() -> None:
 
 def _start(run: RunRecord, evidence: Evidence) -> Evidence:
     return collect([replace(run, jobs=(), runtime_seconds=None)], evidence.graph)
+
+
+def test_lateness_is_that_of_late_jobs_and_early_ones_are_no_excuse() -> None:
+    runs = history(flat)
+    evidence = collect(runs)
+    similar = SimilarRuns(evidence, estimate_run_effects(evidence))
+    usual = make_run(90, 12, flat)
+    stalled, ahead = (replace_seconds(usual, 1, factor) for factor in (4.0, 0.25))
+    late = {
+        name: float(similar.lateness(similar.deviations(collect([run], evidence.graph), 3), np.array([3]))[0])
+        for name, run in (("usual", usual), ("stalled", stalled), ("ahead", ahead))
+    }
+    # One job of four took four times as long: 7 jobs' time in 4; kernels see it a little smaller.
+    assert late["stalled"] == pytest.approx(np.log(7 / 4), abs=0.15)
+    assert late["usual"] < 0.08
+    assert late["ahead"] < 0.08
+    before = similar.lateness(similar.deviations(collect([stalled], evidence.graph), -1), np.array([-1]))
+    assert before.tolist() == [0.0]
+
+
+def test_lateness_of_earlier_runs_is_known_by_cut() -> None:
+    runs = history(flat)
+    runs[4] = replace_seconds(runs[4], 2, 4.0)
+    evidence = collect(runs)
+    similar = SimilarRuns(evidence, estimate_run_effects(evidence))
+    before, after, other = similar.earlier_lateness(np.array([4, 4, 5]), np.array([1, 2, 2]))
+    assert before < 0.1
+    assert other < 0.1
+    assert after == pytest.approx(np.log(6 / 3), abs=0.2)
+
+
+def replace_seconds(run: RunRecord, job: int, factor: float) -> RunRecord:
+    """The same run, one of whose jobs took so many times as long."""
+    jobs, clock = [], 0.0
+    for each in run.jobs:
+        seconds = each.runtime_seconds * (factor if each.job_id == job else 1.0)
+        jobs.append(replace(each, start_seconds=clock, runtime_seconds=seconds))
+        clock += seconds
+    return replace(run, jobs=tuple(jobs), runtime_seconds=clock)
+
+
+def test_a_run_that_has_stalled_is_foreseen_less_surely_than_one_as_expected() -> None:
+    """Some runs stall at the second job, and then at any later one; the others never."""
+    runs = []
+    for number, scale_out in enumerate((4, 6, 9, 12, 15, 18, 22, 25, 28, 32, 36) * 2):
+        run = make_run(number, scale_out, flat)
+        if number % 3 == 0:
+            run = replace_seconds(run, 1, 3.0)
+            for job in np.flatnonzero(np.random.default_rng(number).random(JOBS) < 0.4):
+                run = replace_seconds(run, max(int(job), 2), 3.0)
+        runs.append(run)
+    model = pretrain(runs, Hyperparameters(), max_epochs=1)
+    assert model.left_out is not None
+    usual = make_run(90, 12, flat)
+    stds = {}
+    for name, run in (("usual", usual), ("stalled", replace_seconds(usual, 1, 3.0))):
+        so_far = collect([replace(run, jobs=run.jobs[:3])], model.evidence.graph)
+        then, ahead = np.full((1, JOBS), 12.0), np.arange(JOBS) > 2
+        stds[name] = [
+            forecast_remaining(known, model.network, so_far, 2, then, then, ahead).predictive_stds.log_std[0]
+            for known in (model, replace(model, left_out=replace(model.left_out, lateness=None)))
+        ]
+    with_lateness, without = (stds["stalled"][of] / stds["usual"][of] for of in (0, 1))
+    assert with_lateness > 1.3 * without

@@ -3,9 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from training.statistics.arrays import Floats
-from training.statistics.predictive_std import LeftOutErrors, PredictiveStd, local_predictive_stds
+from training.statistics.predictive_std import (
+    PREDICTIVE_STD_FLOOR,
+    LeftOutErrors,
+    PredictiveStd,
+    local_predictive_stds,
+)
 
 RUNS = 60
 SMALL, LARGE = np.log(8.0), np.log(32.0)
@@ -107,3 +113,43 @@ def test_errors_of_a_single_run_are_taken_as_they_are() -> None:
     assert single.runs == 1
     assert np.isfinite(single.late).all()
     assert np.isfinite(local_predictive_stds(single, 1, np.array([SMALL, LARGE])).log_std).all()
+
+
+def with_late_runs(late: float) -> LeftOutErrors:
+    """A third of the runs were late by as much at the cut, and their errors are six times as large."""
+    errors, of = left_out(np.zeros(RUNS)), np.arange(RUNS) % 6 < 2
+    return replace(errors, error=errors.error * np.where(of, 6.0, 1.0), lateness=np.where(of, late, 0.0))
+
+
+def test_runs_that_are_late_already_are_less_sure_where_such_runs_were() -> None:
+    errors, log_scale_outs = with_late_runs(0.4), np.array([SMALL, LARGE])
+    as_expected, late, unknown = (
+        local_predictive_stds(errors, 0, log_scale_outs, lateness) for lateness in (0.0, 0.4, None)
+    )
+    for side in range(len(late)):
+        assert late[side].min() > 1.5 * as_expected[side].max()
+    assert late.log_std.min() > unknown.log_std.max() > as_expected.log_std.max()
+    same = replace(errors, lateness=None)
+    for given in (0.4, None):
+        stds = local_predictive_stds(same, 0, log_scale_outs, given)
+        np.testing.assert_array_equal(stds, local_predictive_stds(same, 0, log_scale_outs))
+
+
+def test_a_run_later_than_all_others_is_as_sure_as_they_are_together() -> None:
+    errors, log_scale_outs = with_late_runs(0.4), np.array([SMALL, LARGE])
+    far = errors.usual(0, log_scale_outs, np.full(2, 3.0))
+    np.testing.assert_allclose(far, errors.usual(0, log_scale_outs), rtol=1e-6)
+
+
+def test_one_late_run_counts_beside_two_that_are_as_all_others() -> None:
+    single = replace(
+        left_out(np.zeros(RUNS)),
+        error=np.where(np.arange(RUNS) == 1, 0.3, 0.1),
+        lateness=np.where(np.arange(RUNS) == 1, 0.4, 0.0),
+    )
+    log_scale_outs, lateness = np.array([SMALL]), np.array([0.4])
+    wider = single.usual(0, log_scale_outs, lateness) / single.usual(0, log_scale_outs)
+    of_all = (0.3**2 + (RUNS - 1) * 0.1**2) / RUNS
+    assert wider[0] ** 2 == pytest.approx((0.3**2 + 2 * of_all) / 3 / of_all, rel=0.02)
+    certain = replace(single, error=np.zeros(RUNS))
+    assert certain.usual(0, log_scale_outs, lateness)[0] == PREDICTIVE_STD_FLOOR
