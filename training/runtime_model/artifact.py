@@ -206,14 +206,9 @@ class TrainedModel:
 
 
 def _calibration(stored: Mapping[str, Any]) -> Calibration:
-    """Read a calibration from what a file has.
-
-    Models made before 2026-11-30 also have a `job_noise`, by which far deviations were believed sooner: it is
-    passed over, and they adapt to a run a little later.
-    """
+    """Read a calibration from what a file has."""
     names = {stored: name for name, stored in STORED_CALIBRATION.items()}
-    values = {names.get(name, name): value for name, value in stored.items() if name != "job_noise"}
-    return Calibration(**values)
+    return Calibration(**{names.get(name, name): value for name, value in stored.items()})
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -86,6 +86,9 @@ class Calibration(NamedTuple):
     width: float = 0.25
     factor_noise: float = 1.0
     """Finished jobs (in seconds-weighted count) at which half of their deviation is believed."""
+    job_noise: float = 0.0
+    """Usual log deviation of a job: what is further off is believed sooner. 0, as in all models made since
+    2026-11-30: no sooner."""
     persistence: float = 0.9
     """Share of a run's deviation that its later jobs show too."""
     rescaling_out_seconds: float = RESCALING_OUT_SECONDS
@@ -292,9 +295,9 @@ def fit_prior(
 def run_factor(deviation: Floats, seconds: Floats, calibration: Calibration) -> float:
     """Log factor expected of a run's remaining jobs, from its finished ones: a random effect, shrunk.
 
-    A job that is far off is believed no sooner than others are: one straggler of a calm history would be
-    taken for a slow run. How many jobs it takes was learned (`Calibration.factor_noise`). Source: Robinson,
-    That BLUP is a good thing, Statistical Science 1991.
+    A job that is far off is believed no sooner than others are, where no `job_noise` says so: one straggler
+    of a calm history would be taken for a slow run. How many jobs it takes was learned
+    (`Calibration.factor_noise`). Source: Robinson, That BLUP is a good thing, Statistical Science 1991.
 
     Args:
         deviation: Log of measured over expected runtime, per finished job.
@@ -305,7 +308,10 @@ def run_factor(deviation: Floats, seconds: Floats, calibration: Calibration) -> 
     seconds = seconds * np.exp(-0.5 * deviation)  # between measured and expected
     weight = seconds / (seconds + 1.0)
     total = float((weight * np.clip(deviation, -1.5, 1.5)).sum())
-    return calibration.persistence * total / float(weight.sum() + calibration.factor_noise)
+    usual = calibration.factor_noise
+    if calibration.job_noise:
+        usual /= 1.0 + (total / weight.sum() / calibration.job_noise) ** 2
+    return calibration.persistence * total / float(weight.sum() + usual)
 
 
 def calibrate(evidence: Evidence, run_effects: RunEffects) -> Calibration:
