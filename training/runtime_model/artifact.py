@@ -42,7 +42,7 @@ STORED_CALIBRATION = {
 STORED_LEFT_OUT = {"error": "error", "cut": "cut", "log_scale_out": "place", "run": "run"}
 """What columns of `LeftOutErrors` are called among the tensors, behind `left_out.`."""
 
-STORED_LATENESS = "left_out.deviation"
+STORED_LATENESS = "left_out.lateness"
 """Column of left-out errors that models made before 2026-11-30 do not have."""
 
 

@@ -130,13 +130,13 @@ def test_models_of_before_are_read_and_left_out_errors_of_other_runs_are_not(mod
     older = {**files, "weights.safetensors": save({**tensors, "left_out.slowness": slowness})}
     read = TrainedModel.from_files(older)
     assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).predictive_stds
-    without = {name: value for name, value in tensors.items() if name != "left_out.deviation"}
+    without = {name: value for name, value in tensors.items() if name != "left_out.lateness"}
     read = TrainedModel.from_files({**files, "weights.safetensors": save(without)})
     assert read.left_out is not None
     assert read.left_out.lateness is None
     assert forecast(read, make_run(31, 26, FAST, jobs=2), 26).predictive_stds
     for bad, said in ((-1.0, "not late"), (float("nan"), "not finite")):
-        damaged = {**tensors, "left_out.deviation": torch.full_like(tensors["left_out.deviation"], bad)}
+        damaged = {**tensors, "left_out.lateness": torch.full_like(tensors["left_out.lateness"], bad)}
         with pytest.raises(ArtifactInvalid, match=said):
             TrainedModel.from_files({**files, "weights.safetensors": save(damaged)})
     for name, value in (("cut", JOBS), ("cut", -2), ("run", len(model.evidence.contexts)), ("run", -1)):
