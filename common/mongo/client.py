@@ -1,5 +1,6 @@
 """The MongoDB behind the service: the configured one, or an embedded replica set of one node."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -26,6 +27,8 @@ from common.settings.mongo import MongoSettings
 
 logger = logging.getLogger(__name__)
 
+_CLOSE_SECONDS = 5.0
+
 
 @asynccontextmanager
 async def mongo_client(settings: MongoSettings, data_dir: Path) -> AsyncIterator[Client]:
@@ -42,10 +45,24 @@ async def mongo_client(settings: MongoSettings, data_dir: Path) -> AsyncIterator
                 embedded_mongod(data_dir / "mongodb", on_unexpected_end=_stop_service)
             )
             client = _connect(uri, settings.mongodb_timeout_seconds)
-        stack.push_async_callback(client.close)
+        stack.push_async_callback(_close, client)
         if settings.mongodb_endpoint:
             await _check(client, settings)
         yield client
+
+
+async def _close(client: Client) -> None:
+    """Close a client, or leave it behind where that takes too long.
+
+    An operation that is cancelled while it waits for a server can leave the lock of PyMongo's topology taken
+    by nobody (4.20 on Python 3.11: `asyncio.wait_for` is left before the condition inside it has taken the
+    lock again). Closing takes that lock, and a service that has lost its MongoDB would never end.
+    """
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await client.close()
+    except TimeoutError:
+        logger.warning("Connections to MongoDB were not closed within %g s; they are left", _CLOSE_SECONDS)
 
 
 def _connect(uri: str, timeout_seconds: float, **options: Any) -> Client:
