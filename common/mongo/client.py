@@ -28,6 +28,8 @@ from common.settings.mongo import MongoSettings
 logger = logging.getLogger(__name__)
 
 _CLOSE_SECONDS = 5.0
+_MOST_WAITERS = 10_000
+"""Turns of the event loop: each lets one task go on that waits for a lock."""
 
 
 @asynccontextmanager
@@ -52,17 +54,30 @@ async def mongo_client(settings: MongoSettings, data_dir: Path) -> AsyncIterator
 
 
 async def _close(client: Client) -> None:
-    """Close a client, or leave it behind where that takes too long.
+    """Close a client, also where the lock of its topology is taken by nobody.
 
-    An operation that is cancelled while it waits for a server can leave the lock of PyMongo's topology taken
-    by nobody (4.20 on Python 3.11: `asyncio.wait_for` is left before the condition inside it has taken the
-    lock again). Closing takes that lock, and a service that has lost its MongoDB would never end.
+    An operation that is cancelled while it waits for a server can leave it so (PyMongo 4.20 on Python 3.11:
+    `asyncio.wait_for` is left before the condition inside it has taken the lock again). Closing takes that
+    lock, and so do waiters that are cancelled, however often: a service that has lost its MongoDB would never
+    end.
     """
-    try:
-        async with asyncio.timeout(_CLOSE_SECONDS):
-            await client.close()
-    except TimeoutError:
-        logger.warning("Connections to MongoDB were not closed within %g s; they are left", _CLOSE_SECONDS)
+    for _ in range(2):
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await client.close()
+                return
+        except TimeoutError:
+            logger.warning("Connections to MongoDB were not closed within %g s", _CLOSE_SECONDS)
+            await _give_back_lock(client)
+
+
+async def _give_back_lock(client: Client) -> None:
+    """Release the lock of a client's topology until no task takes it any more."""
+    lock = client._topology._lock
+    for _ in range(_MOST_WAITERS):
+        if lock.locked():
+            lock.release()
+        await asyncio.sleep(0)
 
 
 def _connect(uri: str, timeout_seconds: float, **options: Any) -> Client:

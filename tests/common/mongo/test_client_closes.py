@@ -1,7 +1,9 @@
 """The end of a service's connections to MongoDB."""
 
+import asyncio
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pymongo.errors import InvalidOperation
@@ -24,8 +26,24 @@ async def test_a_lock_that_nobody_gives_back_holds_no_service_up(
     monkeypatch.setattr(module, "_CLOSE_SECONDS", 0.2)
     with caplog.at_level(logging.WARNING, module.__name__):
         async with mongo_client(MongoSettings(mongodb_endpoint=mongo_uri), tmp_path) as client:
-            lock = client._topology._lock
-            await lock.acquire()
+            topology = client._topology
+            await topology._lock.acquire()
+            waiting = [asyncio.create_task(wait_for_a_server(topology)) for _ in range(3)]
+            topology._lock.release()
+            await asyncio.sleep(0.05)
+            await topology._lock.acquire()  # and nobody releases it
+            for task in waiting:
+                task.cancel()
+            await asyncio.sleep(0.05)
+            assert not any(task.done() for task in waiting)
     assert "not closed within 0.2 s" in caplog.text
-    lock.release()
-    await client.close()
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting, return_exceptions=True)
+    with pytest.raises(InvalidOperation):
+        await client.admin.command("ping")
+
+
+async def wait_for_a_server(topology: Any) -> None:
+    """As an operation does whose caller has gone: the lock is taken again, and not given back."""
+    await topology._lock.acquire()
+    await topology._condition.wait()
