@@ -142,10 +142,7 @@ class TrainedModel:
             "hyperparameters": asdict(self.hyperparameters),
             "profile": {
                 "structure": structure,
-                "calibration": {
-                    STORED_CALIBRATION.get(name, name): value
-                    for name, value in self.calibration._asdict().items()
-                },
+                "calibration": _to_stored(self.calibration._asdict(), STORED_CALIBRATION),
             },
             "validation": dict(self.validation),
         }
@@ -186,7 +183,7 @@ class TrainedModel:
                 raise ArtifactInvalid("the artifact was made by a model with other inputs")
             model = cls(
                 evidence,
-                _calibration(description["profile"]["calibration"]),
+                Calibration(**_from_stored(description["profile"]["calibration"], STORED_CALIBRATION)),
                 Hyperparameters(**description["hyperparameters"]),
                 description["validation"],
                 weights,
@@ -205,10 +202,15 @@ class TrainedModel:
         return model
 
 
-def _calibration(stored: Mapping[str, Any]) -> Calibration:
-    """Read a calibration from what a file has."""
-    names = {stored: name for name, stored in STORED_CALIBRATION.items()}
-    return Calibration(**{names.get(name, name): value for name, value in stored.items()})
+def _to_stored(values: Mapping[str, Any], stored_names: Mapping[str, str]) -> dict[str, Any]:
+    """Values by the names that files have for them."""
+    return {stored_names.get(name, name): value for name, value in values.items()}
+
+
+def _from_stored(values: Mapping[str, Any], stored_names: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a file by our names for them."""
+    names = {stored: name for name, stored in stored_names.items()}
+    return {names.get(stored, stored): value for stored, value in values.items()}
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
