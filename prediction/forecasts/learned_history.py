@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,8 +27,20 @@ _MOST_BYTES = 16 * 1024 * 1024
 """As they are sent; in memory they take some ten times as much."""
 
 
+T = TypeVar("T")
+
 MOST_TABLES = 8
 """Of a history, kept at once: one for each context whose runs are not the most recent ones."""
+
+
+def _kept(cache: OrderedDict[bytes, T], key: bytes, make: Callable[[], T]) -> T:
+    """What was made for a key, or is made now; of others, those asked for last are kept."""
+    if key not in cache:
+        cache[key] = make()
+        while len(cache) > MOST_TABLES:
+            cache.popitem(last=False)
+    cache.move_to_end(key)
+    return cache[key]
 
 
 class RunTable:
@@ -77,12 +89,7 @@ class LearnedHistory:
         others = others[max(len(others) - (MAX_HISTORY_RUNS - len(here)), 0) :]
         rows = np.sort(np.concatenate([here, others]))
         key = rows.tobytes()
-        if key not in self._tables:
-            self._tables[key] = RunTable([self.runs[row] for row in rows], rows)
-            while len(self._tables) > MOST_TABLES:
-                self._tables.popitem(last=False)
-        self._tables.move_to_end(key)
-        return self._tables[key]
+        return _kept(self._tables, key, lambda: RunTable([self.runs[row] for row in rows], rows))
 
     def useful_scale_out(self, same: Bools) -> int | None:
         """Executors that runs of one context can use at most, once for each context.
@@ -90,12 +97,11 @@ class LearnedHistory:
         Args:
             same: Which runs are in the context, (R,).
         """
-        key = same.tobytes()
-        if key not in self._useful:
-            self._useful[key] = useful_scale_out([self.runs[row] for row in np.flatnonzero(same)])
-            while len(self._useful) > MOST_TABLES:
-                self._useful.popitem(last=False)
-        return self._useful[key]
+        return _kept(
+            self._useful,
+            same.tobytes(),
+            lambda: useful_scale_out([self.runs[row] for row in np.flatnonzero(same)]),
+        )
 
     @cached_property
     def context_fits(self) -> ContextFits:
