@@ -21,6 +21,7 @@ import numpy as np
 from app.client.client import Client
 from app.client.process import running_service
 from benchmarks.reporting import Section
+from benchmarks.support.alone import ALONE
 from training.history.values import JobRecord, RunRecord
 
 Json = dict[str, Any]
@@ -34,22 +35,12 @@ _END_SECONDS = 60.0
 """Until the service has seen the end of an application."""
 
 _OF_ITS_OWN = {
-    "LOGGING_LEVEL": "WARNING",
+    **ALONE,
     "HOST": "127.0.0.1",
-    "KUBECONFIG": "",
-    "KUBERNETES_API_KEY": "",
     "KUBERNETES_CA_FILE": "",
-    "KUBERNETES_IN_CLUSTER": "",
     "KUBERNETES_NAMESPACE": _NAMESPACE,
     "KUBERNETES_NAMESPACES": "",
-    "MONGODB_ENDPOINT": "",
-    "HDFS_ENDPOINT": "",
-    "CALLBACK_TOKEN": "",
-    "SPARK_APPLICATION_TEMPLATE": "",
-    "TRAINING_INTERVAL": "",
-    "TRAINING_SCHEDULES": "",
 }
-"""Empty is unset: no database, store or cluster of the caller's environment; trainings only on request."""
 
 
 class ClosedLoopBroken(RuntimeError):

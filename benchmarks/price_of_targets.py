@@ -28,7 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.ellis_data import FAILURE_RUNS, load_all, recordings  # noqa: E402
-from benchmarks.made_up_applications import KINDS, make_application  # noqa: E402
+from benchmarks.made_up_applications import (  # noqa: E402
+    KINDS,
+    TARGET_SCALE_OUT,
+    TARGET_SHARE,
+    make_application,
+)
 from benchmarks.parallel import process_pool  # noqa: E402
 from benchmarks.policies import Steering, ellis, ours, static  # noqa: E402
 from benchmarks.reporting import (  # noqa: E402
@@ -57,11 +62,6 @@ MOST_MISSED, MOST_HOURS = 0.03, 1.25
 
 SAME_HOURS = 0.03
 """Share of the hours within which two policies cost the same."""
-
-KEPT = 0.75
-"""Share of runs that keep a made-up application's target at the scale-out that it is made for."""
-
-USUAL_SCALE_OUT = 20
 
 
 class Case(NamedTuple):
@@ -92,8 +92,8 @@ class Case(NamedTuple):
         if self.noise:
             made = make_application(self.name, self.noise, seed)
             draws = np.arange(0.0, 1.0, 0.005)
-            seconds = [float(made.seconds(USUAL_SCALE_OUT, draw).sum()) for draw in draws]
-            return made, float(np.quantile(seconds, KEPT))
+            seconds = [float(made.seconds(TARGET_SCALE_OUT, draw).sum()) for draw in draws]
+            return made, float(np.quantile(seconds, TARGET_SHARE))
         assert data is not None
         runs = load_all(recordings(data))[self.name]
         return calibrate_application(runs), 60.0 * RECORDED_TARGETS[self.name]

@@ -19,21 +19,18 @@ from benchmarks.real.platform import (
     Json,
     Measured,
     Platform,
-    RunFailed,
     running_platform,
     submission,
     warm_up,
 )
-from benchmarks.real.progress import Progress
+from benchmarks.real.progress import carry_out
 from benchmarks.real.recording import recording_of
-from benchmarks.real.recordings import NotAnonymous, Recording, Store, recordings
+from benchmarks.real.recordings import Recording, Store, recordings
 from benchmarks.real.targets import Target, target_of
 
 OURS, DYNAMIC_ALLOCATION = "ours", "dynamic allocation"
 KILLED_EVERY = 5
 """Of the runs of each policy, one has an executor killed: the same numbers for all."""
-
-_MOST_FAILURES = 3
 
 Submit = Callable[[Platform, Json, Interference, Target], Measured]
 
@@ -146,29 +143,23 @@ def loop(
     console.print(f"{len(planned) - len(left)} of {len(planned)} runs of the loop are measured.")
     if not left:
         return
+
+    def run(planned: LoopPlan) -> str:
+        found = run_one(platform, planned, targets[planned.application])
+        store.add(planned.application, found.document())
+        seconds, used = found.recording.runtime_seconds, found.recording.executor_seconds
+        outcome = f"{seconds:.1f} of {found.target_seconds:.1f} s ({'met' if found.met else 'missed'})"
+        return f"{outcome}, {used:.0f} executor-seconds, {found.rescalings} rescalings"
+
     with running_platform() as platform:
         for name in sorted({each.application for each in left}):
             _learn(platform.client, name, history[name], loop_runs(store, name), trials, console)
         warm_up(platform)
-        progress, failures = Progress(console, len(left)), 0
-        for each in left:
-            called = f"{each.application} {each.number}, {each.policy}"
-            try:
-                run = run_one(platform, each, targets[each.application])
-                store.add(each.application, run.document())
-            except (RunFailed, NotAnonymous) as failure:
-                failures += 1
-                progress.done(
-                    called, f"[red]failed[/]: {failure}; it will be tried again in the next sitting"
-                )
-                if failures == _MOST_FAILURES:
-                    raise SystemExit(f"{failures} runs in a row have failed") from failure
-                continue
-            failures = 0
-            seconds, used = run.recording.runtime_seconds, run.recording.executor_seconds
-            kept = "met" if run.met else "missed"
-            outcome = f"{seconds:.1f} of {run.target_seconds:.1f} s ({kept}), {used:.0f} executor-seconds"
-            progress.done(called, f"{outcome}, {run.rescalings} rescalings")
+        carry_out(left, _name, run, console)
+
+
+def _name(planned: LoopPlan) -> str:
+    return f"{planned.application} {planned.number}, {planned.policy}"
 
 
 def run_one(platform: Platform, planned: LoopPlan, target: Target) -> LoopRun:

@@ -28,6 +28,7 @@ from benchmarks.real.executors import executor_seconds, executors_of, kill_execu
 from benchmarks.real.plan import Disturbance
 from benchmarks.real.recordings import SPECS
 from benchmarks.real.tap import Tap, Watched, running_tap
+from benchmarks.support.alone import ALONE
 from common.processes import guard
 from common.processes.guarded import free_port
 from common.wire.events import ApplicationEnded, ApplicationStarted
@@ -49,23 +50,12 @@ _KILL_AFTER_SECONDS = 0.3
 _LOG_SECONDS = 20.0
 """For the Worker to log the ends of an application's executors."""
 
-_ALONE = {
-    "LOGGING_LEVEL": "WARNING",
+_OF_ITS_OWN = {
+    **ALONE,
     "SUBMISSION_PLATFORM": "local",
-    "KUBECONFIG": "",
-    "KUBERNETES_API_KEY": "",
-    "KUBERNETES_IN_CLUSTER": "",
-    "MONGODB_ENDPOINT": "",
-    "HDFS_ENDPOINT": "",
-    "CALLBACK_TOKEN": "",
-    "SPARK_APPLICATION_TEMPLATE": "",
-    "TRAINING_INTERVAL": "",
-    "TRAINING_SCHEDULES": "",
-    "RAY_ADDRESS": "",
     "LOCAL_SPARK_CORES": str(max(SCALE_OUTS)),
     "LOCAL_SPARK_MAX_APPLICATIONS": "1",
 }
-"""Empty is unset: no database, store or cluster of the caller's environment; trainings only on request."""
 
 _DYNAMIC_ALLOCATION = {
     "spark.dynamicAllocation.enabled": "true",
@@ -282,7 +272,7 @@ def running_platform(settings: Mapping[str, str] = MappingProxyType({})) -> Iter
         tap = stack.enter_context(running_tap(free_port()))
         callback = {"CALLBACK_HOST": "127.0.0.1", "CALLBACK_PORT": str(tap.port)}
         service = stack.enter_context(
-            running_service(folder, DATA_DIR=str(folder), **_ALONE, **callback, **settings)
+            running_service(folder, DATA_DIR=str(folder), **_OF_ITS_OWN, **callback, **settings)
         )
         tap.service_url = service.url
         client = stack.enter_context(Client(service.url))

@@ -1,9 +1,47 @@
-"""How far a sitting is, and what is left."""
+"""A sitting: one run after the other, how far it is, and what is left."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from rich.console import Console
+
+from benchmarks.real.platform import RunFailed
+from benchmarks.real.recordings import NotAnonymous
+
+Planned = TypeVar("Planned")
+
+_MOST_FAILURES = 3
+"""In a row; then something else is wrong than a run."""
+
+
+def carry_out(
+    left: Sequence[Planned],
+    name: Callable[[Planned], str],
+    run: Callable[[Planned], str],
+    console: Console,
+) -> None:
+    """Carry out and store what is left of a plan; what fails is left for the next sitting.
+
+    Args:
+        run: Carries one out, stores it, and says what came of it.
+    Raises:
+        SystemExit: One run after the other fails.
+    """
+    progress, failures = Progress(console, len(left)), 0
+    for each in left:
+        try:
+            outcome = run(each)
+        except (RunFailed, NotAnonymous) as failure:
+            failures += 1
+            progress.done(
+                name(each), f"[red]failed[/]: {failure}; it will be tried again in the next sitting"
+            )
+            if failures == _MOST_FAILURES:
+                raise SystemExit(f"{failures} runs in a row have failed") from failure
+            continue
+        failures = 0
+        progress.done(name(each), outcome)
 
 
 class Progress:

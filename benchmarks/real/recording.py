@@ -11,16 +11,12 @@ from benchmarks.real.platform import (
     Json,
     Measured,
     Platform,
-    RunFailed,
     running_platform,
     submission,
     warm_up,
 )
-from benchmarks.real.progress import Progress
-from benchmarks.real.recordings import NotAnonymous, Recording, Store, missing
-
-_MOST_FAILURES = 3
-"""In a row; then something else is wrong than a run."""
+from benchmarks.real.progress import carry_out
+from benchmarks.real.recordings import Recording, Store, missing
 
 
 def record(planned: Sequence[PlannedRun], store: Store, console: Console) -> None:
@@ -34,23 +30,19 @@ def record(planned: Sequence[PlannedRun], store: Store, console: Console) -> Non
     console.print(f"{len(planned) - len(left)} of {len(planned)} runs are recorded.")
     if not left:
         return
-    failures = 0
+
+    def run(planned: PlannedRun) -> str:
+        recording = record_one(platform, planned)
+        store.add(planned.application, recording.document())
+        return f"{recording.runtime_seconds:.1f} s, {len(recording.jobs)} jobs{_what(planned)}"
+
     with running_platform() as platform:
         warm_up(platform)
-        progress = Progress(console, len(left))
-        for run in left:
-            name = f"{run.application} {run.number}, size {run.size}, {run.scale_out} executors"
-            try:
-                recording = record_one(platform, run)
-                store.add(run.application, recording.document())
-            except (RunFailed, NotAnonymous) as failure:
-                failures += 1
-                progress.done(name, f"[red]failed[/]: {failure}; it will be tried again in the next sitting")
-                if failures == _MOST_FAILURES:
-                    raise SystemExit(f"{failures} runs in a row have failed") from failure
-                continue
-            failures = 0
-            progress.done(name, f"{recording.runtime_seconds:.1f} s, {len(recording.jobs)} jobs{_what(run)}")
+        carry_out(left, _name, run, console)
+
+
+def _name(run: PlannedRun) -> str:
+    return f"{run.application} {run.number}, size {run.size}, {run.scale_out} executors"
 
 
 def record_one(platform: Platform, run: PlannedRun) -> Recording:

@@ -20,7 +20,7 @@ from benchmarks.real.plan import Disturbance, PlannedRun
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.merging import application_fields, new_job
 from common.settings.group import PROJECT_ROOT
-from common.wire.events import ApplicationStarted, JobEnded
+from common.wire.events import ApplicationEnded, ApplicationStarted, JobEnded
 from training.history.from_documents import to_run_record
 from training.history.values import RunRecord
 
@@ -90,17 +90,15 @@ class Recording:
     def record(self) -> RunRecord:
         """The run as the model sees it, by the code that reads the service's own documents."""
         started = ApplicationStarted.model_validate(self.started)
+        given = {"application_id": started.application_id}
         execution = ApplicationExecution(
             _id=str(self.planned.number),
             **self.submission,
             created_at=started.start_time,
             state=ApplicationState.COMPLETED,
             **application_fields(started),
-            end_time=JobEnded.model_validate(
-                {"application_id": "-", "job_id": 0, "end_time": self.ended["end_time"]}
-            ).end_time,
+            end_time=ApplicationEnded.model_validate(given | {"end_time": self.ended["end_time"]}).end_time,
         )
-        given = {"application_id": started.application_id}
         jobs = [JobEnded.model_validate(given | job) for job in self.jobs]
         return to_run_record(execution, [new_job(job, execution, None) for job in jobs])
 
