@@ -57,10 +57,6 @@ async def test_a_full_disk_is_told_and_what_was_acknowledged_is_there_once_there
         told = [line for line in log.splitlines() if "embedded MongoDB has ended" in line]
         assert told, log[-2000:]
         assert "MiB left of" in told[0]
-        code, message = await failing_start(tmp_path / "log", DATA_DIR=str(folder))
-        assert code == 2
-        assert "DATA_DIR: " in message
-        assert "MiB left of" in message
         disk.make_room()
         async with started_service(tmp_path / "again", DATA_DIR=str(folder)):
             client = client_of(folder)
@@ -70,3 +66,13 @@ async def test_a_full_disk_is_told_and_what_was_acknowledged_is_there_once_there
             assert len({job.job_id for job in jobs}) == len(jobs)
         assert acknowledged
         assert await all_gone(folder)
+
+
+async def test_a_service_does_not_come_up_on_a_full_disk_and_says_so(tmp_path: Path) -> None:
+    # On a folder of its own: where a MongoDB has been, its recovery may find the little room that it needs.
+    with small_disk(tmp_path / "disk") as disk:
+        disk.fill()
+        code, message = await failing_start(tmp_path / "log", DATA_DIR=str(disk.folder / "data"))
+    assert code == 2
+    assert "DATA_DIR: " in message
+    assert "MiB left of" in message
