@@ -175,6 +175,7 @@ class Steered:
             current_scale_out=scale_out,
             asked_scale_out=self._asked or scale_out,
             rescalings=self._rescalings,
+            seen_scale_out=found.seen_scale_out,
             after_next_job_seconds=found.after_next_job_seconds,
             memory=self._memory,
         )

@@ -69,6 +69,7 @@ def situation_of(found: Forecast, progress: Progress) -> Situation:
         current_scale_out=progress.current_scale_out,
         asked_scale_out=progress.asked_scale_out,
         rescalings=progress.rescalings,
+        seen_scale_out=found.seen_scale_out,
         after_next_job_seconds=found.after_next_job_seconds,
         memory=progress.before.policy_memory if progress.before else {},
     )

@@ -109,7 +109,7 @@ def choose_first(policy: Policy, found: WholeRunForecast, target_seconds: float)
         ValueError: There is no candidate.
     """
     candidates = sorted(found.choices(target_seconds), key=lambda each: each.scale_out)
-    choice = policy.first(Situation(candidates, target_seconds))
+    choice = policy.first(Situation(candidates, target_seconds, seen_scale_out=found.seen_scale_out))
     fastest = min(each.remaining_seconds for each in candidates)
     chance = ""
     if not choice.meets_target:

@@ -63,6 +63,10 @@ class PredictionSettings(SettingsGroup):
     left: a smaller scale-out that is no slower than that counts as the fastest, where none is sure enough,
     and where only the fastest is. 0: always the fastest, whatever it costs."""
 
+    extrapolation_limit: Annotated[float, Field(ge=0, le=LARGEST_COUNT)] = 2.0
+    """Times the most executors that any known run of an application had, up to which a run is given more. 0:
+    no limit."""
+
     lateness_price: Annotated[float, Field(ge=0, le=1_000_000)] = 20.0
     """Seconds of a run that one second of being late is worth. A scale-out that costs more than it makes a
     run less late, on average, is passed over for a smaller one. 0: executors are used at any price."""

@@ -113,18 +113,18 @@ class ContextFits:
         ]
         self._left_out: dict[bool, tuple[Floats, Floats]] = {}
 
-    def forecast(self, context: RunContext, candidates: Sequence[int]) -> ContextForecast:
+    def forecast(
+        self, context: RunContext, candidates: Sequence[int], *, is_new: bool
+    ) -> ContextForecast:
         """Forecast whole runs in a context.
-
-        In a context that no run had, whole contexts are left out to see how wrong that goes; otherwise
-        single runs are.
 
         Args:
             candidates: Scale-outs, at least one.
+            is_new: Whether no run was in this context (`same_context`). Whole contexts are left out then to
+                see how wrong that goes; otherwise single runs are.
         """
         features = context_features(context)
         prediction = _predict(self._model, [Query(features, scale_out) for scale_out in candidates])
-        is_new = not same_context(self._runs, context).any()
         errors, stds = self._errors(whole_contexts=is_new)
         measured = stds[np.isfinite(stds)]
         typical = float(np.median(measured if len(measured) else prediction.run_log_std))
@@ -162,22 +162,6 @@ class ContextFits:
             errors[left_out] = part.log_mean - np.log([earlier_runs[row].runtime_seconds for row in left_out])
             stds[left_out] = part.run_log_std
         return errors, stds
-
-
-def forecast_by_context(
-    runs: Sequence[RunRecord],
-    context: RunContext,
-    candidates: Sequence[int],
-    seconds: Sequence[float] | None = None,
-) -> ContextForecast:
-    """Forecast whole runs in a context, once.
-
-    Args:
-        runs: At least one, as `completed` has them.
-        candidates: Scale-outs, at least one.
-        seconds: What each run took, (R,); by default, as it was measured.
-    """
-    return ContextFits(runs, seconds or [run_seconds(run) for run in runs]).forecast(context, candidates)
 
 
 def _fit(earlier_runs: Sequence[EarlierRun], like: "ContextModel | None" = None) -> "ContextModel":

@@ -95,6 +95,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         remaining_seconds=tuple(tuple(map(float, seconds * shares)) for seconds in whole),
         predictive_stds=tuple(map(symmetric_std, np.hypot(std, place.spread(whole)).tolist())),
         note=place.note,
+        seen_scale_out=evidence.seen_scale_out,
     )
 
 

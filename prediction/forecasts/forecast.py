@@ -75,6 +75,8 @@ class Forecast:
     """Why these are not the forecasts that were asked for; empty where they are."""
     note: str = ""
     """Which jobs of the run do not fit those of earlier runs; empty where all do."""
+    seen_scale_out: int | None = None
+    """Most executors of any run that this was learned from; None: not known."""
 
     @property
     def after_next_job_seconds(self) -> tuple[float, ...]:
@@ -223,4 +225,5 @@ def forecast_with(model: TrainedModel, request: ForecastRequest) -> Forecast:
         predict_seconds=perf_counter() - tuned,
         epochs=steps,
         note=place.note,
+        seen_scale_out=evidence.seen_scale_out,
     )

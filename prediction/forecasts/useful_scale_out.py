@@ -73,31 +73,32 @@ def _width(job: JobRecord) -> int:
 
 def _as_measured(runs: Sequence[RunRecord], useful: int) -> int | None:
     """The same, or the next that was measured; None where more executors made runs clearly faster."""
-    at = [run for run in runs if useful / NEAR <= _executors(run) <= NEAR * useful]
-    beyond = [run for run in runs if _executors(run) > NEAR * useful]
+    at = [run for run in runs if useful / NEAR <= most_executors(run) <= NEAR * useful]
+    beyond = [run for run in runs if most_executors(run) > NEAR * useful]
     if not beyond:
         return useful
     if not at:
-        return min(map(_executors, beyond))
+        return min(map(most_executors, beyond))
     faster = statistics.median(map(run_seconds, beyond)) < CLEARLY_FASTER * statistics.median(
         map(run_seconds, at)
     )
     return None if faster else useful
 
 
-def _executors(run: RunRecord) -> int:
+def most_executors(run: RunRecord) -> int:
+    """Most executors that a run with jobs had."""
     return max(max(job.start_scale_out, job.end_scale_out) for job in run.jobs)
 
 
 def _left_cores_idle(known: Sequence[tuple[RunRecord, int]]) -> bool:
     """Whether a run had more cores than any run had tasks."""
     largest = max(width for _, width in known)
-    return any(_executors(run) * run.context.executor_cores > largest for run, _ in known)
+    return any(most_executors(run) * run.context.executor_cores > largest for run, _ in known)
 
 
 def _is_the_same_with_any(known: Sequence[tuple[RunRecord, int]]) -> bool:
-    in_order = sorted(known, key=lambda each: _executors(each[0]))
+    in_order = sorted(known, key=lambda each: most_executors(each[0]))
     (fewest, there), (most, here) = in_order[0], in_order[-1]
     widths = [width for _, width in known]
-    differs = _executors(most) >= 1.5 * _executors(fewest)
+    differs = most_executors(most) >= 1.5 * most_executors(fewest)
     return differs and max(widths) <= SAME_WIDTH * min(widths) and here <= SAME_WIDTH * there

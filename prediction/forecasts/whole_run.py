@@ -64,6 +64,8 @@ class WholeRunForecast:
     """Earlier runs that it was learned from."""
     left_out_errors: tuple[tuple[str, float], ...] = ()
     """Sources that were compared, each with its standard deviation of log error on runs left out."""
+    seen_scale_out: int | None = None
+    """Most executors of any run that is known; None: of none it is."""
     label: str = ""
     """Origin of the forecast in words, where the source does not say."""
     reason: str = ""
@@ -115,6 +117,7 @@ def whole_run_of(forecast: Forecast, *, source: str, label: str, runs: int) -> W
         forecast.predictive_stds,
         source=source,
         runs=runs,
+        seen_scale_out=forecast.seen_scale_out,
         label=label,
         reason=forecast.remark,
     )
@@ -191,6 +194,7 @@ def forecast_whole_run(
         tuple(best.predictive_stds[each] for each in of_candidate),
         source=best.source,
         runs=best.runs,
+        seen_scale_out=_most(learned.seen_scale_out, model.evidence.seen_scale_out if model else None),
         left_out_errors=tuple((f.source, f.left_out_std) for f in forecasts if f.left_out_std is not None),
         reason=_remark(runs, same, context, odd_runs) + _useful_remark(useful, candidates),
     )
@@ -258,7 +262,7 @@ def _by_similar_runs(
 def _by_context(
     learned: LearnedHistory, same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast:
-    forecast = learned.context_fits.forecast(context, candidates)
+    forecast = learned.context_fits.forecast(context, candidates, is_new=not same.any())
     std = _judged(forecast.errors, same)
     typical = 0.0 if std is None else forecast.typical_std
     beyond = np.sqrt(np.maximum(forecast.log_std**2 - typical**2, 0.0))
@@ -299,6 +303,10 @@ def _useful_remark(useful: int | None, candidates: Sequence[int]) -> str:
     if useful is None or useful >= max(candidates):
         return ""
     return f"; more than {useful} executors have no task to run"
+
+
+def _most(*scale_outs: int | None) -> int | None:
+    return max((each for each in scale_outs if each is not None), default=None)
 
 
 def _counted(runs: int) -> str:

@@ -36,6 +36,8 @@ class Situation:
     """What is left once the next job has ended, per candidate; empty where that is the last one."""
     memory: Mapping[str, Any] = field(default_factory=dict)
     """What the policy said with its last choice of this run that it wants to know again."""
+    seen_scale_out: int | None = None
+    """Most executors of any earlier run; None: not known."""
 
     def __post_init__(self) -> None:
         if not self.candidates:

@@ -66,6 +66,7 @@ def _rule(settings: PredictionSettings) -> ScaleOutRule:
         infeasible=Infeasible(settings.infeasible_target),
         give_up_chance=settings.give_up_chance,
         fastest_tolerance=settings.fastest_tolerance,
+        extrapolation_limit=settings.extrapolation_limit or math.inf,
         lateness_price=settings.lateness_price or math.inf,
     )
 

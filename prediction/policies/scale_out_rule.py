@@ -14,6 +14,9 @@ earlier runs seem to show. Every rescaling costs time that the forecast of a run
 Rescalings are limited in number, and the last one is kept for a scale-out. A scale-in that frees few
 executors is left aside: forecasts move by as much from job to job.
 
+How a run goes with many more executors than any run had is a guess, however sure a law is of it. So it is
+approached step by step: what a run shows with twice as many is what the next one is chosen by.
+
 Stalls that befall runs at every scale-out alike (a node is slow, an executor is lost) are answered when
 they come. To be sure of the target in spite of them, every run would need all executors from its
 beginning, and most of those that stall would miss it all the same.
@@ -67,6 +70,8 @@ class ScaleOutRule:
     fastest_tolerance: float = 0.0
     """Share of the time that may be given up for saving half of the executors, and again for half of what
     is left: a smaller scale-out that is no slower than that counts as the fastest."""
+    extrapolation_limit: float = math.inf
+    """Times the most executors of any run, this one included, up to which a scale-out is chosen."""
     lateness_price: float = math.inf
     """Seconds of the run that one second of being late is worth: what more executors may cost. Infinite:
     whatever they cost."""
@@ -140,6 +145,7 @@ def _infeasible(demand: "_Demand") -> Choice:
     # more time would mean more executors.
     fast = demand.nearest(lambda each: each.remaining_seconds)
     largest = max(fast, demand.nearest(demand.needed_seconds), key=lambda each: each.scale_out)
+    missed += demand.left_aside
     how, fastest_seconds = "the fastest", min(each.remaining_seconds for each in demand.allowed)
     if largest.remaining_seconds > fastest_seconds:
         slower = largest.remaining_seconds / fastest_seconds - 1.0
@@ -152,7 +158,8 @@ class _Demand:
 
     def __init__(self, situation: Situation, rule: ScaleOutRule) -> None:
         self.situation, self.rule = situation, rule
-        self.allowed, self.remark = _allowed(situation, rule)
+        near, self.left_aside = _near_enough(situation, rule)
+        self.allowed, self.remark = _allowed(situation, rule, near)
         self._current = situation.current_scale_out
         self._kept = {self._current, situation.asked_scale_out} - {0}
         at_present = (each for each in situation.candidates if each.scale_out == self._current)
@@ -192,9 +199,25 @@ class _Demand:
         )
 
 
-def _allowed(situation: Situation, rule: ScaleOutRule) -> tuple[Sequence[Candidate], str]:
-    """The candidates that may be chosen, and a remark if the limit on rescalings left any out."""
-    candidates, rescalings = situation.candidates, situation.rescalings
+def _near_enough(situation: Situation, rule: ScaleOutRule) -> tuple[Sequence[Candidate], str]:
+    """The candidates that are not far from all that was seen, and a remark if there are others."""
+    candidates, seen = situation.candidates, situation.seen_scale_out
+    if seen is None or math.isinf(rule.extrapolation_limit):
+        return candidates, ""
+    seen = max(seen, situation.current_scale_out, situation.asked_scale_out)
+    near = [each for each in candidates if each.scale_out <= rule.extrapolation_limit * seen]
+    if len(near) == len(candidates):
+        return candidates, ""
+    near = near or [min(candidates, key=lambda each: each.scale_out)]
+    most = max(each.scale_out for each in near)
+    return near, f" (more than {most} executors are too far from the {seen} that runs had at most)"
+
+
+def _allowed(
+    situation: Situation, rule: ScaleOutRule, candidates: Sequence[Candidate]
+) -> tuple[Sequence[Candidate], str]:
+    """Those candidates that may be chosen, and a remark if the limit on rescalings left any out."""
+    rescalings = situation.rescalings
     current, asked = situation.current_scale_out, situation.asked_scale_out
     worth_while = (1.0 - rule.scale_in_least_share) * current
     large = [

@@ -53,6 +53,7 @@ so_far = st.fixed_dictionaries(
         "current_scale_out": st.integers(1, 40),
         "asked_scale_out": st.integers(0, 40),
         "rescalings": st.integers(0, 25),
+        "seen_scale_out": st.none() | st.integers(1, 40),
     }
 )
 budgets = st.floats(-100, 2e4)
@@ -74,7 +75,7 @@ def check(choice: Choice, situation: Situation) -> None:
 def test_one_of_the_candidates_is_chosen_and_why(
     policy: Policy, candidates: list[Candidate], budget: float, run: dict[str, Any], share: float
 ) -> None:
-    before = Situation(candidates, budget)
+    before = Situation(candidates, budget, seen_scale_out=run["seen_scale_out"])
     check(policy.first(before), before)
     for after_next in ((), later(candidates, share)):
         during = Situation(candidates, budget, **run, after_next_job_seconds=after_next)
@@ -96,7 +97,11 @@ def test_the_same_situation_gives_the_same_choice(
 def test_a_later_target_never_means_more_executors(
     policy: Policy, candidates: list[Candidate], budget: float, more: float, run: dict[str, Any]
 ) -> None:
-    tight, loose = (policy.first(Situation(candidates, seconds)) for seconds in (budget, budget + more))
+    seen = run["seen_scale_out"]
+    tight, loose = (
+        policy.first(Situation(candidates, seconds, seen_scale_out=seen))
+        for seconds in (budget, budget + more)
+    )
     assert loose.scale_out <= tight.scale_out
     tight, loose = (policy.next(Situation(candidates, seconds, **run)) for seconds in (budget, budget + more))
     assert loose.scale_out <= tight.scale_out

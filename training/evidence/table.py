@@ -78,6 +78,13 @@ class Evidence:
         return np.stack([similarity(self.contexts, context) for context in self.contexts])
 
     @cached_property
+    def seen_scale_out(self) -> int | None:
+        """Most executors that any run had; None where no job says."""
+        known = np.concatenate([self.start_scale_out, self.end_scale_out], axis=None)
+        known = known[np.isfinite(known)]
+        return int(known.max()) if len(known) else None
+
+    @cached_property
     def usual_runtime(self) -> Floats:
         """Median seconds of each job over all runs, (J,); 1 where none had it."""
         return np.asarray(np.exp(medians(self.log_job_runtime)))

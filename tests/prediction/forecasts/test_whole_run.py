@@ -75,6 +75,16 @@ def test_one_run_says_something_but_is_not_sure() -> None:
     assert std_at(forecast, 12) > std_at(forecast, 4)
 
 
+def test_what_runs_had_at_most_is_known_to_whoever_chooses(trained: TrainedModel) -> None:
+    assert forecast_whole_run([run_of(0, 4, 100.0)], None, CONTEXT, CANDIDATES).seen_scale_out == 4
+    assert forecast_whole_run([run_of(0, 4, 100.0)], trained, CONTEXT, CANDIDATES).seen_scale_out == 8
+    assert forecast_whole_run([], trained, CONTEXT, CANDIDATES).seen_scale_out == 8
+    assert forecast_whole_run([], None, CONTEXT, CANDIDATES).seen_scale_out is None
+    found = forecast_whole_run([run_of(0, 2, 100.0)], None, CONTEXT, CANDIDATES)
+    policy = ByRule("enel", Method.MODEL, ScaleOutRule(extrapolation_limit=2.0))
+    assert choose_first(policy, found, 1.0).scale_out == 4
+
+
 def test_the_model_answers_where_it_knows_the_context(trained: TrainedModel) -> None:
     history = make_history((2, 3, 4, 6, 8, 4))
     forecast = forecast_whole_run(history, trained, CONTEXT, CANDIDATES)

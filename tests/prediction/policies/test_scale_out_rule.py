@@ -299,6 +299,37 @@ def test_nobody_is_rescaled_beyond_the_limit(
         assert choose(options, budget, limited, **situation).scale_out == held
 
 
+def test_many_more_executors_than_runs_had_are_approached_step_by_step() -> None:
+    options = [Candidate(x, 1000.0 / x) for x in range(2, 41)]
+    rule = ScaleOutRule(extrapolation_limit=2.0)
+    chosen = [4]
+    while chosen[-1] < 40:
+        choice = choose(options, 26.0, rule, seen_scale_out=chosen[-1])
+        chosen.append(choice.scale_out)
+        assert choice.meets_target == (chosen[-1] == 39)
+        if not choice.meets_target:
+            assert f"more than {chosen[-1]} executors are too far from the {chosen[-2]}" in choice.reason
+        if choice.meets_target:
+            break
+    assert chosen == [4, 8, 16, 32, 39]
+    assert choose(options, 26.0, rule, seen_scale_out=4, current_scale_out=10).scale_out == 20
+    assert choose(options, 26.0, rule).scale_out == 39, "nothing is known of earlier runs"
+    assert choose(options, 26.0, seen_scale_out=4).scale_out == 39, "no limit"
+
+
+def test_the_limit_says_nothing_where_fewer_executors_do() -> None:
+    options = [Candidate(x, 1000.0 / x) for x in range(2, 41)]
+    choice = choose(options, 200.0, ScaleOutRule(extrapolation_limit=2.0), seen_scale_out=4)
+    assert choice.scale_out == 5
+    assert "too far" not in choice.reason
+
+
+def test_where_all_candidates_are_far_the_smallest_is_left() -> None:
+    options = [Candidate(x, 1000.0 / x) for x in range(20, 41)]
+    choice = choose(options, 26.0, ScaleOutRule(extrapolation_limit=2.0), seen_scale_out=4)
+    assert choice.scale_out == 20
+
+
 @given(st.floats(1, 1e4), st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.01, 0.99))
 def test_a_bound_is_met_with_its_confidence(
     seconds: float, std: float, early: float, confidence: float
