@@ -113,9 +113,7 @@ class ContextFits:
         ]
         self._left_out: dict[bool, tuple[Floats, Floats]] = {}
 
-    def forecast(
-        self, context: RunContext, candidates: Sequence[int], *, is_new: bool
-    ) -> ContextForecast:
+    def forecast(self, context: RunContext, candidates: Sequence[int], *, is_new: bool) -> ContextForecast:
         """Forecast whole runs in a context.
 
         Args:
