@@ -28,7 +28,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.initial_baselines import Predictor, Task, bell, by_size, ernest, with_context  # noqa: E402
+from benchmarks.initial_baselines import (  # noqa: E402
+    Predictor,
+    Task,
+    bell,
+    by_size,
+    ernest,
+    median_of_known,
+    with_context,
+)
 from benchmarks.initial_protocol import (  # noqa: E402
     ABLATIONS,
     coverage,
@@ -39,7 +47,7 @@ from benchmarks.initial_protocol import (  # noqa: E402
     sizes_of,
     tasks,
 )
-from benchmarks.initial_report import SERVICE, SIZE_PARTS, write_report  # noqa: E402
+from benchmarks.initial_report import MEDIAN, SERVICE, SIZE_PARTS, write_report  # noqa: E402
 from benchmarks.initial_requests import answered, answered_within, medians  # noqa: E402
 from benchmarks.parallel import process_pool  # noqa: E402
 from benchmarks.recorded_runs import DataMissing, RecordedJob, Recordings, load_folder  # noqa: E402
@@ -138,7 +146,7 @@ def measure_group(group: Sequence[Planned], confidence: float, quick: bool) -> l
     by_part: dict[str, Mapping[str, Predictor]] = {
         "contexts": methods,
         "unseen machine": {name: methods[name] for name in ("boosting", "log boosting")},
-        "bell": {"Ernest": ernest, "Bell": bell},
+        "bell": {"Ernest": ernest, "Bell": bell, MEDIAN: median_of_known},
         **dict.fromkeys(SIZE_PARTS, by_size()),
         "Dataproc": {name: methods[name] for name in ("boosting", "log boosting")},
         "Dataproc, unseen machine": {name: methods[name] for name in ("boosting", "log boosting")},

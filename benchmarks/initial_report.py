@@ -31,6 +31,8 @@ def write_report(rows: Sequence[Row], folder: Path, console: Console) -> None:
 SERVICE = "the service"
 """What is answered over HTTP with the same runs as its history."""
 
+MEDIAN = "median of known runs"
+
 SIZE_PARTS = ("one size known, Dataproc", "one size known, C3O")
 """Another data size is asked for than all others are of."""
 
@@ -68,6 +70,12 @@ def all_bars(rows: Sequence[Row]) -> list[Bar]:
             bars.append(Bar(what, own, 1.0, other, percent=True))
     ratio("Bell, n=4", "bell", 4, "Ernest", 0.65)
     ratio("Bell, n=6", "bell", 6, "Ernest", 0.55)
+    for job in sorted({row["job"] for row in _only(rows, part="bell")}):
+        for points in sorted({row["points"] for row in _only(rows, part="bell", job=job)}):
+            group = _only(rows, part="bell", job=job, points=points)
+            own, median = (_mean(_only(group, method=m), "error") for m in ("ours", MEDIAN))
+            what = f"Bell, n={points}: {job}: error over the {MEDIAN}"
+            bars.append(Bar(what, own, 1.05, median, percent=True))
     chosen = _only(rows, part="selection", method="ours")
     if chosen:
         for value, most in (("violations", 0.05), ("executors", 0.12), ("executor_seconds", 0.12)):

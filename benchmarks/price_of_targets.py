@@ -48,17 +48,19 @@ from benchmarks.reporting import (  # noqa: E402
 )
 from benchmarks.runtime_targets import (  # noqa: E402
     CANDIDATES,
+    ELLIS,
+    MARGIN,
+    MOST_HOURS,
+    MOST_MISSED,
+    ORACLE,
     RECORDED_TARGETS,
     Outcome,
+    missed_in_reach,
     oracle,
     play_sequence,
 )
 from benchmarks.simulator import Application, Conditions, calibrate_application  # noqa: E402
 from common.settings.prediction import PredictionSettings  # noqa: E402
-
-ELLIS, MARGIN, ORACLE = "corrected Ellis", "static, 0.9", "oracle"
-MOST_MISSED, MOST_HOURS = 0.03, 1.25
-"""Of the runs that the oracle brings in on time, those that may miss; executor-hours over the oracle's."""
 
 SAME_HOURS = 0.03
 """Share of the hours within which two policies cost the same."""
@@ -135,11 +137,9 @@ class Price:
 
 def price_of(outcomes: Sequence[Outcome], best: Sequence[Outcome]) -> Price:
     """Compare runs with the oracle's, run by run."""
-    missed = np.array([each.over_seconds > 0 for each in outcomes])
-    in_reach = np.array([each.over_seconds == 0 for each in best])
+    missed = float(np.mean([each.over_seconds > 0 for each in outcomes]))
     hours = float(np.mean([each.executor_hours for each in outcomes]))
-    share = float(missed[in_reach].mean()) if in_reach.any() else 0.0
-    return Price(float(missed.mean()), share, hours)
+    return Price(missed, missed_in_reach(outcomes, best), hours)
 
 
 def dominates(one: Price, other: Price) -> bool:

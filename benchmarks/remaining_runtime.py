@@ -37,7 +37,9 @@ from common.executions.candidate import Candidate  # noqa: E402
 from training.history.values import RunRecord  # noqa: E402
 from training.statistics.arrays import Bools, Floats  # noqa: E402
 
-OURS, ERNEST = "ours", "Ernest per job"
+OURS, ERNEST, SIMILAR = "ours", "Ernest per job", "median of similar runs"
+OVER_SIMILAR = 1.05
+"""What an error may be at most, over that of the median of similar runs."""
 TARGET_FACTORS = (1.0, 1.25)
 NORMAL_QUANTILE = 1.645
 """End of a normal distribution's 90% interval, in standard deviations."""
@@ -162,6 +164,10 @@ def judge(results: Results) -> list[Bar]:
         bars.append(Bar(f"on average, {name}: error over Ernest", ours, limit, ernest, percent=True))
         if not failure:
             bars.append(Bar("on average, normal: error", ours, 0.2, percent=True))
+        for app, by in results.items():
+            own, similar = (_mean(by[n], failure) for n in (OURS, SIMILAR))
+            what = f"{app}, {name}: error over the {SIMILAR}"
+            bars.append(Bar(what, own, OVER_SIMILAR, similar, percent=True))
     for app, by in results.items():
         covered = float(np.mean([part.coverage() for part in by[OURS]]))
         bars.append(Bar(f"{app}: 90% intervals cover", covered, 0.95, at_least=0.85, percent=True))

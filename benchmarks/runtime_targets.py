@@ -71,6 +71,11 @@ CANDIDATES = tuple(range(MIN_SCALE_OUT, MAX_SCALE_OUT + 1))
 RECORDED_TARGETS = {"KMeans": 14.0, "MPC": 9.0}
 """Minutes that the recorded experiments aimed at."""
 
+MOST_MISSED, MOST_HOURS = 0.03, 1.25
+"""Of the runs that the oracle brings in on time, those that may miss; executor-hours over the oracle's.
+
+The anchor is Ferguson et al., Jockey, EuroSys 2012."""
+
 VARIANTS = {
     "standard": Conditions(),
     "slow": Conditions(out_seconds=60.0, in_seconds=60.0),
@@ -150,6 +155,8 @@ class Summary:
     executor_hours: float
     rescalings: float
     normal_cvc: float
+    missed_in_reach: float
+    """Of the runs that the oracle brings in on time, the share that is over the target."""
     decision_ms: float
 
 
@@ -247,7 +254,24 @@ def _joined(sequences: Sequence[Played]) -> Played:
     return [o for outcomes, _ in sequences for o in outcomes], [s for _, found in sequences for s in found]
 
 
-def summarize(outcomes: Sequence[Outcome], decision_seconds: Sequence[float]) -> Summary:
+def missed_in_reach(outcomes: Sequence[Outcome], best: Sequence[Outcome]) -> float:
+    """Share over the target among the runs that the oracle brings in on time; 0 without any.
+
+    Args:
+        best: The oracle's, run by run.
+    """
+    missed = [mine.over_seconds > 0 for mine, its in zip(outcomes, best, strict=True) if not its.over_seconds]
+    return float(np.mean(missed)) if missed else 0.0
+
+
+def summarize(
+    outcomes: Sequence[Outcome], decision_seconds: Sequence[float], best: Sequence[Outcome]
+) -> Summary:
+    """Summarize steered runs.
+
+    Args:
+        best: The oracle's, run by run.
+    """
     over = np.array([outcome.over_seconds for outcome in outcomes])
     target = np.array([outcome.target_seconds for outcome in outcomes])
     normal = np.array([not outcome.is_failure for outcome in outcomes])
@@ -259,6 +283,7 @@ def summarize(outcomes: Sequence[Outcome], decision_seconds: Sequence[float]) ->
         float(np.mean([outcome.executor_hours for outcome in outcomes])),
         float(np.mean([outcome.rescalings for outcome in outcomes])),
         float((over > 0)[normal].mean()),
+        missed_in_reach(outcomes, best),
         float(np.median(decision_seconds) * 1000) if len(decision_seconds) else 0.0,
     )
 
@@ -294,8 +319,14 @@ def _judge(where: str, found: Sequence[dict[str, Summary]], factor: float, varia
 
     if variant != "standard":
         return [bar("CVC", "cvc", 1.0, ELLIS)]
+    in_reach = of(OURS, "missed_in_reach")
     of_misses, of_overruns = limits_over_ellis(factor)
-    bars = [bar("CVC", "cvc", of_misses, ELLIS), bar("CVC", "cvc", 1.0, MARGIN)]
+    bars = [
+        bar("CVC", "cvc", of_misses, ELLIS),
+        bar("CVC", "cvc", 1.0, MARGIN),
+        Bar(f"{where}: missed of those that the {ORACLE} meets", in_reach, MOST_MISSED, percent=True),
+        bar("executor-hours", "executor_hours", MOST_HOURS, ORACLE),
+    ]
     if factor == 1.0:
         bars.append(bar("rel. CVS of normal runs", "normal_relative_cvs", of_overruns, ELLIS))
         bars.append(bar("executor-hours", "executor_hours", 1.0, ELLIS))
@@ -304,14 +335,15 @@ def _judge(where: str, found: Sequence[dict[str, Summary]], factor: float, varia
 
 def tables(results: Results) -> list[Section]:
     columns = (
-        "policy", "CVC", "CVC normal", "CVS min", "rel. CVS", "rel. CVS normal",
+        "policy", "CVC", "CVC normal", "missed in reach", "CVS min", "rel. CVS", "rel. CVS normal",
         "executor-hours", "rescalings", "decision ms",
     )  # fmt: skip
     sections = []
     for (app, factor, variant), by_policy in results.items():
         rows = [
-            [name, f"{s.cvc:.1%}", f"{s.normal_cvc:.1%}", f"{s.cvs_minutes:.2f}", f"{s.relative_cvs:.3f}",
-             f"{s.normal_relative_cvs:.3f}", f"{s.executor_hours:.2f}", f"{s.rescalings:.1f}",
+            [name, f"{s.cvc:.1%}", f"{s.normal_cvc:.1%}", f"{s.missed_in_reach:.1%}",
+             f"{s.cvs_minutes:.2f}", f"{s.relative_cvs:.3f}", f"{s.normal_relative_cvs:.3f}",
+             f"{s.executor_hours:.2f}", f"{s.rescalings:.1f}",
              f"{s.decision_ms:.0f}" if s.decision_ms else ""]
             for name, s in by_policy.items()
         ]  # fmt: skip
@@ -404,7 +436,7 @@ def main() -> None:
         for app, factor, variant in asked:
             application = calibrate_application(recorded[app])
             target = 60.0 * targets[app] * factor
-            by_policy = results.setdefault((app, factor, variant), {})
+            played: dict[str, Played] = {}
             progress.update(task, description=f"{app} x{factor:g} {variant}")
             for name, make in served.items():  # alone, for the sake of its latency
                 sequences = [
@@ -414,7 +446,7 @@ def main() -> None:
                     )
                     for seed in seeds
                 ]  # fmt: skip
-                by_policy[name] = summarize(*_joined(sequences))
+                played[name] = _joined(sequences)
             waiting = {
                 name: [
                     pool.submit(
@@ -430,7 +462,10 @@ def main() -> None:
                 for future in futures:
                     sequences.append(future.result())
                     progress.advance(task, runs)
-                by_policy[name] = summarize(*_joined(sequences))
+                played[name] = _joined(sequences)
+            best = played[ORACLE][0]
+            by_policy = {name: summarize(*found, best) for name, found in played.items()}
+            results[app, factor, variant] = by_policy
             show(console, tables({(app, factor, variant): by_policy}))
     bars = [] if arguments.http else judge(results)  # too few runs to judge by
     sections = [*tables(results), service_section(asking) if arguments.http else bars_section(bars)]

@@ -61,7 +61,10 @@ def test_own_decisions_go_through_the_service(application: Application, history:
 
 def test_figures_of_outcomes() -> None:
     outcomes = [Outcome(11, 660.0, 600.0, 2.0, 1, 4), Outcome(12, 500.0, 600.0, 4.0, 0, 4)]
-    found = summarize([*outcomes, Outcome(41, 1200.0, 600.0, 3.0, 2, 4)], [0.1, 0.3])
+    best = [Outcome(11, 590.0, 600.0, 3.0, 0, 8), Outcome(12, 550.0, 600.0, 1.0, 0, 2)]
+    best.append(Outcome(41, 900.0, 600.0, 3.0, 0, 36))
+    found = summarize([*outcomes, Outcome(41, 1200.0, 600.0, 3.0, 2, 4)], [0.1, 0.3], best)
+    assert found.missed_in_reach == 0.5
     assert found.cvc == pytest.approx(2 / 3)
     assert found.normal_cvc == 0.5
     assert found.relative_cvs == pytest.approx(1.1 / 3)
