@@ -15,7 +15,8 @@ class MongoSettings(SettingsGroup):
     """Where runs, jobs, decisions and trainings are kept."""
 
     mongodb_endpoint: str = ""
-    """Host of the MongoDB to use (a replica set: transactions are needed); empty starts an embedded one."""
+    """Host of the MongoDB to use (a replica set: transactions are needed), or a whole `mongodb://` address
+    with all members and options, beside which MONGODB_PORT does not count; empty starts an embedded one."""
 
     mongodb_port: Port = 27017
     """TCP port of that host; the embedded MongoDB takes a free port."""

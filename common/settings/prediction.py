@@ -12,7 +12,7 @@ class PredictionSettings(SettingsGroup):
     """Online recommendations."""
 
     prediction_workers: Annotated[int, Field(ge=1, le=64)] = 1
-    """Processes that fine-tune and forecast; each takes one core and about 430 MB."""
+    """Processes that fine-tune and forecast; each takes one core and about 270 MB."""
 
     prediction_timeout_seconds: Timeout = 10.0
     """Seconds for fine-tuning and forecasting; then the worker is replaced, and Ernest's curves answer."""
