@@ -69,10 +69,16 @@ def situation_of(found: Forecast, progress: Progress) -> Situation:
         current_scale_out=progress.current_scale_out,
         asked_scale_out=progress.asked_scale_out,
         rescalings=progress.rescalings,
-        seen_scale_out=found.seen_scale_out,
+        seen_scale_out=_most_seen(found, progress.before),
         after_next_job_seconds=found.after_next_job_seconds,
         memory=progress.before.policy_memory if progress.before else {},
     )
+
+
+def _most_seen(found: Forecast, before: ScalingDecision | None) -> int | None:
+    """Most executors of any known run: a model knows those that it was trained on, and no others."""
+    known = (found.seen_scale_out, before.seen_scale_out if before else None)
+    return max((each for each in known if each is not None), default=None)
 
 
 def to_decision(
@@ -104,6 +110,7 @@ def to_decision(
         policy_memory=dict(choice.memory),
         meets_target=choice.meets_target,
         reason=reason,
+        seen_scale_out=situation.seen_scale_out,
         remaining_jobs=list(found.job_ids),
         fine_tune_seconds=found.fine_tune_seconds,
         predict_seconds=found.predict_seconds,

@@ -35,6 +35,8 @@ class FirstChoice(WireModel):
     """Id of the model version, `similar-runs`, `context-model`, or the name of a baseline."""
     runs: int = 0
     """Earlier runs that this was learned from."""
+    seen_scale_out: SkipJsonSchema[int | None] = Field(default=None, exclude=True)
+    """Most executors of any earlier run; stored, and shown with decisions only."""
     policy_memory: SkipJsonSchema[dict[str, Any]] = Field(default_factory=dict, exclude=True)
     """What the policy wants to know again; stored, and shown with decisions only."""
 
@@ -71,6 +73,7 @@ class FirstChoice(WireModel):
             fastest_runtime_seconds=self.fastest_runtime_seconds,
             nearest_feasible_target_seconds=self.nearest_feasible_target_seconds,
             runs=self.runs,
+            seen_scale_out=self.seen_scale_out,
             policy_memory=self.policy_memory,
         )
 
@@ -87,6 +90,7 @@ class FirstChoice(WireModel):
             candidates=decision.candidates,
             source=decision.model_key,
             runs=decision.runs or 0,
+            seen_scale_out=decision.seen_scale_out,
             policy_memory=decision.policy_memory,
         )
         found.predicted_runtime_seconds = found._runtime_at(found.scale_out)
@@ -126,6 +130,7 @@ def choose_first(policy: Policy, found: WholeRunForecast, target_seconds: float)
         candidates=candidates,
         source=found.source,
         runs=found.runs,
+        seen_scale_out=found.seen_scale_out,
         policy_memory=dict(choice.memory),
     )
 

@@ -361,6 +361,8 @@ class ScalingDecision(Document):
     """Smallest target that a candidate meets with the confidence that is asked for."""
     runs: int | None = None
     """Earlier runs that the choice before the run was learned from."""
+    seen_scale_out: int | None = None
+    """Most executors of any run that was known."""
     fine_tune_seconds: float | None = None
     predict_seconds: float | None = None
     total_seconds: float | None = None

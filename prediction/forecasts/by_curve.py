@@ -67,6 +67,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         return nothing(candidates, "no earlier run has a finished job")
     if not candidates:
         return nothing(candidates, "there is no candidate scale-out")
+    most = max(run.most_executors for run in runs)
     near = similarity([run.context for run in runs], request.context)
     runs = [run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max()]
     evidence, _ = learn_from(runs)
@@ -95,7 +96,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         remaining_seconds=tuple(tuple(map(float, seconds * shares)) for seconds in whole),
         predictive_stds=tuple(map(symmetric_std, np.hypot(std, place.spread(whole)).tolist())),
         note=place.note,
-        seen_scale_out=evidence.seen_scale_out,
+        seen_scale_out=most,
     )
 
 

@@ -150,7 +150,7 @@ def ernest_forecast(
         remaining_seconds=tuple(tuple(map(float, row)) for row in remaining),
         predictive_stds=tuple(map(symmetric_std, stds.tolist())),
         note=place.note,
-        seen_scale_out=evidence.seen_scale_out,
+        seen_scale_out=max(run.most_executors for run in runs),
     )
 
 

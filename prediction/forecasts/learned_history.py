@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from prediction.forecasts.by_context import ContextFits, completed, run_seconds
-from prediction.forecasts.useful_scale_out import most_executors, useful_scale_out
+from prediction.forecasts.useful_scale_out import useful_scale_out
 from training.evidence.learned import learn_from
 from training.evidence.run_effects import estimate_run_effects
 from training.evidence.table import MAX_HISTORY_RUNS
@@ -79,7 +79,7 @@ class LearnedHistory:
     @cached_property
     def seen_scale_out(self) -> int | None:
         """Most executors that any of the runs had; None where there is none."""
-        return max(map(most_executors, self.runs), default=None)
+        return max((run.most_executors for run in self.runs), default=None)
 
     def table(self, same: Bools) -> RunTable:
         """The most recent runs of one context, and, as far as there is room, of the others.

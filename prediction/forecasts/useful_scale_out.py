@@ -50,7 +50,9 @@ def tasks_at_a_time(run: RunRecord) -> int | None:
     events = []
     for job in run.jobs:
         width = _width(job)
-        events += [(job.start_seconds, 1, width), (job.end_seconds, 0, -width)]
+        # To the millisecond, as it was reported: a sum of seconds may be later than itself.
+        start, end = round(job.start_seconds, 3), round(job.end_seconds, 3)
+        events += [(start, 1, width), (end, 0, -width)]
     at_once = most = 0
     for _, _, change in sorted(events):  # what ends at a moment makes room for what starts
         at_once += change
@@ -73,32 +75,27 @@ def _width(job: JobRecord) -> int:
 
 def _as_measured(runs: Sequence[RunRecord], useful: int) -> int | None:
     """The same, or the next that was measured; None where more executors made runs clearly faster."""
-    at = [run for run in runs if useful / NEAR <= most_executors(run) <= NEAR * useful]
-    beyond = [run for run in runs if most_executors(run) > NEAR * useful]
+    at = [run for run in runs if useful / NEAR <= run.most_executors <= NEAR * useful]
+    beyond = [run for run in runs if run.most_executors > NEAR * useful]
     if not beyond:
         return useful
     if not at:
-        return min(map(most_executors, beyond))
+        return min(run.most_executors for run in beyond)
     faster = statistics.median(map(run_seconds, beyond)) < CLEARLY_FASTER * statistics.median(
         map(run_seconds, at)
     )
     return None if faster else useful
 
 
-def most_executors(run: RunRecord) -> int:
-    """Most executors that a run with jobs had."""
-    return max(max(job.start_scale_out, job.end_scale_out) for job in run.jobs)
-
-
 def _left_cores_idle(known: Sequence[tuple[RunRecord, int]]) -> bool:
     """Whether a run had more cores than any run had tasks."""
     largest = max(width for _, width in known)
-    return any(most_executors(run) * run.context.executor_cores > largest for run, _ in known)
+    return any(run.most_executors * run.context.executor_cores > largest for run, _ in known)
 
 
 def _is_the_same_with_any(known: Sequence[tuple[RunRecord, int]]) -> bool:
-    in_order = sorted(known, key=lambda each: most_executors(each[0]))
+    in_order = sorted(known, key=lambda each: each[0].most_executors)
     (fewest, there), (most, here) = in_order[0], in_order[-1]
     widths = [width for _, width in known]
-    differs = most_executors(most) >= 1.5 * most_executors(fewest)
+    differs = most.most_executors >= 1.5 * fewest.most_executors
     return differs and max(widths) <= SAME_WIDTH * min(widths) and here <= SAME_WIDTH * there

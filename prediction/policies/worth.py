@@ -59,7 +59,8 @@ def worth_its_price(
         elsewhere = np.array([each.scale_out != current.scale_out for each in known])
         price += MOVING_SHARE * current.executor_seconds * elsewhere
     price += lateness_price * chosen.scale_out * lateness_seconds(known, budget_seconds)
-    return known[int(np.argmin(price))]
+    cheapest = int(np.argmin(price))
+    return known[cheapest] if price[cheapest] < price[-1] else chosen
 
 
 def lateness_seconds(candidates: Sequence[Candidate], budget_seconds: float) -> Floats:

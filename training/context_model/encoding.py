@@ -33,7 +33,7 @@ class Points(NamedTuple):
     """Points at which runtimes are known or wanted, encoded."""
 
     numeric: Floats
-    """Logs of positive features, others by their largest value; centred, (P, F)."""
+    """Logs of positive features, others by their largest value, logs beyond it; centred, (P, F)."""
     categories: Ints
     """Codes, (P, C); a value that no earlier run had is -1 and equals nothing."""
     context: Ints
@@ -92,7 +92,10 @@ class Encoding:
             if not present:
                 continue
             if len(numbers) < len(present):
-                categories.append((name, tuple(sorted(set(map(str, present.values()))))))
+                known = set(map(str, present.values()))
+                if len(present) < len(distinct):
+                    known.add(str(None))  # to have none is a value like others
+                categories.append((name, tuple(sorted(known))))
                 continue
             log = min(numbers.values()) > 0
             unit = 1.0 if log else max(map(abs, numbers.values())) or 1.0
@@ -174,14 +177,26 @@ class Encoding:
         return bool(self.memory and self.sizes)
 
     def environment(self, numeric: Floats, categories: Floats) -> Bools:
-        """Whether features tell machines apart: resources, and categories that determine them, (F + C,)."""
+        """Whether features tell machines apart: resources, and categories that determine them, (F + C,).
+
+        Where all machines have the same, nothing is determined; nor is it by values that hardly any two
+        contexts share, such as paths of outputs.
+        """
         resources = np.zeros(len(self.numeric), dtype=bool)
         resources[list(self.resources)] = True
-        amounts = numeric[:, resources]
+        contexts = np.unique(np.concatenate([numeric, categories], axis=1), axis=0)
+        amounts = contexts[:, : len(self.numeric)][:, resources]
+        machines = len(np.unique(amounts.round(9), axis=0))
+
+        def determines(column: Floats) -> bool:
+            values = np.unique(column)
+            if len(values) == len(column) > machines:
+                return False
+            return all(np.ptp(amounts[column == value], axis=0).max() < 1e-9 for value in values)
+
         determine = [
-            bool(resources.any())
-            and all(np.ptp(amounts[column == value], axis=0).max() < 1e-9 for value in np.unique(column))
-            for column in categories.T
+            machines > 1 and bool(resources.any()) and determines(column)
+            for column in contexts[:, len(self.numeric) :].T
         ]
         return np.concatenate([resources, np.array(determine, dtype=bool)])
 
@@ -228,4 +243,6 @@ def _presence(name: str) -> str:
 def _scaled(number: float, log: bool, unit: float) -> float:
     if log:
         return min(max(math.log(max(number, 1e-12)), -MAX_LOG), MAX_LOG)
-    return number / unit
+    share = number / unit
+    # A weight learned within the known range is no weight of what is a million times as large.
+    return share if abs(share) <= 1.0 else math.copysign(1.0 + min(math.log(abs(share)), MAX_LOG), share)

@@ -138,14 +138,15 @@ def share_of_law(law_errors: Floats, shape_errors: Floats) -> float:
             points nothing can be told, and both count the same.
     """
     known = np.isfinite(shape_errors) & np.isfinite(law_errors)
-    if len(known) < 3:
+    count = int(known.sum())
+    if count < 3:
         return 0.5
 
     def square(errors: Floats) -> float:
         bounded = np.minimum(np.abs(errors[known]), LARGEST_ERROR)
         return float(np.mean(bounded**2)) + SMALLEST_ERROR**2
 
-    odds = (square(shape_errors) / square(law_errors)) ** (0.5 * len(known))
+    odds = (square(shape_errors) / square(law_errors)) ** (0.5 * count)
     return float(odds / (1.0 + odds))
 
 

@@ -23,7 +23,7 @@ OTHER_RUNS = 3
 """Runs in the same context from which on it can be said that another one is odd."""
 
 ODD_SHARE = 0.125
-"""Share of the runs that may be odd, a single one in any case."""
+"""Share of the runs that may be odd, of a context as of all, a single one in any case."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,25 @@ def find_odd_runs(evidence: Evidence, runs: Sequence[RunRecord]) -> tuple[OddRun
     if len(runs) <= OTHER_RUNS or not any(each.names for each in evidence.graph.signatures):
         return ()
     odd = [found for row, run in enumerate(runs) if (found := _odd_run(evidence, row, run))]
-    return tuple(odd) if len(odd) <= max(1, int(ODD_SHARE * len(runs))) else ()
+    if len(odd) > _most_odd(len(runs)):
+        return ()
+    rows = [each.row for each in odd]
+    return tuple(each for each in odd if _has_regular_ones(evidence.similarities[each.row], rows))
+
+
+def _most_odd(runs: int) -> int:
+    return max(1, int(ODD_SHARE * runs))
+
+
+def _has_regular_ones(similarities: Floats, odd_rows: Sequence[int]) -> bool:
+    """Whether the context of a run has enough runs that are not odd, and few that are.
+
+    Args:
+        similarities: Of all runs to this one, (R,).
+    """
+    same = similarities >= SAME_CONTEXT
+    odd = int(same[list(odd_rows)].sum())
+    return odd <= _most_odd(int(same.sum())) and same.sum() - odd >= OTHER_RUNS
 
 
 def _odd_run(evidence: Evidence, row: int, run: RunRecord) -> OddRun | None:

@@ -107,6 +107,11 @@ class RunRecord:
     runtime_seconds: float | None = None
     """Of the whole application; None while it runs, or where its end was not recorded."""
 
+    @property
+    def most_executors(self) -> int:
+        """Most executors that the run had; 0 without jobs."""
+        return max((max(job.start_scale_out, job.end_scale_out) for job in self.jobs), default=0)
+
 
 def history_to_json(history: Sequence[RunRecord]) -> list[dict[str, Any]]:
     """Plain JSON values; `history_from_json` reads them back."""

@@ -64,6 +64,8 @@ class Prepared:
         lead = np.stack([self.timings[run].lead for run in self.run_of[samples]])
         share = 1.0 - np.stack([self.timings[run].overlap for run in self.run_of[samples]])
         tail = np.array([self.timings[run].tail for run in self.run_of[samples]])
+        # Of a run whose end is unknown, what is measured ends with its last job.
+        tail = np.where(np.isfinite(self.evidence.tail[self.run_of[samples]]), tail, 0.0)
         seconds = ((lead + share * job_runtime.double().numpy()) * jobs).sum(axis=1) + tail
         return np.asarray(np.log(np.maximum(seconds, 1e-3) / self.actual[samples]))
 

@@ -44,7 +44,7 @@ def encode(
         adapt: Whether deviations of finished jobs carry over to later ones.
         old: Scale-out until a request takes effect, (S, J), whose delay may outlast a job;
             without it, every job's own start counts and delays end with the job.
-        ahead: Jobs that are to be expected after the cut, (J,); all by default.
+        ahead: Jobs that are to be expected, (J,); by default all after the cut. One before it may still run.
     """
     graph, context, calibration = prior.evidence.graph, run.contexts[row], prior.calibration
     jobs, node_job, nodes = len(graph.job_ids), graph.node_job, np.arange(len(graph.names))
@@ -87,7 +87,7 @@ def encode(
             last[cuts == cut] = np.clip(own[-1], -1.0, 1.0)
     future = np.arange(jobs) > cuts[:, None]
     if ahead is not None:
-        future &= ahead
+        future = np.broadcast_to(ahead, future.shape)
 
     measured = np.isfinite(run.metrics[row]).all(axis=-1)
     metrics_known = known_job[:, node_job] & measured

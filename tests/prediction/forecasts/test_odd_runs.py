@@ -36,6 +36,7 @@ from tests.support.odd_histories import (
     retried_stage,
     two_cancelled_jobs,
 )
+from training.evidence.learned import learn_from
 from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.loop import pretrain
@@ -256,3 +257,23 @@ def test_a_retried_stage_does_not_make_a_run_slow() -> None:
         after(regular_model(1), make_odd_run(60, 2, 1), at + 1),
     )
     assert found.remaining_seconds[1][0] == pytest.approx(usual.remaining_seconds[1][0], rel=0.05)
+
+
+def test_a_context_in_which_half_of_the_runs_have_a_job_more_is_left_as_it_is() -> None:
+    """Its runs are few among those of other contexts, and none of them is odd."""
+    regular = (Kind((("map at a.py:1", 8),), 60.0), Kind((("collect at a.py:2", 4),), 30.0))
+    tune = Kind((("tune at a.py:3", 2),), 40.0, fixed_seconds=40.0)
+    others = [
+        replace(
+            run, context=replace(run.context, algorithm_args=(str(number),)), run_id=f"other-{number}-{row}"
+        )
+        for number in range(10)
+        for row, run in enumerate(make_odd_history(number, None, regular=regular))
+    ]
+    with_it = make_odd_history(50, None, regular=(regular[0], tune, regular[1]))[:2]
+    without = make_odd_history(51, None, regular=regular)[:2]
+    mine = [replace(run, run_id=f"mine-{i}") for i, run in enumerate([*with_it, *without])]
+    evidence, odd = learn_from([*others, *mine])
+    assert odd == ()
+    measured = {run.runtime_seconds for run in mine}
+    assert measured <= set(evidence.total.tolist())

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from prediction.forecasts.useful_scale_out import tasks_at_a_time, useful_scale_out
@@ -77,3 +78,13 @@ def test_executors_without_a_task_are_not_asked_for() -> None:
     for target in (0.5, 4.9, 5.5):
         chosen = choose_scale_out(Situation(found.choices(target), target), ScaleOutRule(0.97))
         assert chosen.scale_out <= 4
+
+
+def test_jobs_back_to_back_are_not_beside_each_other() -> None:
+    random, widths = np.random.default_rng(0), set()
+    for _ in range(200):
+        begun, middle, end = sorted(random.integers(0, 10**6, 3) + np.array([0, 1, 2]))
+        first = JobRecord(0, begun / 1000, (middle - begun) / 1000, 2, 2, 0.0, (stage(0, 8),))
+        second = JobRecord(1, middle / 1000, (end - middle) / 1000, 2, 2, 0.0, (stage(1, 8),))
+        widths.add(tasks_at_a_time(RunRecord("a", CONTEXT, 0.0, (first, second))))
+    assert widths == {8}

@@ -65,3 +65,10 @@ def test_a_run_is_not_rescaled_for_next_to_nothing() -> None:
     for current in nearly:
         assert worth_its_price(nearly[2], nearly, 200.0, 20.0, current) is current
     assert worth_its_price(nearly[2], nearly, 200.0, 20.0) is nearly[0]
+
+
+def test_where_nothing_is_left_to_compute_nothing_is_saved() -> None:
+    done = [Candidate(x, 0.0, 0.1) for x in (2, 4, 6)]
+    assert worth_its_price(done[-1], done, 5.0, 20.0, done[1]) is done[-1]
+    rule = ScaleOutRule(0.97, lateness_price=20.0, scale_in_reserve_seconds=10.0)
+    assert choose_scale_out(Situation(done, 5.0, 4), rule).scale_out == 4

@@ -71,3 +71,11 @@ def test_where_there_are_other_contexts_they_say_how_the_law_goes() -> None:
     predicted = model.predict([Query({"size": 8.0}, 16)])
     assert not isinstance(predicted, NoPrediction)
     assert np.exp(predicted.log_mean[0]) == pytest.approx(8 * (10 + 200 / 16), rel=0.1)
+
+
+def test_what_a_law_counts_comes_from_the_points_that_were_left_out() -> None:
+    few, law, shape = np.full(12, 0.0), np.full(600, np.nan), np.full(600, np.nan)
+    law[::50], shape[::50] = few + 0.05, few + 0.5
+    assert share_of_law(law, shape) == pytest.approx(share_of_law(law[::50], shape[::50]))
+    law[100:] = np.nan
+    assert share_of_law(law, shape) == 0.5

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from training.context_model.data_size import at_size
+from training.context_model.encoding import Encoding
 from training.context_model.model import ContextModel, fit_context_model
 from training.context_model.questions import EarlierRun, Query, RuntimePrediction
 from training.context_model.unseen_machines import Spots, counterparts, is_unseen, is_within, not_below
@@ -114,3 +115,22 @@ def test_far_below_zero_moments_stay_finite() -> None:
     gain, lost = not_below(np.array([-1e4]), np.array([1.0]))
     assert gain[0] == pytest.approx(1e4, rel=1e-3)
     assert 0.0 <= lost[0] <= 1.0
+
+
+def environment_of(contexts: list[dict[str, float | str]]) -> dict[str, bool]:
+    encoding = Encoding.of(contexts, resources=("cores",))
+    numeric, categories = encoding.encode(contexts)
+    found = encoding.environment(numeric, categories.astype(np.float64))
+    return dict(zip([*encoding.numeric, *encoding.categories], map(bool, found), strict=True))
+
+
+def test_texts_say_nothing_of_machines_where_all_are_alike() -> None:
+    contexts = [{"cores": 4, "machine": "a", "output": f"/out/{i}", "kind": "xy"[i % 2]} for i in range(8)]
+    assert environment_of(contexts) == {"cores": True, "machine": False, "output": False, "kind": False}
+
+
+def test_values_that_occur_once_determine_no_machine() -> None:
+    machines = [{"cores": 4, "machine": "a"}, {"cores": 8, "machine": "b"}, {"cores": 8, "machine": "c"}]
+    contexts = [machines[i % 3] | {"output": f"/out/{i}", "kind": "xy"[i % 2]} for i in range(12)]
+    assert environment_of(contexts) == {"cores": True, "machine": True, "output": False, "kind": False}
+    assert environment_of([{"cores": 4, "machine": "a"}, {"cores": 8, "machine": "b"}])["machine"]

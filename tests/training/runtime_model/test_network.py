@@ -192,3 +192,18 @@ def test_run_factor_is_shrunk_and_needs_time_to_believe() -> None:
     assert 0 < little < more < 0.05
     assert run_factor(np.array([0.4]), np.array([0.001]), calibration) < 0.1
     assert run_factor(np.full(4, np.log(1.5)), np.full(4, 5.0), calibration) > 0.27
+
+
+def test_a_job_that_still_runs_before_the_cut_is_rescaled_too() -> None:
+    """Jobs beside each other end in any order: what is ahead is not what has a larger number."""
+    table = collect(make_history((2, 3, 4, 6, 4)))
+    prior = fit_to(table, Calibration(rescaling_out_seconds=4.0))
+    whole = make_run(9, 4)
+    run = collect(
+        [replace(whole, jobs=(*whole.jobs[:5], *whole.jobs[6:7]), runtime_seconds=None)], table.graph
+    )
+    ahead = np.isin(np.arange(12), (5, 7, 8, 9, 10, 11))
+    start, end = np.full((1, 12), 4.0), np.full((1, 12), 8.0)
+    batch = encode(prior, run, 0, np.array([6]), start, end, old=start, ahead=ahead)
+    assert batch.future[0].bool().tolist() == ahead.tolist()
+    assert np.flatnonzero(batch.delay[0].numpy()).tolist() == [5]

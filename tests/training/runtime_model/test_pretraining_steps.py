@@ -1,7 +1,9 @@
 """Steps of pretraining in closed form are those that torch records."""
 
 import copy
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -136,3 +138,17 @@ def test_dropout_keeps_what_it_should_and_its_mean() -> None:
     assert kept.shape == (2000, 32)
     assert kept.unique().tolist() == pytest.approx([0.0, 4 / 3])
     assert float(kept.mean()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_tail_that_was_not_measured_is_no_error() -> None:
+    """Of runs whose end was not recorded nobody knows what came after the last job."""
+    unknown = {1, 3}
+    runs = [
+        replace(run, runtime_seconds=None if row in unknown else run.jobs[-1].end_seconds + 60.0)
+        for row, run in enumerate(make_history((2, 3, 4, 6, 4)))
+    ]
+    prepared = prepare(runs)
+    without = prepare([replace(run, runtime_seconds=None) for run in runs])
+    theirs = np.isin(prepared.run_of, list(unknown))
+    assert prepared.law_errors[theirs] == pytest.approx(without.law_errors[theirs], abs=0.05)
+    assert np.abs(prepared.law_errors).max() < 1.0
