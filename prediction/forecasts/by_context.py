@@ -15,7 +15,7 @@ import numpy as np
 
 from training.context_model.encoding import Feature
 from training.context_model.questions import EarlierRun, NoPrediction, Query, RuntimePrediction
-from training.evidence.similarity import SAME_CONTEXT, similarity
+from training.evidence.similarity import SAME_CONTEXT, context_groups, similarity
 from training.history.values import RunContext, RunRecord
 from training.statistics.arrays import Floats
 
@@ -145,8 +145,8 @@ class ContextFits:
     def _leave_out(self, *, whole_contexts: bool) -> tuple[Floats, Floats]:
         """Log errors about runs left out and standard deviations; NaN where one was not, both (R,)."""
         runs, earlier_runs = self._runs, self._earlier_runs
-        contexts = {run.context: number for number, run in enumerate(runs)}
-        groups = [contexts[run.context] if whole_contexts else number for number, run in enumerate(runs)]
+        # Of contexts that hardly differ, as sizes of the data do from day to day, one tells of the other.
+        groups = context_groups([run.context for run in runs]) if whole_contexts else list(range(len(runs)))
         distinct = {group: number for number, group in enumerate(dict.fromkeys(groups))}
         fold_of = np.array([distinct[group] % FOLDS for group in groups])
         errors, stds = np.full(len(runs), np.nan), np.full(len(runs), np.nan)

@@ -27,6 +27,9 @@ from training.statistics.arrays import Bools, Floats
 CLEARLY_MORE = math.log(1.5)
 """How much more of every resource is beyond what else machines differ in. Sizes come in steps of two."""
 
+MOST_VALUES = 32
+"""Values of a category that trees may split at, the most frequent ones: paths of outputs never come again."""
+
 TREES_SHARE = 0.25
 """What boosted trees count, where they are asked: they know no law of the scale-out."""
 
@@ -113,11 +116,12 @@ def by_trees(
     any of them explain the same; the mean of trees that prefer the first and the last takes no side.
     """
     others = [number for number in range(len(encoding.numeric)) if number not in encoding.resources]
+    frequent = _frequent(known_spots.categories, [len(values) for values in encoding.values])
 
     def columns(spots: Spots) -> Floats:
         log_scale_out = np.log(spots.scale_outs)[:, None]
         totals = log_scale_out + spots.numeric[:, list(encoding.resources)]
-        codes = [spots.categories == code for code in range(max(map(len, encoding.values), default=0))]
+        codes = [spots.categories == of_category for of_category in frequent.T]
         return np.concatenate([spots.numeric[:, others], log_scale_out, totals, *codes], axis=1)
 
     from sklearn.ensemble import GradientBoostingRegressor  # a second's import, for unseen machines only
@@ -128,6 +132,23 @@ def by_trees(
 
     seen, wanted = columns(known_spots), columns(asked_spots)
     return (predict(seen, wanted) + predict(seen[:, ::-1], wanted[:, ::-1])) / 2
+
+
+def _frequent(categories: Floats, values: Sequence[int]) -> Floats:
+    """Codes of each category to tell apart, (C, K); -2 where there are no more, which no point has.
+
+    Args:
+        categories: Codes of known points, (P, C).
+        values: How many each category has, (C,).
+    """
+    found = np.full((len(values), min(max(values, default=0), MOST_VALUES)), -2.0)
+    for category, number in enumerate(values):
+        codes = np.arange(number)
+        if number > MOST_VALUES:
+            counts = np.bincount(categories[:, category].astype(int) + 1, minlength=number + 1)[1:]
+            codes = np.sort(np.argsort(-counts, kind="stable")[:MOST_VALUES])
+        found[category, : len(codes)] = codes
+    return found
 
 
 def not_below(mean: Floats, variance: Floats) -> tuple[Floats, Floats]:

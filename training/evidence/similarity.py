@@ -1,6 +1,7 @@
 """Similarity of contexts: how much a run tells about another one."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,12 @@ _OTHER_ARGUMENTS = 0.1
 _OTHER_MEMORY = 1.25
 """Ratio of memory from which on it is another one."""
 
+_FACTS = ("data_characteristics", "machine_name", "environment_name", "executor_cores", "versions")
+"""Of which each that differs makes a run tell less."""
+
+_SIZE_STD = 0.5
+"""Standard deviation of the log of data sizes over which runs tell of each other."""
+
 
 def similarity(contexts: Sequence[RunContext], target: RunContext) -> Floats:
     """Similarity of contexts to a target: how much a run there tells about one here, (R,), in (0, 1]."""
@@ -30,12 +37,45 @@ def _similarity(context: RunContext, target: RunContext) -> float:
     same = sum(a == b for a, b in zip(context.algorithm_args, target.algorithm_args, strict=False))
     differing = max(len(context.algorithm_args), len(target.algorithm_args)) - same
     gap = log_size(context) - log_size(target)
-    facts = ("data_characteristics", "machine_name", "environment_name", "executor_cores", "versions")
-    others = sum(getattr(context, name) != getattr(target, name) for name in facts)
-    memory = sorted((max(context.executor_memory_mb, 1), max(target.executor_memory_mb, 1)))
-    others += memory[1] >= _OTHER_MEMORY * memory[0]
+    others = sum(getattr(context, name) != getattr(target, name) for name in _FACTS)
+    others += abs(log_memory(context) - log_memory(target)) >= math.log(_OTHER_MEMORY)
     share = max(differing / longest, _OTHER_ARGUMENTS) if differing else 0.0
-    return max(float(0.3**share * np.exp(-0.5 * (gap / 0.5) ** 2) * 0.6**others), 1e-4)
+    return max(float(0.3**share * np.exp(-0.5 * (gap / _SIZE_STD) ** 2) * 0.6**others), 1e-4)
+
+
+def context_groups(contexts: Sequence[RunContext]) -> list[int]:
+    """Numbers of contexts from 0 on, (R,): equal ones are one context, as `SAME_CONTEXT` has it.
+
+    Sizes that grow from run to run are cut where the first one of a group is out of reach.
+    """
+    reach = _SIZE_STD * math.sqrt(-2.0 * math.log(SAME_CONTEXT))
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for row, context in enumerate(contexts):
+        key = (context.algorithm_args, *(getattr(context, name) for name in _FACTS))
+        alike.setdefault(key, []).append(row)
+    found, number = [0] * len(contexts), -1
+    for rows in alike.values():
+        for of_memory in _cut(rows, lambda row: log_memory(contexts[row]), math.log(_OTHER_MEMORY)):
+            for of_size in _cut(of_memory, lambda row: log_size(contexts[row]), reach):
+                number += 1
+                for row in of_size:
+                    found[row] = number
+    return found
+
+
+def _cut(rows: Sequence[int], value: Callable[[int], float], reach: float) -> list[list[int]]:
+    """Rows by their values, cut into parts none of which is wider than the reach."""
+    parts: list[list[int]] = []
+    for row in sorted(rows, key=value):
+        if not parts or value(row) - value(parts[-1][0]) >= reach:
+            parts.append([])
+        parts[-1].append(row)
+    return parts
+
+
+def log_memory(context: RunContext) -> float:
+    """Log of an executor's memory in MB, 0 where that is unknown."""
+    return math.log(max(context.executor_memory_mb, 1))
 
 
 def log_size(context: RunContext) -> float:

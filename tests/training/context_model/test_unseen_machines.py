@@ -7,7 +7,15 @@ from training.context_model.data_size import at_size
 from training.context_model.encoding import Encoding
 from training.context_model.model import ContextModel, fit_context_model
 from training.context_model.questions import EarlierRun, Query, RuntimePrediction
-from training.context_model.unseen_machines import Spots, counterparts, is_unseen, is_within, not_below
+from training.context_model.unseen_machines import (
+    MOST_VALUES,
+    Spots,
+    _frequent,
+    counterparts,
+    is_unseen,
+    is_within,
+    not_below,
+)
 
 ENVIRONMENT = np.array([True, True, False, True])
 """Cores, memory, data size, type."""
@@ -134,3 +142,15 @@ def test_values_that_occur_once_determine_no_machine() -> None:
     contexts = [machines[i % 3] | {"output": f"/out/{i}", "kind": "xy"[i % 2]} for i in range(12)]
     assert environment_of(contexts) == {"cores": True, "machine": True, "output": False, "kind": False}
     assert environment_of([{"cores": 4, "machine": "a"}, {"cores": 8, "machine": "b"}])["machine"]
+
+
+def test_trees_have_few_columns_however_many_paths_there_are() -> None:
+    values = [4, 3000]
+    codes = np.stack([np.arange(3000) % 4, np.minimum(np.arange(3000) * 7 % 3000, 2990)], axis=1).astype(
+        float
+    )
+    found = _frequent(codes, values)
+    assert found.shape == (2, MOST_VALUES)
+    assert found[0].tolist() == [0, 1, 2, 3, *[-2] * (MOST_VALUES - 4)]
+    assert 2990 in found[1]
+    assert _frequent(codes[:, :1], [4]).tolist() == [[0, 1, 2, 3]]
