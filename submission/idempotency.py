@@ -6,8 +6,6 @@ application execution and the decision about its first scale-out are stored in o
 unique indexes decide between services that try the same at once.
 """
 
-import hashlib
-import json
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +20,6 @@ from common.mongo.collection import DocumentCollection, Index
 from common.mongo.document import Document, UtcTime, utc_now
 from common.mongo.set_up import create_collection
 from common.mongo.transactions import in_transaction
-from common.wire.specs import ApplicationSpecs
 
 Json = dict[str, Any]
 
@@ -53,25 +50,6 @@ class SubmissionAnswer(Document):
     response: Json | None = None
     """The platform's; None until it is known."""
     created_at: UtcTime = Field(default_factory=utc_now)
-
-
-_FORMER_OVERHEAD = "384m"
-"""What `memory_overhead` was by default in version 0.1: stored fingerprints leave it out."""
-
-
-def fingerprint(specs: ApplicationSpecs, *further: str | None) -> str:
-    """The same for requests that mean the same: fields at their defaults may be left out.
-
-    Also what was once a default counts as left out, so that a key or a name that was stored by an earlier
-    version still stands for its application.
-    """
-    machines = {
-        field: spec.model_copy(update={"memory_overhead": None})
-        for field, spec in (("master_specs", specs.master_specs), ("worker_specs", specs.worker_specs))
-        if spec.memory_overhead == _FORMER_OVERHEAD
-    }
-    said = [specs.model_copy(update=machines).model_dump(mode="json", exclude_defaults=True), *further]
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 _OF_KEYS = [

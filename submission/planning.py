@@ -1,10 +1,10 @@
 """From a request to the manifest: bounds, first scale-out and rendering; nothing is stored or started."""
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from pymongo.errors import PyMongoError
 
@@ -60,6 +60,11 @@ class Plan:
             return self.initial.reason
         chosen = self.initial
         return f"As requested, in shadow mode; it would start with {chosen.scale_out}: {chosen.reason}"
+
+    def warned(self, response: Mapping[str, Any]) -> dict[str, Any]:
+        """What the platform answered, with the warnings of the plan."""
+        told = [*response.get("warnings", ()), *self.warnings]
+        return {**response, "warnings": told} if told else dict(response)
 
 
 class Planner:

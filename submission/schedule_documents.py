@@ -81,6 +81,8 @@ class SubmissionSchedule(Document, ScheduleSpec):
     updated_at: UtcTime = Field(default_factory=utc_now)
     updated_by: str | None = None
     """Who asked last for a change."""
+    said_at: UtcTime | None = None
+    """When somebody who might said what it submits; null: `updated_at`, of versions before."""
     next_fire_at: UtcTime
     firing: Firing | None = None
     last_due_at: UtcTime | None = None

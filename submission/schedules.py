@@ -113,6 +113,7 @@ class SubmissionSchedules:
             "firing": None,
             "updated_at": utc_now(),
             "updated_by": by,
+            "said_at": utc_now(),
         }
         rest = {key: value for key, value in _without_id(schedule).items() if key not in said}
         stored = await self._schedules.find_one_and_update(
@@ -282,7 +283,7 @@ class SubmissionSchedules:
             scheduled_for=due_at,
             alone=schedule.concurrency_policy == "forbid",
             submitted_by=by,
-            since=schedule.updated_at,
+            since=schedule.said_at or schedule.updated_at,
         )
         if there := await self._submissions.find_submitted(request, options):
             return there  # before anything is ended for it a second time
@@ -332,8 +333,11 @@ class SubmissionSchedules:
         )
 
     async def _change(self, name: str, fields: Json) -> Json | None:
+        """Change what is not what it submits: since when that was said stays."""
+        values = {key: {"$literal": value} for key, value in fields.items()}
+        since = {"$ifNull": ["$said_at", "$updated_at"]}
         return await self._schedules.find_one_and_update(
-            {"_id": name}, {"$set": fields}, return_document=ReturnDocument.AFTER
+            {"_id": name}, [{"$set": {"said_at": since, **values}}], return_document=ReturnDocument.AFTER
         )
 
     async def _checked(self, name: str, spec: ScheduleSpec, by: str | None) -> SubmissionSchedule:
@@ -342,7 +346,10 @@ class SubmissionSchedules:
             raise InvalidRequest("submission.name: what is submitted again and again has no name of its own.")
         await self._submissions.check(spec.submission)
         next_fire_at = trigger.next_after(utc_now())
-        return SubmissionSchedule(**spec.model_dump(), id=name, created_by=by, next_fire_at=next_fire_at)
+        now = utc_now()
+        return SubmissionSchedule(
+            **spec.model_dump(), id=name, created_by=by, said_at=now, next_fire_at=next_fire_at
+        )
 
     def _found(self, name: str, document: Json | None) -> SubmissionSchedule:
         """Raises ScheduleNotFound or UnreadableDocument."""

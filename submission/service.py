@@ -8,7 +8,7 @@ handed to the runner later: at the next start, by `reconcile`, or when it is sub
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 from bson import ObjectId
@@ -22,7 +22,7 @@ from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments, unscraped
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs
-from submission.idempotency import SubmissionLedger, fingerprint
+from submission.idempotency import SubmissionLedger
 from submission.log_lines import NumberedLines
 from submission.manifest.options import ManifestOptions
 from submission.other_runners import OtherRunners
@@ -91,7 +91,7 @@ class SubmissionService:
             return there
         key = options.idempotency_key
         specs = with_scale_out(specs)
-        said = _fingerprint(specs, options)
+        said = options.fingerprint(specs)
         execution, plan = await self._prepare(specs, options)
         if options.require_feasible and plan.initial.feasible is False:
             raise infeasible(plan, specs.global_specs.max_runtime)
@@ -121,7 +121,7 @@ class SubmissionService:
         """
         if options.idempotency_key is None and options.name is None:
             return None
-        said = _fingerprint(with_scale_out(specs), options)
+        said = options.fingerprint(with_scale_out(specs))
         there = await self._ledger.find(options.idempotency_key, options.name, said)
         return await self._replay(there) if there else None
 
@@ -133,13 +133,13 @@ class SubmissionService:
         """
         options = options or SubmitOptions()
         specs = with_scale_out(specs)
-        execution, plan = await self._prepare(specs, options)
+        execution, plan = await self._prepare(specs, options, keep=False)
         if options.require_feasible and plan.initial.feasible is False:
             raise infeasible(plan, specs.global_specs.max_runtime)
         response = await self._runner.dry_run(plan.manifest)
         if options.name is not None and (holder := await self._executions.find_named(options.name)):
             plan.warnings.append(f"{options.name!r} is the name of {holder.id}, which has not ended.")
-        return Submission(execution, plan.initial.to_decision(execution), _with_warnings(response, plan))
+        return Submission(execution, plan.initial.to_decision(execution), plan.warned(response))
 
     async def check(self, specs: ApplicationSpecs) -> None:
         """Raises InvalidRequest where `submit` would, as far as that does not depend on a forecast."""
@@ -275,10 +275,10 @@ class SubmissionService:
         return readiness.is_ready
 
     async def _prepare(
-        self, specs: ApplicationSpecs, options: SubmitOptions
+        self, specs: ApplicationSpecs, options: SubmitOptions, *, keep: bool = True
     ) -> tuple[ApplicationExecution, Plan]:
         execution_id = options.execution_id or str(ObjectId())
-        program = await self._prepare_program(specs, options)
+        program = await self._prepare_program(specs, options, keep)
         plan = await self._planner.plan(
             specs,
             execution_id,
@@ -307,12 +307,14 @@ class SubmissionService:
         )
         return execution, plan
 
-    async def _prepare_program(self, specs: ApplicationSpecs, options: SubmitOptions) -> Prepared | None:
+    async def _prepare_program(
+        self, specs: ApplicationSpecs, options: SubmitOptions, keep: bool
+    ) -> Prepared | None:
         if specs.program is None:
             return None
         if self._programs is None:
             raise InvalidRequest("program: this service has no workspaces.")
-        return await self._programs.prepare(specs.program, options.submitted_by, options.since)
+        return await self._programs.prepare(specs.program, options.submitted_by, options.since, keep=keep)
 
     async def _hand_over(
         self, execution: ApplicationExecution, plan: Plan, key: str | None
@@ -320,13 +322,17 @@ class SubmissionService:
         try:
             if not await self._is_ready(execution):
                 self._taken.pop(execution.id, None)  # `start_ready` hands it over
-                return _with_warnings({"waits_for": "its environment"}, plan)
-            return _with_warnings(await self._runner.start(plan.manifest, execution.id), plan)
+                return plan.warned({"waits_for": "its environment"})
+            return plan.warned(await self._runner.start(plan.manifest, execution.id))
         except Exception as error:
             reason = str(error) if isinstance(error, ServiceError) else type(error).__name__
-            await self._executions.record_state(
-                execution.id, ApplicationState.SUBMISSION_FAILED, reason, fields={"end_time": utc_now()}
-            )
+            try:
+                await self._executions.record_state(
+                    execution.id, ApplicationState.SUBMISSION_FAILED, reason, fields={"end_time": utc_now()}
+                )
+            except PyMongoError:
+                self._taken.pop(execution.id, None)  # it stays NEW, and `reconcile` hands it over
+                raise
             if key is not None:
                 await self._ledger.release(key, execution.id)
             raise
@@ -345,6 +351,7 @@ class SubmissionService:
             answer = await self._ledger.find_answer(execution_id)
             response = answer.response if answer else None
             if response is None and execution.state is ApplicationState.SUBMISSION_FAILED:
+                await self._ledger.release_all(execution_id)
                 raise Unavailable(f"{execution_id} was stored, but not taken: {execution.state_reason}")
             if response is not None or monotonic_seconds() >= deadline:
                 break
@@ -387,14 +394,3 @@ class SubmissionService:
 def _may_wait(execution: ApplicationExecution) -> bool:
     """Whether it is handed over when its environment is ready."""
     return execution.environment_id is not None and execution.state is ApplicationState.NEW
-
-
-def _fingerprint(specs: ApplicationSpecs, options: SubmitOptions) -> str:
-    # Said only where it is so: what earlier versions stored stays the same request.
-    shadow = ["shadow"] if options.shadow else []
-    return fingerprint(specs, options.policy, options.name, *shadow)
-
-
-def _with_warnings(response: Mapping[str, Any], plan: Plan) -> dict[str, Any]:
-    told = [*response.get("warnings", ()), *plan.warnings]
-    return {**response, "warnings": told} if told else dict(response)

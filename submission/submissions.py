@@ -1,5 +1,7 @@
 """A submission as a value: how it is made, what comes of it, and why it may be refused."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +9,26 @@ from typing import Any
 
 from common.errors import ServiceError
 from common.executions.documents import ApplicationExecution, ScalingDecision
+from common.wire.specs import ApplicationSpecs
 from submission.planning import InitialScaleOutPolicy, Plan
+
+_FORMER_OVERHEAD = "384m"
+"""What `memory_overhead` was by default in version 0.1: stored fingerprints leave it out."""
+
+
+def fingerprint(specs: ApplicationSpecs, *further: str | None) -> str:
+    """The same for requests that mean the same: fields at their defaults may be left out.
+
+    Also what was once a default counts as left out, so that a key or a name that was stored by an earlier
+    version still stands for its application.
+    """
+    machines = {
+        field: spec.model_copy(update={"memory_overhead": None})
+        for field, spec in (("master_specs", specs.master_specs), ("worker_specs", specs.worker_specs))
+        if spec.memory_overhead == _FORMER_OVERHEAD
+    }
+    said = [specs.model_copy(update=machines).model_dump(mode="json", exclude_defaults=True), *further]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 class TargetInfeasible(ServiceError):
@@ -42,6 +63,12 @@ class SubmitOptions:
     submitted_by: str | None = None
     execution_id: str | None = None
     since: datetime | None = None
+
+    def fingerprint(self, specs: ApplicationSpecs) -> str:
+        """Fingerprint of a request: the same for requests that mean the same."""
+        # Said only where it is so: what earlier versions stored stays the same request.
+        shadow = ["shadow"] if self.shadow else []
+        return fingerprint(specs, self.policy, self.name, *shadow)
 
 
 @dataclass(frozen=True)

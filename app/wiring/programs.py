@@ -36,8 +36,10 @@ class EnvironmentsOfPrograms:
     def __init__(self, environments: Environments) -> None:
         self._environments = environments
 
-    async def require(self, requirements: bytes) -> str:
+    async def require(self, requirements: bytes, *, build: bool) -> str:
         """Raises InvalidRequirements."""
+        if not build:
+            return self._environments.wanted(requirements).id
         return (await self._environments.ensure(requirements)).id
 
     async def readiness(self, environment_id: str) -> Readiness:

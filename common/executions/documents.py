@@ -76,6 +76,8 @@ class ApplicationExecution(Document, ApplicationSpecs):
     state: ApplicationState = ApplicationState.NEW
     state_reason: str = ""
     state_changes: list[StateChange] = Field(default_factory=list)
+    state_changes_left_out: int = 0
+    """Changes between the first one and the others here that are kept no more."""
     name: str | None = None
     """Given by the request; of those that have not ended, only one has it."""
     held_name: str | None = None

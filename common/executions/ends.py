@@ -29,6 +29,10 @@ _REPORTED_END: Json = {"$cond": [{"$gte": ["$reported_end_time", "$start_time"]}
 """By the word of the driver in charge; null, or missing, where it has said nothing."""
 
 
+MOST_STATE_CHANGES = 500
+"""Of an execution, with reasons of a thousand characters each at most."""
+
+
 def change_of_state(change: StateChange, fields: Mapping[str, Any], now: datetime) -> list[Json]:
     """A state change as an update by a pipeline: the end is compared with what is stored at that moment.
 
@@ -37,8 +41,7 @@ def change_of_state(change: StateChange, fields: Mapping[str, Any], now: datetim
     """
     values = {"state": change.state.value, "state_reason": change.reason, **fields}
     changes: Json = {name: {"$literal": value} for name, value in values.items()}
-    before = {"$ifNull": ["$state_changes", []]}
-    changes["state_changes"] = {"$concatArrays": [before, [{"$literal": change.model_dump()}]]}
+    changes |= _with_one_more(change)
     if not change.state.is_final:
         return [{"$set": changes}]
     ended_at = fields.get("end_time")
@@ -54,6 +57,19 @@ def change_of_state(change: StateChange, fields: Mapping[str, Any], now: datetim
         if change.state is not ApplicationState.KILLED:
             changes["end_time"] = {"$max": [{"$min": [ended_at, _REPORTED_END]}, _LAST_JOB_END]}
     return [{"$set": changes}, {"$unset": "held_name"}]
+
+
+def _with_one_more(change: StateChange) -> Json:
+    """The first change and the latest ones are kept: what is started again for weeks has thousands."""
+    before = {"$ifNull": ["$state_changes", []]}
+    is_full = {"$gte": [{"$size": before}, MOST_STATE_CHANGES]}
+    kept = [{"$slice": [before, 1]}, {"$slice": [before, 2 - MOST_STATE_CHANGES]}]
+    left = {"$cond": [is_full, {"$concatArrays": kept}, before]}
+    one_less = {"$add": [{"$ifNull": ["$state_changes_left_out", 0]}, {"$cond": [is_full, 1, 0]}]}
+    return {
+        "state_changes": {"$concatArrays": [left, [{"$literal": change.model_dump()}]]},
+        "state_changes_left_out": one_less,
+    }
 
 
 def reported_end(execution: ApplicationExecution, ended_at: datetime) -> Json:

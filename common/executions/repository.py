@@ -41,6 +41,10 @@ _OTHER_STATES = [state.value for state in ApplicationState if not state.is_final
 _OF_JOBS = [Index("one_job_once", ["application_execution_id", "application_id", "job_id"], {"unique": True})]
 
 
+def _texts(path: str) -> Json:
+    return {"partialFilterExpression": {path: IS_TEXT}}
+
+
 def _newest_by(name: str, path: str, options: Mapping[str, Any] | None = None) -> Index:
     return Index(f"newest_by_{name}", [path, *NEWEST.fields], options or {})
 
@@ -51,17 +55,12 @@ _OF_APPLICATIONS = [
     # What a list is filtered by, in its order: where few are like that, not all are looked at.
     _newest_by("algorithm", "global_specs.algorithm_name"),
     _newest_by("state", "state"),
-    _newest_by("owner", "submitted_by", {"partialFilterExpression": {"submitted_by": IS_TEXT}}),
-    _newest_by("schedule", "schedule_name", {"partialFilterExpression": {"schedule_name": IS_TEXT}}),
-    _newest_by("workspace", "program.workspace", {"partialFilterExpression": {"program.workspace": IS_TEXT}}),
-    Index(
-        "one_with_this_name",
-        ["held_name"],
-        {"unique": True, "partialFilterExpression": {"held_name": IS_TEXT}},
-    ),
-    Index(
-        "of_spark_application", ["application_id"], {"partialFilterExpression": {"application_id": IS_TEXT}}
-    ),
+    _newest_by("owner", "submitted_by", _texts("submitted_by")),
+    _newest_by("schedule", "schedule_name", _texts("schedule_name")),
+    _newest_by("workspace", "program.workspace", _texts("program.workspace")),
+    Index("one_with_this_name", ["held_name"], {"unique": True, **_texts("held_name")}),
+    Index("of_spark_application", ["application_id"], _texts("application_id")),
+    Index("of_driver", ["driver_starts.application_id"]),
     Index("unmeasured", ["state"], {"partialFilterExpression": {"accuracy_measured": False}}),
 ]
 

@@ -125,9 +125,12 @@ class RunHistory:
             return await self._with_jobs([found[name] for name in execution_ids if name in found])
 
     async def find_by_application_id(self, application_id: str) -> ApplicationExecution | None:
-        """The oldest one whose driver has reported, or whose event log has, that it is this application."""
+        """The oldest one of which a driver has reported, or an event log has, that it is this application."""
+        said = text(application_id)
         document = await self._applications.find_one(
-            {"application_id": text(application_id)}, {"manifests": 0}, sort=[("created_at", ASCENDING)]
+            {"$or": [{"application_id": said}, {"driver_starts.application_id": said}]},
+            {"manifests": 0},
+            sort=[("created_at", ASCENDING)],
         )
         return self._read.one(document) if document else None
 

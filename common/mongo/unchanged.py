@@ -34,7 +34,8 @@ class UnchangedReader(LargeReader[T]):
             self._known.move_to_end(stored)
             return found
         found = await super().take(document)
-        self._bytes += len(stored)  # another one may have read it meanwhile
+        if stored not in self._known:  # another one may have read it meanwhile
+            self._bytes += len(stored)
         self._known[stored] = found
         while self._bytes > self._most_bytes:
             self._bytes -= len(self._known.popitem(last=False)[0])

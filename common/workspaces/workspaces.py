@@ -131,6 +131,14 @@ class Workspaces:
         Raises:
             FileNotInWorkspace: It holds nothing.
         """
+        return await self.stored.keep(await self.look_at(workspace, by, folder=folder))
+
+    async def look_at(self, workspace: str, by: str | None, *, folder: str = "") -> Snapshot:
+        """The snapshot that `take_snapshot` would take; nothing is stored.
+
+        Raises:
+            FileNotInWorkspace: It holds nothing.
+        """
         folder = check_path(folder) if folder else ""
         found = await self.stored.files_at_once(workspace, folder)
         if not found:
@@ -140,16 +148,19 @@ class Workspaces:
             StoredFile(path=each.path[below:], sha256=each.sha256, size_bytes=each.size_bytes)
             for each in found
         ]
-        return await self.keep_snapshot(workspace, folder, files, by)
+        return await self._snapshot_of(workspace, folder, files, by)
 
     async def keep_snapshot(
         self, workspace: str, folder: str, files: list[StoredFile], by: str | None
     ) -> Snapshot:
         """A snapshot of these files, which are of a folder as it is, or was. Raises WorkspaceNotFound."""
+        return await self.stored.keep(await self._snapshot_of(workspace, folder, files, by))
+
+    async def _snapshot_of(
+        self, workspace: str, folder: str, files: list[StoredFile], by: str | None
+    ) -> Snapshot:
         made = snapshot_id(await self.stored.get(workspace), folder, files)
-        return await self.stored.keep(
-            Snapshot(id=made, workspace=workspace, folder=folder, files=files, created_by=by)
-        )
+        return Snapshot(id=made, workspace=workspace, folder=folder, files=files, created_by=by)
 
     async def keep_made_snapshot(
         self, workspace: str, files: list[StoredFile], made: Mapping[str, bytes], by: str | None

@@ -44,19 +44,22 @@ class Environments:
         Raises:
             InvalidRequirements: Naming the line; NoRequirements where no package is named.
         """
-        lines, python, platform = normalized(requirements), own_python(), own_platform()
-        wanted = Environment(
-            id=environment_id(lines, python, platform),
-            requirements=lines,
-            python_version=python,
-            platform=platform,
-        )
-        environment = await self.repository.store(wanted)
+        environment = await self.repository.store(self.wanted(requirements))
         if _is_to_be_built(environment):
             environment = await self.repository.queue(environment.id, [environment.state])
         if environment.state is EnvironmentState.WAITING:
             self._builder.wake()
         return environment
+
+    def wanted(self, requirements: bytes) -> Environment:
+        """The environment of these requirements as it would be stored. Raises InvalidRequirements."""
+        lines, python, platform = normalized(requirements), own_python(), own_platform()
+        return Environment(
+            id=environment_id(lines, python, platform),
+            requirements=lines,
+            python_version=python,
+            platform=platform,
+        )
 
     async def get(self, environment_id: str) -> Environment:
         """Raises EnvironmentNotFound or UnreadableDocument."""

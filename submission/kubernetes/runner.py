@@ -306,12 +306,14 @@ class SparkOperatorRunner:
 
     async def _record_created(self, execution_id: str, resource: dict[str, Any]) -> None:
         version = version_of(resource)
+        # What has gone on already, as one that a service before created, is for the watch to record.
+        is_as_created = version.isdecimal() and self._dialect.observe(resource).is_waiting
         await self._executions.record_state(
             execution_id,
             ApplicationState.PENDING,
             self._dialect.observe({}).reason,
             only_from={ApplicationState.NEW},
-            version=int(version) if version.isdecimal() else None,
+            version=int(version) if is_as_created else None,
         )
         execution = await self._executions.get(execution_id)
         if execution.stop_reason is not None:  # its end was asked for meanwhile

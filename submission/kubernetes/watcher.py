@@ -180,6 +180,8 @@ class SparkApplicationWatcher:
             await self._record_end(execution, ApplicationState.KILLED, execution.stop_reason)
         elif execution.state is not ApplicationState.NEW or not name:
             await self._record_gone(execution)
+        elif execution.environment_id is not None:
+            return  # it is created when that is ready
         elif _seconds_since(execution.created_at) > _BEING_SUBMITTED_SECONDS:
             self._create_again(execution)
 

@@ -28,7 +28,7 @@ from common.wire.specs import ApplicationSpecs, MasterSpecs
 from submission.manifest.arguments import arguments_of
 from submission.manifest.fields import Fields
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
-from submission.manifest.sizes import SMALLEST_MEMORY, size_in_bytes, spark_size
+from submission.manifest.sizes import SMALLEST_MEMORY, cores_of, size_in_bytes, spark_size
 from submission.manifest.spark_version import known_version
 from submission.manifest.template import merge
 from submission.manifest.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
@@ -326,11 +326,29 @@ def _complete(spec: Fields) -> None:
             raise InvalidRequest(
                 f"nodeSelector and {role}.nodeSelector exclude each other (the template's included)."
             )
+        _check_pod(role, spec[role])
         for mount in spec[role].get("volumeMounts", []):
             if mount["name"] not in volumes:
                 raise InvalidRequest(
                     f"spark_template_values.{role}.volumeMounts: there is no volume {mount['name']!r}."
                 )
+
+
+def _check_pod(role: str, pod: Fields) -> None:
+    """Raises InvalidRequest for what no pod may say; of executors, nobody but their pods would be told."""
+    asked, limit = str(pod.get("coreRequest") or pod["cores"]), pod.get("coreLimit")
+    if limit is not None and cores_of(limit) < cores_of(asked):
+        raise InvalidRequest(
+            f"spark_template_values.{role}.coreLimit is {limit}, but it asks for {asked} cores."
+        )
+    for number, each in enumerate(pod.get("tolerations", [])):
+        place = f"spark_template_values.{role}.tolerations.{number}"
+        if each.get("operator") == "Exists" and each.get("value"):
+            raise InvalidRequest(f"{place}: with the operator Exists there is no value.")
+        if not each.get("key") and each.get("operator") != "Exists":
+            raise InvalidRequest(f"{place}: without a key, the operator is Exists.")
+        if "tolerationSeconds" in each and each.get("effect") != "NoExecute":
+            raise InvalidRequest(f"{place}: tolerationSeconds is for the effect NoExecute.")
 
 
 def _namespace(values: TemplateValues, options: ManifestOptions) -> str:

@@ -75,6 +75,10 @@ ObjectName = Annotated[
         "a name in Kubernetes: lower-case letters, digits, - and ., such as spark-driver",
     ),
 ]
+PodName = Annotated[
+    str,
+    Form(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "up to 63 lower-case letters, digits and -, such as data"),
+]
 LabelKey = Annotated[
     str,
     StringConstraints(max_length=317),
@@ -90,12 +94,7 @@ _VARIABLE = Form(
     r"^[A-Za-z_][A-Za-z0-9_]*$",
     "a variable's name: letters, digits and _, not beginning with a digit, such as DATA_PATH",
 )
-EnvName = Annotated[
-    str,
-    StringConstraints(max_length=256),
-    _VARIABLE,
-    AfterValidator(_not_ours),
-]
+EnvName = Annotated[str, StringConstraints(max_length=256), _VARIABLE, AfterValidator(_not_ours)]
 CpuQuantity = Annotated[
     str,
     BeforeValidator(_plain),
@@ -183,7 +182,7 @@ class EnvSource(Part):
 
 
 class Mount(Part):
-    name: ObjectName
+    name: PodName
     mount_path: Annotated[
         str,
         StringConstraints(max_length=LONG_TEXT),
@@ -196,7 +195,7 @@ class Mount(Part):
 class Volume(Part):
     model_config = ConfigDict(extra="allow")
 
-    name: ObjectName
+    name: PodName
 
     @model_validator(mode="after")
     def _one_kind(self) -> "Volume":

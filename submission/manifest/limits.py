@@ -16,7 +16,7 @@ from common.settings.submission import HARMLESS_VOLUMES
 from common.wire.specs import ApplicationSpecs, MasterSpecs
 from submission.manifest.allowed import is_allowed_program, properties_of
 from submission.manifest.fields import Fields
-from submission.manifest.sizes import MIB, size_in_bytes
+from submission.manifest.sizes import MIB, cores_of, size_in_bytes
 from submission.manifest.template_values import TemplateValues
 
 _VALUES = "spark_template_values"
@@ -140,8 +140,7 @@ def _check_pod(
             raise _refusal(f"{part}.cores", specs.cores, max_cores, setting)
         for key in ("coreRequest", "coreLimit"):
             quantity = overrides.get(role, {}).get(key, "0")
-            cores = float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
-            if cores > max_cores:
+            if cores_of(quantity) > max_cores:
                 raise _refusal(f"spark_template_values.{role}.{key}", quantity, max_cores, setting)
     if max_memory is not None:
         conf = overrides.get("sparkConf", {})
@@ -168,7 +167,8 @@ def _overhead_bytes(role: str, specs: MasterSpecs, conf: Mapping[str, str]) -> i
         share = max(float(said), 0.0)
     except ValueError:
         raise InvalidRequest(f"{said!r} is no share of the memory (memoryOverheadFactor).") from None
-    return max(_LEAST_OVERHEAD, math.ceil(share * size_in_bytes(specs.memory)))
+    least = size_in_bytes(conf.get(f"spark.{role}.minMemoryOverhead", "0"))
+    return max(_LEAST_OVERHEAD, least, math.ceil(share * size_in_bytes(specs.memory)))
 
 
 def _further_bytes(conf: Mapping[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""Memory sizes: what a request may write, in Spark's own notation."""
+"""Memory sizes, in Spark's own notation, and amounts of cores, in that of Kubernetes."""
 
 import re
 
@@ -23,6 +23,11 @@ def size_in_bytes(size: str, *, default_unit: str = "m") -> int:
     if match is None:
         raise InvalidRequest(f"{size!r} is not a memory size such as 512m or 2g.")
     return int(match[1]) * int(1024 ** _POWERS[match[2] or default_unit])
+
+
+def cores_of(quantity: str) -> float:
+    """Cores of a quantity such as `2`, `0.5` or `500m`."""
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def spark_size(size: str) -> str:

@@ -8,7 +8,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from common.errors import ServiceError
-from common.executions.documents import ApplicationExecution
+from common.executions.documents import ApplicationExecution, StateChange
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
 from common.models.artifacts import ArtifactDamaged
@@ -84,10 +84,10 @@ class Replies:
 
     async def _look_at(self, message: TrainingMessage) -> None:
         execution = await self._executions.get(message.execution_id or "")
-        for number in range(message.states_sent, len(execution.state_changes)):
+        for number, change in unsent_changes(message.states_sent, execution):
             if not await self._stored.claim(message, self._sender):
                 return
-            await self._send("state", message, _state(message, execution, number))
+            await self._send("state", message, _state(message, execution, number, change))
             await self._stored.note(message, {"states_sent": number + 1})
         if not execution.state.is_final:
             return
@@ -167,8 +167,16 @@ def _about(message: TrainingMessage, execution: ApplicationExecution) -> Json:
     }
 
 
-def _state(message: TrainingMessage, execution: ApplicationExecution, number: int) -> Json:
-    change = execution.state_changes[number]
+def unsent_changes(sent: int, execution: ApplicationExecution) -> list[tuple[int, StateChange]]:
+    """State changes that are still kept, by their numbers from `sent` on."""
+    left_out = execution.state_changes_left_out
+    numbered = ((at + left_out if at else 0, change) for at, change in enumerate(execution.state_changes))
+    return [(number, change) for number, change in numbered if number >= sent]
+
+
+def _state(
+    message: TrainingMessage, execution: ApplicationExecution, number: int, change: StateChange
+) -> Json:
     return {
         **_about(message, execution),
         "sequence": number,

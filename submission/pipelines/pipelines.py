@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from bson import ObjectId
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConnectionFailure
 
 from common.clocks import monotonic_seconds
 from common.errors import (
@@ -193,7 +193,7 @@ class Pipelines:
                     pass
             except (Unavailable, Conflict) as error:
                 logger.info("pipeline %s: tried again later: %s", run.id, error)
-            except PyMongoError:
+            except ConnectionFailure:
                 raise
             except Exception:  # of one run: others are behind it
                 logger.exception("pipeline %s: could not be carried on", run.id)
@@ -266,7 +266,7 @@ class Pipelines:
             step.application_execution_id = made
             _end(step, StepState.REUSED, "Nothing that it is made of has changed.")
             return
-        if step.planned_execution_id is None:
+        if step.planned_execution_id is None or await self._was_not_taken(step.planned_execution_id):
             # Stored before it is submitted: whoever cancels, or takes over, knows what there may be.
             step.planned_execution_id = str(ObjectId())
             return
@@ -276,6 +276,13 @@ class Pipelines:
             raise
         except (ServiceError, ValueError) as error:
             _end(step, StepState.FAILED, str(error)[:1000])
+
+    async def _was_not_taken(self, execution_id: str) -> bool:
+        """Whether it was stored, and then taken by no platform: its id is used up."""
+        try:
+            return (await self._executions.get(execution_id)).state is ApplicationState.SUBMISSION_FAILED
+        except ApplicationExecutionNotFound:
+            return False
 
     async def _feedback(self, run: PipelineRun, step: PipelineStep) -> str:
         """What stands for all that people have said of the step's model until now."""

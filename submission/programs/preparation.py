@@ -28,9 +28,11 @@ class Readiness:
 class Environments(Protocol):
     """Environments of programs (`submission.environments`)."""
 
-    async def require(self, requirements: bytes) -> str:
-        """Id of the environment of a requirements.txt, which is built where it is not there.
+    async def require(self, requirements: bytes, *, build: bool) -> str:
+        """Id of the environment of a requirements.txt.
 
+        Args:
+            build: Have it built where it is not there.
         Raises:
             InvalidRequest: The file says what no environment can be made of.
         """
@@ -64,17 +66,20 @@ class Programs:
         self._runs = runs
         self._environments = environments
 
-    async def prepare(self, program: ProgramSpec, by: str | None, since: datetime | None = None) -> Prepared:
+    async def prepare(
+        self, program: ProgramSpec, by: str | None, since: datetime | None = None, *, keep: bool = True
+    ) -> Prepared:
         """What it runs with from now on, whatever changes afterwards.
 
         Args:
             since: When somebody who might had this started for later; None: just now.
+            keep: Without it nothing is stored or built: what it would run with.
         Raises:
             WorkspaceNotFound, SnapshotNotFound, FileNotInWorkspace, InvalidRequest: It cannot run.
         """
         if since is not None:
             await self.rights.check_is_the_same(program, since)
-        snapshot = await self._snapshot(program, by)
+        snapshot = await self._snapshot(program, by, keep)
         file = check_path(program.file)
         if not file.endswith(".py"):
             raise InvalidRequest(f"program.file is {file!r}: a program is a Python file (.py).")
@@ -85,7 +90,7 @@ class Programs:
                 raise InvalidRequest(
                     f"program.inputs.{name}: the run {run_id!r} has left nothing (any more)."
                 )
-        return Prepared(snapshot.id, await self.environment_of(snapshot))
+        return Prepared(snapshot.id, await self.environment_of(snapshot, build=keep))
 
     async def readiness(self, execution: ApplicationExecution) -> Readiness:
         """Whether it may start now."""
@@ -93,10 +98,11 @@ class Programs:
             return Readiness(is_ready=True)
         return await self._environments.readiness(execution.environment_id)
 
-    async def _snapshot(self, program: ProgramSpec, by: str | None) -> Snapshot:
+    async def _snapshot(self, program: ProgramSpec, by: str | None, keep: bool) -> Snapshot:
         folder = "" if program.folder in (".", "./") else check_path(program.folder)
         if program.snapshot_id is None:
-            return await self._workspaces.take_snapshot(program.workspace, by, folder=folder)
+            take = self._workspaces.take_snapshot if keep else self._workspaces.look_at
+            return await take(program.workspace, by, folder=folder)
         workspace = await self._workspaces.stored.get(program.workspace)
         snapshot = await self._workspaces.stored.snapshot(program.snapshot_id)
         if snapshot.created_at < workspace.created_at:
@@ -107,13 +113,15 @@ class Programs:
             )
         return snapshot
 
-    async def environment_of(self, snapshot: Snapshot) -> str | None:
+    async def environment_of(self, snapshot: Snapshot, *, build: bool = True) -> str | None:
         """What its requirements.txt asks for; None: nothing. Raises InvalidRequest."""
         found = next((file for file in snapshot.files if file.path == REQUIREMENTS), None)
         if found is None:
             return None
         content = await self._workspaces.content(snapshot.workspace, found)
-        return await self._environments.require(content) if _says_anything(content) else None
+        if not _says_anything(content):
+            return None
+        return await self._environments.require(content, build=build)
 
 
 def _find(snapshot: Snapshot, path: str) -> StoredFile:

@@ -186,3 +186,7 @@ async def test_a_schedule_runs_the_workspace_that_it_was_made_for(
     await made(ada, "planned", readers=[])
     refused = await eve.post("/submission/schedules/planned/run")
     assert (refused.status_code, "another one than when this was made" in refused.text) == (422, True)
+    for change in ("pause", "resume", "pause"):
+        assert (await eve.post(f"/submission/schedules/planned/{change}")).is_success
+    refused = await eve.post("/submission/schedules/planned/run")
+    assert (refused.status_code, "another one than when this was made" in refused.text) == (422, True)

@@ -9,9 +9,9 @@ import pytest
 
 from common.mongo.document import utc_now
 from common.mongo.types import Client
-from submission.idempotency import fingerprint
 from submission.requests import SubmitRequest
 from submission.schedule_documents import SubmissionSchedule
+from submission.submissions import fingerprint
 from tests.support.samples import execution, specs, unique_name
 
 
@@ -88,3 +88,29 @@ async def test_the_service_fires_by_itself_and_tells_what_went_wrong(
     assert "NobodyHasIt" in seen["last_error"]
     assert seen["firing"] is None
     assert (await service.delete(path)).status_code == 200
+
+
+async def test_a_dry_run_of_a_program_stores_no_snapshot_and_builds_nothing(
+    service: httpx.AsyncClient, stored: Any
+) -> None:
+    workspace = unique_name("dry").replace("_", "-")
+    assert (await service.put(f"/workspaces/{workspace}", json={})).is_success
+    for path, content in (("train.py", b"print()"), ("requirements.txt", b"six==1.16.0\n")):
+        assert (await service.put(f"/workspaces/{workspace}/files/{path}", content=content)).is_success
+
+    async def documents() -> dict[str, int]:
+        names = await stored.list_collection_names()
+        return {name: await stored[name].count_documents({}) for name in names}
+
+    before = await documents()
+    body = {**specs(), "program": {"workspace": workspace, "file": "train.py"}}
+    answer = await service.post("/submission/submit?dry_run=true", json=body)
+    assert answer.status_code == 200, answer.text
+    entry = answer.json()["db_entry"]
+    assert len(entry["snapshot_id"]) == len(entry["environment_id"]) == 64
+    assert await documents() == before
+    wrong = {**body, "program": {"workspace": workspace, "file": "other.py"}}
+    assert (await service.post("/submission/submit?dry_run=true", json=wrong)).status_code == 422
+    await service.put(f"/workspaces/{workspace}/files/requirements.txt", content=b"not a requirement!\n")
+    refused = await service.post("/submission/submit?dry_run=true", json=body)
+    assert (refused.status_code, "requirements" in refused.text) == (422, True)

@@ -11,9 +11,9 @@ from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
 from common.wire.specs import ApplicationSpecs
-from submission.idempotency import IdempotencyKeyReused, NameInUse, fingerprint
+from submission.idempotency import IdempotencyKeyReused, NameInUse
 from submission.service import SubmissionService
-from submission.submissions import SubmitOptions
+from submission.submissions import SubmitOptions, fingerprint
 from tests.support.doubles import NotingRunner, OpenSubmissions
 from tests.support.manifests import request_specs
 from tests.support.samples import specs

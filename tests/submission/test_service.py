@@ -269,3 +269,41 @@ async def test_what_is_being_worked_on_is_counted(
     runner.may_start.set()
     await asyncio.gather(*asked, return_exceptions=True)
     assert counted("enel_submissions_in_progress") == 0
+
+
+async def test_what_was_stored_as_mongodb_went_away_is_handed_over_later(
+    submissions: SubmissionService,
+    executions: ExecutionRepository,
+    runner: NotingRunner,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing could be recorded of it: it is NEW, and nobody else has it."""
+
+    async def away(*_: object, **__: object) -> bool:
+        raise AutoReconnect("away")
+
+    runner.breakage = AutoReconnect("away")
+    with monkeypatch.context() as patch:
+        patch.setattr(executions, "record_state", away)
+        with pytest.raises(AutoReconnect):
+            await submissions.submit(request_specs())
+    [stored] = await executions.newest()
+    assert stored.state is ApplicationState.NEW
+    monkeypatch.setattr("submission.service._ABANDONED_SECONDS", 0.0)
+    await submissions.reconcile()
+    assert runner.resumed == [stored.id]
+
+
+async def test_a_key_goes_with_what_no_platform_took_after_a_restart(
+    submissions: SubmissionService, executions: ExecutionRepository, runner: NotingRunner
+) -> None:
+    """The service died before it handed over; at the next start it was refused."""
+    options = SubmitOptions(idempotency_key="one")
+    first = (await submissions.submit(request_specs(), options)).execution.id
+    await submissions._ledger._answers.update_one({"_id": first}, {"$unset": {"response": ""}})
+    await executions._applications.update_one({"_id": first}, {"$set": {"state": "SUBMISSION_FAILED"}})
+    with pytest.raises(Unavailable, match="not taken"):
+        await submissions.submit(request_specs(), options)
+    again = await submissions.submit(request_specs(), options)
+    assert not again.replayed
+    assert again.execution.id != first

@@ -136,7 +136,15 @@ EVERY_OPTION: dict[str, Any] = {
         "env_from": [{"configMapRef": {"name": "common", "optional": True}, "prefix": "COMMON_"}],
         "volume_mounts": [{"name": "data", "mountPath": "/data", "subPath": "nightly"}],
         "node_selector": {"pool": "spot"},
-        "tolerations": [{"key": "spot", "operator": "Equal", "value": "true", "tolerationSeconds": 60}],
+        "tolerations": [
+            {
+                "key": "spot",
+                "operator": "Equal",
+                "value": "true",
+                "effect": "NoExecute",
+                "tolerationSeconds": 60,
+            }
+        ],
         "affinity": {
             "podAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [

@@ -164,7 +164,7 @@ class Run:
         if same_application:  # else of a driver that another one has replaced, or will
             fields["application_id"] = event.application_id
             end = job.document.end_time
-            if execution.last_job_end_time is None or end >= execution.last_job_end_time:
+            if _is_latest(job.document, execution):
                 fields |= _latest(job.document) | end_after_job(execution, end)
             fields |= lost_reports(execution, event)
         if is_new:
@@ -210,7 +210,7 @@ class Run:
             known.append(stored)
         if not known:  # what is stored is of the driver before, whose jobs are none of this one's
             return {"last_job_id": None, "last_job_end_time": None}
-        return _latest(max(known, key=lambda job: job.end_time))
+        return _latest(max(known, key=lambda job: (job.end_time, job.job_id)))
 
 
 def reported_jobs(events: Iterable[Event]) -> dict[str, list[int]]:
@@ -237,6 +237,12 @@ def _is_after_end(execution: ApplicationExecution, event: ApplicationStarted) ->
         return False
     ended_at = execution.platform_end_time or execution.ended_or_noticed_at
     return ended_at is not None and event.start_time > ended_at
+
+
+def _is_latest(job: JobExecution, execution: ApplicationExecution) -> bool:
+    """Whether no job of the driver in charge has ended later; in one millisecond, the last one has."""
+    ended_at, job_id = execution.last_job_end_time, execution.last_job_id
+    return ended_at is None or (job.end_time, job.job_id) >= (ended_at, -1 if job_id is None else job_id)
 
 
 def _latest(job: JobExecution) -> Json:

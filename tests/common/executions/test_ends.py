@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from common.executions import ends
 from common.executions.documents import ApplicationState
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
@@ -188,3 +189,31 @@ async def test_the_end_of_a_driver_before_is_not_that_of_the_application(
     stored = await executions.get(run)
     assert (stored.end_time, stored.reported_end_time, stored.ended_jobs) == (at(60), None, None)
     assert stored.refused_reports == 0
+
+
+async def test_of_thousands_of_changes_the_first_and_the_latest_are_kept(
+    executions: ExecutionRepository, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that is started again for weeks must not fill its document."""
+    monkeypatch.setattr(ends, "MOST_STATE_CHANGES", 5)
+    states = (ApplicationState.SUBMITTED, ApplicationState.RUNNING)
+    for number in range(12):
+        assert await executions.record_state(run, states[number % 2], f"reason {number}")
+    stored = await executions.get(run)
+    reasons = [change.reason for change in stored.state_changes]
+    assert reasons == ["reason 0", "reason 8", "reason 9", "reason 10", "reason 11"]
+    assert stored.state_changes_left_out == 7
+
+
+async def test_of_jobs_that_end_at_once_the_last_one_stays_the_last(
+    executions: ExecutionRepository, run: str
+) -> None:
+    """The same report again changes nothing, and their order does not matter."""
+    one = job_end(run, 3, start_seconds=10.0, end_scale_out=2)
+    other = job_end(run, 4, start_seconds=10.0, end_scale_out=6)
+    await send(executions, one, other)
+    before = await executions.get(run)
+    assert (before.last_job_id, before.end_scale_out) == (4, 6)
+    await send(executions, one)
+    after = await executions.get(run)
+    assert (after.last_job_id, after.end_scale_out) == (4, 6)

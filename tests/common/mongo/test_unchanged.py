@@ -1,5 +1,6 @@
 """Documents are read anew exactly where their bytes have changed."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,3 +66,12 @@ async def test_what_is_kept_is_bounded(jobs: Any) -> None:
     [first], [second] = await read_all(reader), await read_all(reader)
     assert first == second
     assert first is not second
+
+
+async def test_what_two_read_at_once_counts_once(jobs: Any) -> None:
+    """Large ones are read in a thread, and another request may have read the same meanwhile."""
+    reader = UnchangedReader(JobExecution, jobs)
+    await jobs.insert_one(job(0, stages={str(n): None for n in range(60_000)}))
+    [raw] = [document async for document in reader.find({})]
+    await asyncio.gather(*(reader.take(raw) for _ in range(3)))
+    assert reader._bytes == len(raw.raw)

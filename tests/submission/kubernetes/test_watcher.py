@@ -359,3 +359,27 @@ async def test_a_suspended_application(here: Cluster) -> None:
     assert "lost sight" in (await here.until(execution_id, "UNKNOWN")).state_reason
     await here.operator.report(name, "RUNNING")
     await here.until(execution_id, "RUNNING")
+
+
+async def test_what_had_ended_before_its_creation_was_stored_has_ended(here: Cluster) -> None:
+    """Its service died after it was created; the next one finds it, and that it is over."""
+    execution = await here.store()
+    name = execution.manifests[0]["metadata"]["name"]
+    await here.applications.create(execution.manifests[0], here.namespace)
+    await here.operator.run(name)
+    await here.operator.end(name)
+    before = here.runner(watches=False)
+    await before.resume(await here.executions.unfinished("kubernetes"))
+    await here.until(execution.id, "PENDING")
+    here.runner()
+    assert (await here.until(execution.id, "COMPLETED")).end_time is not None
+
+
+async def test_what_waits_for_its_environment_is_not_created_by_the_watch(here: Cluster) -> None:
+    long_ago = utc_now() - timedelta(minutes=5)
+    waiting = await here.store(created_at=long_ago, environment_id="e" * 64)
+    abandoned = await here.store(created_at=long_ago)
+    here.runner()
+    await here.until(abandoned.id, "PENDING")
+    assert (await here.executions.get(waiting.id)).state == "NEW"
+    assert await here.names() == [abandoned.manifests[0]["metadata"]["name"]]

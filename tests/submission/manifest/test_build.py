@@ -367,3 +367,44 @@ def test_sizes_as_spark_reads_them(memory: str, rendered: str) -> None:
     workers = specs.worker_specs.model_copy(update={"memory": memory})
     manifest = build(specs.model_copy(update={"worker_specs": workers}))
     assert manifest["spec"]["executor"]["memory"] == rendered
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (
+            {"executor": {"core_request": "4", "core_limit": "2"}},
+            "executor.coreLimit is 2, but it asks for 4 cores",
+        ),
+        ({"driver": {"core_limit": "500m"}}, "driver.coreLimit is 500m, but it asks for 1 cores"),
+        (
+            {"driver": {"tolerations": [{"key": "a"}, {"key": "b", "operator": "Exists", "value": "x"}]}},
+            "driver.tolerations.1: with the operator Exists there is no value",
+        ),
+        (
+            {"executor": {"tolerations": [{"operator": "Equal", "value": "x"}]}},
+            "without a key, the operator is",
+        ),
+        (
+            {"executor": {"tolerations": [{"key": "a", "toleration_seconds": 5, "effect": "NoSchedule"}]}},
+            "tolerationSeconds is for the effect NoExecute",
+        ),
+        ({"volumes": [{"name": "my.data", "emptyDir": {}}]}, "volumes.0.name: .*up to 63 lower-case letters"),
+    ],
+    ids=str,
+)
+def test_what_no_pod_may_say_is_refused_here(values: dict[str, Any], told: str) -> None:
+    """An API server that is asked about the resource says nothing of it; its pods would be refused."""
+    with pytest.raises(InvalidRequest, match=told):
+        build(request_specs(spark_template_values=values))
+
+
+def test_what_pods_may_say_is_rendered() -> None:
+    pod = {
+        "core_request": "500m",
+        "core_limit": "1",
+        "tolerations": [{"operator": "Exists"}, {"key": "a", "effect": "NoExecute", "toleration_seconds": 5}],
+    }
+    spec = build(request_specs(spark_template_values={"executor": pod}))["spec"]
+    assert spec["executor"]["coreLimit"] == "1"
+    assert len(spec["executor"]["tolerations"]) == 2

@@ -69,6 +69,20 @@ def test_limits_hold(values: dict[str, Any], told: str) -> None:
         build(values)
 
 
+@pytest.mark.parametrize("role", ["executor", "driver"])
+def test_the_least_overhead_counts_where_none_is_said(role: str) -> None:
+    conf = {f"spark.{role}.minMemoryOverhead": "200g"}
+    specs = request_specs(spark_template_values={"spark_conf": conf})
+    part = specs.worker_specs if role == "executor" else specs.master_specs
+    part.memory_overhead = None
+    with pytest.raises(
+        InvalidRequest, match=f"memory with all overheads.*SUBMISSION_MAX_{role.upper()}_MEMORY"
+    ):
+        build_manifest(specs, EXECUTION_ID, 2, LIMITED, rescales=rescales(specs))
+    part.memory_overhead = "512m"
+    build_manifest(specs, EXECUTION_ID, 2, LIMITED, rescales=rescales(specs))
+
+
 def test_the_secret_of_a_volume_that_names_it_itself() -> None:
     limits = dataclasses.replace(LIMITED.limits, volumes=("azureFile",))
     volume = {"name": "v", "azureFile": {"secretName": "db", "shareName": "s"}}

@@ -7,6 +7,8 @@ import pytest
 from common.errors import InvalidRequest
 from common.executions.documents import ApplicationExecution
 from common.executions.repository import ExecutionRepository
+from common.wire.events import UpdateInformation
+from tests.support.samples import application_start
 from tests.support.samples import specs as example_specs
 from training.event_logs.importing import RunImporter, RunPiece
 
@@ -72,6 +74,19 @@ async def test_what_its_own_driver_has_reported_stays_as_it_is(executions: Execu
     found = await RunImporter(executions).take(piece("app-9"), None)
     assert (found.reported_by_plugin, found.application_execution_id) == (True, "live")
     assert not await executions.finished_jobs("live")
+
+
+async def test_the_log_of_a_driver_that_was_replaced_is_of_a_known_run(
+    executions: ExecutionRepository,
+) -> None:
+    known = ApplicationExecution(id="live", runner="local", **example_specs())
+    await executions.insert(known)
+    for number, application_id in enumerate(("app-8", "app-9")):
+        body = application_start("live", application_id, start_time=START + 60_000 * number)
+        await executions.apply_event("live", UpdateInformation.model_validate(body).event())
+    assert (await executions.get("live")).application_id == "app-9"
+    found = await RunImporter(executions).take(piece("app-8"), None)
+    assert (found.reported_by_plugin, found.application_execution_id) == (True, "live")
 
 
 async def test_what_is_impossible_is_refused_before_anything_is_stored(
