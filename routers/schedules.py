@@ -9,7 +9,14 @@ from fastapi import APIRouter, Response, status
 from common.auth import Principal
 from common.wire.specs import Name, WireModel
 from common.wire.unknown import warnings_about
-from routers.dependencies import REPLAYED, ExecutionsDep, IdempotencyKey, ProgramsDep, SubmissionSchedulesDep
+from routers.dependencies import (
+    REPLAYED,
+    AccessDep,
+    ExecutionsDep,
+    IdempotencyKey,
+    ProgramsDep,
+    SubmissionSchedulesDep,
+)
 from routers.pagination import Hint, Unreadable, hint_for
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas import examples
@@ -144,6 +151,7 @@ async def run_schedule(
     name: str,
     schedules: SubmissionSchedulesDep,
     principal: PrincipalDep,
+    access: AccessDep,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> SubmitResponse:
@@ -152,7 +160,8 @@ async def run_schedule(
     The concurrency policy holds: `forbid` answers 409 while an application of the schedule has not ended.
     """
     await _check_owner(principal, name, schedules)
-    submission = await schedules.run_now(name, idempotency_key, principal.name)
+    async with access.submitting(principal):
+        submission = await schedules.run_now(name, idempotency_key, principal.name)
     if submission.replayed:
         response.headers[REPLAYED] = "true"
     response.headers["Location"] = links_of(submission.execution.id)["self"]

@@ -21,7 +21,7 @@ from submission.manifest.template_values import TemplateValues
 
 _VALUES = "spark_template_values"
 
-_PYTHON_SHARE = "0.4"
+_PYTHON_SHARE, _JVM_SHARE = "0.4", "0.1"
 _LEAST_OVERHEAD = 384 * MIB
 """As in Spark's BasicDriverFeatureStep."""
 
@@ -66,9 +66,11 @@ class ManifestLimits:
             raise _refusal(
                 "global_specs.max_scale_out", highest, self.max_executors, "SUBMISSION_MAX_EXECUTORS"
             )
-        _check_pod("driver", specs.master_specs, overrides, self.max_driver_cores, self.max_driver_memory)
+        share = _PYTHON_SHARE if values.main_class is None else _JVM_SHARE
+        of_driver, of_executor = specs.master_specs, specs.worker_specs
+        _check_pod("driver", of_driver, overrides, self.max_driver_cores, self.max_driver_memory, share)
         _check_pod(
-            "executor", specs.worker_specs, overrides, self.max_executor_cores, self.max_executor_memory
+            "executor", of_executor, overrides, self.max_executor_cores, self.max_executor_memory, share
         )
         self._check_names(overrides)
 
@@ -132,6 +134,7 @@ def _check_pod(
     overrides: Fields,
     max_cores: int | None,
     max_memory: str | None,
+    usual_share: str,
 ) -> None:
     part = "master_specs" if role == "driver" else "worker_specs"
     if max_cores is not None:
@@ -144,7 +147,7 @@ def _check_pod(
                 raise _refusal(f"spark_template_values.{role}.{key}", quantity, max_cores, setting)
     if max_memory is not None:
         conf = overrides.get("sparkConf", {})
-        asked = size_in_bytes(specs.memory) + _overhead_bytes(role, specs, conf)
+        asked = size_in_bytes(specs.memory) + _overhead_bytes(role, specs, conf, usual_share)
         if role == "executor":
             asked += _further_bytes(conf)
         if asked > size_in_bytes(max_memory):
@@ -156,13 +159,16 @@ def _check_pod(
             )
 
 
-def _overhead_bytes(role: str, specs: MasterSpecs, conf: Mapping[str, str]) -> int:
-    """What a pod has beside its heap: what is said, or Spark's own share of it, that for Python, at least
-    384 MiB (`spark.kubernetes.memoryOverheadFactor`)."""
+def _overhead_bytes(role: str, specs: MasterSpecs, conf: Mapping[str, str], usual_share: str) -> int:
+    """What a pod has beside its heap: what is said, or a share of it, at least 384 MiB.
+
+    Args:
+        usual_share: Spark's own (`spark.kubernetes.memoryOverheadFactor`), larger for Python.
+    """
     if specs.memory_overhead is not None:
         return size_in_bytes(specs.memory_overhead)
     names = (f"spark.{role}.memoryOverheadFactor", "spark.kubernetes.memoryOverheadFactor")
-    said = next((conf[name] for name in names if name in conf), _PYTHON_SHARE)
+    said = next((conf[name] for name in names if name in conf), usual_share)
     try:
         share = max(float(said), 0.0)
     except ValueError:

@@ -65,6 +65,14 @@ async def test_submissions_at_once(guarded: Guarded) -> None:
     assert (await ada.post("/submission/submit?dry_run=true", json=specs())).status_code == codes[0]
 
 
+async def test_a_schedule_that_is_run_by_hand_is_a_submission(guarded: Guarded) -> None:
+    eve = await guarded.of(await guarded.new("eve", Role.SUBMITTER))
+    body = {"name": "by-hand", "cron": "@yearly", "submission": specs(algorithm_name="KMeans")}
+    assert (await eve.post("/submission/schedules", json=body)).status_code == 201
+    runs = [eve.post("/submission/schedules/by-hand/run") for _ in range(8)]
+    assert 429 in {answer.status_code for answer in await asyncio.gather(*runs)}
+
+
 async def test_wrong_tokens_are_slowed_and_those_that_counted_are_not(
     guarded: Guarded, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -83,6 +83,20 @@ def test_the_least_overhead_counts_where_none_is_said(role: str) -> None:
     build_manifest(specs, EXECUTION_ID, 2, LIMITED, rescales=rescales(specs))
 
 
+def test_programs_of_the_jvm_have_a_smaller_overhead() -> None:
+    specs = request_specs(
+        spark_template_values={"main_class": "org.example.Main", "main_application_file": "local:///a.jar"}
+    )
+    python = request_specs(spark_template_values={"main_application_file": "local:///a.py"})
+    limits = ManifestLimits(max_executor_memory="12g")
+    options = dataclasses.replace(KUBERNETES, limits=limits)
+    for each in (specs, python):
+        each.worker_specs.memory, each.worker_specs.memory_overhead = "10g", None
+    build_manifest(specs, EXECUTION_ID, 2, options, rescales=rescales(specs))
+    with pytest.raises(InvalidRequest, match="memory with all overheads is 14336m"):
+        build_manifest(python, EXECUTION_ID, 2, options, rescales=rescales(python))
+
+
 def test_the_secret_of_a_volume_that_names_it_itself() -> None:
     limits = dataclasses.replace(LIMITED.limits, volumes=("azureFile",))
     volume = {"name": "v", "azureFile": {"secretName": "db", "shareName": "s"}}
