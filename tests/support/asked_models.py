@@ -66,4 +66,5 @@ def as_row(fields: Mapping[str, Any]) -> Row:
     return Row(
         {name: value for name, value in fields.items() if not isinstance(value, Array)},
         {name: value for name, value in fields.items() if isinstance(value, Array)},
+        tuple(fields),
     )

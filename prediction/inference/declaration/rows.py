@@ -60,10 +60,9 @@ def read_row(
             problems.append(Problem(shown_name(name) if name else nameless, str(misfit)))
     if problems:
         raise InvalidInputs(problems)
-    return Row(
-        {name: value for name, value in taken.items() if not isinstance(value, Array)},
-        {name: value for name, value in taken.items() if isinstance(value, Array)},
-    )
+    values = {name: value for name, value in taken.items() if not isinstance(value, Array)}
+    arrays = {name: value for name, value in taken.items() if isinstance(value, Array)}
+    return Row(values, arrays, tuple(taken) if values and arrays else ())
 
 
 def under_names(

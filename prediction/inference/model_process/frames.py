@@ -56,10 +56,21 @@ class Array:
 
 @dataclass(frozen=True)
 class Row:
-    """One question: values that are JSON, and arrays, by the names of their fields."""
+    """One question: values that are JSON, and arrays, by the names of their fields.
+
+    Attributes:
+        order: Names of both, as they are to follow each other; those that are not in it come last.
+    """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     arrays: Mapping[str, Array] = field(default_factory=dict)
+    order: Sequence[str] = ()
+
+    def inputs(self, arrays: Mapping[str, Any]) -> dict[str, Any]:
+        """Values and arrays, or what these were made into, in their order."""
+        fields = {**self.values, **arrays}
+        first = {name: fields[name] for name in self.order if name in fields}
+        return {**first, **fields}
 
 
 @dataclass(frozen=True)
@@ -86,13 +97,23 @@ def encode_request(rows: Sequence[Row]) -> bytes:
         ValueError: A value is no JSON (NaN and infinities are none), or an array is not what it says.
     """
     pieces = _Pieces()
-    return pieces.frame({"rows": [{"values": row.values, "arrays": pieces.add(row.arrays)} for row in rows]})
+    described = [
+        {
+            "values": row.values,
+            "arrays": pieces.add(row.arrays),
+            **({"order": row.order} if row.order else {}),
+        }
+        for row in rows
+    ]
+    return pieces.frame({"rows": described})
 
 
 def decode_request(frame: bytes | memoryview) -> list[Row]:
     """The rows of a frame; their arrays are views into it. Raises FrameDamaged."""
     header, body = _opened(frame)
-    return [Row(_mapping(row.get("values")), _arrays(row, body)) for row in _objects(header, "rows")]
+    return [
+        Row(_mapping(row.get("values")), _arrays(row, body), _order(row)) for row in _objects(header, "rows")
+    ]
 
 
 def encode_answers(answers: Sequence[Answer], compute_seconds: float) -> bytes:
@@ -190,6 +211,13 @@ def _objects(header: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     if not isinstance(values, list):
         raise FrameDamaged(f"the header has no list of {name}")
     return [_mapping(value) for value in values]
+
+
+def _order(row: Mapping[str, Any]) -> tuple[str, ...]:
+    names = row.get("order", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise FrameDamaged("the order of a row is no list of names")
+    return tuple(names)
 
 
 def _arrays(row: Mapping[str, Any], body: memoryview) -> dict[str, Array]:

@@ -92,7 +92,7 @@ class OnnxModel:
 
     def _tensor(self, row: Row, wanted: Wanted) -> Tensor:
         """Raises Unfit: with the names of what does not fit."""
-        fields = {**row.values, **row.arrays}
+        fields = row.inputs(row.arrays)
         names = self._fields(fields, wanted)
         try:
             if missing := [name for name in names if name not in fields]:

@@ -65,7 +65,7 @@ class PythonModel:
 
     def answer(self, rows: Sequence[Row]) -> list[Answer]:
         """An answer for each row; what one of them raises is its own error and no other's."""
-        inputs = [{**row.values, **as_values(row.arrays)} for row in rows]
+        inputs = [row.inputs(as_values(row.arrays)) for row in rows]
         if "predict_batch" not in self._functions:
             return [self._one(each) for each in inputs]
         try:

@@ -12,7 +12,7 @@ from common.errors import InvalidRequest
 from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.declaration.json_values import LONGEST_NAME, MOST_KEYS, MOST_LEVELS
 from prediction.inference.declaration.problems import InvalidInputs
-from prediction.inference.model_process.frames import Array
+from prediction.inference.model_process.frames import Array, decode_request, encode_request
 
 PERSON = Declaration.parse(
     {
@@ -46,6 +46,16 @@ def test_values_come_in_the_order_of_declaration() -> None:
     assert list(row.values.items()) == [("age", 3), ("weight", 70.0), ("city", "Bonn"), ("member", False)]
     assert not row.arrays
     assert list(PERSON.row({"age": 3, "city": "Bonn"}).values) == ["age", "weight", "city"]
+
+
+def test_arrays_and_values_come_in_the_order_of_declaration() -> None:
+    numbers = {"type": "array", "items": "number", "shape": [3]}
+    declared = Declaration.parse(
+        {"inputs": {"vector": numbers, "age": {"type": "number"}, "last": numbers}, "extra_inputs": True}
+    )
+    asked = {"more": 1, "age": 41, "last": [4, 5, 6], "vector": [1, 2, 3]}
+    (row,) = decode_request(encode_request([declared.row(asked)]))
+    assert list(row.inputs(row.arrays)) == ["vector", "age", "last", "more"]
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:

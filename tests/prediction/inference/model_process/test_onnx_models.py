@@ -10,7 +10,10 @@ from skl2onnx import to_onnx
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.model_process.child import ModelConfig
+from prediction.inference.model_process.frames import decode_answers, encode_request
+from prediction.inference.model_process.plain import said_by
 from prediction.inference.model_process.words import ModelFailed
 from tests.support.asked_models import answers, array, errors, running, values
 from tests.support.onnx_files import onnx_file, passing_on
@@ -70,6 +73,15 @@ async def test_numbers_side_by_side(tmp_path: Path) -> None:
             "x: its lists are of different lengths, or a number is too large",
             "x: a number is too large for float32",
         ]
+
+
+async def test_numbers_stand_in_the_order_of_declaration(tmp_path: Path) -> None:
+    numbers = {"type": "array", "items": "number", "shape": [2]}
+    declared = Declaration.parse({"inputs": {"vector": numbers, "age": {"type": "number"}}})
+    async with running(passing_on(tmp_path, plan=declared.plan())) as model:
+        row = declared.row({"age": 41, "vector": [1, 2]})
+        (answer,) = decode_answers(await model.ask(encode_request([row]), 30)).answers
+        assert said_by(answer) == {"y": [1, 2, 41]}
 
 
 async def test_a_plan_names_the_fields(tmp_path: Path) -> None:

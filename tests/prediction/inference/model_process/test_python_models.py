@@ -29,6 +29,11 @@ async def test_predict_is_called_as_it_is_written(tmp_path: Path, signature: str
         assert await values(model, {"a": 1, "b": 2}, {"a": 3, "b": 4}) == [3, 7]
 
 
+async def test_values_and_arrays_come_in_the_order_of_the_row(tmp_path: Path) -> None:
+    async with running(python_file(tmp_path, "def predict(inputs): return list(inputs)")) as model:
+        assert await values(model, {"b": array([1.0]), "a": 1, "c": array([2.0])}) == [["b", "a", "c"]]
+
+
 async def test_a_single_argument_takes_the_only_input_of_its_name(tmp_path: Path) -> None:
     async with running(python_file(tmp_path, "async def predict(image): return image")) as model:
         assert await values(model, {"image": [1, 2]}, {"other": 1}) == [[1, 2], {"other": 1}]
