@@ -311,7 +311,9 @@ class Batcher:
             again = deque(each for each in batch if not each.is_over)
             for each in again:
                 each.alone = True
-                self._suspects.add(await each.digest())
+            # Once for callers who ask the same: it was one end, and may have had any other cause.
+            for digest in {await each.digest() for each in again}:
+                self._suspects.add(digest)
             if again:
                 self._callers.append(again)
                 self._there_is_work.set()

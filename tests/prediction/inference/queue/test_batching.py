@@ -99,6 +99,30 @@ async def test_a_batch_that_ends_its_process_is_asked_again_row_by_row(
     assert model.batches[-1] == [1, 2], "who was innocent goes with others again"
 
 
+async def test_one_end_counts_once_for_callers_who_ask_the_same() -> None:
+    batches: list[list[Any]] = []
+    goes_on = asyncio.Event()
+
+    async def ask(frame: bytes, seconds: float) -> bytes:
+        numbers = [each.values["x"] for each in decode_request(frame)]
+        batches.append(numbers)
+        if len(batches) == 1:
+            raise ModelDied("killed, for whatever reason")
+        await goes_on.wait()
+        return encode_answers([Answer(value=number) for number in numbers], 0.001)
+
+    batcher = Batcher("model/1", ask, BatchLimits(4, 0.0, 1, 5.0), Breaker(most=3))
+    two = asyncio.create_task(batcher.answer([row(5), row(5)], 5))
+    await until(lambda: len(batches) == 2)
+    third = asyncio.create_task(batcher.answer([row(5)], 5))
+    await asyncio.sleep(0)
+    goes_on.set()
+    assert said(await two) == [5, 5]
+    assert said(await third) == [5]
+    assert batches == [[5, 5], [5], [5], [5]], "and each goes alone"
+    await batcher.close()
+
+
 async def test_a_row_alone_is_not_tried_again_and_goes_alone_from_then_on(
     model: Model, batcher: Batcher
 ) -> None:
