@@ -61,7 +61,7 @@ class Answering:
 
     def answer(self, questions: list[Question]) -> list[dict[str, Any]]:
         """What each row is answered, or its error."""
-        from prediction.inference.model_process.frames import Row, decode_answers, encode_request
+        from prediction.inference.model_process.frames import Answer, Row, decode_answers, encode_request
 
         rows = [self._row(question) for question in questions]
         good = [row for row in rows if isinstance(row, Row)]
@@ -72,7 +72,7 @@ class Answering:
             except Exception as error:  # the process is gone: each row by itself, once
                 if len(good) > 1:
                     return [answer for question in questions for answer in self.answer([question])]
-                return [{"error": str(error)[:1000]}]
+                found = iter([Answer(error=str(error)[:1000])])
         return [self._said_of(next(found)) if isinstance(row, Row) else {"error": row} for row in rows]
 
     def _ask(self, frame: bytes) -> bytes:
@@ -126,6 +126,11 @@ def answers_of(numbered: Iterable[tuple[int, Question]], said: dict[str, Any]) -
             yield from through()
     if batch:
         yield from through()
+
+
+def is_error(number: int, line: str) -> bool:
+    """Whether a line of `answers_of` says why its row has no answer; an answer may hold an `error`, too."""
+    return line.startswith(f'{{"row": {number}, "error":')
 
 
 def question_of_line(line: str) -> Question:
@@ -212,10 +217,10 @@ def write(lines: Any, path: Path, count: int | None) -> dict[str, int]:
     """Answers in the order of their questions; how many, and how many errors."""
     rows = errors = 0
     with path.open("w", encoding="utf-8") as file:
-        for _, line in lines.toLocalIterator():
+        for number, line in lines.toLocalIterator():
             file.write(line + "\n")
             rows += 1
-            errors += '"error"' in line[:40]
+            errors += is_error(number, line)
             if rows % _TOLD_EVERY == 0:
                 tell(message=f"{rows:,} rows", **({"progress": rows / count} if count else {}))
     return {"rows": rows, "errors": errors}
