@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from common.errors import ServiceError
 from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.declaration.pictures import ImageField
+from prediction.inference.declaration.problems import Guesses
 from prediction.inference.declaration.rows import under_names
 from prediction.inference.images.limits import ImageLimits, ImagesTooLarge
 from prediction.inference.model_process.frames import Row
@@ -89,7 +90,8 @@ class QuestionList:
         return self.body_bytes > QUICK_BYTES or any(question.files for question in self.questions)
 
     def rows(self, declaration: Declaration, limits: ImageLimits) -> list[Row | ServiceError]:
-        return [_row(question, declaration, limits) for question in self.questions]
+        guesses = Guesses()
+        return [_row(question, declaration, limits, guesses) for question in self.questions]
 
     def kept(self, number: int, declaration: Declaration) -> Kept:
         """Images that came as text in JSON are files, too."""
@@ -106,9 +108,13 @@ class QuestionList:
         return values, files
 
 
-def _row(question: Question, declaration: Declaration, limits: ImageLimits) -> Row | ServiceError:
+def _row(
+    question: Question, declaration: Declaration, limits: ImageLimits, guesses: Guesses
+) -> Row | ServiceError:
     try:
-        return declaration.row(question.values, question.files, lenient=question.is_text, limits=limits)
+        return declaration.row(
+            question.values, question.files, lenient=question.is_text, limits=limits, guesses=guesses
+        )
     except ImagesTooLarge:
         raise
     except ServiceError as error:

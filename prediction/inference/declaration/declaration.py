@@ -10,6 +10,7 @@ from prediction.inference.declaration.field import InputField, Reading
 from prediction.inference.declaration.output import Interpretation, Output
 from prediction.inference.declaration.parsing import parse
 from prediction.inference.declaration.pictures import ImageField
+from prediction.inference.declaration.problems import Guesses
 from prediction.inference.declaration.rows import read_row
 from prediction.inference.images.limits import ImageLimits
 from prediction.inference.model_process.frames import Row
@@ -70,6 +71,7 @@ class Declaration:
         *,
         lenient: bool = False,
         limits: ImageLimits | None = None,
+        guesses: Guesses | None = None,
     ) -> Row:
         """What the model is given, in the order of declaration. It decodes images: call it in a thread.
 
@@ -79,12 +81,12 @@ class Declaration:
             lenient: Whether texts may stand for numbers, booleans and lists, and an empty one for nothing,
                 as forms send them.
             limits: Of each image.
+            guesses: What is left of them for further rows of a request; otherwise it is the only one.
         Raises:
             InvalidInputs: Something is missing, unknown or not of its type; all of it is said at once.
         """
-        return read_row(
-            self.inputs, self.extra_inputs, values, files or {}, Reading(lenient, limits or ImageLimits())
-        )
+        reading = Reading(lenient, limits or ImageLimits(), guesses or Guesses())
+        return read_row(self.inputs, self.extra_inputs, values, files or {}, reading)
 
     def interpret(self, answer: Any) -> Interpretation:
         """Label and confidence of one row's answer.

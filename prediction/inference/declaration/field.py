@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from prediction.inference.declaration.problems import Misfit, shown
+from prediction.inference.declaration.problems import Guesses, Misfit, shown
 from prediction.inference.images.limits import ImageLimits
 
 TYPE_NAMES = {
@@ -33,10 +33,12 @@ class Reading:
     Args:
         lenient: Whether texts may stand for numbers and the like, as forms send them.
         limits: Of images.
+        guesses: Of all rows of a request.
     """
 
     lenient: bool = False
     limits: ImageLimits = field(default_factory=ImageLimits)
+    guesses: Guesses = field(default_factory=Guesses)
 
 
 class InputField(BaseModel, ABC):

@@ -1,7 +1,8 @@
 """What is wrong with a signature.json, or with what a version is asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -11,6 +12,14 @@ MOST_TOLD = 100
 """Problems that one refusal holds."""
 
 _MOST_IN_WORDS = 3
+
+_MOST_GUESSED = 10
+"""Unknown keys of one request for which the nearest known one is looked for."""
+
+_MOST_COMPARED = 400
+"""Known keys that all of those are compared with, after which no further one is: one takes some 20 µs."""
+
+_LISTED = 10
 
 _LONGEST_SHOWN = 60
 
@@ -47,6 +56,25 @@ class InvalidInputs(InvalidRequest):
         super().__init__(_in_words(told))
         self.problems: Sequence[Problem] = told
         self.members["errors"] = [{"field": each.field, "message": each.problem} for each in told]
+
+
+class Guesses:
+    """What unknown keys may have meant; for a few of a request, as each is compared with all known ones."""
+
+    def __init__(self) -> None:
+        self._guessed = self._compared = 0
+
+    def nearest(self, name: str, known: Collection[str]) -> str:
+        """What stands behind “is not an input of this version”; nothing where enough has been guessed."""
+        if not known or self._guessed >= _MOST_GUESSED or self._compared >= _MOST_COMPARED:
+            return ""
+        self._guessed += 1
+        self._compared += len(known)
+        by_lower = {each.lower(): each for each in known}
+        nearest = get_close_matches(shown_name(name).lower(), by_lower, n=1, cutoff=0.6)
+        if nearest:
+            return f"; did you mean {by_lower[nearest[0]]}?"
+        return f": it takes {', '.join(islice(known, _LISTED))}"
 
 
 def shown(value: Any) -> str:

@@ -1,7 +1,6 @@
 """Values and files of a request, made into what a model is given."""
 
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,6 @@ from prediction.inference.model_process.frames import Array, Row
 
 UPLOAD_NAMES = ("", "file", "image")
 """What a file may be called where a version takes exactly one image."""
-
-_MOST_GUESSED = 10
-"""Unknown keys of one request for which the nearest known one is looked for."""
 
 _ANY = AnyField()
 
@@ -51,8 +47,7 @@ def read_row(
             elif extra_inputs:
                 taken[name] = _free(name, values, files, reading)
             else:
-                known = inputs if len(problems) < _MOST_GUESSED else ()
-                raise Misfit(f"is not an input of this version{_nearest(name, known)}")
+                raise Misfit(f"is not an input of this version{reading.guesses.nearest(name, inputs)}")
         except _Absent:
             continue
         except Misfit as misfit:
@@ -122,11 +117,3 @@ def _as_it_is(value: np.ndarray[Any, Any]) -> Array:
         raise Misfit("holds NaN or an infinity, which are no numbers")
     little = value.astype(value.dtype.newbyteorder("<"), copy=False)
     return Array(value.dtype.name, value.shape, little.tobytes())
-
-
-def _nearest(name: str, known: Mapping[str, InputField] | tuple[()]) -> str:
-    by_lower = {each.lower(): each for each in known}
-    nearest = get_close_matches(shown_name(name).lower(), by_lower, n=1, cutoff=0.6)
-    if nearest:
-        return f"; did you mean {by_lower[nearest[0]]}?"
-    return f": it takes {', '.join(list(known)[:10])}" if known else ""

@@ -61,9 +61,11 @@ class Answering:
 
     def answer(self, questions: list[Question]) -> list[dict[str, Any]]:
         """What each row is answered, or its error."""
+        from prediction.inference.declaration.problems import Guesses
         from prediction.inference.model_process.frames import Answer, Row, decode_answers, encode_request
 
-        rows = [self._row(question) for question in questions]
+        guesses = Guesses()
+        rows = [self._row(question, guesses) for question in questions]
         good = [row for row in rows if isinstance(row, Row)]
         found: Iterator[Any] = iter(())
         if good:
@@ -82,11 +84,13 @@ class Answering:
         answer: bytes = self._loop.run_until_complete(asking)
         return answer
 
-    def _row(self, question: Question) -> Any:
+    def _row(self, question: Question, guesses: Any) -> Any:
         if "error" in question:
             return question["error"]
         try:
-            return self._declaration.row(question["values"], question["files"], lenient=question["is_text"])
+            return self._declaration.row(
+                question["values"], question["files"], lenient=question["is_text"], guesses=guesses
+            )
         except Exception as error:
             return str(error)[:1000]
 

@@ -72,6 +72,24 @@ async def test_nobody_waits_for_decoding_longer_than_for_an_answer(slow: Slow) -
     assert all(size >= 30_000 for size in decoded.sizes)
 
 
+@pytest.mark.parametrize(("rows", "fields", "blocks"), [(1, 40, True), (256, 40, False), (1, 1000, False)])
+async def test_rows_of_many_fields_are_read_in_a_thread(rows: int, fields: int, blocks: bool) -> None:
+    declared = Declaration.parse({"inputs": {f"field_{number}": "int" for number in range(fields)}})
+    threads: list[bool] = []
+
+    class Noted(QuestionList):
+        def rows(self, declaration: Declaration, limits: ImageLimits) -> list[Row | ServiceError]:
+            threads.append(threading.current_thread() is here)
+            return super().rows(declaration, limits)
+
+    here = threading.current_thread()
+    decoding = Decoding(ImageLimits(), at_once=1)
+    decoded = await decoding.decoded(Noted([Question()] * rows, 1000), declared, later(60))
+    assert len(decoded.rows) == rows
+    assert not decoded.good
+    assert threads == [blocks]
+
+
 async def test_who_goes_leaves_the_place_to_the_next(slow: Slow) -> None:
     decoding = Decoding(ImageLimits(), at_once=1)
     gone = asyncio.create_task(decoding.decoded(slow, ANY_SIZE, later(60)))

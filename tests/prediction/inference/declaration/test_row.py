@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from common.errors import InvalidRequest
 from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.declaration.json_values import LONGEST_NAME, MOST_KEYS, MOST_LEVELS
-from prediction.inference.declaration.problems import InvalidInputs
+from prediction.inference.declaration.problems import Guesses, InvalidInputs
+from prediction.inference.images.limits import ImageLimits
 from prediction.inference.model_process.frames import Array, decode_request, encode_request
+from prediction.inference.questions import Question, QuestionList
 
 PERSON = Declaration.parse(
     {
@@ -56,6 +58,20 @@ def test_arrays_and_values_come_in_the_order_of_declaration() -> None:
     asked = {"more": 1, "age": 41, "last": [4, 5, 6], "vector": [1, 2, 3]}
     (row,) = decode_request(encode_request([declared.row(asked)]))
     assert list(row.inputs(row.arrays)) == ["vector", "age", "last", "more"]
+
+
+def test_a_request_has_a_few_guesses() -> None:
+    fields = [f"field_{number}" for number in range(40)]
+    declared = Declaration.parse({"inputs": dict.fromkeys(fields, "float | None")})
+    asked = {f"feild_{number}": 1 for number in range(20)}
+    rows = QuestionList([Question(asked), Question(asked)]).rows(declared, ImageLimits())
+    told = [each for row in rows if isinstance(row, InvalidInputs) for each in row.problems]
+    assert len(told) == 40
+    assert sum("did you mean field_" in each.problem for each in told) == 10
+    guesses = Guesses()
+    many = [f"field_{number}" for number in range(1000)]
+    assert guesses.nearest("feild_7", many) == "; did you mean field_7?"
+    assert guesses.nearest("feild_8", many) == "", "each takes a thousand comparisons"
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
