@@ -269,9 +269,9 @@ class ModelServer:
 
     async def _let_serve(self, model: RegisteredModel) -> None:
         number = _number(self.options.version, model)
-        if number is None:
-            if Role.PRIMARY in self._roles:
-                return  # a champion that was taken back without another one: what served goes on
+        if number is None:  # taken out of service: everywhere, also where something is loaded
+            self._failures.clear()
+            self._let_all_go()
             raise NotReady(
                 f"No version of {self.name} is its {self.options.version}; set an alias, or train one."
             )
@@ -345,6 +345,11 @@ class ModelServer:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
+    def _let_all_go(self) -> None:
+        gone, self._roles = list(self._roles.values()), {}
+        for loaded in {id(each): each for each in gone}.values():
+            self._let_go(loaded)
+
     async def sleep(self, *, for_good: bool = False) -> None:
         """End all that is loaded, and give up what is being loaded; returns when it is gone.
 
@@ -357,9 +362,7 @@ class ModelServer:
             self._turn.cancel()
         async with self._change:
             self._failures.clear()
-            gone, self._roles = list(self._roles.values()), {}
-            for loaded in {id(each): each for each in gone}.values():
-                self._let_go(loaded)
+            self._let_all_go()
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
     def _wanted_as(self, role: Role) -> VersionOrAlias | None:

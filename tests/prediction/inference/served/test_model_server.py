@@ -1,0 +1,137 @@
+"""Which version answers while aliases change and others load: a real registry, an engine at hand."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from common.models.folder import FolderStore
+from common.models.registry import ModelRegistry
+from common.models.versions import ProgramOrigin, RegisteredModel
+from common.mongo.types import Client
+from prediction.inference.engine.deployment import Deployment, Loaded
+from prediction.inference.model_process.frames import Answer, decode_request, encode_answers
+from prediction.inference.served.documents import ServedModel, ServingOptions
+from prediction.inference.served.files import LocalFiles
+from prediction.inference.served.loading import Loading
+from prediction.inference.served.model_server import ModelServer
+from prediction.inference.served.readiness import NotReady
+from tests.support.registered import publish
+from tests.support.samples import unique_name
+from tests.support.served_versions import Environments
+
+
+@dataclass
+class EngineAtHand:
+    """Loads at once, unless told to hang, and answers with what it is asked."""
+
+    hanging: set[int] = field(default_factory=set)
+    """Numbers of versions."""
+    loaded: set[int] = field(default_factory=set)
+
+    async def load(self, deployment: Deployment) -> Loaded:
+        if _number_of(deployment.name) in self.hanging:
+            await asyncio.Event().wait()
+        self.loaded.add(_number_of(deployment.name))
+        return Loaded(deployment.name, 1, {"kind": "python"})
+
+    async def ask(self, name: str, frame: bytes, seconds: float) -> bytes:
+        return encode_answers([Answer(dict(row.values)) for row in decode_request(frame)], 0.001)
+
+    async def unload(self, name: str) -> None:
+        self.loaded.discard(_number_of(name))
+
+
+def _number_of(deployment: str) -> int:
+    return int(deployment.split("-")[-2])
+
+
+@dataclass
+class Model:
+    registry: ModelRegistry
+    store: FolderStore
+    name: str = ""
+
+    async def publish(self) -> None:
+        origin = ProgramOrigin(workspace="team", folder=".", snapshot_id="s")
+        files = {"predict.py": b"def predict(inputs): return inputs"}
+        version = await publish(
+            self.registry, self.store, files, kind="program", program=origin, champion=False
+        )
+        self.name = version.name
+
+    async def name_champion(self, number: int) -> RegisteredModel:
+        return await self.registry.set_alias(self.name, "champion", number, "for a test")
+
+
+@pytest_asyncio.fixture
+async def model(mongo: Client, tmp_path: Path) -> Model:
+    found = Model(ModelRegistry(mongo, unique_name("served")), FolderStore(tmp_path / "store"))
+    for _ in range(3):
+        await found.publish()
+    await found.name_champion(1)
+    return found
+
+
+@pytest.fixture
+def engine() -> EngineAtHand:
+    return EngineAtHand()
+
+
+Serve = Callable[..., ModelServer]
+
+
+@pytest_asyncio.fixture
+async def serve(model: Model, engine: EngineAtHand, tmp_path: Path) -> AsyncIterator[Serve]:
+    """A server of the model with these options."""
+    files = LocalFiles(tmp_path / "files", model.store, Environments(), 1)
+    loading = Loading(engine, files, None, python_is_allowed=True)  # type: ignore[arg-type]
+    servers: list[ModelServer] = []
+
+    @asynccontextmanager
+    async def room(_: str) -> AsyncIterator[None]:
+        yield
+
+    async def note_good(_: str, number: int) -> None:
+        pass
+
+    def made(**options: Any) -> ModelServer:
+        served = ServedModel(model=model.name, options=ServingOptions.model_validate(options))
+        servers.append(ModelServer(model.name, served, model.registry, loading, room, note_good))
+        return servers[-1]
+
+    yield made
+    for each in servers:
+        await each.sleep(for_good=True)
+    await loading.close()
+
+
+async def answering(server: ModelServer) -> int:
+    async with server.asking(10) as (_, loaded):
+        return loaded.version.version
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_model_whose_champion_is_taken_away_answers_no_more(
+    model: Model, engine: EngineAtHand, serve: Serve
+) -> None:
+    server = serve(canary={"version": 2, "share": 0})
+    assert await answering(server) == 1
+    assert engine.loaded == {1, 2}
+    await model.registry.remove_alias(model.name, "champion", "out of service")
+    await server.start_turn()
+    with pytest.raises(NotReady, match=r"No version of .* is its champion"):
+        await answering(server)
+    await until(lambda: not engine.loaded)
+    await model.name_champion(3)
+    assert await answering(server) == 3
