@@ -29,6 +29,10 @@ class NotAModel(Exception):
     """The model cannot be asked; the message says why."""
 
 
+class _NotPerRow(Exception):
+    """An output of several rows has no part of each."""
+
+
 class OnnxModel:
     """A session of onnxruntime, and how rows become its inputs."""
 
@@ -50,11 +54,13 @@ class OnnxModel:
         self._images = plan.get("images") or {}
         self._wanted = [_wanted(each) for each in self._session.get_inputs()]
         self._outputs = [each.name for each in self._session.get_outputs()]
+        self._first_sizes = [_first_size(each) for each in self._session.get_outputs()]
         if unknown := self._plan.keys() - {each.name for each in self._wanted}:
             names = ", ".join(each.name for each in self._wanted)
             raise NotAModel(f"{file.name} has no input {', '.join(sorted(unknown))}; it has {names}")
         self._batches = [each.shape[0] if each.shape else 1 for each in self._wanted]
         self._is_dynamic = all(size is None for size in self._batches)
+        self._goes_together = True
 
     def found(self) -> dict[str, Any]:
         """Names, datatypes and shapes (None: of any size) of inputs and outputs."""
@@ -121,14 +127,17 @@ class OnnxModel:
     def _run(self, group: Sequence[Fed]) -> list[Answer]:
         """Rows of equal shapes at once; one by one where the model takes no more, or that fails."""
         try:
-            if self._is_dynamic:
+            if self._is_dynamic and (self._goes_together or len(group) == 1):
                 together = {name: np.stack([fed[name] for fed in group]) for name in group[0]}
                 return self._split(self._session.run(self._outputs, together), len(group))
-            return [self._alone(fed) for fed in group]
+            if not self._is_dynamic:
+                return [self._alone(fed) for fed in group]
+        except _NotPerRow:
+            self._goes_together = False
         except Exception as error:  # onnxruntime has no common class for its own
-            if len(group) > 1:
-                return [answer for fed in group for answer in self._run([fed])]
-            return [Answer(error=f"onnxruntime: {error}")]
+            if len(group) == 1:
+                return [Answer(error=f"onnxruntime: {error}")]
+        return [answer for fed in group for answer in self._run([fed])]
 
     def _alone(self, fed: Fed) -> Answer:
         """A row where the size of the batch is fixed; it fills the whole of a larger one."""
@@ -141,8 +150,14 @@ class OnnxModel:
         return self._split(outputs, max(sizes, default=1))[0]
 
     def _split(self, outputs: Sequence[Any], count: int) -> list[Answer]:
-        """Outputs, each of all rows, as an answer per row."""
-        per_output = [_rows(output, count) for output in outputs]
+        """Outputs, each of all rows, as an answer per row. Raises _NotPerRow."""
+        sizes = self._first_sizes if self._is_dynamic else [None] * len(outputs)
+        per_output: list[list[Any]] = []
+        for output, size in zip(outputs, sizes, strict=True):
+            rows = _rows(output, count, size)
+            if rows is None and self._is_dynamic and count > 1:
+                raise _NotPerRow
+            per_output.append([output] * count if rows is None else rows)
         return [self._answer(row) for row in zip(*per_output, strict=True)]
 
     def _answer(self, row: Sequence[Any]) -> Answer:
@@ -189,10 +204,26 @@ def _array(output: Any) -> Array:
     return Array(output.dtype.name, output.shape, little.tobytes())
 
 
-def _rows(output: Any, count: int) -> list[Any]:
-    """One output's part of each row; what is not one per row belongs to all of them."""
+def _first_size(output: Any) -> int | None:
+    """Of a tensor, as the model declares it."""
+    return _size(output.shape[0]) if output.shape else None
+
+
+def _rows(output: Any, count: int, size: int | None) -> list[Any] | None:
+    """One output's part of each row, the same whoever else is asked for; None: it cannot be told.
+
+    Args:
+        size: Of the first dimension, where the model declares it, though rows are of any number: what has
+            that size belongs to all rows, and of 1 it is the only part; files that declare what is not so
+            have one for each row nevertheless.
+    """
     if isinstance(output, list):  # a sequence, of maps for instance
-        return output if len(output) == count else [output] * count
-    if isinstance(output, np.ndarray) and output.ndim and len(output) == count:
+        is_of_rows = len(output) == count and (count == 1 or isinstance(output[0], dict))
+        return output if is_of_rows else None
+    if not isinstance(output, np.ndarray) or not output.ndim:
+        return [output] * count
+    if size not in (None, 1) and len(output) == size:
+        return [output] * count if size != count else None
+    if len(output) == count:
         return list(output)
-    return [output] * count
+    return [output[0]] * count if len(output) == size == 1 else None

@@ -134,6 +134,57 @@ async def test_rows_of_different_sizes(tmp_path: Path) -> None:
         assert [each["y"] for each in await values(model, *({"x": row} for row in rows))] == rows
 
 
+async def test_what_is_not_of_single_rows_is_the_same_whoever_else_asks(tmp_path: Path) -> None:
+    config = onnx_file(
+        tmp_path,
+        [
+            helper.make_node("Identity", ["x"], ["row"]),
+            helper.make_node("Identity", ["c1"], ["one"]),
+            helper.make_node("Identity", ["c3"], ["three"]),
+        ],
+        {"x": (FLOAT, ["N", 2])},
+        {"row": (FLOAT, ["N", 2]), "one": (FLOAT, [1]), "three": (FLOAT, [3])},
+        {"c1": np.array([7], "float32"), "c3": np.array([1, 2, 3], "float32")},
+    )
+    async with running(config) as model:
+        for count in (1, 2, 3, 4):
+            found = await values(model, *({"x": [number, 0]} for number in range(count)))
+            assert [each.pop("row") for each in found] == [[number, 0] for number in range(count)]
+            assert found == [{"one": 7, "three": [1, 2, 3]}] * count
+
+
+async def test_what_a_model_makes_of_all_rows_is_made_of_each_alone(tmp_path: Path) -> None:
+    config = onnx_file(
+        tmp_path,
+        [
+            helper.make_node("ReduceSum", ["x"], ["sum"], keepdims=1),
+            helper.make_node("Reshape", ["x", "flat"], ["all"]),
+        ],
+        {"x": (FLOAT, ["N", 2])},
+        {"sum": (FLOAT, ["M", 1]), "all": (FLOAT, ["K"])},
+        {"flat": np.array([-1], "int64")},
+    )
+    async with running(config) as model:
+        for count in (1, 2, 3):
+            found = await values(model, *({"x": [number, 1]} for number in range(count)))
+            assert found == [{"sum": [number + 1], "all": [number, 1]} for number in range(count)]
+
+
+@pytest.mark.parametrize("declared", [1, 2])
+async def test_an_output_of_rows_is_that_whatever_size_is_declared(tmp_path: Path, declared: int) -> None:
+    rows: tuple[str, int] = ("N", 2)
+    config = onnx_file(
+        tmp_path,
+        [helper.make_node("Identity", ["x"], ["y"])],
+        {"x": (FLOAT, rows)},
+        {"y": (FLOAT, [declared, 2])},
+    )
+    async with running(config) as model:
+        for count in (1, 2, 3):
+            found = await values(model, *({"x": [number, 0]} for number in range(count)))
+            assert found == [{"y": [number, 0]} for number in range(count)]
+
+
 async def test_a_row_that_fails_within_the_model_fails_alone(tmp_path: Path) -> None:
     config = onnx_file(
         tmp_path,
