@@ -69,6 +69,9 @@ _SCAN = b"\xff\xda"
 _MOST_SCANS = 100
 """Of a JPEG, which has some ten: each goes over the whole picture, and may take a few bytes of the file."""
 
+_PNG_DEPTH = 24
+"""Where a PNG's header says how many bits a channel has."""
+
 _READ = "send a JPEG, PNG, WebP or TIFF"
 
 
@@ -150,6 +153,21 @@ def _load(image: ImageFile, data: bytes) -> None:
         # Decoding passes over checksums of pixels; this one looks at all.
         PngImageFile(BytesIO(data)).verify()
     image.load()
+    if isinstance(image, PngImageFile):
+        _scale_transparency(image, data[_PNG_DEPTH])
+
+
+def _scale_transparency(image: PngImageFile, bits: int) -> None:
+    """Bring the level or colour that is transparent to the 8 bits that Pillow has made of the pixels.
+
+    Of 16 bits a colour keeps the upper ones alone, so that its nearest neighbours are transparent, too.
+    """
+    transparent = image.info.get("transparency")
+    most = (1 << bits) - 1
+    if isinstance(transparent, int) and image.mode in ("1", "L"):
+        image.info["transparency"] = (transparent & most) * 255 // most
+    elif isinstance(transparent, tuple):
+        image.info["transparency"] = tuple((each & most) >> (bits - 8) for each in transparent)
 
 
 def _attempt(name: str, failure: str, work: Callable[[], _T]) -> _T:

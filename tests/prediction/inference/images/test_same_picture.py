@@ -188,6 +188,30 @@ def test_16_bits_of_colours_and_with_a_transparent_level() -> None:
     assert (read(png_of_chunks(17, 12, 16, 0, *chunks), GREY) == expected).all()
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_transparent_level_of_few_bits(bits: int) -> None:
+    levels = (1 << bits) - 1
+    row = bytes([0b00_01_10_11]) if bits < 8 else bytes([0, 1, 2, 255])
+    width = 8 // bits if bits < 8 else 4
+    values = (
+        [row[0] >> (8 - bits * (index + 1)) & levels for index in range(width)] if bits < 8 else list(row)
+    )
+    for level in {*values}:
+        chunks = ((b"tRNS", struct.pack(">H", level)), (b"IDAT", zlib.compress(b"\0" + row)))
+        shown = read(png_of_chunks(width, 1, bits, 0, *chunks), ImageForm("RGB", background=(9, 8, 7)))
+        assert shown[0].tolist() == [
+            [9, 8, 7] if value == level else [value * 255 // levels] * 3 for value in values
+        ]
+
+
+def test_a_transparent_colour_of_16_bits() -> None:
+    pixels = [(0x1234, 0x5678, 0x9ABC), (0x3434, 0x7878, 0xBCBC), (0x3412, 0x7856, 0xBC9A)]
+    rows = b"\0" + b"".join(struct.pack(">HHH", *pixel) for pixel in pixels)
+    chunks = ((b"tRNS", struct.pack(">HHH", *pixels[0])), (b"IDAT", zlib.compress(rows)))
+    shown = read(png_of_chunks(3, 1, 16, 2, *chunks), ImageForm("RGB", background=(9, 8, 7)))
+    assert shown[0].tolist() == [[9, 8, 7], [0x34, 0x78, 0xBC], [0x34, 0x78, 0xBC]]
+
+
 def test_numbers_are_scaled_by_the_range_that_they_state() -> None:
     values = Image.fromarray((grey() / 255 * 3 - 1).astype(np.float32))
     assert values.mode == "F"
