@@ -107,17 +107,20 @@ class Output(BaseModel):
             return answer if isinstance(answer, list) else None
         if self.scores is not None:
             return answer.get(self.scores)
-        lists = [each for each in answer.values() if isinstance(each, list | dict)]
+        others = (self.label, self.confidence)
+        lists = [each for key, each in answer.items() if key not in others and isinstance(each, list | dict)]
         return lists[0] if len(lists) == 1 else None
 
     def _label(self, answer: Any) -> Any:
+        scores = self._declared_scores(answer) if self._declares_scores else None
         if not isinstance(answer, dict):
-            return answer
+            return None if scores is not None else answer
         if self.label is not None:
             return answer.get(self.label)
         if self.scores is not None:
             return None
-        return next((answer[key] for key in _LABELS if key in answer), None)
+        found = next((answer[key] for key in _LABELS if key in answer), None)
+        return None if scores is not None and found is scores else found
 
     def _confidence(self, answer: Any, score: float | None) -> Any:
         if isinstance(answer, dict):

@@ -79,6 +79,20 @@ def test_scores_with_labels() -> None:
     )
 
 
+@pytest.mark.parametrize("answer", [[0.75], [[0.75]], {"y": [0.75]}, {"prediction": [0.75]}])
+def test_the_score_of_an_only_label_is_none(answer: Any) -> None:
+    assert of({"labels": ["yes"]}).interpret(answer) == Interpretation("yes", 0.75, {"yes": 0.75})
+
+
+def test_what_is_no_score_is_no_label_either() -> None:
+    assert of({"labels": ["yes"]}).interpret([None]) == Interpretation()
+    assert of({"labels": ["yes"]}).interpret([math.nan]) == Interpretation()
+
+
+def test_a_label_in_a_list_of_one_is_no_score() -> None:
+    assert pair({"label": "c", "labels": ["cat", "dog"]}, {"c": [1]}) == ("dog", None)
+
+
 def test_softmax_is_stable() -> None:
     found = of({"scores": "s", "activation": "softmax"}).interpret({"s": [-1e308, 1e308, 1e308 - 1e292]})
     assert (found.label, found.confidence) == ("1", 1.0)
