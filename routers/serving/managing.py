@@ -19,11 +19,11 @@ from routers.serving.views import (
     Ended,
     FieldView,
     PredictionPage,
-    PredictionRecordView,
     ServedModelDetails,
     ServedModelPage,
     ServedModelView,
     live_versions,
+    record_views,
 )
 from submission.serving.opened import OpenServing
 
@@ -100,12 +100,12 @@ async def list_predictions(
     found = await serving.named(model, principal)
     records = await serving.records.newest(found.name, before=decode_cursor(cursor), limit=limit + 1)
     page = records[:limit]
-    items = [PredictionRecordView.of(record) for record in page]
+    items, unreadable = record_views(page)
     return PredictionPage(
         items=items,
         next_cursor=encode_cursor(page[-1].at, page[-1].id) if len(records) > limit else None,
         hint=hint_for(items, f"POST /serving/{model}/predict asks it.", cursor),
-        unreadable=records.unreadable,
+        unreadable=[*records.unreadable, *unreadable],
     )
 
 

@@ -11,12 +11,16 @@ from common.errors import ServiceError
 from common.models.versions import ModelVersion
 from common.mongo.document import UtcTime
 from common.wire.specs import WireModel
+from prediction.inference.model_process.plain import NoJson, to_json
 from prediction.inference.questions import Prediction, RowOutcome
 from prediction.inference.records.documents import Feedback, PredictionRecord, Role, Verdict, VersionFigures
 from prediction.inference.served.documents import ServedModel, ServingOptions
 from prediction.inference.served.model_server import ModelServer
 from prediction.inference.served.readiness import ServerState
 from routers.pagination import Hint, Unreadable
+
+_MOST_LEVELS = 200
+"""Of a stored answer in what answers here: pydantic writes 255."""
 
 
 class TimingView(WireModel):
@@ -232,11 +236,12 @@ class PredictionRecordView(WireModel):
 
     @classmethod
     def of(cls, record: PredictionRecord) -> "PredictionRecordView":
+        """Raises NoJson: an answer of before answers had a depth nests deeper than can be written."""
         names = set(cls.model_fields) - {"inputs", "answer", "files"}
         return cls(
             **record.model_dump(by_alias=False, include=names),
             inputs=None if record.inputs_json is None else json.loads(record.inputs_json),
-            answer=None if record.answer_json is None else json.loads(record.answer_json),
+            answer=_stored_answer(record.answer_json),
             files=[file.field for file in record.files],
         )
 
@@ -274,6 +279,29 @@ class PredictionPage(WireModel):
 class Ended(WireModel):
     model: str
     state: Literal["NOT_SERVED"] = "NOT_SERVED"
+
+
+def record_views(
+    records: Sequence[PredictionRecord],
+) -> tuple[list[PredictionRecordView], list[str]]:
+    """Predictions as they are shown, and ids of those whose answers nest too deep for it."""
+    views, unreadable = [], []
+    for record in records:
+        try:
+            views.append(PredictionRecordView.of(record))
+        except NoJson:
+            unreadable.append(record.id)
+    return views, unreadable
+
+
+def _stored_answer(text: str | None) -> Any:
+    """Raises NoJson."""
+    if text is None:
+        return None
+    try:
+        return to_json(json.loads(text), levels=_MOST_LEVELS)
+    except RecursionError as error:
+        raise NoJson("it is nested too deep") from error
 
 
 def live_versions(versions: Sequence[ModelVersion], figures: Sequence[VersionFigures]) -> list[VersionLive]:

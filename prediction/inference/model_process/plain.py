@@ -11,6 +11,9 @@ from typing import Any
 
 from prediction.inference.model_process.frames import Answer, Array, finite
 
+MOST_LEVELS = 128
+"""Of lists and objects within each other: what writes answers later on knows 255."""
+
 _SCALARS = (float, int, str, bool, type(None))
 _STRUCT_CODES = {
     "bool": "?",
@@ -32,32 +35,41 @@ class NoJson(ValueError):
     """This value has no form in JSON; the message says which one, and where it is."""
 
 
-def to_json(value: Any, where: str = "") -> Any:
+def to_json(value: Any, where: str = "", levels: int = MOST_LEVELS) -> Any:
     """The same value of lists, dicts and plain scalars alone.
 
     Args:
         value: Arrays and scalars of numpy (whatever has `tolist`), dataclasses and tuples are understood.
         where: Keys that lead to it, for the message.
+        levels: Of lists and objects that may be in each other.
     Raises:
-        NoJson: It is something else, a set for instance.
+        NoJson: It is something else, a set for instance, or nests deeper.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if _own_levels(value) > levels:
+        raise NoJson(f"it nests deeper than {MOST_LEVELS} levels")
+    inner = levels - 1
     if isinstance(value, Mapping):
-        return {_key(key, where): to_json(each, f"{where}[{key!r}]") for key, each in value.items()}
+        return {_key(key, where): to_json(each, f"{where}[{key!r}]", inner) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [
-            each if type(each) in _SCALARS else to_json(each, f"{where}[{number}]")
+            each if type(each) in _SCALARS else to_json(each, f"{where}[{number}]", inner)
             for number, each in enumerate(value)
         ]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [each.name for each in dataclasses.fields(value)]
-        return {name: to_json(getattr(value, name), f"{where}[{name!r}]") for name in names}
+        return {name: to_json(getattr(value, name), f"{where}[{name!r}]", inner) for name in names}
     if callable(getattr(value, "tolist", None)):
         plain = value.tolist()
         if type(plain) is not type(value):  # as one of numpy's long double is
-            return plain if _is_numeric(value) else to_json(plain, where)
+            return plain if _is_numeric(value) else to_json(plain, where, levels)
     raise NoJson(f"{type(value).__name__}{f' at {where}' if where else ''} is no JSON")
+
+
+def _own_levels(value: Any) -> int:
+    dimensions = getattr(value, "ndim", 1)
+    return dimensions if isinstance(dimensions, int) else 1
 
 
 def _is_numeric(array: Any) -> bool:

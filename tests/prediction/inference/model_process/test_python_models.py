@@ -1,6 +1,7 @@
 """Python files in real processes: how their functions are called, and what becomes of each row."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import numpy as np
 import pytest
 
 from prediction.inference.model_process.words import ModelFailed
+from prediction.inference.questions import Prediction, Timing
+from prediction.inference.records.documents import Role
+from routers.serving.views import Predictions
 from tests.support.asked_models import answers, array, errors, python_file, running, values
 
 
@@ -135,6 +139,29 @@ async def test_answers_are_json(tmp_path: Path) -> None:
         assert found[2] == "The answer cannot be sent: a key that is tuple is no JSON."
         assert all(found[:6])
         assert found[6] == "SystemExit: enough"
+
+
+async def test_an_answer_that_nests_too_deep_is_an_error_of_its_row(
+    tmp_path: Path,
+) -> None:
+    source = """
+        import numpy as np
+
+        def predict(levels):
+            answer = np.zeros((1,) * 28)
+            for _ in range(levels - 28):
+                answer = [answer] if levels % 2 else {"a": answer}
+            return answer
+    """
+    async with running(python_file(tmp_path, source)) as model:
+        found = await answers(model, *({"levels": levels} for levels in (28, 127, 128, 129, 300)))
+        too_deep = "The answer cannot be sent: it nests deeper than 128 levels."
+        assert [each.error for each in found] == [None, None, None, too_deep, too_deep]
+        for each in found[:3]:
+            prediction = Prediction(
+                "p", "m", 1, Role.PRIMARY, each.value, None, None, None, Timing(1.0, 1.0), []
+            )
+            assert json.loads(Predictions.of([prediction]).model_dump_json())
 
 
 async def test_arrays_arrive_as_arrays(tmp_path: Path) -> None:
