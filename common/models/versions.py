@@ -142,7 +142,13 @@ class RegisteredModel(Document):
 
     @property
     def champion(self) -> int | None:
-        alias = self.aliases.get(CHAMPION)
+        return self.number_of(CHAMPION)
+
+    def number_of(self, wanted: int | str) -> int | None:
+        """The version that is meant by its number, or by an alias; None: no version has that one."""
+        if isinstance(wanted, int):
+            return wanted
+        alias = self.aliases.get(wanted)
         return alias.version if alias else None
 
 

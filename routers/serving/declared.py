@@ -51,11 +51,8 @@ async def _version(
     try:
         if isinstance(wanted, str):
             # Looked up anew: `OpenServing.named` remembers the model, and aliases move.
-            current = await serving.models.registry.get_model(model.name)
-            alias = current.aliases.get(wanted)
-            number = alias.version if alias is not None else None
-        else:
-            number = wanted
+            model = await serving.models.registry.get_model(model.name)
+        number = model.number_of(wanted)
         if number is None:
             return None
         return await serving.models.registry.get_version(model.name, number)

@@ -5,6 +5,7 @@ https://github.com/kserve/open-inference-protocol, with the extension for binary
 """
 
 import asyncio
+import contextlib
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Request, Response
@@ -12,7 +13,8 @@ from pydantic import Field
 
 from common.auth import Principal
 from common.errors import ServiceError
-from common.models.versions import RegisteredModel
+from common.models.registry import ModelVersionNotFound
+from common.models.versions import CHAMPION, RegisteredModel, VersionState
 from common.wire.specs import WireModel
 from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.open_inference.answers import write_answers
@@ -110,6 +112,7 @@ _INFERRED: dict[int | str, dict[str, Any]] = {
 _NOT_READY: dict[int | str, dict[str, Any]] = {
     409: {"model": ModelReady, "description": "It does not answer"}
 }
+_OFF: dict[int | str, dict[str, Any]] = {409: {"model": Ready, "description": "SERVING is off"}}
 
 
 @router.get("", openapi_extra=OPEN)
@@ -124,9 +127,11 @@ async def server_live() -> Live:
     return Live(live=True)
 
 
-@router.get("/health/ready", openapi_extra=OPEN)
-async def server_ready(serving: ServingDep) -> Ready:
+@router.get("/health/ready", openapi_extra=OPEN, responses=_OFF)
+async def server_ready(serving: ServingDep, response: Response) -> Ready:
     """Whether models are served; each has its own readiness."""
+    if not serving.is_on:
+        response.status_code = 409
     return Ready(ready=serving.is_on)
 
 
@@ -276,10 +281,24 @@ async def _readiness(
         loaded = server.roles.values() if server is not None else ()
         is_ready = any(each.version.version == version for each in loaded)
     else:
-        current = await serving.models.registry.get_model(model.name)
         is_failed = server is not None and server.state is ServerState.FAILED
-        is_ended = await serving.models.repository.find_ended(model.name) is not None
-        is_ready = serving.is_on and not is_failed and not is_ended and current.champion is not None
+        is_ready = serving.is_on and not is_failed and await _is_there(model.name, serving)
     if not is_ready:
         response.status_code = 409
     return ModelReady(name=model.name, ready=is_ready)
+
+
+async def _is_there(model: str, serving: OpenServing) -> bool:
+    """Whether a model was not ended, and what is to answer for it can be loaded, or what did so last."""
+    if await serving.models.repository.find_ended(model) is not None:
+        return False
+    served = await serving.models.repository.find(model)
+    wanted = served.options.version if served is not None else CHAMPION
+    number = (await serving.models.registry.get_model(model)).number_of(wanted)
+    if number is None:
+        return False
+    for each in {number, served.last_good if served is not None else None} - {None}:
+        with contextlib.suppress(ModelVersionNotFound):
+            if (await serving.models.registry.get_version(model, each)).state is VersionState.READY:
+                return True
+    return False

@@ -268,7 +268,7 @@ class ModelServer:
                 await self._let_beside(role, self._wanted_as(role), model)
 
     async def _let_serve(self, model: RegisteredModel) -> None:
-        number = _number(self.options.version, model)
+        number = model.number_of(self.options.version)
         if number is None:  # taken out of service: everywhere, also where something is loaded
             self._failures.clear()
             self._let_all_go()
@@ -281,7 +281,7 @@ class ModelServer:
             await self._load(Role.PRIMARY, self.served.last_good, remember=False)
 
     async def _let_beside(self, role: Role, wanted: VersionOrAlias | None, model: RegisteredModel) -> None:
-        number = None if wanted is None else _number(wanted, model)
+        number = None if wanted is None else model.number_of(wanted)
         if wanted is not None and number is None:
             self._unnamed[role] = wanted
         else:
@@ -374,10 +374,3 @@ class ModelServer:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-def _number(wanted: VersionOrAlias, model: RegisteredModel) -> int | None:
-    if isinstance(wanted, int):
-        return wanted
-    alias = model.aliases.get(wanted)
-    return alias.version if alias is not None else None
