@@ -14,7 +14,8 @@ from prediction.inference.images.preview import small_png
 from prediction.inference.model_process.frames import Row
 from prediction.inference.outcomes import Answer, Remembering, outcomes_of
 from prediction.inference.questions import Prediction, Questions, RowOutcome
-from prediction.inference.queue.admission import Admission, QueueFull, Wanted
+from prediction.inference.queue.admission import Admission, Place, QueueFull, Wanted
+from prediction.inference.queue.breaker import VersionBroken
 from prediction.inference.records.documents import Role
 from prediction.inference.records.writer import RecordWriter
 from prediction.inference.served.documents import VersionOrAlias
@@ -55,6 +56,7 @@ class Serving:
         self._instruments = instruments or unscraped()
         self._decoding = Decoding(image_limits, _DECODED_AT_ONCE)
         self._drawing = asyncio.Semaphore(1)
+        self._trials: set[asyncio.Task[None]] = set()
         self._remembering = Remembering(writer, keep_days)
         self._shadows = Shadows(self._remembering, image_limits, admission.most_bytes // _SHADOWS_SHARE)
 
@@ -84,23 +86,67 @@ class Serving:
         self._check_count(questions)
         started = time.perf_counter()
         server = await self.models.server(model)
-        deadline = _Deadline(server)
+        deadline = _Deadline(server, started)
         with (
             self._refusals_counted(questions.count),
             self.admission.admitted(self._place(server, questions, by)) as place,
         ):
-            async with server.asking(deadline.left_seconds, wanted, by or "") as (role, loaded):
-                deadline.begin()
-                loading_seconds = time.perf_counter() - started
-                decoded = await self._decoding.decoded(questions, loaded.answering.declaration, deadline.at)
-                place.hold(decoded.size_bytes)
-                answers = await _answers(decoded, loaded, deadline, by)
-                seconds = time.perf_counter() - started
-                outcomes = await outcomes_of(answers, role, loaded, server, seconds, loading_seconds)
+            asked = (server, questions, place, deadline, by, wanted)
+            found = await self._answered(*asked)
+            if found is None:
+                found = await self._answered(*asked, may_be_canary=False)
+            assert found is not None, "what serves is not left for another version"
+            loaded, outcomes = found
         self._count(outcomes, time.perf_counter() - started)
         await self._remembering.remember(server, loaded, questions, outcomes, by, deadline.left_seconds)
         self._shadows.ask(server, questions, outcomes, by)
         return outcomes
+
+    async def _answered(
+        self,
+        server: ModelServer,
+        questions: Questions,
+        place: Place,
+        deadline: "_Deadline",
+        by: str | None,
+        wanted: VersionOrAlias | None,
+        *,
+        may_be_canary: bool = True,
+    ) -> tuple[LoadedVersion, list[RowOutcome]] | None:
+        """Which version was asked, and what became of each row. Raises what `ask` does.
+
+        Returns:
+            None where a canary was chosen that takes no more than a row for a trial, for which nobody waits:
+            all of them are the version's then that serves, as a request is answered by one.
+        """
+        patience_seconds = deadline.left_seconds
+        async with server.asking(patience_seconds, wanted, by or "", may_be_canary=may_be_canary) as (
+            role,
+            loaded,
+        ):
+            deadline.begin()
+            decoded = await self._decoding.decoded(questions, loaded.answering.declaration, deadline.at)
+            place.hold(decoded.size_bytes)
+            is_chosen = role is Role.CANARY and wanted is None
+            if is_chosen and len(decoded.good) > 1 and loaded.batcher.breaker.takes_a_trial(by or ""):
+                self._try_out(loaded, decoded.good[0], by or "", deadline.left_seconds)
+                return None
+            answers = await _answers(decoded, loaded, deadline, by)
+            if is_chosen and any(isinstance(each, VersionBroken) for each in answers):
+                return None
+            seconds = time.perf_counter() - deadline.started
+            return loaded, await outcomes_of(answers, role, loaded, server, seconds, deadline.loading_seconds)
+
+    def _try_out(self, loaded: LoadedVersion, row: Row, caller: str, seconds: float) -> None:
+        """Ask it a row, of which nobody is told."""
+
+        async def ask() -> None:
+            with loaded.being_asked():
+                await loaded.batcher.answer([row], seconds, caller)
+
+        task = asyncio.create_task(ask(), name=f"{loaded.version.id} is tried")
+        self._trials.add(task)
+        task.add_done_callback(self._trials.discard)
 
     async def small_picture(self, content: bytes) -> bytes:
         """A PNG of an image, for people; no question waits for it. Raises UnreadableImage."""
@@ -108,7 +154,10 @@ class Serving:
             return await asyncio.to_thread(small_png, content, self._image_limits)
 
     async def close(self) -> None:
-        """Wait for shadows no longer; store what was counted."""
+        """Wait for shadows and trials no longer; store what was counted."""
+        for task in self._trials:
+            task.cancel()
+        await asyncio.gather(*self._trials, return_exceptions=True)
         await self._shadows.close()
         await self.writer.close()
 
@@ -150,7 +199,14 @@ class Serving:
 class _Deadline:
     """Until when a question is to be answered, by the event loop's clock."""
 
-    def __init__(self, server: ModelServer) -> None:
+    def __init__(self, server: ModelServer, started: float) -> None:
+        """Args:
+        started: When the question came, by `time.perf_counter`.
+        """
+        self.started = started
+        self.loading_seconds = 0.0
+        """Until something was there to answer."""
+        self._has_begun = False
         self._limit_seconds = server.options.time_limit_seconds
         is_asleep = Role.PRIMARY not in server.roles
         self._clock = asyncio.get_running_loop().time
@@ -160,7 +216,10 @@ class _Deadline:
 
     def begin(self) -> None:
         """From now on it can be answered: what is left of the time to load is nobody's."""
-        self.at = min(self.at, self._clock() + self._limit_seconds)
+        if not self._has_begun:
+            self._has_begun = True
+            self.loading_seconds = time.perf_counter() - self.started
+            self.at = min(self.at, self._clock() + self._limit_seconds)
 
     @property
     def left_seconds(self) -> float:

@@ -57,6 +57,11 @@ class Breaker:
         now = self._clock()
         return self._for_all.is_closed_at(now) or (own is not None and own.is_closed_at(now))
 
+    def takes_a_trial(self, caller: str) -> bool:
+        """Whether of what a caller asks no more than one row would be taken."""
+        own = self._for_one.get(caller)
+        return self._for_all.is_shut or (own is not None and own.is_shut)
+
     def refusal(self, caller: str = "") -> VersionBroken | None:
         """Why nothing may be asked now; while a trial is due, who asks first makes it."""
         now = self._clock()

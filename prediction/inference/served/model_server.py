@@ -135,13 +135,19 @@ class ModelServer:
 
     @asynccontextmanager
     async def asking(
-        self, patience_seconds: float, wanted: VersionOrAlias | None = None, caller: str = ""
+        self,
+        patience_seconds: float,
+        wanted: VersionOrAlias | None = None,
+        caller: str = "",
+        *,
+        may_be_canary: bool = True,
     ) -> AsyncIterator[tuple[Role, LoadedVersion]]:
         """What is to answer a question: the version that serves or, for a share, the canary.
 
         Args:
             wanted: One of those that are loaded, by its number or as the options name it.
             caller: Who asks: a canary that fails too often is not asked by them meanwhile.
+            may_be_canary: Whether the canary may be chosen, where none is wanted.
         Raises:
             NotReady: No version does, and why.
             StillLoading: None does within the patience.
@@ -152,7 +158,10 @@ class ModelServer:
         try:
             if Role.PRIMARY not in self._roles:
                 await self._wake(patience_seconds)
-            role = self._chosen(caller) if wanted is None else await self._role_of(wanted, patience_seconds)
+            if wanted is not None:
+                role = await self._role_of(wanted, patience_seconds)
+            else:
+                role = self._chosen(caller) if may_be_canary else Role.PRIMARY
             loaded = self._roles[role]
             with loaded.being_asked():
                 yield role, loaded

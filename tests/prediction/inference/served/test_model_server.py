@@ -15,12 +15,21 @@ from common.models.registry import ModelRegistry
 from common.models.versions import ProgramOrigin, RegisteredModel
 from common.mongo.types import Client
 from prediction.inference.engine.deployment import Deployment, Loaded
+from prediction.inference.images.limits import ImageLimits
 from prediction.inference.model_process.frames import Answer, decode_request, encode_answers
+from prediction.inference.model_process.words import ModelDied
+from prediction.inference.questions import Prediction, Question, QuestionList
+from prediction.inference.queue.admission import Admission
+from prediction.inference.queue.breaker import Breaker
+from prediction.inference.records.documents import Role
+from prediction.inference.records.repository import PredictionRepository
+from prediction.inference.records.writer import RecordWriter
 from prediction.inference.served.documents import ServedModel, ServingOptions
 from prediction.inference.served.files import LocalFiles
 from prediction.inference.served.loading import Loading
 from prediction.inference.served.model_server import ModelServer
 from prediction.inference.served.readiness import NotReady
+from prediction.inference.serving import Serving
 from tests.support.registered import publish
 from tests.support.samples import unique_name
 from tests.support.served_versions import Environments
@@ -33,6 +42,9 @@ class EngineAtHand:
     hanging: set[int] = field(default_factory=set)
     """Numbers of versions."""
     loaded: set[int] = field(default_factory=set)
+    dying: set[int] = field(default_factory=set)
+    asked: list[tuple[int, int]] = field(default_factory=list)
+    """Version and number of rows, of each batch."""
 
     async def load(self, deployment: Deployment) -> Loaded:
         if _number_of(deployment.name) in self.hanging:
@@ -41,7 +53,11 @@ class EngineAtHand:
         return Loaded(deployment.name, 1, {"kind": "python"})
 
     async def ask(self, name: str, frame: bytes, seconds: float) -> bytes:
-        return encode_answers([Answer(dict(row.values)) for row in decode_request(frame)], 0.001)
+        number, rows = _number_of(name), decode_request(frame)
+        self.asked.append((number, len(rows)))
+        if number in self.dying:
+            raise ModelDied("exit code 3")
+        return encode_answers([Answer({**row.values, "said_by": number}) for row in rows], 0.001)
 
     async def unload(self, name: str) -> None:
         self.loaded.discard(_number_of(name))
@@ -135,3 +151,45 @@ async def test_a_model_whose_champion_is_taken_away_answers_no_more(
     await until(lambda: not engine.loaded)
     await model.name_champion(3)
     assert await answering(server) == 3
+
+
+class OneModel:
+    """Of the models of a service, the only one."""
+
+    def __init__(self, server: ModelServer) -> None:
+        self._server = server
+
+    async def server(self, name: str) -> ModelServer:
+        return self._server
+
+
+@pytest.mark.parametrize("recovers", [True, False])
+async def test_rows_that_a_resting_canary_does_not_take_are_answered_by_the_version_that_serves(
+    engine: EngineAtHand, serve: Serve, mongo: Client, recovers: bool
+) -> None:
+    server = serve(canary={"version": 2, "share": 1})
+    writer = RecordWriter(PredictionRepository(mongo, unique_name("records")), 10.0)
+    models: Any = OneModel(server)
+    serving = Serving(
+        models, Admission(1 << 20), writer, most_rows=100, keep_days=1, image_limits=ImageLimits()
+    )
+    assert await answering(server) == 2
+    canary, now = server.roles[Role.CANARY], 0.0
+    canary.batcher.breaker = Breaker(clock=lambda: now)
+    for _ in range(5):
+        canary.batcher.breaker.failed("exit code 3", None)
+    now = 16.0
+    engine.dying = set() if recovers else {2}
+    rows = QuestionList([Question({"x": number}) for number in range(20)])
+    outcomes = await serving.ask(server.name, rows, by="ada")
+    assert [each.answer for each in outcomes if isinstance(each, Prediction)] == [
+        {"x": number, "said_by": 1} for number in range(20)
+    ]
+    await until(lambda: (2, 1) in engine.asked)
+    await until(lambda: canary.batcher.is_idle)
+    assert sum(count for number, count in engine.asked if number == 2) == 1, "one row is the trial"
+    assert canary.batcher.breaker.is_open is not recovers
+    again = await serving.ask(server.name, rows, by="ada")
+    assert {each.version for each in again if isinstance(each, Prediction)} == {2 if recovers else 1}
+    assert len(again) == 20
+    await serving.close()
