@@ -37,7 +37,7 @@ def start(
     context: typer.Context,
     model: Model,
     version: Annotated[str | None, typer.Option(help="Number or alias; the champion otherwise.")] = None,
-    replicas: Annotated[int, typer.Option(min=1)] = 1,
+    replicas: Annotated[int | None, typer.Option(min=1, help="Of each version that is loaded.")] = None,
     canary: Annotated[
         str | None, typer.Option(metavar="VERSION:SHARE", help="Such as 4:0.1 for a tenth of the requests.")
     ] = None,
@@ -47,8 +47,10 @@ def start(
     batch: Annotated[int | None, typer.Option(min=1, help="Rows that are computed together at most.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve a model so from now on; what is left out gets its default."""
-    said: dict[str, Any] = {"replicas": replicas}
+    """Serve a model so from now on; what is left out gets its default, or after an end is as it was."""
+    said: dict[str, Any] = {}
+    if replicas is not None:
+        said["replicas"] = replicas
     if version is not None:
         said["version"] = _version(version)
     if canary is not None:
