@@ -35,6 +35,14 @@ def show(answer: T, view: Callable[[T], RenderableType], *, as_json: bool) -> No
     print_text("\n".join(line.rstrip() for line in drawn.get().split("\n")))
 
 
+def tell(answer: Any, words: str, *, as_json: bool) -> None:
+    """Print an answer as JSON, or tell people that it is done."""
+    if as_json:
+        print_json(answer)
+    else:
+        say(words)
+
+
 def print_json(answer: Any) -> None:
     sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
 

@@ -31,3 +31,12 @@ def test_a_model_that_was_ended_is_served_as_it_was(enel: Enel, workspace: str) 
     assert (again["options"]["replicas"], again["options"]["max_batch_rows"]) == (3, 8)
     anew = json.loads(enel("serving", "start", model, "--json").out)
     assert anew["options"]["replicas"] == 1, "of one that is served, what is left out gets its default"
+
+
+def test_what_programs_read_is_on_stdout(enel: Enel, workspace: str) -> None:
+    model = unique_name("m")
+    published = enel("serving", "publish", workspace, model, "--json")
+    assert (json.loads(published.out)["version"], published.err) == (1, "")
+    enel("serving", "start", model)
+    stopped = enel("serving", "stop", model, "--json")
+    assert (json.loads(stopped.out)["state"], stopped.err) == ("NOT_SERVED", "")

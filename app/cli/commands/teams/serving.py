@@ -68,7 +68,7 @@ def stop(context: typer.Context, model: Model, as_json: AsJson = False) -> None:
     """Serve a model no more; its versions stay."""
     with session(context).client() as client:
         ended = client.end_serving(model)
-    console.say(json.dumps(ended) if as_json else f"{ended['model']} is served no more.")
+    console.tell(ended, f"{ended['model']} is served no more.", as_json=as_json)
 
 
 @group.command()
@@ -135,7 +135,7 @@ def publish(
         wanted = {"metric": metric, "better": better}
     with session(context).client() as client:
         version = client.publish_folder(workspace, model, folder=folder, gate=wanted)
-    console.say(json.dumps(version) if as_json else f"{model}: version {version['version']}")
+    console.tell(version, f"{model}: version {version['version']}", as_json=as_json)
 
 
 def _version(text: str) -> int | str:
