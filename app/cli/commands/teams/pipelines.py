@@ -1,13 +1,13 @@
 """`enel pipelines`: steps that a workspace's YAML file declares."""
 
 import json
-import time
 from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from app.cli import console
+from app.cli.commands.waiting import wait_for_pipeline
 from app.cli.exits import CliError, ExitCode
 from app.cli.session import AsJson, Limit, session
 from app.cli.views.programs import pipeline_run_view, pipeline_runs_view
@@ -16,8 +16,6 @@ group = typer.Typer(help="Pipelines of workspaces: run, list, show, result, canc
 
 Workspace = Annotated[str, typer.Argument(metavar="WORKSPACE", help="Its name.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the pipeline's run.")]
-
-_PAUSE_SECONDS = 1.0
 
 
 @group.command()
@@ -37,9 +35,8 @@ def run(
     parameters = dict(_parameter(each) for each in parameter or [])
     with session(context).client() as client:
         found = client.run_pipeline(workspace, file=file, folder=folder, parameters=parameters, anew=anew)
-        while wait and found["state"] == "RUNNING":
-            time.sleep(_PAUSE_SECONDS)
-            found = client.pipeline_run(found["id"])
+        if wait:
+            found = wait_for_pipeline(client, found["id"])
     console.show(found, pipeline_run_view, as_json=as_json)
     if wait and found["state"] != "SUCCEEDED":
         raise CliError(f"The pipeline {found['id']} ended as {found['state']}.", code=ExitCode.MISSED)

@@ -1,7 +1,6 @@
 """`enel programs`: programs of workspaces, started and followed."""
 
 import json
-import time
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,18 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import console
+from app.cli.commands.waiting import wait_for_program
 from app.cli.exits import CliError, ExitCode
 from app.cli.session import AsJson, Limit, session
 from app.cli.views.programs import program_run_view, program_runs_view
-from app.client.answers import FINAL_APPLICATION_STATES, ProgramRunDetails
-from app.client.client import Client
 
 group = typer.Typer(help="Programs of workspaces: run, list, show, logs, cancel.", no_args_is_help=True)
 
 Workspace = Annotated[str, typer.Argument(metavar="WORKSPACE", help="Its name.")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Of the run.")]
-
-_PAUSE_SECONDS = 1.0
 
 
 @group.command(context_settings={"ignore_unknown_options": True})
@@ -64,10 +60,7 @@ def run(
             console.show(started, program_run_view, as_json=as_json)
             console.say(f"Follow it: enel programs logs {started['id']} --follow")
             return
-        console.say(f"{started['id']}: started")
-        for line in client.follow_log(started["id"]):
-            console.print_text(line) if not as_json else console.say(line)
-        ended = _settled(client, started["id"])
+        ended = wait_for_program(client, started["id"], as_json=as_json)
     console.show(ended, program_run_view, as_json=as_json)
     if ended["state"] != "COMPLETED":
         why = ended["end_reason"] or ended["state_reason"] or "no reason is known"
@@ -133,17 +126,6 @@ def cancel(context: typer.Context, run_id: Id, as_json: AsJson = False) -> None:
     """End a run; it becomes no version."""
     with session(context).client() as client:
         console.show(client.cancel_program_run(run_id), program_run_view, as_json=as_json)
-
-
-def _settled(client: Client, run_id: str) -> ProgramRunDetails:
-    """The run when it has ended, and it is known whether it became a version."""
-    while True:
-        found = client.program_run(run_id)
-        if found["state"] in FINAL_APPLICATION_STATES:
-            waits = found["state"] == "COMPLETED" and found["program"]["output"] == "version"
-            if not waits or found["version"] or found["publishing_detail"]:
-                return found
-        time.sleep(_PAUSE_SECONDS)
 
 
 def _executors(text: str) -> tuple[int, int]:
