@@ -19,6 +19,7 @@ from common.errors import ServiceError
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, RegisteredModel, VersionState
 from prediction.inference.records.documents import Role
+from prediction.inference.served.beside import Beside
 from prediction.inference.served.documents import ServedModel, ServingOptions, VersionOrAlias
 from prediction.inference.served.kinds import VersionNotServable
 from prediction.inference.served.loading import LoadedVersion, Loading
@@ -34,7 +35,7 @@ _FORGOTTEN_SECONDS = 60.0
 
 
 class ModelServer:
-    """Changes are made by one task at a time; questions are answered meanwhile."""
+    """What serves is changed by one task at a time, what is beside it by another; questions are answered."""
 
     def __init__(
         self,
@@ -61,6 +62,7 @@ class ModelServer:
         self._unnamed: dict[Role, VersionOrAlias] = {}
         """Aliases that the options name, and no version has."""
         self._change = asyncio.Lock()
+        self._beside = Beside(name, self._let_beside)
         self._leaving: set[asyncio.Task[None]] = set()
         self._is_awake = False
         self._is_over = False
@@ -126,7 +128,7 @@ class ModelServer:
     @property
     def is_changing(self) -> bool:
         """Whether something is being loaded."""
-        return self._change.locked()
+        return self._change.locked() or self._beside.is_changing
 
     @property
     def is_idle(self) -> bool:
@@ -177,7 +179,10 @@ class ModelServer:
 
     async def _role_of(self, wanted: VersionOrAlias, patience_seconds: float) -> Role:
         if (role := self._find_role(wanted)) is None:
+            until = self._now() + patience_seconds
             await self._wait_for_turn(patience_seconds)  # it may be on its way
+            if self._find_role(wanted) is None and not await self._beside.wait(until - self._now()):
+                raise self._still_loading()
             role = self._find_role(wanted)
         if role is not None:
             return role
@@ -231,10 +236,13 @@ class ModelServer:
         turn = self.start_turn()
         await asyncio.wait({turn}, timeout=patience_seconds)
         if not turn.done():
-            raise StillLoading(
-                f"{self.name} is still being loaded, and the time for this question is over; it goes on, so"
-                " ask again."
-            )
+            raise self._still_loading()
+
+    def _still_loading(self) -> StillLoading:
+        return StillLoading(
+            f"{self.name} is still being loaded, and the time for this question is over; it goes on, so"
+            " ask again."
+        )
 
     def start_turn(self) -> asyncio.Task[None]:
         """Look at what is to answer, and change to it; the look that is being taken, where there is one."""
@@ -273,12 +281,12 @@ class ModelServer:
                     raise NotReady(f"{self.name}: the registry does not answer ({error}).") from error
                 return
             await self._let_serve(model)
-            for role in (Role.CANARY, Role.SHADOW):
-                await self._let_beside(role, self._wanted_as(role), model)
+            await self._beside.follow(self._numbers_beside(model), self.options)
 
     async def _let_serve(self, model: RegisteredModel) -> None:
         number = model.number_of(self.options.version)
         if number is None:  # taken out of service: everywhere, also where something is loaded
+            await self._beside.give_up()
             self._failures.clear()
             self._let_all_go()
             raise NotReady(
@@ -289,12 +297,15 @@ class ModelServer:
             assert self.served.last_good is not None
             await self._load(Role.PRIMARY, self.served.last_good, remember=False)
 
-    async def _let_beside(self, role: Role, wanted: VersionOrAlias | None, model: RegisteredModel) -> None:
-        number = None if wanted is None else model.number_of(wanted)
-        if wanted is not None and number is None:
-            self._unnamed[role] = wanted
-        else:
-            self._unnamed.pop(role, None)
+    def _numbers_beside(self, model: RegisteredModel) -> dict[Role, int | None]:
+        wanted = {role: self._wanted_as(role) for role in (Role.CANARY, Role.SHADOW)}
+        numbers = {role: None if each is None else model.number_of(each) for role, each in wanted.items()}
+        self._unnamed = {
+            role: each for role, each in wanted.items() if each is not None and numbers[role] is None
+        }
+        return numbers
+
+    async def _let_beside(self, role: Role, number: int | None) -> None:
         primary = self._roles.get(Role.PRIMARY)
         if number is None or (primary is not None and primary.version.version == number):
             self._failures.pop(role, None)
@@ -316,7 +327,9 @@ class ModelServer:
         await self._load(role, number, remember=True)
 
     async def _load(self, role: Role, number: int, *, remember: bool) -> None:
-        """Load it beside the present one, then change. Raises TooManyModels."""
+        """Load it, then change. Raises TooManyModels."""
+        if role is Role.PRIMARY:
+            await self._beside.leave(number)  # a deployment is loaded once at a time
         try:
             version = await self._registry.get_version(self.name, number)
             loaded = await self._load_version(version)
@@ -370,6 +383,7 @@ class ModelServer:
         if self._turn is not None:
             self._turn.cancel()
         async with self._change:
+            await self._beside.give_up()
             self._failures.clear()
             self._let_all_go()
         await asyncio.gather(*self._leaving, return_exceptions=True)

@@ -28,7 +28,7 @@ from prediction.inference.served.documents import ServedModel, ServingOptions
 from prediction.inference.served.files import LocalFiles
 from prediction.inference.served.loading import Loading
 from prediction.inference.served.model_server import ModelServer
-from prediction.inference.served.readiness import NotReady
+from prediction.inference.served.readiness import NotReady, StillLoading
 from prediction.inference.serving import Serving
 from tests.support.registered import publish
 from tests.support.samples import unique_name
@@ -143,7 +143,7 @@ async def test_a_model_whose_champion_is_taken_away_answers_no_more(
 ) -> None:
     server = serve(canary={"version": 2, "share": 0})
     assert await answering(server) == 1
-    assert engine.loaded == {1, 2}
+    await until(lambda: engine.loaded == {1, 2})
     await model.registry.remove_alias(model.name, "champion", "out of service")
     await server.start_turn()
     with pytest.raises(NotReady, match=r"No version of .* is its champion"):
@@ -151,6 +151,49 @@ async def test_a_model_whose_champion_is_taken_away_answers_no_more(
     await until(lambda: not engine.loaded)
     await model.name_champion(3)
     assert await answering(server) == 3
+
+
+@pytest.mark.parametrize("role", ["canary", "shadow"])
+async def test_what_hangs_beside_holds_up_no_roll_back(
+    model: Model, engine: EngineAtHand, serve: Serve, role: str
+) -> None:
+    await model.name_champion(2)
+    engine.hanging = {3}
+    server = serve(**{role: {"version": 3, "share": 1}})
+    assert await answering(server) == 2
+    assert server.is_changing
+    await model.name_champion(1)
+    await server.start_turn()
+    assert await answering(server) == 1
+    await model.name_champion(3)  # which hangs as well, and then does not
+    turn = server.start_turn()
+    await asyncio.sleep(0)
+    engine.hanging = set()
+    turn.cancel()
+    await asyncio.wait({turn})
+    await server.start_turn()
+    assert await answering(server) == 3
+    await until(lambda: engine.loaded == {3} and not server.is_changing)
+
+
+async def test_what_is_loaded_beside_is_given_up_where_others_are_wanted(
+    engine: EngineAtHand, serve: Serve
+) -> None:
+    engine.hanging = {2}
+    server = serve(version=1, canary={"version": 2, "share": 0})
+    assert await answering(server) == 1
+    with pytest.raises(StillLoading):
+        async with server.asking(0.05, 2):
+            pass
+    server.served.options = ServingOptions.model_validate(
+        {"version": 1, "canary": {"version": 3, "share": 0}}
+    )
+    async with server.asking(10, 3) as (role, loaded):
+        assert (role, loaded.version.version) == (Role.CANARY, 3)
+    assert engine.loaded == {1, 3}
+    server.served.options = ServingOptions(version=1)
+    await server.start_turn()
+    await until(lambda: engine.loaded == {1})
 
 
 class OneModel:
@@ -173,7 +216,8 @@ async def test_rows_that_a_resting_canary_does_not_take_are_answered_by_the_vers
     serving = Serving(
         models, Admission(1 << 20), writer, most_rows=100, keep_days=1, image_limits=ImageLimits()
     )
-    assert await answering(server) == 2
+    assert await answering(server) == 1
+    await until(lambda: Role.CANARY in server.roles)
     canary, now = server.roles[Role.CANARY], 0.0
     canary.batcher.breaker = Breaker(clock=lambda: now)
     for _ in range(5):
