@@ -297,7 +297,8 @@ async def _is_there(model: str, serving: OpenServing) -> bool:
     number = (await serving.models.registry.get_model(model)).number_of(wanted)
     if number is None:
         return False
-    for each in {number, served.last_good if served is not None else None} - {None}:
+    last_good = served.last_good if served is not None else None
+    for each in {number, last_good or number}:
         with contextlib.suppress(ModelVersionNotFound):
             if (await serving.models.registry.get_version(model, each)).state is VersionState.READY:
                 return True
