@@ -54,7 +54,11 @@ class Service:
 
         def ask() -> Any:
             with self._request("POST", path, data, headers) as response:
-                return json.loads(response.read() or b"null")
+                answer = response.read()
+            try:
+                return json.loads(answer or b"null")
+            except ValueError as error:  # of something in between that answers for the service
+                raise EOFError("an answer that is no JSON") from error
 
         return insist(ask, patience_seconds)
 

@@ -26,7 +26,13 @@ from common.processes.private_files import open_private
 from submission.driver_log import failure_reason, read_tail
 from submission.local.checks import check
 from submission.local.cluster import ClusterStartError, LocalCluster
-from submission.local.spark_submit import SparkSubmit, local_path, translate, write_properties
+from submission.local.spark_submit import (
+    SparkSubmit,
+    driver_environment,
+    local_path,
+    translate,
+    write_properties,
+)
 from submission.manifest.build import Manifest
 from submission.manifest.token_reference import TOKEN_VARIABLE
 from submission.runners import RecordState, TokenFor
@@ -36,8 +42,11 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 """Between two looks at a log."""
 
-_RUNS = ("Connected to Spark cluster with app ID", "enel: the program starts")
+_RUNS = (b"Connected to Spark cluster with app ID", b"enel: the program starts")
 """What a log says once it runs: Spark, or the launcher of a program that may make no session."""
+
+_PIECE = 1 << 20
+"""Bytes of a log that are looked at together."""
 
 _STOP_GRACE_SECONDS = 5.0
 _REASON_LINES = 400
@@ -60,6 +69,11 @@ class Workshop:
     def log(self, execution_id: str) -> Path:
         """Where the driver of an execution writes to."""
         return self.folder / execution_id / "driver.log"
+
+    def tidy_up(self, execution_id: str) -> None:
+        """Remove what a run leaves beside its log: its properties, and files of a program that was killed."""
+        shutil.rmtree(self.log(execution_id).with_name("program"), ignore_errors=True)
+        self.properties(execution_id).unlink(missing_ok=True)
 
     def properties(self, execution_id: str) -> Path:
         """What spark-submit of an execution reads, and no other process is started with."""
@@ -94,7 +108,7 @@ class LocalApplication:
     async def run(self) -> None:
         """Carry it out, and record how it ended."""
         try:
-            outcome = await self._carry_out()
+            outcome = await self._carry_out_and_tidy_up()
         except OSError as error:
             outcome = ApplicationState.SUBMISSION_FAILED, why_not_written(error, "DATA_DIR")
         except (ServiceError, ClusterStartError) as error:
@@ -117,6 +131,13 @@ class LocalApplication:
         logger.info("%s: %s %s", self.execution_id, state, reason)
         await self._insist(state, reason, end_time=self._ended_at or utc_now())
 
+    async def _carry_out_and_tidy_up(self) -> Outcome | None:
+        try:
+            return await self._carry_out()
+        finally:
+            with contextlib.suppress(OSError):  # its disk is read-only by now; the run was none the worse
+                await asyncio.to_thread(self._workshop.tidy_up, self.execution_id)
+
     async def _carry_out(self) -> Outcome | None:
         """Run to the end; returns how it ended, None if it has got a final state meanwhile."""
         await asyncio.to_thread(check, self._manifest)
@@ -136,12 +157,8 @@ class LocalApplication:
         if not await self._insist(ApplicationState.SUBMITTED, ""):
             return self._decided
         command = submit.command(cluster.spark_home, master_url, properties_file)
-        # A program's own variables are not to lead Spark's scripts astray.
-        environment = {
-            **submit.driver_environment,
-            **cluster.environment,
-            **({TOKEN_VARIABLE: token} if token else {}),
-        }
+        environment = driver_environment(submit, cluster.environment)
+        environment |= {TOKEN_VARIABLE: token} if token else {}
         with open_private(log) as output:
             self._process = await GuardedProcess.start(
                 *command,
@@ -158,10 +175,6 @@ class LocalApplication:
             return await self._attend(self._process, submit, log)
         finally:
             await self._process.stop()
-            with contextlib.suppress(OSError):  # its disk is read-only by now; the run was none the worse
-                await asyncio.to_thread(properties_file.unlink, missing_ok=True)
-            # Of a program whose launcher was killed.
-            await asyncio.to_thread(shutil.rmtree, log.with_name("program"), True)
 
     async def _attend(self, process: GuardedProcess, submit: SparkSubmit, log: Path) -> Outcome:
         ended = asyncio.create_task(process.wait())
@@ -189,11 +202,15 @@ class LocalApplication:
 
     async def _record_running(self, log: Path, ended: asyncio.Task[int]) -> None:
         """Store that it runs, or ran before it ended."""
+        read, looked_at = b"", 0
         while True:
             is_last = ended.done()
-            head = await asyncio.to_thread(_head, log)
-            if any(line in head for line in _RUNS):
+            begun_at = looked_at
+            read, looked_at = await asyncio.to_thread(_read_on, log, looked_at, read)
+            if any(line in read for line in _RUNS):
                 break
+            if looked_at - begun_at == _PIECE:
+                continue
             if is_last:
                 return
             await asyncio.wait({ended}, timeout=POLL_SECONDS)
@@ -235,7 +252,11 @@ def _prepare(properties_file: Path, properties: Mapping[str, str]) -> None:
                 Path(event_log).mkdir(parents=True, exist_ok=True)
 
 
-def _head(log: Path) -> str:
+def _read_on(log: Path, looked_at: int, before: bytes) -> tuple[bytes, int]:
+    """A piece of a log from a position on, behind the end of what was read before; and how far that is."""
+    overlap = before[-max(map(len, _RUNS)) :]
     with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
-        return file.read(256 << 10).decode(errors="replace")
-    return ""
+        file.seek(looked_at)
+        found = file.read(_PIECE)
+        return overlap + found, looked_at + len(found)
+    return before, looked_at

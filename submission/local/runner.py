@@ -17,7 +17,6 @@ RUNNING has failed; one that never started takes its turn again.
 import asyncio
 import logging
 import re
-import shutil
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -224,10 +223,8 @@ class LocalSparkRunner:
                 await self.start(execution.manifests[0], execution.id)
                 continue
             await self._workshop.end_left_over(execution.id)
-            # Its launcher, which was killed with the service, could not.
-            await asyncio.to_thread(
-                shutil.rmtree, self._workshop.log(execution.id).with_name("program"), True
-            )
+            # The service, which was killed, could not.
+            await asyncio.to_thread(self._workshop.tidy_up, execution.id)
             # Without a time: when it died with the service, nobody saw.
             await self._workshop.record_state(
                 execution.id,

@@ -48,6 +48,10 @@ _SMALL_JVMS = {
 """Many JVMs share few cores here: most of their time goes to starting, compiling and collecting."""
 
 
+_OF_PROGRAMS = ("LANG", "LC_", "TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_", "https_", "no_proxy")
+"""Beginnings of variables that the service has, too, and that are nothing to Spark's scripts."""
+
+
 @dataclass(frozen=True)
 class SparkSubmit:
     """What to run, apart from the master's address."""
@@ -96,6 +100,10 @@ def translate(manifest: Manifest) -> SparkSubmit:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
     }
+    for role, pod in (("driver", driver), ("executor", executor)):
+        if options := pod.get("javaOptions"):
+            key = f"spark.{role}.extraJavaOptions"
+            properties[key] = " ".join(filter(None, [properties.get(key), options]))
     # A plugin is loaded before `--jars` is on the driver's class path.
     class_path = [
         properties.get("spark.driver.extraClassPath", ""),
@@ -135,7 +143,22 @@ def _dependency(location: str) -> str:
 
 
 def _environment(pod: Mapping[str, Any]) -> dict[str, str]:
-    return {each["name"]: each.get("value", "") for each in pod.get("env", [])}
+    variables = {name: str(value) for name, value in pod.get("envVars", {}).items()}
+    return variables | {each["name"]: each.get("value", "") for each in pod.get("env", [])}
+
+
+def driver_environment(submit: SparkSubmit, of_spark: Mapping[str, str]) -> dict[str, str]:
+    """Environment of a driver: what its request says counts for the program, as it does for executors.
+
+    Args:
+        of_spark: What Spark's scripts run with (`spark_environment`): a program is not to lead them astray.
+    """
+    said = {
+        name: value
+        for name, value in submit.driver_environment.items()
+        if name not in of_spark or name.startswith(_OF_PROGRAMS)
+    }
+    return {**of_spark, **said}
 
 
 def _executors(spec: Mapping[str, Any]) -> dict[str, str]:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from submission.local.application import _PIECE, _RUNS, _read_on
 from submission.local.spark_submit import (
+    driver_environment,
     local_path,
     spark_environment,
     translate,
@@ -119,3 +121,37 @@ def test_the_services_secrets_stay_with_the_service(monkeypatch: pytest.MonkeyPa
     environment = spark_environment(Path("/spark"), tmp_path, "/python")
     assert "hunter2" not in environment.values()
     assert (environment["SPARK_HOME"], environment["PATH"]) == ("/spark", "/bin")
+
+
+def test_what_a_template_says_of_variables_and_java_holds_here_too() -> None:
+    manifest = runnable_manifest("one")
+    manifest["spec"]["driver"] |= {"envVars": {"DATA_URL": "x", "A": "1"}, "javaOptions": "-Da=b"}
+    manifest["spec"]["driver"]["env"] = [{"name": "A", "value": "2"}]
+    manifest["spec"]["executor"] |= {"envVars": {"B": "3"}, "javaOptions": "-Dc=d"}
+    manifest["spec"]["sparkConf"]["spark.executor.extraJavaOptions"] = "-De=f"
+    submit = translate(manifest)
+    assert submit.driver_environment == {"DATA_URL": "x", "A": "2"}
+    assert submit.properties["spark.executorEnv.B"] == "3"
+    assert submit.properties["spark.driver.extraJavaOptions"] == "-Da=b"
+    assert submit.properties["spark.executor.extraJavaOptions"] == "-De=f -Dc=d"
+
+
+def test_a_programs_own_variables_count_but_lead_sparks_scripts_nowhere() -> None:
+    manifest = runnable_manifest("one")
+    said = {"TZ": "Europe/Berlin", "LC_ALL": "de_DE", "PATH": "/own", "SPARK_HOME": "/own", "OWN": "1"}
+    manifest["spec"]["driver"]["env"] = [{"name": name, "value": value} for name, value in said.items()]
+    of_spark = {"TZ": "UTC", "LC_ALL": "C", "PATH": "/bin", "SPARK_HOME": "/spark", "HOME": "/root"}
+    found = driver_environment(translate(manifest), of_spark)
+    assert found == {**of_spark, "TZ": "Europe/Berlin", "LC_ALL": "de_DE", "OWN": "1"}
+
+
+def test_that_a_program_runs_is_seen_behind_whatever_it_has_printed(tmp_path: Path) -> None:
+    log = tmp_path / "driver.log"
+    assert _read_on(log, 0, b"") == (b"", 0)
+    line = _RUNS[0]
+    # The line lies across the end of a piece.
+    log.write_bytes(b"x" * (_PIECE - len(line) // 2) + line + b"\n")
+    first, looked_at = _read_on(log, 0, b"")
+    assert (line in first, looked_at) == (False, _PIECE)
+    second, looked_at = _read_on(log, looked_at, first)
+    assert (line in second, looked_at) == (True, log.stat().st_size)

@@ -1,11 +1,13 @@
 """Parts of the launcher, which imports nothing of the service."""
 
+import http.server
 import io
 import json
 import os
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from common.settings.group import PROJECT_ROOT
 from submission.launcher.files import Damaged, OutputRefused, outputs, part, size_of, unpack
 from submission.launcher.progress import ProgressFile
+from submission.launcher.service import Away, Service
 from submission.launcher.signature import signature_of
 
 
@@ -167,3 +170,29 @@ def test_a_pipe_or_link_has_no_signature_and_nobody_waits_for_one(tmp_path: Path
 def test_a_signature_is_read_and_never_run(tmp_path: Path, source: str, signature: object) -> None:
     (tmp_path / "predict.py").write_text(source)
     assert json.dumps(signature_of(tmp_path / "predict.py")) == json.dumps(signature)
+
+
+def test_an_answer_of_something_in_between_is_asked_for_again() -> None:
+    """A proxy that says 200 with a page of its own ends neither a run nor its reports."""
+    answers = [b"<html>Bad gateway</html>", b'{"superseded": false}']
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answers.pop(0))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert Service(address, "e").post("progress", {}) == {"superseded": False}
+        answers.append(b"<html>")
+        with pytest.raises(Away, match="no JSON"):
+            Service(address, "e").post("progress", {}, patience_seconds=0.1)
+        server.shutdown()
+        thread.join()
