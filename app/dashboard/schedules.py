@@ -13,7 +13,7 @@ from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
 from common.wire.specs import SHORT_TEXT
 from routers import schedules as api
-from routers.dependencies import ExecutionsDep, SubmissionSchedulesDep
+from routers.dependencies import AccessDep, ExecutionsDep, SubmissionSchedulesDep
 from routers.principal import READS, SUBMITS, PrincipalDep
 from submission.schedules import SubmissionSchedules
 
@@ -63,10 +63,14 @@ async def schedule(
 
 @router.post("/{name}/run", dependencies=SUBMITS)
 async def run(
-    request: Request, name: ScheduleName, schedules: SubmissionSchedulesDep, principal: PrincipalDep
+    request: Request,
+    name: ScheduleName,
+    schedules: SubmissionSchedulesDep,
+    principal: PrincipalDep,
+    access: AccessDep,
 ) -> Response:
     """Submit now, then show the application."""
-    submitted = await api.run_schedule(name, schedules, principal, Response())
+    submitted = await api.run_schedule(name, schedules, principal, access, Response())
     return see_other(request, f"/applications/{submitted.db_entry.id}")
 
 
