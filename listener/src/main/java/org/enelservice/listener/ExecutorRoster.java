@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 
 /** The registered executors and how busy they are; the driver is never one of them. Thread-safe. */
 final class ExecutorRoster {
@@ -23,6 +24,7 @@ final class ExecutorRoster {
         int runningTasks;
         long leavingSince;
         boolean leaving;
+        boolean unknown;
 
         Executor(String id, long order) {
             this.id = id;
@@ -39,7 +41,19 @@ final class ExecutorRoster {
     }
 
     private final Map<String, Executor> executors = new HashMap<>();
+    private final LongSupplier nanoTime;
     private long nextOrder;
+
+    ExecutorRoster() {
+        this(System::nanoTime);
+    }
+
+    /**
+     * @param nanoTime says when executors were told to go, and how long ago that is
+     */
+    ExecutorRoster(LongSupplier nanoTime) {
+        this.nanoTime = nanoTime;
+    }
 
     /** Returns whether the executor is a new one. */
     synchronized boolean add(String executorId) {
@@ -62,15 +76,16 @@ final class ExecutorRoster {
     }
 
     /**
-     * Compares with the executors that Spark knows. Those that were told to go are not in Spark's list any more, and
-     * their end is still to come.
+     * Compares with the executors that Spark knows, and notes which it does not. Those that were told to go are not in
+     * Spark's list any more, and their end is still to come; where it has not come in time, Spark has dropped it.
      *
-     * @return registered ones that Spark does not know
+     * @return registered ones that Spark does not know, without those whose end may still come
      */
     synchronized Set<String> unknownTo(Set<String> active) {
         Set<String> unknown = new HashSet<>();
         for (Executor executor : executors.values()) {
-            if (!executor.leaving && !active.contains(executor.id)) {
+            executor.unknown = !active.contains(executor.id);
+            if (executor.unknown && !isExpectedToEnd(executor)) {
                 unknown.add(executor.id);
             }
         }
@@ -107,26 +122,31 @@ final class ExecutorRoster {
             Executor executor = executors.get(executorId);
             if (executor != null) {
                 executor.leaving = true;
-                executor.leavingSince = System.nanoTime();
+                executor.leavingSince = nanoTime.getAsLong();
             }
         }
     }
 
     /**
      * Executors that stay, those that are missed least first: the fewest running tasks, then the youngest,
-     * which had the least time to collect cached partitions and shuffle files.
+     * which had the least time to collect cached partitions and shuffle files. One that was told to go, and that
+     * Spark does not know any more, stays no longer, however late its end is seen.
      */
     synchronized List<String> stayingByLeastLoss() {
         List<Executor> staying = new ArrayList<>();
-        long now = System.nanoTime();
         for (Executor executor : executors.values()) {
-            if (!executor.leaving || now - executor.leavingSince > LEAVING_NANOS) {
+            boolean gone = executor.leaving && executor.unknown;
+            if (!gone && !isExpectedToEnd(executor)) {
                 staying.add(executor);
             }
         }
         staying.sort(Comparator.comparingInt(Executor::runningTasks)
                 .thenComparing(Comparator.comparingLong(Executor::order).reversed()));
         return staying.stream().map(executor -> executor.id).toList();
+    }
+
+    private boolean isExpectedToEnd(Executor executor) {
+        return executor.leaving && nanoTime.getAsLong() - executor.leavingSince <= LEAVING_NANOS;
     }
 
     /** Waits for a number of registered executors; returns whether they came in time. */
