@@ -40,3 +40,7 @@ def test_an_executor_that_was_taken_in_goes_also_where_its_end_was_dropped(run: 
         "its end was dropped: size 4, staying [3, 2, 1, 0], scale-out 4, mended",
         "another one told to go, which stays: size 4, staying [3, 2, 1, 0], scale-out 4",
     ]
+
+
+def test_a_full_queue_keeps_the_report_that_is_under_way(run: Run) -> None:
+    assert run("FullQueueCheck") == ["job 0, dropped 0", "job 2, dropped 1", "job 3, dropped 1"]

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Comparator;
+import java.util.Optional;
 import java.util.TreeSet;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.TimeUnit;
@@ -25,7 +26,8 @@ import java.util.function.Consumer;
  *     request that failed in the service itself is repeated without the question, as what has to arrive is
  *     the report.
  * <li>What was refused or dropped is counted, and the reports that follow say how many.
- * <li>A full queue gives up its oldest job end. The start of the application is never given up.
+ * <li>A full queue gives up its oldest job end, but for the one that is under way: it may arrive all the same. The
+ *     start of the application is never given up.
  * <li>Once the application ends nothing is asked any more, and {@link #close} limits what is left to do.
  * </ul>
  */
@@ -56,6 +58,7 @@ final class Reporter {
     private final TreeSet<Queued> queue = new TreeSet<>(Queued.ORDER);
     private long nextSequence;
     private long newestJobEnd = -1;
+    private Queued underWay;
     private int failuresInARow;
     private boolean attempted;
     private long notBefore = System.nanoTime();
@@ -97,8 +100,13 @@ final class Reporter {
     }
 
     private void dropOldestJobEnd() {
-        queue.stream().filter(queued -> queued.report().endsJob()).min(Comparator.comparingLong(Queued::sequence))
-                .ifPresent(queue::remove);
+        Optional<Queued> oldest = queue.stream()
+                .filter(queued -> queued.report().endsJob() && queued != underWay)
+                .min(Comparator.comparingLong(Queued::sequence));
+        if (oldest.isEmpty()) {
+            return;
+        }
+        queue.remove(oldest.get());
         dropped++;
         log.warnOnce("full queue", "{} reports wait to be sent already, the oldest job ends are dropped", CAPACITY);
     }
@@ -152,6 +160,7 @@ final class Reporter {
 
     /** The report to try now, which stays in the queue; {@code null} when there is nothing left to do. */
     private synchronized Queued next() throws InterruptedException {
+        underWay = null;
         while (true) {
             long now = System.nanoTime();
             if (closing && (queue.isEmpty() || now - closeDeadline >= 0)) {
@@ -163,7 +172,8 @@ final class Reporter {
                 long limit = closing ? Math.min(notBefore, closeDeadline) : notBefore;
                 TimeUnit.NANOSECONDS.timedWait(this, Math.max(limit - now, TimeUnit.MILLISECONDS.toNanos(1)));
             } else {
-                return queue.first();
+                underWay = queue.first();
+                return underWay;
             }
         }
     }
@@ -283,13 +293,14 @@ final class Reporter {
         notBefore = System.nanoTime();
     }
 
-    /** Schedules the next attempt. The report may be gone meanwhile, if the queue was full. */
+    /** Schedules the next attempt. */
     private synchronized void failed(Queued queued, boolean ownFault, String reason, Duration retryAfter) {
         attempted = true;
         failuresInARow++;
         long pause = Backoff.pause(failuresInARow, retryAfter).toNanos();
         notBefore = System.nanoTime() + (closing ? Math.min(pause, LONGEST_PAUSE_WHILE_CLOSING) : pause);
-        if (ownFault && queue.remove(queued)) {
+        if (ownFault) {
+            queue.remove(queued);
             queue.add(queued.setBack());
         }
         if (failuresInARow == 1) {
