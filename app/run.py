@@ -36,6 +36,7 @@ def run(**server: Any) -> int:
         settings = Settings(server=ServerSettings(**server))
         forget_settings()
         _ = settings.access_by_tokens  # raises where no setting says who may do what
+        _ = settings.callback_address  # raises where drivers could not report
         set_up_logging(settings.server.logging_level, settings.server.log_format)
         with _listening_socket(settings.server) as listening:
             asyncio.run(_serve(settings, listening))

@@ -96,6 +96,32 @@ def check_host(host: str) -> str:
     return bare
 
 
+def check_uri_host(host: str) -> str:
+    """A host that Java's URIs take for one as well: drivers report to it. Raises ValueError.
+
+    `java.net.URI` follows RFC 2396: no underscores, and the last of several names begins with a letter.
+    """
+    bare = check_host(host)
+    if not _is_ip_address(bare):
+        *above, last = bare.removesuffix(".").split(".")
+        if "_" in bare or (above and not last[0].isalpha()):
+            raise ValueError(
+                "not a host that drivers can report to: a name has no underscores, and a letter after"
+                " its last dot"
+            )
+    elif "%" in bare:
+        raise ValueError("not a host that drivers can report to: an IP address has no zone (%)")
+    return bare
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, and nothing else reaches it there; no name is looked up."""
     name = host.lower().removesuffix(".")

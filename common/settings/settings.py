@@ -6,7 +6,7 @@ the embedded default, a set one that cannot be reached stops the start. Secrets 
 
 from pydantic import BaseModel, Field
 
-from common.addresses import is_loopback
+from common.addresses import check_uri_host, is_loopback
 from common.errors import StartError
 from common.settings.access import AccessSettings
 from common.settings.environments import EnvironmentSettings
@@ -45,10 +45,18 @@ class Settings(BaseModel):
 
     @property
     def callback_address(self) -> tuple[str, int]:
-        """Host and port that Spark drivers report to."""
+        """Host and port that Spark drivers report to.
+
+        Raises:
+            StartError: It is HOST, under which no driver could.
+        """
         host = self.submission.callback_host or self.server.host
         if host in ("0.0.0.0", "::"):  # noqa: S104 - nothing is bound here
             host = "127.0.0.1"
+        try:
+            check_uri_host(host)
+        except ValueError as error:  # CALLBACK_HOST itself was checked when it was read
+            raise StartError(f"HOST: {error}. Set CALLBACK_HOST to another name of this machine.") from None
         return host, self.submission.callback_port or self.server.port
 
     @property

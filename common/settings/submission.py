@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from common.addresses import check_host, file_uri
+from common.addresses import check_uri_host, file_uri
 from common.forms import Form
 from common.settings.group import Names, Port, SettingsGroup, Timeout, token
 
@@ -31,7 +31,8 @@ class SubmissionSettings(SettingsGroup):
     it is configured, otherwise on this machine."""
 
     callback_host: str = ""
-    """Host under which Spark drivers reach this service; empty: HOST, or loopback when HOST is 0.0.0.0."""
+    """Host under which Spark drivers reach this service, without underscores; empty: HOST, or loopback when
+    HOST is 0.0.0.0."""
 
     callback_port: Port | None = None
     """Port under which Spark drivers reach this service; unset: PORT."""
@@ -126,7 +127,7 @@ class SubmissionSettings(SettingsGroup):
     @field_validator("callback_host")
     @classmethod
     def _host(cls, value: str) -> str:
-        return check_host(value.strip()) if value.strip() else ""
+        return check_uri_host(value.strip()) if value.strip() else ""
 
     @field_validator("listener_jar", "examples_location")
     @classmethod

@@ -16,7 +16,9 @@ from app.start import reasons
 from common.errors import StartError
 from common.mongo.embedded import embedded_mongod, mongod_binary
 from common.mongo.types import Client
+from common.settings.server import ServerSettings
 from common.settings.settings import Settings
+from common.settings.submission import SubmissionSettings
 
 SECRETS = {
     "HDFS_TOKEN": "hun ter2",
@@ -68,6 +70,7 @@ WRONG: list[tuple[str, str]] = [
     ("OPERATOR_PICKUP_TIMEOUT_SECONDS", "soon"),
     ("CALLBACK_HOST", "http://[::1"),
     ("CALLBACK_HOST", "host:5000"),
+    ("CALLBACK_HOST", "enel_service"),
     ("CALLBACK_PORT", "99999"),
     ("CALLBACK_TIMEOUT_SECONDS", "-1"),
     ("CALLBACK_TOKEN_SECRET", "name"),
@@ -142,6 +145,20 @@ async def start(**settings: Any) -> str:
     assert isinstance(caught.value, StartError), repr(caught.value)
     [line] = reasons(caught.value)
     return line
+
+
+@pytest.mark.parametrize("host", ["enel_service", "node.1"])
+async def test_a_host_under_which_no_driver_could_report(tmp_path: Path, host: str) -> None:
+    line = await start(data_dir=tmp_path, host=host, access_control="tokens")
+    assert line.startswith("HOST: not a host that drivers can report to")
+    assert "CALLBACK_HOST" in line
+
+
+def test_a_host_that_drivers_are_not_told() -> None:
+    given = Settings(
+        server=ServerSettings(host="enel_service"), submission=SubmissionSettings(callback_host="enel")
+    )
+    assert given.callback_address == ("enel", 5000)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from common.addresses import check_host, check_location, file_uri, http_address, parse_address
+from common.addresses import (
+    check_host,
+    check_location,
+    check_uri_host,
+    file_uri,
+    http_address,
+    parse_address,
+)
 from common.errors import StartError
 from common.settings.kubernetes import KubernetesSettings
 from submission.kubernetes.client import kubernetes_client
@@ -106,6 +113,18 @@ def test_brackets_around_a_host_are_left_out() -> None:
 def test_what_is_no_host(host: str) -> None:
     with pytest.raises(ValueError, match="not a host"):
         check_host(host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "10.0.0.1", "a-b.svc.cluster.local", "a.b.", "5", "::1"])
+def test_hosts_in_uris_of_drivers(host: str) -> None:
+    assert check_uri_host(host) == host
+
+
+@pytest.mark.parametrize("host", ["my_host", "a_.b", "node.1", "1.2.3", "256.1.1.1", "fe80::1%eth0"])
+def test_hosts_that_uris_of_drivers_cannot_name(host: str) -> None:
+    assert check_host(host) == host
+    with pytest.raises(ValueError, match="drivers can report to"):
+        check_uri_host(host)
 
 
 @pytest.mark.parametrize("server", ["http://[::1", "https://host:99999", "5", "ftp://host", "https://"])

@@ -7,10 +7,13 @@ from pathlib import Path
 import pyspark
 import pytest
 
+from common.addresses import check_uri_host
+
 Run = Callable[..., list[str]]
 
 CHECKS = Path(__file__).parent / "java"
 SPARK_JARS = Path(pyspark.__file__).parent / "jars" / "*"
+NO_HOST = "spark.customExtraListener.service must be a host name or address, without underscores"
 
 
 @pytest.fixture(scope="module")
@@ -44,3 +47,20 @@ def test_an_executor_that_was_taken_in_goes_also_where_its_end_was_dropped(run: 
 
 def test_a_full_queue_keeps_the_report_that_is_under_way(run: Run) -> None:
     assert run("FullQueueCheck") == ["job 0, dropped 0", "job 2, dropped 1", "job 3, dropped 1"]
+
+
+HOSTS = ["enel", "enel-1.spark.svc", "10.0.0.1", "::1", "fe80::1", "a.b.", "5", "1.a", "a--b"]
+NO_HOSTS = ["enel_service", "a_.b", "a.b_", "_a", "node.1", "svc.3com", "1.2.3", "256.1.1.1", "1.2.3.4."]
+
+
+def test_hosts_are_those_that_the_service_tells_drivers(run: Run) -> None:
+    in_address = [f"[{host}]" if ":" in host else host for host in HOSTS]
+    assert run("HostCheck", *in_address) == [f"http://{host}:5000" for host in in_address]
+    assert [check_uri_host(host) for host in HOSTS] == HOSTS
+
+
+def test_what_no_request_can_be_made_for_is_an_invalid_setting(run: Run) -> None:
+    assert run("HostCheck", *NO_HOSTS, "[:::]") == [NO_HOST] * (len(NO_HOSTS) + 1)
+    for host in NO_HOSTS:
+        with pytest.raises(ValueError, match="not a host that drivers"):
+            check_uri_host(host)

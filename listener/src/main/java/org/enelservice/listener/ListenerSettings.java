@@ -31,6 +31,7 @@ record ListenerSettings(
 
     static final String PREFIX = "spark.customExtraListener.";
     static final String TOKEN_VARIABLE = "ENEL_CALLBACK_TOKEN";
+    private static final String NO_HOST = "must be a host name or address, without underscores";
 
     /**
      * Reads the settings.
@@ -46,7 +47,8 @@ record ListenerSettings(
         int port = integer(conf, "port", 0);
         require(port > 0 && port < 65536, "port", "must be between 1 and 65535");
         String service = required(conf, "service");
-        require(service.matches("[A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+]"), "service", "must be a host name or address");
+        require(service.matches("[A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+]"), "service", NO_HOST);
+        URI baseUrl = baseUrl(method, service, port);
 
         String executionId = required(conf, "applicationExecutionId");
         require(executionId.matches("[\\w.:-]{1,200}"), "applicationExecutionId", "has unexpected characters");
@@ -64,7 +66,7 @@ record ListenerSettings(
             throw new IllegalArgumentException(TOKEN_VARIABLE + " has characters that no HTTP header may have");
         }
         return new ListenerSettings(
-                URI.create(method + "://" + service + ":" + port),
+                baseUrl,
                 token,
                 endpoint(conf, "updateInformationEndpoint", "training/update_information"),
                 endpoint(conf, "onlineScaleOutPredictionEndpoint", "prediction/online_scale_out_prediction"),
@@ -126,6 +128,19 @@ record ListenerSettings(
         } catch (IllegalArgumentException unreadable) {
             throw invalid(name, "must be seconds or a time such as 5s or 500ms");
         }
+    }
+
+    /** A name with an underscore, among others, is no host to a URI, and no request could be made for it. */
+    private static URI baseUrl(String method, String service, int port) {
+        try {
+            URI url = URI.create(method + "://" + service + ":" + port);
+            if (url.getHost() != null) {
+                return url;
+            }
+        } catch (IllegalArgumentException noAddress) {
+            // As for what is no host: the message of a URI names no setting.
+        }
+        throw invalid("service", NO_HOST);
     }
 
     /** Keeps escaped slashes: {@code training%2Fupdate_information} is sent as it is configured. */
