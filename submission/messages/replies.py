@@ -102,7 +102,9 @@ class Replies:
 
     async def _copy(self, message: TrainingMessage) -> None:
         topic = self._topic(message)
-        if topic and await self._stored.claim(message, self._sender):
+        if topic:
+            if not await self._stored.claim(message, self._sender):
+                return  # whoever sends it may fail yet
             body = message.model_dump(
                 mode="json",
                 include={"topic", "partition", "offset", "key", "state", "problem", "excerpt", "created_at"},
