@@ -188,6 +188,21 @@ def lines_from(
     return reading.found(finished=ended)
 
 
+def beginning_of(log: IO[bytes], number: int) -> Mark:
+    """Where the line of a number begins; where there is none yet, the end of the last line that has one."""
+    log.seek(0)
+    count, position, at = 0, 0, 0
+    returns = _Returns()
+    while count < number and (piece := log.read(_PIECE)):
+        content = returns.feed(piece)
+        for ending in _BYTE_ENDINGS.finditer(content):
+            count, position = count + 1, at + ending.end()
+            if count == number:
+                break
+        at += len(content)
+    return Mark(count, position)
+
+
 class _Numbered:
     """An answer that is being made."""
 

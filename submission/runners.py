@@ -109,6 +109,13 @@ class Runner(Protocol):
         """
         ...
 
+    def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+        """As `follow_log`, from the line of this number on, however long ago it was written.
+
+        Numbers are those of `read_lines`.
+        """
+        ...
+
     async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
         """Lines of the driver's log from the one of this number on, as many as fit into an answer.
 

@@ -212,11 +212,15 @@ class SubmissionService:
         """The last lines of the driver's output, then every further one until the application has ended.
 
         Raises:
-            ApplicationExecutionNotFound: There is no such execution.
-            NotFound: Another runner than the present one has it.
+            ApplicationExecutionNotFound, NotFound: As `read_lines`.
         """
         await self._running_here(execution_id)
         return self._runner.follow_log(execution_id, tail_lines)
+
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+        """As `follow_log`, from the line of this number on."""
+        await self._running_here(execution_id)
+        return self._runner.follow_lines(execution_id, offset)
 
     async def _running_here(self, execution_id: str) -> ApplicationExecution:
         execution = await self._executions.get(execution_id)

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 
 from pymongo.errors import PyMongoError
@@ -20,6 +20,9 @@ from submission.log_lines import NumberedLines, lines_from, lines_of, told_text
 logger = logging.getLogger(__name__)
 
 _KEPT_LINES = 5000
+_ALL_LINES = 10_000_000
+"""More than a node keeps."""
+
 _MOST_ATTEMPTS = 50
 """Of which logs are kept: a policy may start drivers for ever."""
 
@@ -138,7 +141,7 @@ class DriverLogs:
             raise failure
         return kept if kept is None or tail_lines is None else last_lines(kept, tail_lines)
 
-    async def follow(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+    async def follow(self, execution_id: str, tail_lines: int) -> AsyncGenerator[str, None]:
         """The last lines, then every further one, until the application has ended.
 
         A connection that breaks is opened again where it stopped. Lines come without their ends.
@@ -178,6 +181,18 @@ class DriverLogs:
             if execution.state.is_final:
                 return
             await asyncio.sleep(self._poll_seconds)
+
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+        """As `follow`, from the line of this number on.
+
+        They are counted as `read_lines` does: Kubernetes gives no number with what it has kept.
+        """
+        number = 0
+        async with aclosing(self.follow(execution_id, _ALL_LINES)) as lines:
+            async for line in lines:
+                if number >= offset:
+                    yield line
+                number += 1
 
 
 def namespace_of(execution: ApplicationExecution, default: str) -> str:

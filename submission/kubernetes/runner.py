@@ -195,6 +195,9 @@ class SparkOperatorRunner:
     def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
         return self._logs.follow(execution_id, tail_lines)
 
+    def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+        return self._logs.follow_lines(execution_id, offset)
+
     async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
         try:
             return await self._logs.read_lines(execution_id, offset, ended=ended)

@@ -18,9 +18,10 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.errors import PyMongoError
 
@@ -34,13 +35,15 @@ from submission.driver_log import read_further, read_start, read_tail
 from submission.local.application import POLL_SECONDS, LocalApplication, Workshop
 from submission.local.checks import check
 from submission.local.cluster import LocalCluster
-from submission.log_lines import LineSplitter, Mark, NumberedLines, lines_from
+from submission.log_lines import LineSplitter, Mark, NumberedLines, beginning_of, lines_from
 from submission.manifest.build import Manifest
 from submission.manifest.platform import Platform
 from submission.manifest.sizes import size_in_bytes
 from submission.runners import RecordState, TokenFor, no_token
 
 logger = logging.getLogger(__name__)
+
+_Read = TypeVar("_Read")
 
 _MARKS = 1000
 """Places in logs that are remembered; whoever asks for another line has the log read from its beginning."""
@@ -174,21 +177,42 @@ class LocalSparkRunner:
         return await asyncio.to_thread(read_tail, self._workshop.log(execution_id), tail_lines)
 
     async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
-        if not re.fullmatch(r"[\w-]+", execution_id):
-            return
-        log = self._workshop.log(execution_id)
-        while True:
-            goes_on = self._is_known(execution_id)  # before reading, so that nothing is written afterwards
-            started = await asyncio.to_thread(read_start, log, tail_lines)
-            if started is not None or not goes_on:
-                break
-            await asyncio.sleep(POLL_SECONDS)
+        started = await self._begun(execution_id, partial(read_start, lines=tail_lines))
         if started is None:
             return
         lines, position = started
         for line in lines:
             yield line
+        async for line in self._further(execution_id, position):
+            yield line
+
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+        mark = await self._begun(execution_id, partial(_beginning, number=offset))
+        if mark is None:
+            return
+        number = mark.number
+        async for line in self._further(execution_id, mark.position):
+            if number >= offset:
+                yield line
+            number += 1
+
+    async def _begun(self, execution_id: str, read: Callable[[Path], _Read | None]) -> _Read | None:
+        """What is read of a log once there is one; None where there never will be."""
+        if not re.fullmatch(r"[\w-]+", execution_id):
+            return None
+        log = self._workshop.log(execution_id)
+        while True:
+            goes_on = self._is_known(execution_id)  # before reading, so that nothing is written afterwards
+            found = await asyncio.to_thread(read, log)
+            if found is not None or not goes_on:
+                return found
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _further(self, execution_id: str, position: int) -> AsyncIterator[str]:
+        """Lines of a log from a position on, until nothing more is written."""
+        log = self._workshop.log(execution_id)
         splitter = LineSplitter()
+        goes_on = self._is_known(execution_id)
         while True:
             content = await asyncio.to_thread(read_further, log, position)
             position += len(content)
@@ -266,6 +290,15 @@ class LocalSparkRunner:
     def _is_known(self, execution_id: str) -> bool:
         """Whether it waits or runs."""
         return execution_id in self._active or any(each.execution_id == execution_id for each in self._queue)
+
+
+def _beginning(log: Path, number: int) -> Mark | None:
+    """Where a line begins, or as near before it as the log goes; None where there is no log."""
+    try:
+        with log.open("rb") as file:
+            return beginning_of(file, number)
+    except FileNotFoundError:
+        return None
 
 
 def _read_lines(log: Path, offset: int, ended: bool, mark: Mark) -> tuple[NumberedLines, Mark] | None:

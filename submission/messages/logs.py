@@ -26,9 +26,6 @@ _MOST_LINES = 500
 _MOST_CHARACTERS = 100_000
 _LONGEST_LINE = 10_000
 _LEFT_OUT = "[a line that is too long for the broker]"
-_ALL = 10_000_000
-"""Lines; a runner gives as many as it keeps."""
-
 _GIVEN_UP_AFTER = timedelta(hours=1)
 """An application whose log no service can read any more has ended so long ago."""
 
@@ -87,18 +84,15 @@ class LogLines:
         run_id = message.execution_id or ""
         if (await self._executions.get(run_id)).state is ApplicationState.NEW:
             return
-        lines = await self._submissions.follow_log(run_id, _ALL)
+        lines = await self._submissions.follow_lines(run_id, message.log_lines_sent)
         if not await self._stored.claim_log(message, self._sender):
             return
         queue: asyncio.Queue[str | None] = asyncio.Queue(_MOST_LINES)
 
         async def read() -> None:
-            number = 0
             try:
                 async for line in lines:
-                    number += 1
-                    if number > message.log_lines_sent:
-                        await queue.put(line[:_LONGEST_LINE])
+                    await queue.put(line[:_LONGEST_LINE])
             except Exception:
                 await queue.put(None)
                 raise

@@ -234,6 +234,8 @@ async def test_an_application_runs_to_its_end(place: Place) -> None:
         assert len((await place.runner.read_log(execution_id, 1) or "").splitlines()) == 1
         assert await place.lines(execution_id) == log.splitlines()
         assert await place.numbered(execution_id, 0) == log.removesuffix("\n").split("\n")
+        from_the_second = [line async for line in place.runner.follow_lines(execution_id, 1)]
+        assert from_the_second == await place.numbered(execution_id, 1)
         assert await place.numbered(execution_id, 1) == (await place.numbered(execution_id, 0))[1:]
 
 
@@ -260,6 +262,7 @@ async def test_nothing_is_known_of_an_unknown_one(place: Place) -> None:
     assert await place.runner.read_log("none", 10) is None
     assert await place.runner.read_lines("none", 0, ended=True) is None
     assert await place.lines("none") == []
+    assert [line async for line in place.runner.follow_lines("none", 0)] == []
 
 
 async def test_a_verdict_before_anything_is_started(place: Place) -> None:

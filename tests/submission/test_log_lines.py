@@ -11,6 +11,7 @@ from submission.log_lines import (
     LINE_BYTES,
     LineSplitter,
     Mark,
+    beginning_of,
     lines_from,
     lines_of,
     told_lines,
@@ -151,3 +152,18 @@ def test_what_unicode_takes_for_the_end_of_a_line_is_text() -> None:
     assert "".join(lines_of(text, keepends=True)) == text
     assert lines_of("") == []
     assert lines_of("one\n", keepends=True) == ["one\n"]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a", "a\n", "a\r\n\r\nä\n\nlast", "1%\r2%\r", "x" * (1 << 20) + "\r\nafter\n"]
+)
+def test_a_line_begins_where_those_before_it_have_ended(content: str) -> None:
+    lines = lines_of(content)
+    log = content.encode()
+    for number in range(len(lines) + 2):
+        begins = beginning_of(io.BytesIO(log), number)
+        assert begins.number <= number
+        rest = told_lines(log[begins.position :])
+        # At the very end a return may be half of an end, and what has none is no line yet.
+        assert rest == told_lines(log)[begins.number :]
+        assert begins.number == number or len(rest) <= 1

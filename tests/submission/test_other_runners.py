@@ -109,6 +109,7 @@ async def test_a_log_is_told_where_it_is(services: Two) -> None:
     for asked in (
         services.two.read_log(execution_id, 10),
         services.two.follow_log(execution_id, 10),
+        services.two.follow_lines(execution_id, 0),
         services.two.read_lines(execution_id, 0),
     ):
         with pytest.raises(NotFound, match="service at http://one"):

@@ -79,6 +79,10 @@ class NotingRunner:
         for line in (self.log or "").splitlines()[-tail_lines:]:
             yield line
 
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+        for line in (self.log or "").splitlines()[offset:]:
+            yield line
+
     async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:
         if self.log is None:
             return None

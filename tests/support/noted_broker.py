@@ -18,6 +18,8 @@ class NotingBroker:
         self.takes: int | None = None
         """How many more it acknowledges; None: all."""
 
+        self.refused = 0
+
     async def send(
         self,
         kind: str,
@@ -27,6 +29,7 @@ class NotingBroker:
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
         if self.takes == 0:
+            self.refused += 1
             raise NotAcknowledged(f"The broker has not acknowledged a message to {topic}: it is away")
         if self.takes is not None:
             self.takes -= 1

@@ -256,6 +256,7 @@ async def test_logs_outlive_their_pods(here: Cluster) -> None:
     assert numbered is not None
     assert (numbered.lines, numbered.finished) == (["line 9", "done"], True)
     assert [line async for line in runner.follow_log(execution_id, 2)] == ["line 9", "done"]
+    assert [line async for line in runner.follow_lines(execution_id, 9)] == ["line 9", "done"]
 
 
 async def test_kept_logs_hold_no_secrets(here: Cluster) -> None:
