@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from app.doctor.finding import Finding, wrong
+from app.doctor.kafka import check_kafka
 from app.doctor.kubernetes import check_kubernetes
 from app.doctor.machine import check_disk, check_folder, check_java, check_plugin
 from app.doctor.service import check_service
@@ -45,9 +46,10 @@ async def _examine(settings: Settings, url: str, token: str, least_free_bytes: i
     jar = settings.submission.listener_jar or platform.listener_jar
     in_images = platform.jars_in_image is not None
     manifest, manifests = _check_manifests(settings, platform)
-    mongodb, hdfs, kubernetes, java, service = await asyncio.gather(
+    mongodb, hdfs, kafka, kubernetes, java, service = await asyncio.gather(
         check_mongodb(settings.mongo),
         check_hdfs(settings.hdfs),
+        check_kafka(settings.messages),
         check_kubernetes(settings.kubernetes, manifest),
         check_java(),
         check_service(url or _address(settings.server), token),
@@ -58,6 +60,7 @@ async def _examine(settings: Settings, url: str, token: str, least_free_bytes: i
         check_disk(data_dir, least_free_bytes),
         *mongodb,
         hdfs,
+        kafka,
         *kubernetes,
         *(() if in_images else (java,)),
         check_plugin(jar, in_images),

@@ -34,9 +34,9 @@ async def check_mongodb(settings: MongoSettings) -> list[Finding]:
             hello = await client.admin.command("hello")
             between = before + (utc_now() - before) / 2
     except StartError as error:
-        mend = "Start MongoDB as a replica set, or mend the setting that is named; unset MONGODB_ENDPOINT to"
+        mend = "Start MongoDB as a replica set, give its user the role readWrite, or mend the setting that is"
         return [
-            wrong(_MONGODB, str(error), f"{mend} use the embedded one."),
+            wrong(_MONGODB, str(error), f"{mend} named; unset MONGODB_ENDPOINT to use the embedded one."),
             skipped(_CLOCK, "it is compared with MongoDB's"),
         ]
     # A command's answer has its times in UTC without saying so, whatever the client is told of time zones.

@@ -22,6 +22,7 @@ from pymongo.errors import (
 
 from common.errors import StartError
 from common.mongo.embedded import embedded_mongod
+from common.mongo.rights import lacking_rights
 from common.mongo.types import Client
 from common.settings.mongo import MongoSettings
 
@@ -127,8 +128,9 @@ async def _check(client: Client, settings: MongoSettings) -> None:
     try:
         hello = await client.admin.command("hello")
         await client[settings.mongodb_database].command("ping")
-        # Reading needs the rights that writing later will need; better to learn of it now.
+        # What comes later needs rights; better to learn of it now.
         await client[settings.mongodb_database]["application_execution"].find_one({}, {"_id": 1})
+        lacking = await lacking_rights(client, settings.mongodb_database)
     except OperationFailure as error:
         reason = (error.details or {}).get("codeName", "no reason given")
         raise StartError(f"{where} refuses the user of MONGODB_USERNAME: {reason}.") from error
@@ -141,6 +143,11 @@ async def _check(client: Client, settings: MongoSettings) -> None:
         ) from error
     except PyMongoError as error:
         raise StartError(f"{where} cannot be used: {type(error).__name__}.") from error
+    if lacking:
+        raise StartError(
+            f"{where} does not let the user of MONGODB_USERNAME do what the service needs in the database of "
+            f"MONGODB_DATABASE: {', '.join(lacking)}. The role readWrite has that."
+        )
     if "setName" not in hello and hello.get("msg") != "isdbgrid":
         raise StartError(f"{where} is not part of a replica set, which transactions need.")
     if not hello.get("isWritablePrimary"):

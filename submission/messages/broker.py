@@ -8,8 +8,8 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -77,20 +77,29 @@ class Broker:
         )
         self._subscriber(self._handle)
 
+    async def connect(self) -> None:
+        """Connect, and read nothing yet. Raises StartError where no broker can be used."""
+        async with self._usable(), asyncio.timeout(self.settings.kafka_timeout_seconds):
+            await self._kafka.connect()
+
     async def start(self) -> None:
         """Connect, and read from then on. Raises StartError where no broker can be used."""
-        try:
-            async with asyncio.timeout(self.settings.kafka_timeout_seconds):
-                await self._kafka.connect()
+        await self.connect()
+        async with self._usable():
             # To join the group takes as long as its other members need for what they are at.
             self._joining = asyncio.create_task(self._join())
             await asyncio.wait({self._joining}, timeout=self.settings.kafka_timeout_seconds)
             if self._joining.done():
                 self._joining.result()
+        self.is_up = True
+
+    @asynccontextmanager
+    async def _usable(self) -> AsyncIterator[None]:
+        try:
+            yield
         except (KafkaError, OSError, ValueError) as error:
             await self.stop()
             raise StartError(await reason(self.settings, error)) from error
-        self.is_up = True
 
     async def _join(self) -> None:
         """Begin to read. Raises KafkaError where that is refused while the start waits for it."""

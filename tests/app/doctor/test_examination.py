@@ -20,6 +20,7 @@ from benchmarks.support.kubernetes_api import KubernetesApi, kubernetes_api
 from common.mongo.document import utc_now
 from common.mongo.embedded import embedded_mongod
 from common.processes.guarded import free_port
+from tests.support.mongodb_users import PASSWORD, mongod_with_users
 
 SPARK = version("pyspark")
 
@@ -62,7 +63,7 @@ def test_with_nothing_configured_nothing_is_wrong(examined: Examined) -> None:
     assert not [each for each in found.values() if each.verdict is Verdict.WRONG]
     assert found["Java"].verdict is Verdict.OK
     assert SPARK in found["Plugin"].detail
-    assert {"MongoDB", "HDFS", "Kubernetes", "Clock", "Disk", "DATA_DIR", "Service"} <= found.keys()
+    assert {"MongoDB", "HDFS", "Kafka", "Kubernetes", "Clock", "Disk", "DATA_DIR", "Service"} <= found.keys()
 
 
 async def test_mongodb_is_down(examined: Examined, tmp_path: Path) -> None:
@@ -80,6 +81,34 @@ async def test_a_clock_that_is_wrong(
     monkeypatch.setattr(app.doctor.storage, "utc_now", lambda: utc_now() - timedelta(minutes=3))
     found = await asyncio.to_thread(examined, MONGODB_ENDPOINT=mongo_uri)
     is_wrong(found["Clock"], "180 s apart", "time server")
+
+
+async def test_a_user_of_mongodb_that_may_only_read(examined: Examined, tmp_path: Path) -> None:
+    roles = {"reader": "read", "writer": "readWrite"}
+    async with mongod_with_users(tmp_path / "mongodb", "enel", roles) as address:
+        settings = {"MONGODB_ENDPOINT": address, "MONGODB_DATABASE": "enel", "MONGODB_PASSWORD": PASSWORD}
+        found = await asyncio.to_thread(examined, MONGODB_USERNAME="reader", **settings)
+        lacking = "createIndex, insert, remove, update"
+        is_wrong(found["MongoDB"], "MONGODB_USERNAME", lacking, "give its user the role readWrite")
+        found = await asyncio.to_thread(examined, MONGODB_USERNAME="writer", **settings)
+        assert found["MongoDB"].verdict is Verdict.OK, found["MongoDB"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({}, "KAFKA_ENDPOINT: no broker of 127.0.0.1:"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_CA_FILE": "/none.pem"}, "KAFKA_CA_FILE: the file cannot"),
+    ],
+    ids=["nobody answers", "no file"],
+)
+def test_kafka_cannot_be_used(examined: Examined, settings: dict[str, str], what: str) -> None:
+    is_wrong(examined(KAFKA_ENDPOINT=f"127.0.0.1:{free_port()}", **settings)["Kafka"], what, "KAFKA_ENDPOINT")
+
+
+def test_kafka_wants_a_user_and_none_is_given(examined: Examined) -> None:
+    found = examined(KAFKA_ENDPOINT=f"127.0.0.1:{free_port()}", KAFKA_SECURITY_PROTOCOL="SASL_SSL")
+    is_wrong(found["Settings"], "KAFKA_SASL_USERNAME")
 
 
 @pytest.mark.hdfs

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from app.doctor.finding import Verdict
+from app.doctor.kafka import check_kafka
 from common.errors import StartError, Unavailable
 from common.processes.guarded import free_port
+from common.settings.messages import MessageSettings
 from submission.messages import broker
 from submission.messages.documents import MessageState
 from submission.program_requests import StartProgram
@@ -22,6 +25,15 @@ async def test_a_broker_that_is_away_at_the_start_stops_it(services: MessageServ
     with pytest.raises(StartError, match=r"^KAFKA_ENDPOINT: no broker of 127.0.0.1:\d+ can be used"):
         async with services.open(f"127.0.0.1:{free_port()}"):
             pass
+
+
+async def test_the_doctor_connects_and_takes_nothing(services: MessageServices, topics: Topics) -> None:
+    await topics.send(REQUEST)
+    settings = MessageSettings.model_validate({"kafka_endpoint": topics.address, **topics.settings})
+    found = await check_kafka(settings)
+    assert found.verdict is Verdict.OK, found
+    async with services.open(topics.address, **topics.settings) as service:
+        await service.until(1, MessageState.STARTED)
 
 
 async def test_one_that_goes_away_later_is_waited_for(services: MessageServices) -> None:
