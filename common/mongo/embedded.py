@@ -36,6 +36,8 @@ _START_SECONDS = 60.0
 JOURNAL = "log=(prealloc=false,file_max=16MB)"
 """Otherwise 300 MB are set aside before anything is stored: a third of the time that it needs to start."""
 
+_LOGS_KEPT = 5
+
 _FOLDER_IN_USE = 100
 """Exit code of a `mongod` that could not open its files, mostly because another one has them open."""
 
@@ -79,6 +81,7 @@ async def embedded_mongod(
     """
     try:
         await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(_forget_old_logs, folder)
     except OSError as error:
         raise StartError(f"DATA_DIR: {folder} cannot be used: {error.strerror}.") from error
     process, port = await _start_mongod(folder, cache_gigabytes)
@@ -102,6 +105,12 @@ async def embedded_mongod(
             watching.cancel()
     finally:
         await process.stop()
+
+
+def _forget_old_logs(folder: Path) -> None:
+    """Remove all but the latest logs of earlier starts, each of which `mongod` puts aside at the next one."""
+    for old in sorted(folder.glob("mongod.log.*"))[:-_LOGS_KEPT]:
+        old.unlink(missing_ok=True)
 
 
 async def _watch(

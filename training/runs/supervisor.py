@@ -275,12 +275,13 @@ class TrainingSupervisor:
 
     async def _train(self, run: TrainingRun, folder: Path) -> tuple[NewVersion, dict[str, bytes]]:
         kind = self._kind(run)
-        material = await kind.collect(
-            run.system_name,
-            run.algorithm_name,
-            trials=run.trials_total,
-            champion=await self._champion(run),
-        )
+        async with self.publisher.heartbeats(run):  # a long history takes longer than a few of them
+            material = await kind.collect(
+                run.system_name,
+                run.algorithm_name,
+                trials=run.trials_total,
+                champion=await self._champion(run),
+            )
         learned_from = material.training_data
         fields = {"history_runs": learned_from.runs, "history_jobs": learned_from.jobs}
         await self._report(run, fields, list(material.log))

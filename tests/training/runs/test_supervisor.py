@@ -26,6 +26,7 @@ from tests.support.finished_runs import JOBS, SCALE_OUTS, store_history
 from tests.support.left_processes import command_line, processes_of
 from tests.support.samples import application_start, execution, job_end, unique_name
 from tests.support.scraping import Counted
+from training.kinds import TrainingFailed
 from training.promotion.gate import PromotionGate
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.outbox import Outbox
@@ -406,3 +407,26 @@ async def test_over_http_a_training_is_followed_and_then_recommends(
     answer = (await service.post("/prediction/online_scale_out_prediction", json=last)).json()
     assert answer["best_predicted_scale_out_per_job"] == []
     assert answer["reason"]
+
+
+async def test_a_history_that_takes_long_to_read_is_no_silence(
+    runs: TrainingRunRepository,
+    executions: ExecutionRepository,
+    supervisor: TrainingSupervisor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another service must not take a training for dead, and train, too."""
+    run_id = await enqueue(runs)
+    kind = supervisor._kinds.get("onlinepredictor")
+    seen: list[object] = []
+
+    async def collect(*_: object, **__: object) -> None:
+        for _ in range(12):
+            seen.append((await runs.get(run_id)).heartbeat_at)
+            await asyncio.sleep(0.15)
+        raise TrainingFailed("it is enough")
+
+    monkeypatch.setattr(kind, "collect", collect)
+    async with working(supervisor):
+        await until(runs, run_id, TrainingState.FAILED)
+    assert len(set(seen)) > 3
