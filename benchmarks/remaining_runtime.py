@@ -127,7 +127,7 @@ def predict(
         estimator.fit(runs[:index])
         asked = range(1, len(run.jobs)) if moments is None else moments(run)
         for finished in list(asked)[::every]:
-            elapsed = run.jobs[finished - 1].end_seconds if finished else 0.0
+            elapsed = max((job.end_seconds for job in run.jobs[:finished]), default=0.0)
             left = (run.runtime_seconds or run.jobs[-1].end_seconds) - elapsed
             found = estimator.remaining(run, finished)
             sides = (np.nan if side is None else side for side in (found.log_std, found.early_log_std))

@@ -5,7 +5,7 @@ really had. Baselines that know no context learn from runs of the same size alon
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -74,6 +74,21 @@ class WholeRun:
         scale_outs = np.array(sorted(job.contexts[asked.context]))
         task = Task(job, asked.context, other, own, scale_outs, np.empty(0), np.empty(0))
         return Estimate(float(self.regress(task)[int(np.searchsorted(scale_outs, asked.scale_out))]))
+
+
+@dataclass
+class AsPlanned:
+    """An estimator that is told what is known before a run, its scale-out, and not what becomes of that."""
+
+    estimator: Estimator
+
+    def fit(self, history: Sequence[RunRecord]) -> None:
+        self.estimator.fit(history)
+
+    def remaining(self, run: RunRecord, finished: int) -> Estimate:
+        x = run.jobs[0].start_scale_out
+        jobs = tuple(replace(job, start_scale_out=x, end_scale_out=x) for job in run.jobs)
+        return self.estimator.remaining(replace(run, jobs=jobs), finished)
 
 
 def _whole(run: RunRecord) -> RecordedRun:
@@ -199,12 +214,15 @@ def _predicted(
                 str(each.planned.number) for each in found if each.planned.disturbance is not Disturbance.NONE
             }
             trained = Trained()
-            asked = [
-                (estimator, made, results)
-                for results in (rest, before)
-                for estimator, made in estimators(seed, epochs, retrain_runs, trained).items()
-            ]
-            asked += [(estimator, made, before) for estimator, made in before_run().items()]
+            # Who is rescaled in its middle has no runtime at the scale-out that it was started with.
+            rescaled = {str(each.planned.number) for each in found if each.planned.rescale_to is not None}
+
+            def of_this() -> dict[str, Estimator]:
+                return estimators(seed, epochs, retrain_runs, trained)  # noqa: B023 - used up in this turn
+
+            asked = [(estimator, made, rest) for estimator, made in of_this().items()]
+            whole = {**of_this(), **before_run()}
+            asked += [(estimator, AsPlanned(made), before) for estimator, made in whole.items()]
             task = progress.add_task(name, total=len(asked) * (len(runs) - PROFILING_RUNS))
             for estimator, made, results in asked:
                 progress.update(task, description=f"{name}: {estimator}")
@@ -214,7 +232,9 @@ def _predicted(
                     1,
                     lambda task=task: progress.advance(task),  # type: ignore[misc]
                     is_failure=lambda run, disturbed=disturbed: run.run_id in disturbed,  # type: ignore[misc]
-                    moments=None if results is rest else lambda run: (0,),
+                    moments=None
+                    if results is rest
+                    else lambda run, rescaled=rescaled: () if run.run_id in rescaled else (0,),  # type: ignore[misc]
                 )
                 results.setdefault(name, {}).setdefault(estimator, []).append(predictions)
             console.print(f"{name}: in {trained.networks_serve:.0%} of its models the network serves")

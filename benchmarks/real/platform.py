@@ -20,6 +20,8 @@ from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
+import psutil
+
 from app.client.client import Client
 from app.client.process import running_service
 from benchmarks.real import neighbour
@@ -57,7 +59,7 @@ _OF_ITS_OWN = {
     "LOCAL_SPARK_MAX_APPLICATIONS": "1",
 }
 
-_DYNAMIC_ALLOCATION = {
+DYNAMIC_ALLOCATION: Mapping[str, str] = {
     "spark.dynamicAllocation.enabled": "true",
     "spark.dynamicAllocation.shuffleTracking.enabled": "true",
     "spark.dynamicAllocation.minExecutors": str(min(SCALE_OUTS)),
@@ -65,9 +67,24 @@ _DYNAMIC_ALLOCATION = {
 }
 """Its timeouts are Spark's own: a backlog of 1 s asks for more, 60 s without a task give an executor back."""
 
+SHORT_TIMEOUTS: Mapping[str, str] = {
+    **DYNAMIC_ALLOCATION,
+    "spark.dynamicAllocation.executorIdleTimeout": "5s",
+    "spark.dynamicAllocation.cachedExecutorIdleTimeout": "10s",
+    "spark.dynamicAllocation.shuffleTracking.timeout": "10s",
+}
+"""As somebody would set them whose runs take less than a minute: in 60 s nothing would be given back."""
+
+_IDLE_SHARE, _IDLE_SECONDS, _MOST_IDLE_SECONDS = 0.1, 1.0, 20.0
+"""Of a core that a service at rest may take, for how long that is looked at, and for how long at most."""
+
 
 class RunFailed(RuntimeError):
     """An application did not complete; the message says why."""
+
+
+class NotMeasured(RunFailed):
+    """An application may well have completed, but it could not be measured; it is run again."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +141,27 @@ class Platform:
                     raise
         return self._measured(watched, {name: entry[name] for name in SPECS}, injected)
 
-    def submit_to_spark(self, body: Json, interference: Interference) -> Measured:
+    def settle(self) -> None:
+        """Wait until the service has learned from the last run: the next one is not to pay for that."""
+        deadline = time.monotonic() + _MOST_IDLE_SECONDS
+        before = _processor_seconds(self._service)
+        while time.monotonic() < deadline:
+            time.sleep(_IDLE_SECONDS)
+            now = _processor_seconds(self._service)
+            if now - before < _IDLE_SHARE * _IDLE_SECONDS:
+                return
+            before = now
+
+    def submit_to_spark(
+        self, body: Json, interference: Interference, allocation: Mapping[str, str] = DYNAMIC_ALLOCATION
+    ) -> Measured:
         """A run by plain spark-submit with Spark's dynamic allocation, which the service has no part in.
 
         The service sets `spark.dynamicAllocation.*` itself and refuses it in requests. All else is what it
         would submit; the plugin reports to the tap alone, and rescales nothing.
 
+        Args:
+            allocation: Settings of dynamic allocation.
         Raises:
             RunFailed: It did not complete.
         """
@@ -137,7 +169,7 @@ class Platform:
         execution_id = f"plain-{uuid4().hex[:12]}"
         watched = self._tap.watch(execution_id)
         watched.known_to_service = False
-        command, environment = self._plain(specs, execution_id)
+        command, environment = self._plain(specs, execution_id, allocation)
         guarding = [sys.executable, guard.__file__, "--grace", "5", "--"]
         with self._neighbour(interference), self._interfering(watched, interference) as injected:
             log = (self._folder / execution_id).with_suffix(".log")
@@ -214,9 +246,9 @@ class Platform:
 
     def _measured(self, watched: Watched, submission: Json, injected: Json) -> Measured:
         if watched.started is None or watched.ended is None:
-            raise RunFailed("its driver has not reported its start and its end")
+            raise NotMeasured("its driver has not reported its start and its end")
         if missing := (watched.ended.get("ended_jobs") or 0) - len(watched.jobs):
-            raise RunFailed(f"{missing} of its jobs were not reported")
+            raise NotMeasured(f"{missing} of its jobs were not reported")
         started = ApplicationStarted.model_validate(watched.started)
         ended = ApplicationEnded.model_validate({**watched.ended, "application_id": started.application_id})
         begin, end = started.start_time.timestamp(), ended.end_time.timestamp()
@@ -232,7 +264,9 @@ class Platform:
         seconds = executor_seconds(executors.values(), end)
         return Measured(watched, submission, begin, end, seconds, len(executors), injected)
 
-    def _plain(self, specs: ApplicationSpecs, execution_id: str) -> tuple[list[str], Mapping[str, str]]:
+    def _plain(
+        self, specs: ApplicationSpecs, execution_id: str, allocation: Mapping[str, str]
+    ) -> tuple[list[str], Mapping[str, str]]:
         """Command and environment of a spark-submit, as the local runner would make them."""
         cluster = self._folder / "spark" / "cluster"
         jar, examples = LOCAL.listener_jar, bundled_examples(LOCAL.examples_location)
@@ -242,14 +276,16 @@ class Platform:
         properties = {
             **submit.properties,
             "spark.executorEnv.SPARK_HOME": str(cluster / "executor-home"),
-            **_DYNAMIC_ALLOCATION,
+            # The plugin waits for as many: with more than dynamic allocation begins with, to its time limit.
+            "spark.customExtraListener.initialExecutors": str(min(SCALE_OUTS)),
+            **allocation,
         }
         del properties["spark.executor.instances"]  # dynamic allocation would begin with so many
         properties_file = (self._folder / execution_id).with_suffix(".properties")
         write_properties(properties_file, properties)
         url = re.search(r"Starting Spark master at (spark://\S+)", (cluster / "master.log").read_text())
         if url is None:
-            raise RunFailed("the local Spark is not up")
+            raise NotMeasured("the local Spark is not up")
         command = submit.command(home, url[1], properties_file)
         return command, {**submit.driver_environment, **spark_environment(home, cluster, sys.executable)}
 
@@ -281,6 +317,20 @@ def running_platform(settings: Mapping[str, str] = MappingProxyType({})) -> Iter
         yield Platform(client, tap, service.process.pid, folder)
 
 
+def _processor_seconds(service: int) -> float:
+    """Processor time of the service's own processes, those of Spark left out."""
+    total = 0.0
+    root = psutil.Process(service)
+    for process in (root, *root.children(recursive=True)):
+        try:
+            if "java" not in process.name():
+                times = process.cpu_times()
+                total += times.user + times.system
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return total
+
+
 def _handle(handlers: Mapping[Any, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -293,8 +343,26 @@ def warm_up(platform: Platform) -> None:
     platform.submit({**body, "initial_scale_out_policy": "requested"}, Interference())
 
 
-def submission(name: str, size: Size) -> Json:
-    """What every run's body has in common; without a target that anybody could miss."""
+def submission(name: str, size: Size, learner: str = "") -> Json:
+    """What every run's body has in common; without a target that anybody could miss.
+
+    Args:
+        learner: Whose history the run belongs to: an algorithm of its own for the service.
+    """
+    body = _submission(name, size)
+    if learner:
+        body["global_specs"]["algorithm_name"] = algorithm_of(name, learner)
+        program = bundled_examples(LOCAL.examples_location)[name]
+        body["spark_template_values"] = {"main_application_file": program}
+    return body
+
+
+def algorithm_of(name: str, learner: str) -> str:
+    """What an application is called in the history of a learner."""
+    return f"{name}-{learner}"
+
+
+def _submission(name: str, size: Size) -> Json:
     return {
         "global_specs": {
             "solution_name": "static",

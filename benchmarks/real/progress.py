@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from benchmarks.real.platform import RunFailed
+from benchmarks.real.platform import NotMeasured, RunFailed
 from benchmarks.real.recordings import NotAnonymous
 
 Planned = TypeVar("Planned")
@@ -20,11 +20,13 @@ def carry_out(
     name: Callable[[Planned], str],
     run: Callable[[Planned], str],
     console: Console,
+    failed: Callable[[Planned, RunFailed], None] = lambda _, __: None,
 ) -> None:
-    """Carry out and store what is left of a plan; what fails is left for the next sitting.
+    """Carry out and store what is left of a plan; what could not be measured is left for the next sitting.
 
     Args:
         run: Carries one out, stores it, and says what came of it.
+        failed: Told of applications that did not complete.
     Raises:
         SystemExit: One run after the other fails.
     """
@@ -34,9 +36,9 @@ def carry_out(
             outcome = run(each)
         except (RunFailed, NotAnonymous) as failure:
             failures += 1
-            progress.done(
-                name(each), f"[red]failed[/]: {failure}; it will be tried again in the next sitting"
-            )
+            if isinstance(failure, RunFailed) and not isinstance(failure, NotMeasured):
+                failed(each, failure)
+            progress.done(name(each), f"[red]failed[/]: {failure}")
             if failures == _MOST_FAILURES:
                 raise SystemExit(f"{failures} runs in a row have failed") from failure
             continue

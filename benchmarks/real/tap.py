@@ -77,6 +77,8 @@ class Tap:
         report = json.loads(body)
         update = UpdateInformation.model_validate(report)
         watched = self.watch(update.application_execution_id)
+        if update.update_event == "JOB_END" and update.job_id is not None:
+            watched.after_job(update.job_id)  # before anybody is asked: at the same moment for all policies
         if watched.known_to_service:
             response = self._http.post(f"{self.service_url}{path}", content=body, headers=headers)
             if not response.is_success:
@@ -96,8 +98,6 @@ class Tap:
             answer["best_predicted_scale_out_per_job"] = [[job, watched.rescale_to] for job in ahead]
         if is_asked and answer.get("best_predicted_scale_out_per_job"):
             watched.asked.append(answer["best_predicted_scale_out_per_job"][0][1])
-        if update.update_event == "JOB_END":
-            watched.after_job(updates["job_id"])
         return 200, json.dumps(answer).encode(), {"Content-Type": "application/json"}
 
     def close(self) -> None:

@@ -1,8 +1,10 @@
 """Runtime targets of the loop, and the static choice in hindsight, from recorded runs of the middle size."""
 
-import statistics
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from benchmarks.real.applications import MIDDLE_SIZE, SCALE_OUTS
 from benchmarks.real.plan import Disturbance
@@ -25,16 +27,15 @@ class Target:
 
     seconds: float
     static_scale_out: int
-    """The smallest whose undisturbed recorded runs kept it in nine of ten cases or more; where there is none,
-    the one that kept it most often, of these the fastest."""
+    """The smallest that keeps it in nine of ten cases, by Ernest's curve over the recorded runs and how far
+    all of them are off it; where there is none, the fastest by the curve."""
     share_met: Mapping[int, float]
     """Of recorded runs, by scale-out."""
 
     @property
     def separates(self) -> bool:
-        """Whether some scale-outs keep it and others do not, and not the largest alone."""
-        met = [scale_out for scale_out, share in self.share_met.items() if share >= 1 - MOST_MISSED]
-        return 0 < len(met) < len(self.share_met) and met != [max(SCALE_OUTS)]
+        """Whether a choice is needed: it is neither the smallest scale-out nor the largest."""
+        return min(SCALE_OUTS) < self.static_scale_out < max(SCALE_OUTS)
 
 
 def target_of(recorded: Sequence[Recording]) -> Target:
@@ -62,6 +63,7 @@ def target_of(recorded: Sequence[Recording]) -> Target:
         x: sum(seconds <= target for seconds in runtimes) / len(runtimes)
         for x, runtimes in sorted(by_scale_out.items())
     }
-    meeting = [x for x, share in shares.items() if share >= 1 - MOST_MISSED]
-    fallback = max(shares, key=lambda x: (shares[x], -statistics.median(by_scale_out[x])))
-    return Target(target, min(meeting, default=fallback), shares)
+    expected = {x: float(curve.predict([float(x)])[0]) for x in SCALE_OUTS}
+    late = float(np.quantile([math.log(seconds / expected[x]) for x, seconds in points], 1 - MOST_MISSED))
+    meeting = [x for x in SCALE_OUTS if expected[x] * math.exp(late) <= target]
+    return Target(target, min(meeting, default=min(SCALE_OUTS, key=lambda x: expected[x])), shares)

@@ -7,6 +7,7 @@ Sources: Venkataraman et al., Ernest, NSDI 2016; Thamsen et al., Bell, IPCCC 201
 Ellis: Dynamically Scaling Distributed Dataflows to Meet Runtime Targets, CloudCom 2017.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     candidates, after = request.candidates, request.after_job_id
     history, jobs_so_far = request.history, request.jobs
     if isinstance(history, LearnedHistory):  # whose jobs are condensed: those of the run have to look alike
-        history, jobs_so_far = history.records[-MAX_HISTORY_RUNS:], condensed_jobs(jobs_so_far)
+        history, jobs_so_far = _nearest(history.records, request.context), condensed_jobs(jobs_so_far)
     if request.method is Method.ERNEST_PER_JOB:
         return ernest_forecast(history, after, candidates, context=request.context, finished=jobs_so_far)
     runs = usable(history)
@@ -98,6 +99,13 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         note=place.note,
         seen_scale_out=most,
     )
+
+
+def _nearest(history: Sequence[RunRecord], context: RunContext) -> tuple[RunRecord, ...]:
+    """The latest runs of the contexts nearest to one: others must not take their place."""
+    near = similarity([run.context for run in history], context)
+    kept = [run for run, value in zip(history, near, strict=True) if value >= 0.5 * near.max(initial=0.0)]
+    return tuple(kept[-MAX_HISTORY_RUNS:])
 
 
 def _remaining_seconds(evidence: Evidence, first: int) -> tuple[Floats, Floats]:

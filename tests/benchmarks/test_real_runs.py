@@ -6,6 +6,7 @@ import signal
 import socket
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -15,10 +16,30 @@ from benchmarks.against import bodies
 from benchmarks.real.applications import APPLICATIONS, SCALE_OUTS, Size
 from benchmarks.real.executors import executor_seconds, executors_of
 from benchmarks.real.intervals import mean_interval, ratio_interval, wilson
-from benchmarks.real.loop import DYNAMIC_ALLOCATION, OURS, POLICIES, LoopRun, left_over, loop_plan, loop_runs
+from benchmarks.real.loop import (
+    DYNAMIC_ALLOCATION,
+    LEARNERS,
+    OURS,
+    POLICIES,
+    LoopPlan,
+    LoopRun,
+    _check_conditions,
+    _of,
+    failures,
+    left_over,
+    loop_plan,
+    loop_runs,
+)
 from benchmarks.real.plan import EVERY, Disturbance, PlannedRun, plan
-from benchmarks.real.platform import Interference, running_platform, submission
-from benchmarks.real.progress import Progress
+from benchmarks.real.platform import (
+    Interference,
+    NotMeasured,
+    RunFailed,
+    algorithm_of,
+    running_platform,
+    submission,
+)
+from benchmarks.real.progress import Progress, carry_out
 from benchmarks.real.recording import recording_of
 from benchmarks.real.recordings import (
     NotAnonymous,
@@ -92,18 +113,23 @@ def test_more_runs_only_add_to_the_plan() -> None:
 
 
 def test_policies_take_turns_and_lose_executors_in_the_same_runs() -> None:
-    runs = list(loop_plan(["KMeans", "MPC"], 20))
-    rounds = [runs[first : first + 10] for first in range(0, len(runs), 10)]
+    runs, each_round = list(loop_plan(["KMeans", "MPC"], 20)), 2 * len(POLICIES)
+    rounds = [runs[first : first + each_round] for first in range(0, len(runs), each_round)]
     assert all(
         {(run.policy, run.number) for run in each} == {(p, n) for p in POLICIES}
         for n, each in enumerate(rounds)
     )
-    assert Counter(each[0].policy for each in rounds) == dict.fromkeys(POLICIES, 4)
     killed = {
         policy: [r.number for r in runs if r.policy == policy and r.executor_killed] for policy in POLICIES
     }
     assert all(numbers == killed[OURS] for numbers in killed.values())
-    assert sorted(set(killed[OURS])) == [4, 9, 14, 19]
+    assert [number // 5 for number in sorted(set(killed[OURS]))] == [0, 1, 2, 3]
+    # Neither the place in a round nor who went before stands for a policy, or for a kill.
+    places = {policy: {[r.policy for r in each].index(policy) for each in rounds} for policy in POLICIES}
+    assert all(len(found) >= 4 for found in places.values())
+    before = {(one.policy, other.policy) for each in rounds for one, other in pairwise(each[::2])}
+    assert len(before) > 2 * len(POLICIES)
+    assert list(loop_plan(["KMeans", "MPC"], 7)) == runs[: 7 * each_round]
 
 
 # --- recordings ---------------------------------------------------------------------------------
@@ -213,6 +239,7 @@ def test_the_target_is_kept_by_some_scale_outs() -> None:
     assert target.share_met == {1: 0.0, 2: 0.0, 3: 1.0, 4: 1.0, 5: 1.0, 6: 1.0}
     assert target.separates
     assert not target_of([plain(x, 20.0) for x in SCALE_OUTS]).separates
+    assert not target_of([plain(x, 20.0 + 5.0 * x) for x in SCALE_OUTS]).separates  # one executor is best
     with pytest.raises(SystemExit, match="record more"):
         target_of(recorded[:2])
 
@@ -230,6 +257,54 @@ def test_the_loop_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     (stored,) = loop_runs(store, "KMeans")
     assert stored == LoopRun.of(done.document())
     assert (stored.met, len(stored.recording.record().jobs)) == (True, len(done.recording.jobs))
+
+
+def test_what_did_not_complete_is_missed_and_not_run_again(tmp_path: Path) -> None:
+    store, planned, said = Store(tmp_path), list(loop_plan(["KMeans"], 1)), []
+
+    def run(each: LoopPlan) -> str:
+        if each.policy == OURS:
+            raise RunFailed("it ended as FAILED")
+        if each.policy == DYNAMIC_ALLOCATION:
+            raise NotMeasured("its driver has not reported its end")
+        store.add("KMeans", loop_run(each.policy, each.number, 18.0, 60.0).document())
+        return "met"
+
+    def failed(each: LoopPlan, failure: RunFailed) -> None:
+        said.append((each.policy, str(failure)))
+        Store(tmp_path / "failed").add("KMeans", {"policy": each.policy, "number": each.number})
+
+    carry_out(planned, lambda each: each.policy, run, open_console(), failed)
+    assert said == [(OURS, "it ended as FAILED")]
+    assert [each.policy for each in left_over(planned, store)] == [DYNAMIC_ALLOCATION]
+    assert failures(store, "KMeans") == {OURS: 1}
+    runs = [loop_run(policy, n, 18.0, 50.0) for policy in POLICIES for n in range(9)]
+    found = figures(complete_rounds(runs), {OURS: 1})
+    assert (found[OURS]["met"]["value"], found[OURS]["failed"]) == (0.9, 1)
+    assert found[DYNAMIC_ALLOCATION]["met"]["value"] == 1.0
+
+
+def test_a_loop_goes_on_under_its_own_conditions_alone(tmp_path: Path) -> None:
+    store, history = Store(tmp_path), [plain(x, 6.0 + 36.0 / x) for x in SCALE_OUTS]
+    target = target_of(history)
+    for _ in range(2):
+        _check_conditions(store, "KMeans", target, history, 8)
+    with pytest.raises(SystemExit, match="trials"):
+        _check_conditions(store, "KMeans", target, history, 9)
+    more = [*history, plain(3, 30.0)]
+    with pytest.raises(SystemExit, match=r"target_seconds.*recordings.*sha256"):
+        _check_conditions(store, "KMeans", target_of(more), more, 8)
+
+
+def test_a_run_belongs_to_the_history_of_each_learner() -> None:
+    made = plain(3, 18.0)
+    pieces = [_of(algorithm_of("KMeans", learner), made) for learner in LEARNERS.values()]
+    names = [piece["specs"]["global_specs"]["algorithm_name"] for piece in pieces]
+    assert names == ["KMeans-ours", "KMeans-margin", "KMeans-ellis"]
+    assert len({piece["started"]["application_id"] for piece in pieces}) == 3
+    assert made.submission["global_specs"]["algorithm_name"] == "KMeans"
+    body = submission("KMeans", APPLICATIONS["KMeans"].sizes[1], "ours")
+    assert body["spark_template_values"]["main_application_file"].endswith("kmeans.py")
 
 
 def test_figures_of_policies_have_known_values() -> None:
@@ -292,6 +367,11 @@ def test_a_report_that_was_cut_is_no_report() -> None:
         watched.rescale_to = 5
         asked = http.post("/prediction/online_scale_out_prediction", json={**job, "predict": True})
         assert asked.json()["best_predicted_scale_out_per_job"][0] == [1, 5]
+        order = []
+        watched.after_job = order.append
+        for path in ("/training/update_information",) * 2:  # the same again, too
+            assert http.post(path, json=job).is_success
+        assert order == [0, 0]
     assert watched.started == start["updates"] | {"application_id": "spark-plain-1"}
     assert (list(watched.jobs), watched.asked) == ([0], [5])
 
@@ -342,6 +422,9 @@ def test_runs_of_the_service_and_past_it_are_measured_alike(tmp_path: Path) -> N
     scale_outs = [job["start_scale_out"] for _, job in sorted(past.watched.jobs.items())]
     assert scale_outs == sorted(scale_outs)
     assert scale_outs[0] < past.executors  # it began with few, and asked for more
+    # Nor was it kept waiting for executors that dynamic allocation does not ask for.
+    first = min(job["start_time"] for job in past.watched.jobs.values())
+    assert first / 1000 - past.started_at < 25.0
     for run in (measured, past):
         most = max(job["end_scale_out"] for job in run.watched.jobs.values())
         assert 0 < run.executor_seconds <= (most + 1) * run.runtime_seconds

@@ -25,6 +25,7 @@ from prediction.serving.worker_pool import WorkerPool
 from tests.support.finished_runs import store_history
 from tests.support.odd_histories import CANDIDATES, make_odd_history
 from tests.support.samples import execution
+from tests.support.synthetic import make_run
 from training.evidence.table import MAX_HISTORY_RUNS
 from training.history.condensed import History, condensed, packed
 from training.history.from_documents import to_run_context
@@ -172,3 +173,14 @@ async def test_histories_that_were_asked_about_are_learned_when_runs_end(
     assert asked == [(learn, False), (learn, True)]
     assert (await ask()).runs == 8
     assert asked[2:] == [(answer_whole_run, False)], "the worker knows it already"
+
+
+@pytest.mark.parametrize("method", [Method.ERNEST_PER_JOB, Method.ERNEST])
+def test_curves_know_the_runs_of_a_context_however_many_others_came_later(method: Method) -> None:
+    """Only the latest runs are looked at, and those of other contexts do not take their place."""
+    small, large = replace(CONTEXT, data_size_mb=1000), replace(CONTEXT, data_size_mb=64_000)
+    mine = [make_run(n, x, context=small) for n, x in enumerate((2, 4, 8))]
+    others = [make_run(10 + n, (2, 4, 8)[n % 3], context=large, factor=9.0) for n in range(70)]
+    learned = LearnedHistory([*mine, *others])
+    found = forecast_with_curve(CurveRequest(method, learned, small, -1, (4,)))
+    assert found.remaining_seconds[0][0] == pytest.approx(mine[1].runtime_seconds, rel=0.15)
