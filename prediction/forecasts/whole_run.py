@@ -1,9 +1,9 @@
 """The runtime of a whole run at every candidate scale-out, before it starts; pure.
 
 Three forecasts are at hand. The graph model, joined with similar runs, knows its application best: it
-is asked where its history has runs in this context. Similar runs alone need no training, but two runs;
+is asked where its history has runs in this context. Similar runs alone need no training, but some runs;
 they follow change points, which smooth laws do not. The context model answers for contexts and machine types
-that no run was in, and for a single earlier run. They are asked in this order, and a later one is
+that no run was in, and for few earlier runs. They are asked in this order, and a later one is
 believed only where it was clearly less wrong about runs left out: with few runs, the smallest of
 several errors is small by chance.
 """
@@ -36,6 +36,9 @@ _LABELS = {SIMILAR_RUNS: "similar runs", CONTEXT_MODEL: "the context model"}
 
 CLEARLY = 0.8
 """Left-out errors below this share of another forecast's are no chance."""
+
+LEAST_SIMILAR_RUNS = 6
+"""Runs in a context from which on similar runs alone are asked: of fewer they have no shape, and laws do."""
 
 MIN_LEFT_OUT = 3
 """Left-out runs from which on their errors say how sure a forecast is."""
@@ -232,13 +235,13 @@ def _by_model(model: "TrainedModel", context: RunContext, candidates: tuple[int,
 def _by_similar_runs(
     table: RunTable, same: Bools, context: RunContext, candidates: tuple[int, ...]
 ) -> _Forecast | None:
-    """Forecast by similar runs as a whole; None with fewer than two in this context.
+    """Forecast by similar runs as a whole; None with fewer than `LEAST_SIMILAR_RUNS` in this context.
 
     Args:
         same: Whether runs of the history were in this context, (R,).
     """
     evidence = table.evidence
-    if same[table.rows].sum() < 2:
+    if same[table.rows].sum() < LEAST_SIMILAR_RUNS:
         return None
     ahead = expected_jobs(evidence, context)
     if not ahead.any():

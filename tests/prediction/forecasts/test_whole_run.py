@@ -75,6 +75,16 @@ def test_one_run_says_something_but_is_not_sure() -> None:
     assert std_at(forecast, 12) > std_at(forecast, 4)
 
 
+@pytest.mark.parametrize("scale_outs", [(3, 6), (3, 6, 12), (2, 4, 6, 12), (2, 3, 4, 6, 12)])
+def test_few_runs_of_a_context_have_the_shape_of_a_law(scale_outs: tuple[int, ...]) -> None:
+    """Similar runs alone would say their mean wherever none of them was."""
+    history = [run_of(n, x, 20.0 + 600.0 / x) for n, x in enumerate(scale_outs)]
+    forecast = forecast_whole_run(history, None, CONTEXT, CANDIDATES)
+    assert forecast.source == CONTEXT_MODEL
+    for x in (2, 4, 8, 12):
+        assert seconds_at(forecast, x) == pytest.approx(20.0 + 600.0 / x, rel=0.3)
+
+
 def test_what_runs_had_at_most_is_known_to_whoever_chooses(trained: TrainedModel) -> None:
     assert forecast_whole_run([run_of(0, 4, 100.0)], None, CONTEXT, CANDIDATES).seen_scale_out == 4
     assert forecast_whole_run([run_of(0, 4, 100.0)], trained, CONTEXT, CANDIDATES).seen_scale_out == 8
