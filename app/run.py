@@ -46,6 +46,8 @@ def run(**server: Any) -> int:
     except (StartError, SettingsError, ValidationError) as error:
         for reason in reasons(error):
             sys.stderr.write(f"Enel Service cannot start: {reason}\n")
+    finally:
+        gc.enable()  # for whoever goes on in this process
     return EXIT_CANNOT_START
 
 

@@ -1,5 +1,6 @@
 """`enel serve`: options in place of settings, and why it does not start."""
 
+import gc
 import socket
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from app.cli.main import run
 def test_an_option_that_is_wrong_names_its_setting(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serve", "--port", "99999"]) == 2
     assert capsys.readouterr().err.startswith("Enel Service cannot start: PORT: ")
+    assert gc.isenabled()
 
 
 def test_a_port_in_use_costs_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
