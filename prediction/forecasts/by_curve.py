@@ -7,8 +7,7 @@ Sources: Venkataraman et al., Ernest, NSDI 2016; Thamsen et al., Bell, IPCCC 201
 Ellis: Dynamically Scaling Distributed Dataflows to Meet Runtime Targets, CloudCom 2017.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,13 +17,13 @@ from prediction.forecasts.curves import (
     ernest_forecast,
     fit_bell,
     fit_ernest,
+    nearest_runs,
 )
 from prediction.forecasts.forecast import Forecast, nothing
 from prediction.forecasts.learned_history import LearnedHistory
 from prediction.forecasts.method import Method
 from training.evidence.learned import learn_from
 from training.evidence.place import place_of
-from training.evidence.similarity import similarity
 from training.evidence.table import MAX_HISTORY_RUNS, Evidence, usable
 from training.history.condensed import condensed_jobs
 from training.history.values import JobRecord, RunContext, RunRecord
@@ -60,7 +59,12 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     candidates, after = request.candidates, request.after_job_id
     history, jobs_so_far = request.history, request.jobs
     if isinstance(history, LearnedHistory):  # whose jobs are condensed: those of the run have to look alike
-        history, jobs_so_far = _nearest(history.records, request.context), condensed_jobs(jobs_so_far)
+        # The latest of the nearest: runs in other contexts must not take their place.
+        nearest = nearest_runs(history.records, request.context)[-MAX_HISTORY_RUNS:]
+        found = forecast_with_curve(
+            replace(request, history=tuple(nearest), jobs=condensed_jobs(jobs_so_far))
+        )
+        return replace(found, seen_scale_out=history.seen_scale_out)
     if request.method is Method.ERNEST_PER_JOB:
         return ernest_forecast(history, after, candidates, context=request.context, finished=jobs_so_far)
     runs = usable(history)
@@ -69,9 +73,7 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
     if not candidates:
         return nothing(candidates, "there is no candidate scale-out")
     most = max(run.most_executors for run in runs)
-    near = similarity([run.context for run in runs], request.context)
-    runs = [run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max()]
-    evidence, _ = learn_from(runs)
+    evidence, _ = learn_from(nearest_runs(runs, request.context))
     place = place_of(evidence, RunRecord("", request.context, 0.0, jobs_so_far), after)
     jobs = np.flatnonzero(place.ahead)
     if not len(jobs):
@@ -99,13 +101,6 @@ def forecast_with_curve(request: CurveRequest) -> Forecast:
         note=place.note,
         seen_scale_out=most,
     )
-
-
-def _nearest(history: Sequence[RunRecord], context: RunContext) -> tuple[RunRecord, ...]:
-    """The latest runs of the contexts nearest to one: others must not take their place."""
-    near = similarity([run.context for run in history], context)
-    kept = [run for run, value in zip(history, near, strict=True) if value >= 0.5 * near.max(initial=0.0)]
-    return tuple(kept[-MAX_HISTORY_RUNS:])
 
 
 def _remaining_seconds(evidence: Evidence, first: int) -> tuple[Floats, Floats]:

@@ -112,6 +112,12 @@ def fit_bell(scale_outs: ArrayLike, runtimes: ArrayLike) -> Curve:
     return kernel if kernel_error < ernest_error else fit_ernest(x, y)
 
 
+def nearest_runs(runs: Sequence[RunRecord], context: RunContext) -> list[RunRecord]:
+    """Runs in the contexts nearest to one: at least half as similar as the most similar."""
+    near = similarity([run.context for run in runs], context)
+    return [run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max()]
+
+
 def ernest_forecast(
     history: Sequence[RunRecord],
     after_job_id: int,
@@ -135,8 +141,7 @@ def ernest_forecast(
     if not candidates:
         return nothing(candidates, "there is no candidate scale-out")
     context = context or runs[-1].context
-    near = similarity([run.context for run in runs], context)
-    evidence, _ = learn_from(run for run, value in zip(runs, near, strict=True) if value >= 0.5 * near.max())
+    evidence, _ = learn_from(nearest_runs(runs, context))
     place = place_of(evidence, RunRecord("", context, 0.0, tuple(finished)), after_job_id)
     if not place.ahead.any():
         return nothing(candidates, f"history knows no job after {after_job_id}")

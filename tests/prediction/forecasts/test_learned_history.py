@@ -184,3 +184,7 @@ def test_curves_know_the_runs_of_a_context_however_many_others_came_later(method
     learned = LearnedHistory([*mine, *others])
     found = forecast_with_curve(CurveRequest(method, learned, small, -1, (4,)))
     assert found.remaining_seconds[0][0] == pytest.approx(mine[1].runtime_seconds, rel=0.15)
+    assert found.seen_scale_out == 8
+    more = LearnedHistory([*learned.records, make_run(99, 36, context=large)])
+    asked = CurveRequest(method, more, small, -1, (4,))
+    assert forecast_with_curve(asked).seen_scale_out == 36, "of the application, in whatever context"
