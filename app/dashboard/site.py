@@ -43,7 +43,7 @@ def install(app: FastAPI) -> None:
     of_programs, of_predictions = (programs, runs, pipelines), (predictions, managing)
     of_runs = (overview, applications, application, submit)
     for module in (*of_runs, *of_programs, *of_predictions, schedules, trainings, models):
-        pages.include_router(module.router, dependencies=[Checked, Remembered])
+        pages.include_router(module.router, dependencies=[Remembered, Checked])
     pages.include_router(asking.router, dependencies=[Remembered])  # its form is larger: it checks it itself
     app.mount(PREFIX, pages)
     app.add_api_route("/", lambda: RedirectResponse(f"{PREFIX}/"), include_in_schema=False)

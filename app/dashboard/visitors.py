@@ -14,7 +14,7 @@ _ONLY_READING = ("GET", "HEAD")
 
 
 async def checked(request: Request, access: AccessDep) -> None:
-    """For every route of the pages, before anything else.
+    """For every route of the pages, once it is known who asks: whose session has ended is to log in.
 
     Raises:
         Forbidden: A form was sent without the token that its page has.
@@ -25,7 +25,7 @@ async def checked(request: Request, access: AccessDep) -> None:
 
 def check_form(request: Request, access: AccessControl, form: FormData) -> None:
     """Return if a form was shown to whoever sends it. Raises Forbidden."""
-    CsrfTokens(access.sessions.key).check(request.cookies.get(COOKIE, ""), str(form.get(FIELD, "")))
+    CsrfTokens(access.sessions.key).check(*_whose(request, access), str(form.get(FIELD, "")))
 
 
 async def remembered(request: Request, principal: AdmittedDep) -> None:
@@ -36,7 +36,7 @@ async def remembered(request: Request, principal: AdmittedDep) -> None:
 def csrf_token(request: Request) -> str:
     """For the forms of a page that answers this request."""
     access = state_of(request).access
-    return CsrfTokens(access.sessions.key).issue(request.cookies.get(COOKIE, ""))
+    return CsrfTokens(access.sessions.key).issue(*_whose(request, access))
 
 
 def principal_of(request: Request) -> Principal | None:
@@ -48,6 +48,14 @@ def principal_of(request: Request) -> Principal | None:
 def has_session(request: Request) -> bool:
     """Whether there is anything to log out of."""
     return COOKIE in request.cookies
+
+
+def _whose(request: Request, access: AccessControl) -> tuple[str, str]:
+    """Id of the token that the session was begun with, and the name of who asks; empty: there is none."""
+    session = access.sessions.read(request.cookies.get(COOKIE, ""))
+    principal = principal_of(request)
+    name = principal.name if principal is not None and principal.is_known else ""
+    return session.token_id if session is not None else "", name
 
 
 Checked = Depends(checked)

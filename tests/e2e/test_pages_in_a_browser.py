@@ -186,6 +186,21 @@ async def test_without_a_token_nobody_gets_in_and_a_reader_changes_nothing(
             await expect(page.locator("#troubles")).to_contain_text("Your session has ended. Log in")
             await expect(page.get_by_label("Arguments")).to_have_value("--iterations 8")
 
+            # Who logs in again in another tab goes on in this one.
+            async with AsyncClient(service.url, token=admin) as client:
+                again = await client.create_token("ada", "submitter")
+            tab = await page.context.new_page()
+            await tab.goto("/ui/login")
+            await tab.get_by_label("Token").fill(again["token"])
+            await tab.get_by_role("button", name="Log in").click()
+            await expect(tab.get_by_role("heading", name="Overview")).to_be_visible()
+            await page.get_by_label("Cron").fill("0 3 1 1 *")
+            await page.get_by_label("Name of the schedule").fill("kept")
+            await expect(page.locator("#troubles")).to_be_empty()
+            await page.get_by_role("button", name="Submit").click()
+            await expect(page.get_by_role("heading", name="kept")).to_be_visible()
+            await expect(page.locator("main")).to_contain_text('"--iterations"')
+
 
 PAGES = ("/", "/applications", "/submit", "/training", "/schedules", "/trainings", "/models", "/nothing")
 

@@ -4,11 +4,13 @@ import re
 
 import httpx
 import pytest
+from itsdangerous import URLSafeTimedSerializer
 from pydantic import SecretStr
 
 from app.factory import create_app
 from app.http.csrf import CsrfTokens
 from app.http.hosts import KnownHosts
+from common.access.sessions import Sessions
 from common.errors import Forbidden
 from common.settings.settings import Settings
 from tests.support.samples import application_start, specs
@@ -156,11 +158,21 @@ async def test_a_failure_carries_the_headers_too() -> None:
 # --- forms --------------------------------------------------------------------------------------------
 
 
-def test_a_form_belongs_to_the_session_that_it_was_shown_in() -> None:
-    forms = CsrfTokens(SecretStr("key"))
-    token = forms.issue("a session")
-    forms.check("a session", token)
-    others = CsrfTokens(SecretStr("another key")).issue("a session")
-    for session, shown in (("another", token), ("a session", others), ("a session", "")):
+def test_a_form_belongs_to_whoever_it_was_shown_to() -> None:
+    forms, sessions = CsrfTokens(SecretStr("key")), [Sessions(SecretStr("key"), each) for each in (60, 3600)]
+    earlier, later = [each.read(each.sign("a token")) for each in sessions]
+    assert earlier is not None
+    assert later is not None
+    token = forms.issue(earlier.token_id, "ada")
+    forms.check(later.token_id, "", token)
+    forms.check("another token", "ada", token)
+    others = CsrfTokens(SecretStr("another key")).issue("a token", "ada")
+    of_nobody = forms.issue("", "")
+    forms.check("", "", of_nobody)
+    old = URLSafeTimedSerializer("key", salt="enel-csrf").dumps("a token")
+    for shown in (others, of_nobody, old, "odd", ""):
         with pytest.raises(Forbidden, match="load the page again"):
-            forms.check(session, shown)
+            forms.check("a token", "ada", shown)
+    for session, name in (("another token", "eve"), ("", ""), ("another token", "")):
+        with pytest.raises(Forbidden, match="load the page again"):
+            forms.check(session, name, token)
