@@ -18,6 +18,7 @@ from common.executions.attempts import (
 )
 from common.executions.documents import ApplicationExecution, JobExecution, JobSummary, ScalingDecision
 from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
 from common.wire.specs import INT64_MAX, SHORT_TEXT
 from routers.dependencies import ExecutionsDep, SubmissionsDep
 from routers.principal import READS, SUBMITS, PrincipalDep
@@ -73,7 +74,7 @@ async def application(
         request,
         "applications/one.html",
         run=run.execution,
-        progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None),
+        progress=progress_of(run.execution, run.decisions[-1] if run.decisions else None, utc_now()),
         attempts=run.attempts_to_show,
         notes=[*notes_about(run.execution, run.jobs), *filter(None, [of_its_service])],
         jobs=[JobView.of(job) for job in run.jobs],

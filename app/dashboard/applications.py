@@ -12,6 +12,7 @@ from app.dashboard.rendering import render
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import ExecutionsDep
 from routers.pagination import decode_cursor, encode_cursor
@@ -50,7 +51,8 @@ class Row:
 async def rows_of(found: Sequence[ApplicationExecution], executions: ExecutionRepository) -> list[Row]:
     """In their order; what goes on is projected by its latest decision."""
     latest = await executions.latest_decisions([each.id for each in found if not each.state.is_final])
-    return [Row(each, progress_of(each, latest.get(each.id))) for each in found]
+    now = utc_now()
+    return [Row(each, progress_of(each, latest.get(each.id), now)) for each in found]
 
 
 @router.get("/applications", dependencies=READS)

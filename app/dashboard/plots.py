@@ -92,7 +92,7 @@ def _remaining(decisions: Sequence[ScalingDecision], runtime_seconds: float | No
     rows: Points = []
     for decision in decisions:
         at = decision.elapsed_seconds
-        if (candidate := decision.find_candidate(decision.chosen_scale_out)) is None:
+        if (candidate := decision.find_candidate(decision.effective_scale_out)) is None:
             continue
         expected = candidate.within(decision.target_seconds - at)
         real = None if runtime_seconds is None else max(0.0, runtime_seconds - at)

@@ -370,6 +370,11 @@ class ScalingDecision(Document):
     total_seconds: float | None = None
     """From the request's arrival to the answer, storing included."""
 
+    @property
+    def effective_scale_out(self) -> int | None:
+        """Executors that it lets the run go on with: those that it has, where it is recorded only."""
+        return self.current_scale_out if self.shadow else self.chosen_scale_out
+
     def find_candidate(self, scale_out: int | None) -> Candidate | None:
         """What was expected with so many executors; None: nothing was said of them."""
         return next((each for each in self.candidates if each.scale_out == scale_out), None)

@@ -55,7 +55,7 @@ def test_a_run_that_completed() -> None:
             end_scale_out=2,
         ),
     ]
-    plot = run_plot(RunTimeline(run, jobs), jobs, [decision(0, 10.0, 4), decision(-1, 0.0, 2)])
+    plot = run_plot(RunTimeline(run, jobs), jobs, [decision(-1, 0.0, 2), decision(0, 10.0, 4)])
     assert plot["executors"] == [[2.0, 10.0, 12.0, 48.0, 50.0], [2, 2, 4, 4, 4]]
     assert plot["jobs"] == [[10.0, 48.0], [0, 1]]
     at, predicted, lower, upper, real = plot["remaining"]
@@ -127,7 +127,7 @@ def test_the_best_trial_so_far_and_a_line_for_each() -> None:
 def test_a_run_is_projected_from_its_latest_decision() -> None:
     run = execution("one", max_runtime=25.0)
     run.start_time, run.state, run.end_scale_out = STARTED, ApplicationState.RUNNING, 2
-    progress = progress_of(run, decision(0, 10.0, 4))
+    progress = progress_of(run, decision(0, 10.0, 4), STARTED + after(15))
     assert progress.projected_seconds == 30.0
     assert progress.is_late
     assert progress.projected_end == STARTED + after(30)
@@ -135,14 +135,54 @@ def test_a_run_is_projected_from_its_latest_decision() -> None:
     assert progress.upper_seconds is not None
     assert 10.0 < progress.lower_seconds < 30.0 < progress.upper_seconds
     assert progress.scale_out == 2
-    assert progress_of(run, None).projected_seconds is None
+    assert progress_of(run, None, STARTED + after(15)).projected_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "projected", "is_overdue", "is_late", "has_chance"),
+    [
+        (29.0, 30.0, False, False, True),
+        (31.0, 31.0, True, False, False),  # longer than expected, and not yet too long
+        (600.0, 600.0, True, True, False),
+    ],
+)
+def test_a_run_takes_at_least_what_it_has_taken(
+    elapsed: float, projected: float, is_overdue: bool, is_late: bool, has_chance: bool
+) -> None:
+    run = execution("one", max_runtime=60.0)
+    run.start_time, run.state = STARTED, ApplicationState.RUNNING
+    progress = progress_of(run, decision(0, 10.0, 4), STARTED + after(elapsed))
+    assert progress.projected_seconds == projected
+    assert (progress.is_overdue, progress.is_late) == (is_overdue, is_late)
+    assert (progress.probability is not None) == has_chance
+    assert (progress.projected_end is None) == is_overdue
+
+
+def test_a_target_that_has_passed_is_missed_whatever_was_expected() -> None:
+    run = execution("one", max_runtime=20.0)
+    run.start_time, run.state = STARTED, ApplicationState.RUNNING
+    expected = progress_of(run, decision(0, 10.0, 4), STARTED + after(25))
+    assert (expected.projected_seconds, expected.is_late, expected.probability) == (30.0, True, None)
+    unknown = progress_of(run, None, STARTED + after(25))
+    assert (unknown.projected_seconds, unknown.is_overdue, unknown.is_late) == (25.0, True, True)
+
+
+def test_a_shadow_is_held_to_the_executors_that_the_run_has() -> None:
+    run = execution("one", max_runtime=60.0)
+    run.start_time, run.state, run.shadow = STARTED, ApplicationState.RUNNING, True
+    shadow = decision(0, 10.0, 4).model_copy(update={"shadow": True})
+    assert progress_of(run, shadow, STARTED + after(11)).projected_seconds == 10.0 + 40.0
+    run.end_time, run.state = STARTED + after(55), ApplicationState.COMPLETED
+    jobs = [job(0, 2, 10, 2), job(1, 12, 50, 2)]
+    _, predicted, _, _, real = run_plot(RunTimeline(run, jobs), jobs, [shadow])["remaining"]
+    assert (predicted, real) == ([40.0], [45.0])
 
 
 @pytest.mark.parametrize(("runtime", "met"), [(20.0, True), (25.0, True), (30.0, False)])
 def test_a_run_that_has_ended_is_told_as_it_was(runtime: float, met: bool) -> None:
     run = execution("one", max_runtime=25.0)
     run.start_time, run.end_time, run.state = STARTED, STARTED + after(runtime), ApplicationState.COMPLETED
-    progress = progress_of(run, decision(0, 10.0, 4))
+    progress = progress_of(run, decision(0, 10.0, 4), STARTED + after(99))
     assert (progress.met, progress.runtime_seconds, progress.projected_seconds) == (met, runtime, None)
     run.state = ApplicationState.FAILED
-    assert progress_of(run, None).met is None
+    assert progress_of(run, None, STARTED + after(99)).met is None
