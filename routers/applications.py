@@ -10,6 +10,7 @@ from common.executions.attempts import driver_attempts, jobs_in_charge, jobs_of_
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
+from common.executions.summaries import WITHOUT_CANDIDATES
 from common.mongo.document import utc_now
 from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
@@ -26,7 +27,7 @@ from routers.schemas.applications import (
     hint_about,
     notes_about,
 )
-from submission.outcomes.outcomes import RunTimeline
+from submission.outcomes.outcomes import RunTimeline, replacements
 from submission.outcomes.picture import draw_run
 from submission.outcomes.summary import RunSummary, summarize
 
@@ -123,13 +124,14 @@ async def get_application(
     jobs = jobs_in_charge(execution, of_all)
     decisions = await executions.decisions(execution.id)
     timeline = RunTimeline(execution, jobs)
+    replaced = replacements(decisions, timeline)
     return ApplicationDetails(
         **execution.to_mongo(),
         jobs=[JobView.of(job) for job in jobs],
         all_jobs_succeeded=all_succeeded(jobs),
         attempts=driver_attempts(execution, of_all),
         notes=[*notes_about(execution, jobs), *filter(None, [of_its_service])],
-        decisions=[DecisionView.of(decision, decisions, timeline) for decision in decisions],
+        decisions=[DecisionView.of(each, replaced.get(each.id), timeline) for each in decisions],
         hint=hint_about(execution, decisions),
         unreadable=of_all.unreadable + decisions.unreadable,
     )
@@ -172,11 +174,12 @@ async def get_decisions(
     whether Spark carried it out and when."""
     execution = await executions.get(application_execution_id)
     found = await executions.decisions(execution.id, after=decode_cursor(cursor), limit=limit + 1)
-    everything = await executions.decisions(execution.id, with_candidates=False)
+    everything = await executions.decisions(execution.id, fields=WITHOUT_CANDIDATES)
     timeline = await _timeline(execution, executions)
+    replaced = replacements(everything, timeline)
     page = found[:limit]
     return DecisionPage(
-        items=[DecisionView.of(decision, everything, timeline) for decision in page],
+        items=[DecisionView.of(each, replaced.get(each.id), timeline) for each in page],
         next_cursor=encode_cursor(page[-1].decided_at, page[-1].id) if len(found) > limit else None,
         hint=hint_for(page, "The first decision is made at submission, further ones when jobs have ended."),
         unreadable=found.unreadable,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from common.executions.documents import ApplicationState, JobSummary, ScalingDecision
-from submission.outcomes.outcomes import RunTimeline
+from submission.outcomes.outcomes import RunTimeline, outcome_of, replacements
 from training.runs.documents import TrainingRun
 
 CURVES = 40
@@ -25,14 +25,15 @@ def run_plot(
 
     Args:
         jobs: Of the driver in charge.
+        decisions: All of the run, in their order; of their candidates those that it chose, or had.
         other_jobs: Of other drivers, by their ids.
 
     Returns:
         `target_seconds`; `runtime_seconds` of a run that completed, otherwise null; `executors`: seconds,
         executors, which stay until the next; `jobs`: ends of jobs with their ids; `others`: of each other
         driver its `application_id`, `executors` and `jobs`; `remaining`: seconds,
-        predicted remaining runtime with the chosen executors, its lower and upper end (90%), real
-        remaining runtime (null unless it completed).
+        predicted remaining runtime with the executors that it went on with, its lower and upper end (90%),
+        real remaining runtime (null unless it completed).
     """
     execution = timeline.execution
     runtime = execution.runtime_seconds
@@ -63,7 +64,7 @@ def run_plot(
             }
             for application_id, theirs in other_jobs.items()
         ],
-        "remaining": _columns(_remaining(decisions, runtime if completed else None), 5),
+        "remaining": _columns(_remaining(decisions, timeline, runtime if completed else None), 5),
     }
 
 
@@ -88,11 +89,16 @@ def training_plot(run: TrainingRun) -> dict[str, Any]:
     }
 
 
-def _remaining(decisions: Sequence[ScalingDecision], runtime_seconds: float | None) -> Points:
+def _remaining(
+    decisions: Sequence[ScalingDecision], timeline: RunTimeline, runtime_seconds: float | None
+) -> Points:
     rows: Points = []
+    replaced = replacements(decisions, timeline)
     for decision in decisions:
         at = decision.elapsed_seconds
-        if (candidate := decision.find_candidate(decision.effective_scale_out)) is None:
+        actual = outcome_of(decision, replaced.get(decision.id), timeline).actual_scale_out
+        candidate = decision.find_candidate(decision.effective_scale_out if actual is None else actual)
+        if candidate is None:
             continue
         expected = candidate.within(decision.target_seconds - at)
         real = None if runtime_seconds is None else max(0.0, runtime_seconds - at)

@@ -20,13 +20,14 @@ from common.executions.documents import (
 from common.executions.ends import change_of_state
 from common.executions.filter import ExecutionFilter
 from common.executions.held_names import FINAL_STATES, HeldNames, not_over
+from common.executions.indexes import OF_APPLICATIONS, OF_DECISIONS, OF_JOBS
 from common.executions.reports.changes import Event
 from common.executions.reports.queue import ReportQueue
 from common.executions.reports.storage import ReportStorage
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY, mean_scale_outs_of
 from common.instruments import Instruments, unscraped
-from common.mongo.collection import IS_TEXT, NEWEST, DocumentCollection, Index, text
+from common.mongo.collection import DocumentCollection, text
 from common.mongo.document import utc_now
 from common.mongo.large import LargeReader
 from common.mongo.stored import Readable
@@ -36,35 +37,6 @@ from common.mongo.unchanged import UnchangedReader
 Json = dict[str, Any]
 
 _OTHER_STATES = [state.value for state in ApplicationState if not state.is_final]
-
-
-_OF_JOBS = [Index("one_job_once", ["application_execution_id", "application_id", "job_id"], {"unique": True})]
-
-
-def _texts(path: str) -> Json:
-    return {"partialFilterExpression": {path: IS_TEXT}}
-
-
-def _newest_by(name: str, path: str, options: Mapping[str, Any] | None = None) -> Index:
-    return Index(f"newest_by_{name}", [path, *NEWEST.fields], options or {})
-
-
-_OF_APPLICATIONS = [
-    Index("history", ["global_specs.system_name", "global_specs.algorithm_name", "-created_at"]),
-    NEWEST,
-    # What a list is filtered by, in its order: where few are like that, not all are looked at.
-    _newest_by("algorithm", "global_specs.algorithm_name"),
-    _newest_by("state", "state"),
-    _newest_by("owner", "submitted_by", _texts("submitted_by")),
-    _newest_by("schedule", "schedule_name", _texts("schedule_name")),
-    _newest_by("workspace", "program.workspace", _texts("program.workspace")),
-    Index("one_with_this_name", ["held_name"], {"unique": True, **_texts("held_name")}),
-    Index("of_spark_application", ["application_id"], _texts("application_id")),
-    Index("of_driver", ["driver_starts.application_id"]),
-    Index("unmeasured", ["state"], {"partialFilterExpression": {"accuracy_measured": False}}),
-]
-
-_OF_DECISIONS = [Index("of_execution", ["application_execution_id", "decided_at"])]
 
 
 class ExecutionRepository(RunHistory, HeldNames):
@@ -80,12 +52,12 @@ class ExecutionRepository(RunHistory, HeldNames):
         self._client = client
         self._instruments = instruments or unscraped()
         applications = DocumentCollection(
-            client, database, "application_execution", ApplicationExecution, _OF_APPLICATIONS
+            client, database, "application_execution", ApplicationExecution, OF_APPLICATIONS
         )
-        jobs = DocumentCollection(client, database, "job_execution", JobExecution, _OF_JOBS)
+        jobs = DocumentCollection(client, database, "job_execution", JobExecution, OF_JOBS)
         super().__init__(applications, jobs)
         self._read_decision = DocumentCollection(
-            client, database, "scaling_decision", ScalingDecision, _OF_DECISIONS
+            client, database, "scaling_decision", ScalingDecision, OF_DECISIONS
         )
         self._decisions = self._read_decision.stored
         storage = ReportStorage(client, applications, jobs)
@@ -334,6 +306,11 @@ class ExecutionRepository(RunHistory, HeldNames):
         )
         return self._read_decision.maybe(document)
 
+    async def find_decision(self, application_execution_id: str, decision_id: str) -> ScalingDecision | None:
+        """With its candidates; None: the run has none of this id, or it cannot be read."""
+        query = {"_id": decision_id, "application_execution_id": application_execution_id}
+        return self._read_decision.maybe(await self._decisions.find_one(query))
+
     async def first_decisions(self, application_execution_ids: Collection[str]) -> dict[str, ScalingDecision]:
         """The choices before these runs, with their candidates; those that cannot be read are left out."""
         query: Json = {"application_execution_id": {"$in": list(application_execution_ids)}, "job_id": -1}
@@ -379,13 +356,14 @@ class ExecutionRepository(RunHistory, HeldNames):
         *,
         after: tuple[datetime, str] | None = None,
         limit: int = 0,
-        with_candidates: bool = True,
+        fields: Json | None = None,
     ) -> Readable[ScalingDecision]:
         """In the order in which they were made.
 
         Args:
             after: The (decided_at, id) of the last one already seen.
             limit: Most decisions to return; 0 for all.
+            fields: What is read of them, as a projection; None: everything.
         """
         query: Json = {"application_execution_id": application_execution_id}
         if after is not None:
@@ -394,6 +372,6 @@ class ExecutionRepository(RunHistory, HeldNames):
                 {"decided_at": {"$gt": decided_at}},
                 {"decided_at": decided_at, "_id": {"$gt": last_id}},
             ]
-        cursor = self._decisions.find(query, None if with_candidates else {"candidates": 0})
+        cursor = self._decisions.find(query, fields)
         cursor = cursor.sort([("decided_at", ASCENDING), ("_id", ASCENDING)])
         return await self._read_decision.page(cursor, limit)

@@ -1,9 +1,9 @@
-"""Jobs without what was measured of their stages, and means over jobs, as the database makes them."""
+"""Jobs and decisions without most of what is stored of them, and means over jobs: what MongoDB computes."""
 
 from collections.abc import Collection
 from typing import Any
 
-from common.executions.documents import JobSummary, StageSpan
+from common.executions.documents import JobSummary, ScalingDecision, StageSpan
 
 Json = dict[str, Any]
 
@@ -22,6 +22,20 @@ SUMMARY: Json = {
     },
 }
 """Projection of a stored job to a `JobSummary`."""
+
+_CHOICE = sorted(set(ScalingDecision.model_fields) - {"id", "candidates", "policy_memory", "remaining_jobs"})
+
+
+def candidates_at(scale_outs: Collection[int]) -> Json:
+    """Projection of a stored decision: candidates of these scale-outs, and those that it had or chose."""
+    wanted: Json = {"$concatArrays": [list(scale_outs), ["$chosen_scale_out", "$current_scale_out"]]}
+    of_it: Json = {"$cond": [{"$isArray": ["$candidates"]}, "$candidates", []]}
+    found: Json = {"$filter": {"input": of_it, "cond": {"$in": ["$$this.scale_out", wanted]}}}
+    return {**dict.fromkeys(_CHOICE, 1), "candidates": found}
+
+
+WITHOUT_CANDIDATES: Json = {"candidates": 0}
+"""Projection of a stored decision."""
 
 
 def mean_scale_outs_of(application_execution_ids: Collection[str]) -> list[Json]:

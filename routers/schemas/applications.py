@@ -251,15 +251,15 @@ class DecisionView(ScalingDecision):
 
     @classmethod
     def of(
-        cls, decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
+        cls, decision: ScalingDecision, replaced_at: datetime | None, timeline: RunTimeline
     ) -> "DecisionView":
-        """`decisions` are all of the run, in their order, with or without candidates."""
+        """As `outcome_of`."""
         budget_seconds = decision.target_seconds - decision.elapsed_seconds
         candidates = [each.within(budget_seconds) for each in decision.candidates]
         return cls(
             **decision.model_copy(update={"candidates": candidates}).to_mongo(),
             budget_seconds=budget_seconds,
-            outcome=outcome_of(decision, decisions, timeline),
+            outcome=outcome_of(decision, replaced_at, timeline),
         )
 
 

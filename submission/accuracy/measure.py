@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from common.executions.documents import ApplicationExecution, ApplicationState, JobSummary, ScalingDecision
 from submission.accuracy.documents import RunAccuracy
-from submission.outcomes.outcomes import RunTimeline, outcome_of
+from submission.outcomes.outcomes import Outcome, RunTimeline, outcome_of, replacements
 
 ERROR_LIMIT = 3.0
 """As in `training.runtime_model.evaluation`: one forecast that is far off says no more than that it is."""
@@ -27,16 +27,18 @@ def measure(
     """By model key; empty for a run that did not complete, and where nothing can be compared. Pure.
 
     Args:
-        decisions: All of the run, with their candidates.
+        decisions: All of the run, in their order, with their candidates.
     """
     if execution.state is not ApplicationState.COMPLETED or execution.end_time is None:
         return []
     if not execution.tail_is_known:
         return []
     timeline = RunTimeline(execution, jobs)
+    replaced = replacements(decisions, timeline)
     found: dict[str, list[_Forecast]] = {}
     for decision in decisions:
-        forecast = _compared(decision, decisions, timeline)
+        outcome = outcome_of(decision, replaced.get(decision.id), timeline)
+        forecast = _compared(decision, outcome, execution)
         if forecast is not None and decision.model_key is not None:
             found.setdefault(decision.model_key, []).append(forecast)
     return [
@@ -56,15 +58,14 @@ def measure(
 
 
 def _compared(
-    decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
+    decision: ScalingDecision, outcome: Outcome, execution: ApplicationExecution
 ) -> _Forecast | None:
     """None where the run had executors that nothing was said of, or was about to end.
 
     Nor is the choice before the run compared where more than one driver was needed: a forecast is of one.
     """
-    if decision.job_id < 0 and timeline.execution.earlier_seconds:
+    if decision.job_id < 0 and execution.earlier_seconds:
         return None
-    outcome = outcome_of(decision, decisions, timeline)
     real = outcome.real_remaining_seconds
     if real is None or real < LEAST_SECONDS:
         return None

@@ -97,20 +97,38 @@ class RunTimeline:
         return began + timedelta(seconds=decision.elapsed_seconds)
 
 
-def outcome_of(
-    decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
-) -> Outcome:
+def replacements(decisions: Sequence[ScalingDecision], timeline: RunTimeline) -> dict[str, datetime]:
+    """When another scale-out was chosen, by the id of the decision that it replaced.
+
+    The same one chosen again replaces nothing.
+
+    Args:
+        decisions: All of a run, in their order; candidates are not needed.
+    """
+    found: dict[str, datetime] = {}
+    later: ScalingDecision | None = None
+    for decision in reversed(decisions):
+        if decision.chosen_scale_out is None:
+            continue
+        if later is not None and later.chosen_scale_out != decision.chosen_scale_out:
+            found[decision.id] = timeline.moment_of(later)
+        elif later is not None and later.id in found:
+            found[decision.id] = found[later.id]
+        later = decision
+    return found
+
+
+def outcome_of(decision: ScalingDecision, replaced_at: datetime | None, timeline: RunTimeline) -> Outcome:
     """What became of one of a run's decisions.
 
     Args:
-        decisions: All of the run, in their order; candidates are not needed.
+        replaced_at: See `replacements`; None: it was not.
     """
     execution = timeline.execution
     chosen = decision.chosen_scale_out
     if chosen is None or _of_another_driver(decision, timeline):
         return Outcome(status=Fulfilment.UNKNOWN)
     moment = timeline.moment_of(decision)
-    replaced_at = _replaced_at(decision, decisions, timeline)
     seen = timeline.between(moment, replaced_at)
     at = next((when for when, scale_out in seen if scale_out == chosen), None)
     last = seen[-1][1] if seen else None
@@ -158,20 +176,6 @@ def _fulfilment(
     if replaced:
         return Fulfilment.REPLACED
     return Fulfilment.NOT_CARRIED_OUT if execution.state.is_final else Fulfilment.PENDING
-
-
-def _replaced_at(
-    decision: ScalingDecision, decisions: Sequence[ScalingDecision], timeline: RunTimeline
-) -> datetime | None:
-    """When another scale-out was chosen; the same one chosen again replaces nothing."""
-    made_at = (decision.decided_at, decision.id)
-    for later in decisions:
-        if (later.decided_at, later.id) > made_at and later.chosen_scale_out not in (
-            None,
-            decision.chosen_scale_out,
-        ):
-            return timeline.moment_of(later)
-    return None
 
 
 def _predicted(decision: ScalingDecision, scale_out: int) -> float | None:

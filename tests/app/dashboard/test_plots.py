@@ -178,6 +178,14 @@ def test_a_shadow_is_held_to_the_executors_that_the_run_has() -> None:
     assert (predicted, real) == ([40.0], [45.0])
 
 
+def test_a_choice_that_was_not_carried_out_is_held_to_the_executors_that_the_run_kept() -> None:
+    run = execution("one", max_runtime=60.0)
+    run.start_time, run.end_time, run.state = STARTED, STARTED + after(50), ApplicationState.COMPLETED
+    jobs = [job(0, 2, 10, 2), job(1, 12, 48, 2)]
+    plot = run_plot(RunTimeline(run, jobs), jobs, [decision(0, 10.0, 4)])
+    assert plot["remaining"][1] == [40.0]
+
+
 @pytest.mark.parametrize(("runtime", "met"), [(20.0, True), (25.0, True), (30.0, False)])
 def test_a_run_that_has_ended_is_told_as_it_was(runtime: float, met: bool) -> None:
     run = execution("one", max_runtime=25.0)

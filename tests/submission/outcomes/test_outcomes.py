@@ -1,6 +1,7 @@
 """Whether Spark carried a decision out, told from what jobs and stages reported."""
 
 import math
+import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree
@@ -15,7 +16,7 @@ from common.executions.documents import (
     ScalingDecision,
     StageSpan,
 )
-from submission.outcomes.outcomes import Fulfilment, RunTimeline, outcome_of
+from submission.outcomes.outcomes import Fulfilment, RunTimeline, outcome_of, replacements
 from submission.outcomes.picture import draw_run
 from tests.support.samples import specs
 
@@ -78,12 +79,13 @@ def outcomes(
     state: ApplicationState = ApplicationState.COMPLETED,
 ) -> list[Fulfilment]:
     timeline = RunTimeline(run(state), jobs)
-    return [outcome_of(decision, decisions, timeline).status for decision in decisions]
+    replaced = replacements(decisions, timeline)
+    return [outcome_of(each, replaced.get(each.id), timeline).status for each in decisions]
 
 
 def test_the_moment_is_the_first_stage_that_saw_so_many_executors() -> None:
     decision = decided(0, 10, 2, 4)
-    outcome = outcome_of(decision, [decision], RunTimeline(run(), JOBS))
+    outcome = outcome_of(decision, None, RunTimeline(run(), JOBS))
     assert (outcome.status, outcome.carried_out, outcome.carried_out_at) == ("carried_out", True, at(20))
     assert outcome.carried_out_scale_out == 3, "what it had at the end"
     assert outcome.predicted_remaining_seconds == outcome.predicted_with_actual_scale_out_seconds == 25.0
@@ -92,8 +94,8 @@ def test_the_moment_is_the_first_stage_that_saw_so_many_executors() -> None:
 
 def test_the_order_in_which_jobs_were_reported_does_not_matter() -> None:
     decision = decided(0, 10, 2, 4)
-    forwards = outcome_of(decision, [decision], RunTimeline(run(), JOBS))
-    assert outcome_of(decision, [decision], RunTimeline(run(), JOBS[::-1])) == forwards
+    forwards = outcome_of(decision, None, RunTimeline(run(), JOBS))
+    assert outcome_of(decision, None, RunTimeline(run(), JOBS[::-1])) == forwards
 
 
 def test_what_became_of_a_row_of_decisions() -> None:
@@ -116,7 +118,7 @@ def test_the_same_choice_again_replaces_nothing() -> None:
 def test_what_happened_after_another_choice_is_not_the_first_one_s_merit() -> None:
     first, second = decided(0, 10, 2, 3), decided(1, 14, 2, 5)
     timeline = RunTimeline(run(), JOBS)
-    outcome = outcome_of(first, [first, second], timeline)
+    outcome = outcome_of(first, replacements([first, second], timeline)[first.id], timeline)
     assert (outcome.status, outcome.carried_out, outcome.carried_out_at) == ("replaced", False, None)
     assert outcome.predicted_with_actual_scale_out_seconds == 50.0, "it had two until then"
 
@@ -125,13 +127,13 @@ def test_a_driver_that_was_replaced_is_no_witness() -> None:
     restarted = run(ApplicationState.RUNNING).model_copy(update={"start_time": at(300)})
     decision = decided(0, 10, 2, 4)
     timeline = RunTimeline(restarted, [job(0, 302, 310, (4, 4))])
-    assert outcome_of(decision, [decision], timeline).status == "unknown"
+    assert outcome_of(decision, None, timeline).status == "unknown"
 
 
 @pytest.mark.parametrize("state", [ApplicationState.KILLED, ApplicationState.FAILED])
 def test_a_run_that_did_not_complete_has_no_real_remaining_runtime(state: ApplicationState) -> None:
     decision = decided(0, 10, 2, 4)
-    assert outcome_of(decision, [decision], RunTimeline(run(state), JOBS)).real_remaining_seconds is None
+    assert outcome_of(decision, None, RunTimeline(run(state), JOBS)).real_remaining_seconds is None
 
 
 def test_interval_and_chance_follow_from_what_is_stored() -> None:
@@ -166,7 +168,25 @@ def test_decisions_are_told_apart_by_their_driver_and_counted_from_the_first_sta
     first = decided(0, 5, 2, 4, application_id="spark-1")
     second = decided(0, 20, 2, 4, application_id="spark-2")
     timeline = RunTimeline(retried, JOBS)
-    found = [outcome_of(each, [first, second], timeline) for each in (first, second)]
+    replaced = replacements([first, second], timeline)
+    found = [outcome_of(each, replaced.get(each.id), timeline) for each in (first, second)]
     assert [each.status for each in found] == ["unknown", "carried_out"]
     assert (timeline.moment_of(second), found[1].carried_out_at) == (at(10), at(20))
     assert found[1].real_remaining_seconds == 40.0
+
+
+def test_one_pass_finds_what_a_search_for_each_decision_does() -> None:
+    timeline = RunTimeline(run(ApplicationState.RUNNING), JOBS)
+    choices = random.Random(0).choices([None, 2, 3, 4], k=300)
+    row = [
+        decided(number, float(number), 2, 2).model_copy(update={"chosen_scale_out": choice})
+        for number, choice in enumerate(choices)
+    ]
+    expected = {}
+    for number, decision in enumerate(row):
+        others = (None, decision.chosen_scale_out)
+        later = next((each for each in row[number + 1 :] if each.chosen_scale_out not in others), None)
+        if later is not None and decision.chosen_scale_out is not None:
+            expected[decision.id] = timeline.moment_of(later)
+    assert replacements(row, timeline) == expected
+    assert len(expected) > 100
