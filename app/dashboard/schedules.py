@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
+from uuid import uuid4
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Form, Path, Request, Response
 
 from app.dashboard.applications import Row, rows_of
 from app.dashboard.rendering import render, see_other
@@ -41,7 +42,9 @@ async def _history(name: str, executions: ExecutionRepository) -> list[Row]:
 async def schedules(request: Request, schedules: SubmissionSchedulesDep) -> Response:
     """By name; each one's history comes later, by itself."""
     found = await schedules.all()
-    return render(request, "schedules/list.html", schedules=found, unreadable=found.unreadable)
+    return render(
+        request, "schedules/list.html", schedules=found, unreadable=found.unreadable, key=uuid4().hex
+    )
 
 
 @router.get("/{name}/history", dependencies=READS)
@@ -58,7 +61,9 @@ async def schedule(
     found = await schedules.get(name)
     submission = found.submission.model_dump(mode="json", exclude_unset=True)
     rows = await _history(name, executions)
-    return render(request, "schedules/one.html", schedule=found, submission=submission, rows=rows)
+    return render(
+        request, "schedules/one.html", schedule=found, submission=submission, rows=rows, key=uuid4().hex
+    )
 
 
 @router.post("/{name}/run", dependencies=SUBMITS)
@@ -68,9 +73,14 @@ async def run(
     schedules: SubmissionSchedulesDep,
     principal: PrincipalDep,
     access: AccessDep,
+    key: Annotated[str, Form(max_length=SHORT_TEXT)] = "",
 ) -> Response:
-    """Submit now, then show the application."""
-    submitted = await api.run_schedule(name, schedules, principal, access, Response())
+    """Submit now, then show the application.
+
+    Args:
+        key: Of the form, so that a second click submits nothing.
+    """
+    submitted = await api.run_schedule(name, schedules, principal, access, Response(), key or None)
     return see_other(request, f"/applications/{submitted.db_entry.id}")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from starlette.datastructures import FormData
 
 from common.executions.documents import ApplicationExecution
 from routers.schedules import CreateSchedule
@@ -80,6 +81,11 @@ class FormError(Exception):
         self.errors = dict(errors)
 
 
+def typed_in(form: FormData) -> dict[str, str]:
+    """What a form says; files are none of its business."""
+    return {name: value for name, value in form.items() if isinstance(value, str)}
+
+
 def body_of(typed: Mapping[str, str]) -> Json:
     """The body of a request; an empty field is left out. Raises FormError."""
     body = _others(typed.get(OTHERS, ""))
@@ -101,11 +107,6 @@ def request_of(typed: Mapping[str, str]) -> SubmitRequest:
 def recurs(typed: Mapping[str, str]) -> bool:
     """Whether a schedule is asked for, and no single run."""
     return any(typed.get(name, "").strip() for name in ("cron", "schedule_name"))
-
-
-def wanted_by(typed: Mapping[str, str]) -> SubmitRequest:
-    """What would be submitted, now or whenever it is due. Raises FormError."""
-    return schedule_of(typed).submission if recurs(typed) else request_of(typed)
 
 
 def schedule_of(typed: Mapping[str, str]) -> CreateSchedule:

@@ -19,7 +19,7 @@ from app.dashboard.submission_form import (
     request_of,
     schedule_of,
     typed_for,
-    wanted_by,
+    typed_in,
 )
 from common.access.limits import TooManyRequests
 from common.errors import ServiceError
@@ -37,6 +37,7 @@ from routers.dependencies import (
 )
 from routers.principal import SUBMITS, PrincipalDep
 from routers.schedules import create_schedule
+from submission.idempotency import IdempotencyKeyReused
 
 router = APIRouter(prefix="/submit")
 
@@ -45,12 +46,6 @@ DUE_SHOWN = 5
 
 _KEY = "key"
 """Of the form, so that a second click submits nothing."""
-
-
-async def _typed(request: Request) -> dict[str, str]:
-    """What the form says; files are none of its business."""
-    form = await request.form()
-    return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
 def _form(request: Request, executions: list[str], typed: Mapping[str, str], **more: Any) -> Response:
@@ -79,14 +74,14 @@ async def what_if(
     request: Request, submissions: SubmissionsDep, state: StateDep, principal: PrincipalDep
 ) -> Response:
     """What a submission would start with and lead to, as a part of the page; nothing is stored."""
-    typed = await _typed(request)
+    typed = typed_in(await request.form())
     planned, body, errors, due, recurs_in_words = None, "", {}, [], ""
     try:
-        if recurs(typed):
-            schedule = schedule_of(typed)
+        schedule = schedule_of(typed) if recurs(typed) else None
+        if schedule is not None:
             due, recurs_in_words = schedule.next_due(utc_now(), DUE_SHOWN), schedule.in_words
         planned = await api.submit(
-            wanted_by(typed),
+            schedule.submission if schedule is not None else request_of(typed),
             submissions,
             state.programs,
             state.access,
@@ -119,7 +114,7 @@ async def submit(
     principal: PrincipalDep,
 ) -> Response:
     """Submit, or have it submitted again and again, and go there; what is refused stays in the form."""
-    typed = await _typed(request)
+    typed = typed_in(await request.form())
     try:
         if recurs(typed):
             wanted = schedule_of(typed)
@@ -134,6 +129,8 @@ async def submit(
         errors, status = error.errors, 422
     except ServiceError as error:
         errors, status = {"": str(error)}, error.status
+        if isinstance(error, IdempotencyKeyReused):
+            typed.pop(_KEY, None)  # it stands for what was sent before, for good
     page = _form(request, await executions.algorithms(), typed, errors=errors)
     page.status_code = status
     return page

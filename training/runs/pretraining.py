@@ -47,15 +47,18 @@ class Pretraining:
         trials: int | None = None,
         requested_by: str | None = None,
         trigger: str = "request",
+        run_id: str | None = None,
     ) -> TrainingRun:
         """Queue a training.
 
         Args:
             requested_by: Who asked for it, for the record.
             trigger: Or what did.
+            run_id: That it is to have: to start it a second time answers the first one.
         Raises:
             ModelKindNotFound: There is no such kind of model.
             NoHistory: No finished run of the algorithm is known.
+            Conflict: A training of this id is of another request.
         """
         kind = self._kinds.get(model_name)
         if not await self._executions.finished_runs(system_name, algorithm_name, limit=1):
@@ -68,6 +71,7 @@ class Pretraining:
             trials=trials or self._trials or kind.default_trials,
             requested_by=requested_by,
             trigger=trigger,
+            run_id=run_id,
         )
         self._supervisor.wake()
         return run

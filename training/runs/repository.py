@@ -8,6 +8,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo import ASCENDING, AsyncMongoClient, ReturnDocument
 from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.errors import DuplicateKeyError
 
 from common.errors import Conflict, TrainingRunNotFound
 from common.instruments import Instruments, unscraped
@@ -22,6 +23,9 @@ LOG_LINES = 200
 
 _OWNED = [TrainingState.RUNNING.value, TrainingState.PUBLISHING.value]
 """States in which some service works on a run."""
+
+_ASKED = ("system_name", "algorithm_name", "model_name", "experiment_name", "trials_total", "requested_by")
+"""What a request says."""
 
 _ENDED = [state.value for state in TrainingState if state.is_final]
 
@@ -61,10 +65,18 @@ class TrainingRunRepository:
         trials: int,
         trigger: str = "request",
         requested_by: str | None = None,
+        run_id: str | None = None,
         session: AsyncClientSession | None = None,
     ) -> TrainingRun:
+        """Store a new run.
+
+        Args:
+            run_id: That it is to have; where there is one of this id already, that one is answered.
+        Raises:
+            Conflict: That one is of another request.
+        """
         run = TrainingRun(
-            id=str(ObjectId()),
+            id=run_id or str(ObjectId()),
             system_name=system_name,
             algorithm_name=algorithm_name,
             model_name=model_name,
@@ -74,7 +86,13 @@ class TrainingRunRepository:
             requested_by=requested_by,
             log=[_line("queued" if trigger == "request" else f"queued by schedule: {trigger}")],
         )
-        await self._read.insert(run, session)
+        try:
+            await self._read.insert(run, session)
+        except DuplicateKeyError:
+            there = await self.get(run.id)
+            if any(getattr(there, name) != getattr(run, name) for name in _ASKED):
+                raise Conflict(f"The training {run.id} is of another request.") from None
+            return there
         return run
 
     async def get(self, run_id: str) -> TrainingRun:

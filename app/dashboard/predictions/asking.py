@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import FormData
 
-from app.dashboard.predictions.inputs import asked_by, errors_by_input, typed_in
+from app.dashboard.predictions.inputs import asked_by, errors_by_input
 from app.dashboard.predictions.place import Answer, AskForm, answer_of, form_of, page_of, whole_page
 from app.dashboard.rendering import render
-from app.dashboard.submission_form import FormError
+from app.dashboard.submission_form import FormError, typed_in
 from app.dashboard.visitors import check_form
 from common.auth import Principal
 from common.errors import ServiceError

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.datastructures import FormData, UploadFile
 
-from app.dashboard.submission_form import FormError
+from app.dashboard.submission_form import FormError, typed_in
 from common.errors import ServiceError
 from prediction.inference.declaration.declaration import Declaration, FieldDescription
 from prediction.inference.declaration.problems import InvalidInputs, shown_name
@@ -116,11 +116,6 @@ def errors_by_input(
         if each.field in places and each.field not in sent:
             found[places[each.field]] = f"{each.problem[:1].upper()}{each.problem[1:]}."
     return found
-
-
-def typed_in(form: FormData) -> dict[str, str]:
-    """Its texts."""
-    return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 
 
 def _input(field: FieldDescription, typed: Mapping[str, str] | None) -> Input:

@@ -2,17 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Form, Request, Response
 from pydantic import ValidationError
 
 from app.dashboard.predictions.options import at_input, options_of
 from app.dashboard.predictions.place import former, page_of, whole_page
 from app.dashboard.rendering import render, see_other
-from app.dashboard.submission_form import FormError
-from common.errors import InvalidRequest
+from app.dashboard.submission_form import FormError, typed_in
+from common.errors import Forbidden, InvalidRequest, ServiceError
 from common.models.versions import CHAMPION
 from prediction.inference.served.documents import ServedModel, ServingOptions
 from routers.dependencies import ModelsDep, ServingDep, StateDep
+from routers.models import VersionNumber
 from routers.principal import OPERATES, READS, SUBMITS, PrincipalDep
 from routers.serving.asking import ServedName, feedback
 from routers.serving.declared import declaration_in_use
@@ -20,17 +21,13 @@ from routers.serving.views import GiveFeedback
 
 router = APIRouter(prefix="/prediction/{model}")
 
-Version = Annotated[int, Path(ge=1, le=2**31)]
-"""Of the model."""
-
 
 @router.post("/serve", dependencies=SUBMITS)
 async def serve(request: Request, model: ServedName, state: StateDep, principal: PrincipalDep) -> Response:
     """Serve it as typed, or with defaults; what is refused stays in the form."""
     serving = state.serving
     found = await serving.named(model, principal)
-    form = await request.form()
-    typed = {name: value for name, value in form.items() if isinstance(value, str)}
+    typed = typed_in(await request.form())
     try:
         served = await serving.models.repository.find(found.name)
         if "version" in typed:
@@ -40,10 +37,14 @@ async def serve(request: Request, model: ServedName, state: StateDep, principal:
             await serving.serve(found.name, ServingOptions(), principal)
         return see_other(request, page_of(found.name))
     except FormError as error:
-        errors = error.errors
-    except InvalidRequest as error:
-        errors = at_input(str(error))
-    return await whole_page(request, state, principal, found, options=typed, option_errors=errors, status=422)
+        errors, status = error.errors, 422
+    except Forbidden:
+        raise  # there is no form for them
+    except ServiceError as error:
+        errors, status = at_input(str(error)), error.status
+    return await whole_page(
+        request, state, principal, found, options=typed, option_errors=errors, status=status
+    )
 
 
 @router.post("/end", dependencies=SUBMITS)
@@ -58,7 +59,7 @@ async def end(request: Request, model: ServedName, serving: ServingDep, principa
 async def promote(
     request: Request,
     model: ServedName,
-    version: Version,
+    version: VersionNumber,
     serving: ServingDep,
     models: ModelsDep,
     principal: PrincipalDep,

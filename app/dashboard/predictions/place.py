@@ -25,7 +25,7 @@ from submission.serving.opened import OpenServing
 _PREDICTIONS = 15
 
 _SHOWN_CHARACTERS = 4000
-"""Of an answer."""
+"""Of an answer, and of an example."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,9 @@ class AskForm:
     labels: Sequence[str]
     """All that the model knows; empty where it says none."""
     example: str
+    """`inputs` of a question as JSON; empty where that is too long to be shown."""
+    version: str
+    """That is to answer; empty: the one that is chosen."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,14 @@ async def form_of(
     pairs = pairs_of(typed) if typed is not None else []
     if not pairs or (typed is not None and "add" in typed):
         pairs = [*pairs, Pair(max((pair.number for pair in pairs), default=0) + 1)]
+    example = json.dumps(declaration.example(), ensure_ascii=False)
     return AskForm(
         inputs_of(declaration, typed),
         pairs,
         declaration.extra_inputs,
         declaration.output.labels or [],
-        json.dumps(declaration.example(), ensure_ascii=False)[:_SHOWN_CHARACTERS],
+        example if len(example) <= _SHOWN_CHARACTERS else "",
+        (typed or {}).get("version", ""),
     )
 
 

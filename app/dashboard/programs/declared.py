@@ -28,10 +28,13 @@ class Declared:
     """Why it cannot be started."""
 
 
-async def declared_in(workspace: str, files: list[WorkspaceFile], workspaces: Workspaces) -> list[Declared]:
-    """In every folder with a pipeline.yaml, the first few of them."""
+async def declared_in(
+    workspace: str, files: list[WorkspaceFile], workspaces: Workspaces
+) -> tuple[list[Declared], int]:
+    """In every folder with a pipeline.yaml, the first few of them; and how many more there are."""
     found = [file for file in files if file.path.rpartition("/")[2] == DEFAULT_FILE]
-    return [await _declared(workspace, file, workspaces) for file in found[:_MOST_SHOWN]]
+    shown = found[:_MOST_SHOWN]
+    return [await _declared(workspace, file, workspaces) for file in shown], len(found) - len(shown)
 
 
 async def _declared(workspace: str, file: WorkspaceFile, workspaces: Workspaces) -> Declared:
@@ -51,4 +54,5 @@ async def result_of_pipeline(run: PipelineRun, state: ServiceState, principal: A
         )
     except ServiceError:
         return ""
-    return json.dumps(found, indent=2, ensure_ascii=False)[:_SHOWN_CHARACTERS]
+    text = json.dumps(found, indent=2, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}\n…"

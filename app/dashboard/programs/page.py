@@ -7,18 +7,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.dashboard.programs.declared import result_of_pipeline
 from app.dashboard.programs.form import DEFAULTS, arguments_of, request_of, typed_for
-from app.dashboard.programs.place import page_with_errors, ran_in, typed_in, whole_page
+from app.dashboard.programs.place import ran_in, whole_page
 from app.dashboard.programs.runs import page_of, picture_of
 from app.dashboard.rendering import render, see_other
-from app.dashboard.submission_form import FormError
+from app.dashboard.submission_form import FormError, typed_in
 from common.errors import InvalidRequest, ServiceError
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import AccessDep, StateDep, SubmissionsDep
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
 from routers.programs.people import run_program
+from routers.programs.pipelines import get_pipeline_run
 from routers.schemas.workspaces import WorkspaceName
 from routers.workspaces.permission import readable
 from routers.workspaces.places import put_workspace
+from submission.idempotency import IdempotencyKeyReused
 
 router = APIRouter(prefix="/training")
 
@@ -45,7 +47,7 @@ async def training(
         workspace, typed = picture.run.workspace, typed_for(picture.execution)
         shown = {"picture": picture, "run": picture.run}
     elif pipeline:
-        found = await state.pipelines.stored.get(pipeline)
+        found = await get_pipeline_run(pipeline, state.pipelines, state.programs, principal)
         workspace = found.workspace
         result = await result_of_pipeline(found, state, principal)
         shown = {"pipeline": found, "pipeline_result": result}
@@ -71,18 +73,21 @@ async def history(
 
 @router.post("/workspaces", dependencies=SUBMITS)
 async def make(request: Request, state: StateDep, principal: PrincipalDep) -> Response:
-    """Make a workspace, then show it; one that is there, too, is shown."""
-    typed = await typed_in(request)
+    """Make a workspace, then show it; one that is there, too, is shown. What is refused stays in the form."""
+    typed = typed_in(await request.form())
     name = typed.get("name", "").strip()
     try:
         _NAME.validate_python(name)
         await put_workspace(name, state.workspaces, principal, Response())
+        return see_other(request, page_of(name))
     except ValidationError as error:
-        errors = {"name": error.errors()[0]["msg"].removeprefix("Value error, ").capitalize()}
-        return await page_with_errors(
-            request, state, principal, "", DEFAULTS, errors=errors, status=422, made=name
-        )
-    return see_other(request, page_of(name))
+        refusal, status = error.errors()[0]["msg"].removeprefix("Value error, ").capitalize(), 422
+    except ServiceError as error:
+        refusal, status = str(error), error.status
+    present = typed.get("workspace", "")
+    return await whole_page(
+        request, state, principal, present, DEFAULTS, made=name, not_made=refusal, status=status
+    )
 
 
 @router.post("/check", dependencies=SUBMITS)
@@ -90,7 +95,7 @@ async def check(
     request: Request, state: StateDep, submissions: SubmissionsDep, principal: AdmittedDep
 ) -> Response:
     """How arguments will arrive, and what would be refused, as a part of the page; nothing is stored."""
-    typed = await typed_in(request)
+    typed = typed_in(await request.form())
     errors: dict[str, str] = {}
     arguments: list[str] = []
     try:
@@ -108,7 +113,7 @@ async def check(
 @router.post("", dependencies=SUBMITS)
 async def start(request: Request, state: StateDep, access: AccessDep, principal: PrincipalDep) -> Response:
     """Start a program, and follow it on the same page; what is refused stays in the form."""
-    typed = await typed_in(request)
+    typed = typed_in(await request.form())
     workspace = typed.get("workspace", "")
     await readable(workspace, state.workspaces, principal)
     try:
@@ -129,7 +134,9 @@ async def start(request: Request, state: StateDep, access: AccessDep, principal:
         errors, status = error.errors, 422
     except ServiceError as error:
         errors, status = {_input_of(str(error)): str(error)}, error.status
-    return await page_with_errors(request, state, principal, workspace, typed, errors=errors, status=status)
+        if isinstance(error, IdempotencyKeyReused):
+            typed.pop("key", None)  # it stands for what was sent before, for good
+    return await whole_page(request, state, principal, workspace, typed, errors=errors, status=status)
 
 
 def _input_of(refusal: str) -> str:

@@ -6,15 +6,20 @@ from fastapi import APIRouter, Path, Request, Response
 
 from app.dashboard.programs.declared import result_of_pipeline
 from app.dashboard.programs.form import DEFAULTS, parameters_of
-from app.dashboard.programs.place import page_with_errors, typed_in
+from app.dashboard.programs.place import whole_page
 from app.dashboard.programs.runs import page_of
 from app.dashboard.rendering import render, see_other
-from app.dashboard.submission_form import FormError
+from app.dashboard.submission_form import FormError, typed_in
 from common.errors import ServiceError
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import PipelinesDep, StateDep
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
-from routers.programs.pipelines import StartPipeline, cancel_pipeline_run, start_pipeline
+from routers.programs.pipelines import (
+    StartPipeline,
+    cancel_pipeline_run,
+    get_pipeline_run,
+    start_pipeline,
+)
 from routers.state import ServiceState
 from routers.workspaces.permission import readable
 from submission.pipelines.definition import parse_pipeline
@@ -28,7 +33,7 @@ RunId = Annotated[str, Path(max_length=SHORT_TEXT)]
 @router.post("", dependencies=SUBMITS)
 async def start(request: Request, state: StateDep, principal: PrincipalDep) -> Response:
     """Run the steps that a folder's pipeline.yaml declares, then show them; what is refused stays typed."""
-    typed = await typed_in(request)
+    typed = typed_in(await request.form())
     workspace = typed.get("workspace", "")
     await readable(workspace, state.workspaces, principal)
     try:
@@ -49,7 +54,7 @@ async def start(request: Request, state: StateDep, principal: PrincipalDep) -> R
         errors, status = error.errors, 422
     except ServiceError as error:
         errors, status = {"": str(error)}, error.status
-    return await page_with_errors(
+    return await whole_page(
         request, state, principal, workspace, DEFAULTS, errors=errors, status=status, of_pipeline=typed
     )
 
@@ -66,10 +71,9 @@ async def _wanted(workspace: str, typed: dict[str, str], state: ServiceState) ->
 @router.get("/{run_id}", dependencies=READS)
 async def pipeline(request: Request, run_id: RunId, state: StateDep, principal: AdmittedDep) -> Response:
     """As a part of the page; for whoever opens the address, the page."""
-    run = await state.pipelines.stored.get(run_id)
+    run = await get_pipeline_run(run_id, state.pipelines, state.programs, principal)
     if "HX-Request" not in request.headers:
         return see_other(request, page_of(run.workspace, pipeline=run.id))
-    await readable(run.workspace, state.workspaces, principal)
     result = await result_of_pipeline(run, state, principal)
     return render(request, "training/pipeline.html", pipeline=run, pipeline_result=result)
 

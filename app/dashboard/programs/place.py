@@ -12,7 +12,9 @@ from app.dashboard.programs.declared import declared_in
 from app.dashboard.programs.form import DEFAULTS
 from app.dashboard.rendering import render
 from common.auth import Principal
+from common.errors import Forbidden
 from common.workspaces.documents import Workspace, WorkspaceFile
+from common.workspaces.repository import WorkspaceNotFound
 from routers.programs.people import list_program_runs
 from routers.programs.views import ProgramRunPage
 from routers.state import ServiceState
@@ -71,15 +73,29 @@ async def whole_page(
     typed: Mapping[str, str],
     *,
     cursor: str = "",
+    status: int = 200,
     **shown: Any,
 ) -> Response:
-    """The page, and what is shown on it of a run or a pipeline. Raises WorkspaceNotFound or Forbidden."""
+    """The page, and what is shown on it of a run or a pipeline.
+
+    That stays to be seen by whoever may, also where its workspace is gone, or no longer theirs to read.
+
+    Raises:
+        WorkspaceNotFound, Forbidden: Nothing but the workspace is to be shown.
+    """
     choice = await list_workspaces(state.workspaces, principal, limit=_WORKSPACES)
-    nothing: dict[str, Any] = {"workspace": None, "picture": None, "pipeline": None, "errors": {}, "made": ""}
-    context = {**nothing, "of_pipeline": {}, "workspaces": choice.items, **shown}
+    nothing: dict[str, Any] = {"workspace": None, "picture": None, "pipeline": None, "errors": {}}
+    of_forms: dict[str, Any] = {"of_pipeline": {}, "made": "", "not_made": ""}
+    context = {**nothing, **of_forms, "name": name, "workspaces": choice.items, **shown}
     if name:
-        context |= await _of_workspace(name, state, principal, typed, cursor)
-    return render(request, "training/page.html", **context)
+        try:
+            context |= await _of_workspace(name, state, principal, typed, cursor)
+        except (WorkspaceNotFound, Forbidden):
+            if context["picture"] is None and context["pipeline"] is None:
+                raise
+    page = render(request, "training/page.html", **context)
+    page.status_code = status
+    return page
 
 
 async def _of_workspace(
@@ -87,6 +103,7 @@ async def _of_workspace(
 ) -> dict[str, Any]:
     workspace: Workspace = await readable(name, state.workspaces, principal)
     shelf = Shelf(list(await state.workspaces.stored.files(name)))
+    declared, more_declared = await declared_in(name, shelf.files, state.workspaces)
     return {
         "workspace": workspace,
         "quota": state.workspaces.quota,
@@ -95,7 +112,8 @@ async def _of_workspace(
         "key": typed.get("key") or uuid4().hex,
         "may_run": workspace.may_run(principal),
         "may_change": workspace.may_change(principal),
-        "declared": await declared_in(name, shelf.files, state.workspaces),
+        "declared": declared,
+        "more_declared": more_declared,
         **await ran_in(name, state, principal, cursor),
     }
 
@@ -107,26 +125,3 @@ async def ran_in(name: str, state: ServiceState, principal: Principal, cursor: s
     )
     pipeline_runs = await state.pipelines.stored.newest(name, before=None, limit=_PIPELINE_RUNS)
     return {"history": history, "pipeline_runs": pipeline_runs, "cursor": cursor}
-
-
-async def page_with_errors(
-    request: Request,
-    state: ServiceState,
-    principal: Principal,
-    name: str,
-    typed: Mapping[str, str],
-    *,
-    errors: Mapping[str, str],
-    status: int,
-    **shown: Any,
-) -> Response:
-    """The page again, with what was typed and what is wrong with it."""
-    page = await whole_page(request, state, principal, name, typed, errors=errors, **shown)
-    page.status_code = status
-    return page
-
-
-async def typed_in(request: Request) -> dict[str, str]:
-    """What a form says; files are none of its business."""
-    form = await request.form()
-    return {name: value for name, value in form.items() if isinstance(value, str)}

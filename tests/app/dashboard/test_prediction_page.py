@@ -290,6 +290,32 @@ async def test_how_it_is_served(service: httpx.AsyncClient) -> None:
     assert (await model.details())["options"] == options, "as it was before it was ended"
 
 
+async def test_what_cannot_be_told_keeps_the_options_too(service: httpx.AsyncClient, mongo: Client) -> None:
+    model = TeamsModel(service)
+    for version in (1, 2):
+        await model.publish(tells(version))
+    unreadable = {"_id": f"{model.name}/1"}
+    versions = mongo[service.database]["model_version"]  # type: ignore[attr-defined]
+    await versions.update_one(unreadable, {"$set": {"training_data": "odd"}})
+    typed = {**typed_for(ServingOptions()), "canary_version": "1", "canary_share": "0.375"}
+    kept = await post(service, f"/{model.name}/serve", **typed)
+    assert (kept.status_code, "training_data" in kept.text) == (500, True)
+    assert re.search(r'name="canary_share" type="number" value="0.375"', kept.text)
+
+
+async def test_the_version_that_is_to_answer_stays_chosen(service: httpx.AsyncClient) -> None:
+    model = TeamsModel(service)
+    for version in (1, 2):
+        await model.publish(tells(version))
+    await model.serve(canary={"version": 1, "share": 0.0})
+    await model.ask(x=1)
+    async with asyncio.timeout(60):
+        while '<select name="version">' not in (await service.get(f"/ui/prediction/{model.name}")).text:
+            await asyncio.sleep(0.2)
+    page = await post(service, f"/{model.name}", **{"version": "1", "key.1": "x", "text.1": "1"})
+    assert re.search(r'<option value="1" selected>1, canary', page.text)
+
+
 async def test_what_does_not_load_is_told(service: httpx.AsyncClient) -> None:
     model = TeamsModel(service)
     await model.publish({"predict.py": "raise RuntimeError('no <weights> here')\ndef predict(inputs): ..."})

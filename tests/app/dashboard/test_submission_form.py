@@ -13,7 +13,6 @@ from app.dashboard.submission_form import (
     request_of,
     schedule_of,
     typed_for,
-    wanted_by,
 )
 from common.executions.documents import ApplicationExecution
 from tests.support.samples import specs
@@ -79,9 +78,10 @@ def test_a_schedule_is_asked_for_by_its_times_or_its_name() -> None:
     assert not recurs(DEFAULTS)
     assert recurs({**DEFAULTS, "cron": "@daily"})
     with pytest.raises(FormError) as failure:
-        wanted_by({**DEFAULTS, "schedule_name": "nightly"})
+        schedule_of({**DEFAULTS, "schedule_name": "nightly"})
     assert list(failure.value.errors) == ["cron"]
-    assert wanted_by({**DEFAULTS, "schedule_name": "nightly", "cron": "@daily"}) == request_of(DEFAULTS)
+    recurring = schedule_of({**DEFAULTS, "schedule_name": "nightly", "cron": "@daily"})
+    assert recurring.submission == request_of(DEFAULTS)
 
 
 def test_words_stay_words() -> None:

@@ -242,6 +242,74 @@ async def test_a_pipeline(
     assert (await post(service, f"/training/pipelines/{run_id}/cancel")).status_code == 303
 
 
+async def test_the_page_of_its_application_leads_back(
+    service: httpx.AsyncClient, workspace: str, stored: ExecutionRepository
+) -> None:
+    run = run_of(workspace)
+    await stored.insert(run)
+    shown = await service.get(f"/ui/applications/{run.id}")
+    assert f'href="/ui/training?workspace={workspace}&amp;run={run.id}"' in shown.text
+    assert "/submit?from=" not in shown.text
+
+
+async def test_a_second_click_on_run_now_starts_nothing(service: httpx.AsyncClient, workspace: str) -> None:
+    name = unique_name("schedule")
+    submission = request_of({**DEFAULTS, "file": "train.py", "folder": "."}, workspace).submission(workspace)
+    body = {
+        "name": name,
+        "cron": "0 3 1 1 *",
+        "submission": submission.model_dump(mode="json", exclude_none=True),
+    }
+    made = await service.post("/submission/schedules", json=body)
+    assert made.status_code == 201, made.text
+    for address in (f"/ui/schedules/{name}", "/ui/schedules"):
+        shown = await service.get(address)
+        form = shown.text.partition(f'action="/ui/schedules/{name}/run"')[2].partition("</form>")[0]
+        [key] = re.findall(r'name="key" value="([^"]+)"', form)
+        clicked = [await post(service, f"/schedules/{name}/run", key=key) for _ in range(2)]
+        [place] = {each.headers["location"] for each in clicked}
+        assert (await post(service, place.removeprefix("/ui") + "/kill")).status_code == 303
+    listed = await service.get(f"/submission/applications?schedule_name={name}")
+    assert len(listed.json()["items"]) == 2, "one of each page"
+
+
+async def test_a_key_that_stands_for_another_request_is_replaced(
+    service: httpx.AsyncClient, workspace: str, mongo: Client
+) -> None:
+    key = unique_name("key")
+    await mongo[service.database]["submission_key"].insert_one(  # type: ignore[attr-defined]
+        {
+            "_id": f"key/{key}",
+            "fingerprint": "of something else",
+            "application_execution_id": "another",
+            "expires_at": utc_now() + timedelta(hours=1),
+        }
+    )
+    form = {**DEFAULTS, "workspace": workspace, "folder": ".", "file": "train.py", "key": key}
+    refused = await post(service, "/training", **form)
+    assert (refused.status_code, "was sent before" in refused.text) == (422, True)
+    assert f'name="key" value="{key}"' not in refused.text
+
+
+async def test_what_was_typed_for_a_pipeline_stays_with_it(
+    service: httpx.AsyncClient, workspace: str
+) -> None:
+    for folder in ("a", "b", "c", "d", "e", "f"):
+        address = f"/workspaces/{workspace}/files/{folder}/pipeline.yaml"
+        assert (await service.put(address, content=PIPELINE.encode())).is_success
+    form = {"workspace": workspace, "folder": "a", "parameter.size": "x", "anew": "on"}
+    kept = await post(service, "/training/pipelines", **form)
+    assert kept.status_code == 422
+    forms = dict(re.findall(r'aria-label="Start the pipeline of ([^"]+)">(.*?)</form>', kept.text, re.DOTALL))
+    assert len(forms) == 5
+    for folder, text in forms.items():
+        is_own = folder == "a"
+        assert ('value="x"' in text) is is_own
+        assert ("Write a number" in text) is is_own
+        assert ('name="anew" checked' in text) is is_own
+    assert "… and 2 more" in text_of(kept)
+
+
 async def test_a_form_of_another_page_starts_nothing(service: httpx.AsyncClient, workspace: str) -> None:
     form = {**DEFAULTS, "workspace": workspace, "folder": ".", "file": "train.py", "csrf_token": "odd"}
     for path in ("", "/workspaces", "/pipelines", "/check"):
@@ -299,6 +367,59 @@ async def test_everybody_sees_and_does_what_they_may(guarded: Guarded) -> None:
         303,
         "/ui/login?to=%2Ftraining%3Fworkspace%3Dopen",
     )
+
+
+async def test_a_workspace_that_is_somebody_elses_is_refused_in_the_form(guarded: Guarded) -> None:
+    ada, bob = [
+        await guarded.of(await guarded.new(unique_name(name), Role.SUBMITTER)) for name in ("ada", "bob")
+    ]
+    theirs, own = unique_name("theirs").replace("_", "-"), unique_name("own").replace("_", "-")
+    await ada.put(f"/workspaces/{theirs}", json={})
+    await bob.put(f"/workspaces/{own}", json={})
+    open_page = await bob.get(f"/ui/training?workspace={own}")
+    assert f'<input type="hidden" name="workspace" value="{own}">' in open_page.text
+    refused = await post(bob, "/training/workspaces", name=theirs, workspace=own)
+    assert refused.status_code == 403
+    assert f'value="{theirs}"' in refused.text
+    assert re.search(r'<span class="note bad" id="name-note">[^<]*belongs', refused.text)
+    assert f"Files of {own}" in refused.text
+    assert "It was not started" not in refused.text
+
+
+async def test_runs_outlive_their_workspace_for_whoever_made_them(guarded: Guarded, mongo: Client) -> None:
+    ada_name = unique_name("ada")
+    ada = await guarded.of(await guarded.new(ada_name, Role.SUBMITTER))
+    bob, otto = [
+        await guarded.of(await guarded.new(unique_name(name), role))
+        for name, role in (("bob", Role.SUBMITTER), ("otto", Role.OPERATOR))
+    ]
+    name = unique_name("gone").replace("_", "-")
+    await ada.put(f"/workspaces/{name}", json={"readers": []})
+    run = run_of(name)
+    run.submitted_by = ada_name
+    await guarded.executions.insert(run)
+    pipeline = pipeline_run(run.id)
+    pipeline.workspace, pipeline.submitted_by = name, ada_name
+    database: str = guarded.client.database  # type: ignore[attr-defined]
+    await PipelineRepository(mongo, database).insert(pipeline)
+    assert (await ada.delete(f"/workspaces/{name}")).is_success
+    shown = {
+        f"/ui/training?run={run.id}": run.id,
+        f"/ui/training?pipeline={pipeline.id}": 'id="step-training"',
+    }
+    for is_remade in (False, True):
+        if is_remade:
+            assert (await bob.put(f"/workspaces/{name}", json={"readers": []})).is_success
+        for address, what in shown.items():
+            for client in (ada, otto):
+                page = await client.get(address)
+                assert (page.status_code, what in page.text) == (200, True), (address, is_remade)
+            assert (await bob.get(address)).status_code == 403
+        assert ("is gone, or not yours to read" in page.text) is not is_remade, "an operator may read any"
+        for headers in ({}, {"HX-Request": "true"}):
+            for part in (f"/ui/training/runs/{run.id}", f"/ui/training/pipelines/{pipeline.id}"):
+                assert (await bob.get(part, headers=headers)).status_code == 403
+                assert (await ada.get(part, headers=headers, follow_redirects=True)).status_code == 200
 
 
 # --- what is typed ------------------------------------------------------------------------------------
