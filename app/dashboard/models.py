@@ -2,21 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.dashboard.rendering import render, see_other
-from common.models.versions import CHAMPION
+from common.models.versions import CHAMPION, PROGRAM_KIND
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import ModelsDep, StateDep
+from routers.models import ModelName, VersionNumber
 from routers.principal import OPERATES, READS, PrincipalDep
 from submission.accuracy.drift import drift_of
 
 router = APIRouter(prefix="/models")
 
 PAGE = 50
-
-ModelName = Annotated[str, Path(min_length=1, max_length=3 * SHORT_TEXT)]
-Version = Annotated[int, Path(ge=1, le=2**31)]
 
 
 @router.get("", dependencies=READS)
@@ -36,17 +34,32 @@ async def models(request: Request, models: ModelsDep, cursor: str = "") -> Respo
 
 
 @router.get("/{name}", dependencies=READS)
-async def model(request: Request, name: ModelName, models: ModelsDep, state: StateDep) -> Response:
-    """Its versions, newest first, and what served when."""
+async def model(
+    request: Request,
+    name: ModelName,
+    models: ModelsDep,
+    state: StateDep,
+    before: Annotated[int | None, Query(ge=1, le=2**31)] = None,
+) -> Response:
+    """Its versions, newest first, and what served when.
+
+    Args:
+        before: Number of the last version already seen.
+    """
     found = await models.registry.get_model(name)
-    versions = await models.registry.versions(name, limit=PAGE)
+    several = await models.registry.versions(name, before=before, limit=PAGE + 1)
+    versions = several[:PAGE]
     observed = await state.accuracy.accuracies.observed([each.id for each in versions])
     band = state.accuracy.band
     return render(
         request,
         "models/one.html",
         model=found,
+        is_of_a_program=found.kind == PROGRAM_KIND,
         versions=versions,
+        before=before,
+        more=versions[-1].version if len(several) > PAGE else None,
+        unreadable=several.unreadable,
         observed=observed,
         drifts={each.id: drift_of(each, observed.get(each.id), band) for each in versions},
         changes=list(reversed(found.alias_changes)),
@@ -55,13 +68,8 @@ async def model(request: Request, name: ModelName, models: ModelsDep, state: Sta
 
 @router.post("/{name}/versions/{version}/promote", dependencies=OPERATES)
 async def promote(
-    request: Request,
-    name: ModelName,
-    version: Version,
-    models: ModelsDep,
-    principal: PrincipalDep,
-    reason: Annotated[str, Form(max_length=1000)] = "on request",
+    request: Request, name: ModelName, version: VersionNumber, models: ModelsDep, principal: PrincipalDep
 ) -> Response:
     """Let it serve, then show the model again; an older version is a roll-back."""
-    await models.set_alias(name, CHAMPION, version, reason, by=principal.name)
+    await models.set_alias(name, CHAMPION, version, "on request", by=principal.name)
     return see_other(request, f"/models/{name}")

@@ -1,5 +1,9 @@
 """Templates, and how times, durations and numbers are written in them."""
 
+import contextlib
+import json
+import math
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -7,7 +11,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.dashboard.visitors import csrf_token, has_session, principal_of
 from app.version import VERSION
@@ -57,7 +61,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     sign, rest = ("−" if seconds < 0 else ""), abs(seconds)
-    if round(rest, 1) < 60:
+    if rest < 59.5:
         return f"{sign}{rest:.1f} s" if rest < 9.95 else f"{sign}{rest:.0f} s"
     minutes, last_seconds = divmod(round(rest), 60)
     if minutes < 60:
@@ -109,18 +113,44 @@ def milliseconds(value: float | None) -> str:
 
 
 def hours(value: float | None) -> str:
-    """Executor-hours; of small values two digits that count."""
+    """Executor-hours, or their price; of small values two digits that count."""
     if value is None:
         return "–"
-    return f"{value:,.1f}" if value >= 9.95 else f"{value:.2g}"
+    if value >= 9.95:
+        return f"{value:,.1f}"
+    if 0 < value < 1e-4:  # where `g` begins to write exponents
+        return f"{value:.{1 - math.floor(math.log10(value))}f}"
+    return f"{value:.2g}"
+
+
+def as_json(value: Any) -> str:
+    """What a program was asked or has answered: text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)| \d\d:\d\d:\d\d UTC)")
+
+
+def moments(text: str) -> Markup:
+    """A sentence; the times in it, which are UTC, as `moment` writes them."""
+    parts: list[Markup] = []
+    end = 0
+    for found in _TIME.finditer(text):
+        with contextlib.suppress(ValueError):  # it only looks like one
+            at = moment(datetime.fromisoformat(found[0].removesuffix(" UTC")).replace(tzinfo=UTC))
+            parts += [escape(text[end : found.start()]), at]
+            end = found.end()
+    return Markup().join([*parts, escape(text[end:])])
 
 
 _templates.filters |= {
     "counted": counted,
     "figure": figure,
     "hours": hours,
+    "json": as_json,
     "milliseconds": milliseconds,
     "moment": moment,
+    "moments": moments,
     "duration": duration,
     "percent": percent,
     "number": number,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from common.models.versions import RegisteredModel
+from common.models.versions import RegisteredModel, version_id
 from common.wire.specs import SHORT_TEXT
 from prediction.inference.images.opening import format_of
 from prediction.inference.served.documents import ServedModel, ServingOptions
@@ -142,12 +142,17 @@ async def get_prediction_file(
 
 async def details(model: RegisteredModel, served: ServedModel, serving: OpenServing) -> ServedModelDetails:
     """A served model with its declaration and figures."""
-    versions = await serving.models.registry.versions(model.name, limit=_VERSIONS_SHOWN)
+    registry = serving.models.registry
+    latest = await registry.versions(model.name, limit=_VERSIONS_SHOWN)
+    figures = await serving.records.figures(model.name)
+    named = [alias.version for alias in model.aliases.values()]
+    older = {*named, *(each.version for each in figures)} - {each.version for each in latest}
+    others = await registry.several(version_id(model.name, number) for number in older)
     declaration = await declaration_in_use(model, served, serving)
     return ServedModelDetails(
         **ServedModelView.fields_of(served, serving.models.known(model.name)),
         fields=[FieldView.model_validate(asdict(field)) for field in declaration.fields],
         takes_any_keys=declaration.extra_inputs,
         example=declaration.example(),
-        versions=live_versions(versions, await serving.records.figures(model.name)),
+        versions=live_versions([*latest, *others.values()], figures),
     )

@@ -1,14 +1,14 @@
 """Served models and predictions as the API shows them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from common.errors import ServiceError
-from common.models.versions import ModelVersion
+from common.models.versions import ModelVersion, VersionState
 from common.mongo.document import UtcTime
 from common.wire.specs import WireModel
 from prediction.inference.model_process.plain import NoJson, to_json
@@ -159,6 +159,8 @@ class VersionLive(WireModel):
     """A version with the figures that it was trained with, and those that it has since."""
 
     version: int
+    state: VersionState | None
+    """Null: what is stored of it cannot be read."""
     trained_with: dict[str, float]
     live: list[FiguresView]
 
@@ -214,7 +216,7 @@ class ServedModelDetails(ServedModelView):
     example: dict[str, Any]
     """`inputs` of a question."""
     versions: list[VersionLive]
-    """The latest first."""
+    """The latest ones, and of earlier ones those that were asked or that an alias names; the latest first."""
 
 
 class PredictionRecordView(WireModel):
@@ -305,20 +307,29 @@ def _stored_answer(text: str | None) -> Any:
 
 
 def live_versions(versions: Sequence[ModelVersion], figures: Sequence[VersionFigures]) -> list[VersionLive]:
-    """Each version with its figures, the latest first."""
+    """Each version with its figures, the latest first.
+
+    Args:
+        versions: All that there are figures of, and others.
+    """
     by_version: dict[int, list[FiguresView]] = {}
     for each in figures:
         by_version.setdefault(each.version, []).append(FiguresView.of(each))
-    trained: Mapping[int, Mapping[str, float]] = {
-        each.version: each.program.metrics if each.program is not None else {} for each in versions
-    }
-    numbers = sorted({*by_version, *trained}, reverse=True)
+    stored = {each.version: each for each in versions}
     return [
-        VersionLive(
-            version=number, trained_with=dict(trained.get(number, {})), live=by_version.get(number, [])
-        )
-        for number in numbers
+        _live(number, stored.get(number), by_version.get(number, []))
+        for number in sorted({*by_version, *stored}, reverse=True)
     ]
+
+
+def _live(number: int, version: ModelVersion | None, live: list[FiguresView]) -> VersionLive:
+    program = version.program if version is not None else None
+    return VersionLive(
+        version=number,
+        state=version.state if version is not None else None,
+        trained_with=program.metrics if program is not None else {},
+        live=live,
+    )
 
 
 def _in_use(server: ModelServer) -> list[VersionInUse]:

@@ -14,6 +14,9 @@ from submission.serving.opened import OpenServing
 
 PAGE = 25
 
+_MOST_READ = 40
+"""Pages of models that are others', for one of one's own."""
+
 
 @dataclass(frozen=True)
 class Answering:
@@ -48,8 +51,7 @@ async def rows_of(
         The rows, the name after which there are more (empty: there are none), and what cannot be read.
     """
     registry = serving.models.registry
-    found = await registry.models(kind=PROGRAM_KIND, after=after, limit=PAGE + 1)
-    models = [each for each in found[:PAGE] if await serving.may_ask(each.name, principal)]
+    models, more, unreadable = await _to_ask(serving, principal, after)
     served = await serving.models.repository.many([each.name for each in models])
     roles = {
         each.name: answering(each, served.get(each.name), serving.models.known(each.name)) for each in models
@@ -77,7 +79,26 @@ async def rows_of(
                 await serving.may_serve(model.name, principal),
             )
         )
-    return rows, models_end(found), found.unreadable
+    return rows, more, unreadable
+
+
+async def _to_ask(
+    serving: OpenServing, principal: Principal, after: str | None
+) -> tuple[list[RegisteredModel], str, list[str]]:
+    """Models that one may ask, as many as fill a page; the name after which there may be more (empty: there
+    are none); and ids of such that cannot be read."""
+    models: list[RegisteredModel] = []
+    unreadable: list[str] = []
+    for _ in range(_MOST_READ):
+        found = await serving.models.registry.models(kind=PROGRAM_KIND, after=after, limit=PAGE + 1)
+        models += [each for each in found if await serving.may_ask(each.name, principal)]
+        unreadable += [name for name in found.unreadable if await serving.may_ask(name, principal)]
+        if len(models) > PAGE:
+            return models[:PAGE], models[PAGE - 1].name, unreadable
+        if len(found) <= PAGE:
+            return models, "", unreadable
+        after = found[-1].name
+    return models, after or "", unreadable
 
 
 def answering(
@@ -94,11 +115,6 @@ def answering(
     if server is not None:
         numbers |= {role: loaded.version.version for role, loaded in server.roles.items()}
     return {role: number for role, number in numbers.items() if number is not None}
-
-
-def models_end(found: Sequence[RegisteredModel]) -> str:
-    """The name after which there are more; empty: there are none."""
-    return found[PAGE - 1].name if len(found) > PAGE else ""
 
 
 def _answering(
