@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pymongo.errors import PyMongoError
 
+from app.dashboard.rendering import counted
 from common.executions.documents import ApplicationState
 from common.executions.filter import ExecutionFilter
 from common.models.artifacts import StoreUnavailable
@@ -67,7 +68,7 @@ async def _trainings(state: ServiceState) -> list[Note]:
             if run.detail
         ),
         *(
-            Note(f"A training of {run.algorithm_name} failed: {run.detail}", f"/trainings/{run.id}")
+            Note(_because(f"A training of {run.algorithm_name} failed", run.detail), f"/trainings/{run.id}")
             for run in failed
             if run.created_at > recent
         ),
@@ -93,18 +94,25 @@ async def _applications(state: ServiceState) -> list[Note]:
     )
     return [
         Note(
-            f"{run.name or run.global_specs.algorithm_name}"
-            f" {'ended unseen' if run.outcome_unknown else 'failed'}: {run.state_reason}",
+            _because(
+                f"{run.name or run.global_specs.algorithm_name}"
+                f" {'ended unseen' if run.outcome_unknown else 'failed'}",
+                run.state_reason,
+            ),
             f"/applications/{run.id}",
         )
         for run in failed
     ]
 
 
+def _because(what: str, why: str) -> str:
+    return f"{what}: {why}" if why else f"{what}."
+
+
 async def _unreadable(state: ServiceState) -> list[Note]:
     counts = unreadable_counts(state.executions.database)
     return [
-        Note(f"{count} documents of {collection} cannot be read by this version.", is_fault=True)
+        Note(f"{counted(count, 'document')} of {collection} cannot be read by this version.", is_fault=True)
         for collection, count in counts.items()
         if count
     ]

@@ -23,8 +23,10 @@ class AlgorithmSummary(BaseModel):
     failed: int = 0
     """Also submissions that no platform took. Killed ones are nobody's fault and not counted, nor those of
     which nobody knows how they ended."""
+    measured: int = 0
+    """Completed runs whose jobs were reported: nothing is known of the executors of others."""
     executor_hours: float = 0.0
-    """Of all completed runs whose jobs were reported."""
+    """Of the runs that were measured."""
     compared: int = 0
     """Of these, runs that a static choice is known for: the first one, kept to the end."""
     compared_executor_hours: float = 0.0
@@ -92,6 +94,7 @@ def _add(
     summary.targets_met += met
     if scale_out is None:
         return
+    summary.measured += 1
     hours = scale_out * runtime_seconds / 3600
     summary.executor_hours += hours
     if first is None:

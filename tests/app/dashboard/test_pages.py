@@ -1,6 +1,7 @@
 """The pages over HTTP, on a real MongoDB: what they say, and what their forms do."""
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import httpx
@@ -9,9 +10,13 @@ import pytest
 from common.executions.attempts import driver_attempts
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
+from common.mongo.document import utc_now
 from common.mongo.types import Client
 from tests.support.finished_runs import store_history
-from tests.support.samples import START_MS, application_start, execution, job_end, unique_name
+from tests.support.registered import allowed, new_version
+from tests.support.samples import START_MS, application_start, at, execution, job_end, unique_name
+from tests.support.served_model import Registered
+from training.runs.documents import TrainingRun, TrainingState
 
 SCHEDULE = {
     "algorithm_name": "KMeans",
@@ -28,6 +33,11 @@ SCHEDULE = {
 async def stored(service: httpx.AsyncClient, mongo: Client) -> ExecutionRepository:
     """The service's own documents."""
     return ExecutionRepository(mongo, service.database)  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def model(service: httpx.AsyncClient, mongo: Client) -> Registered:
+    return Registered(service, mongo)
 
 
 async def page(service: httpx.AsyncClient, path: str, status: int = 200) -> str:
@@ -275,3 +285,172 @@ async def test_jobs_of_every_driver_are_shown(
     assert (await service.get(f"/submission/applications/{run.id}/jobs")).json()["items"] == []
     drawn = await service.get(f"/submission/applications/{run.id}/picture.svg")
     assert "another driver" in drawn.text
+
+
+async def test_trainings_keep_to_their_filter(service: httpx.AsyncClient, mongo: Client) -> None:
+    algorithm = unique_name("Filtered")
+    ended = [
+        TrainingRun(
+            id=unique_name("training"),
+            system_name="spark",
+            algorithm_name=algorithm,
+            model_name="onlinepredictor",
+            experiment_name="tests",
+            trials_total=1,
+            state=TrainingState.CANCELLED,
+        ).to_mongo()
+        for _ in range(31)
+    ]
+    await mongo[service.database]["training_run"].insert_many(ended)  # type: ignore[attr-defined]
+    first = await service.get(f"/ui/trainings?algorithm_name={algorithm}")
+    assert f'id="list" hx-get="/ui/trainings?algorithm_name={algorithm}"' in first.text
+    [older] = re.findall(r'href="([^"]+)" rel="next"', first.text)
+    second = await service.get(unescape(older))
+    assert second.text.count('id="training-') == 1
+    assert f'href="/ui/trainings?algorithm_name={algorithm}">Newest' in second.text
+
+
+async def test_a_form_starts_one_training_and_keeps_what_is_refused(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    algorithm = unique_name("Twice")
+    shown = await service.get("/ui/trainings")
+    [key] = re.findall(r'name="key" value="([^"]+)"', shown.text)
+    refused = await post(service, "/trainings", algorithm_name=algorithm, trials="7", key=key)
+    assert refused.status_code == 412
+    assert f'value="{algorithm}"' in refused.text
+    assert 'value="7"' in refused.text
+    odd = await post(service, "/trainings", algorithm_name="../odd", trials="many")
+    assert (odd.status_code, "<code>trials</code>: Write a whole number." in odd.text) == (422, True)
+    await store_history(stored, algorithm)
+    form = {"algorithm_name": algorithm, "trials": "1", "key": key}
+    started = [await post(service, "/trainings", **form) for _ in range(2)]
+    assert [each.headers["location"] for each in started] == [f"/ui/trainings/{key}"] * 2
+    other = await post(service, "/trainings", **{**form, "trials": "2"})
+    assert (other.status_code, "is of another request" in other.text) == (409, True)
+    assert key not in other.text.partition('name="key"')[2].partition(">")[0], "it can be sent again"
+    assert (await post(service, f"/trainings/{key}/cancel")).status_code == 303
+
+
+async def test_a_key_that_stands_for_another_request_is_replaced(
+    service: httpx.AsyncClient, mongo: Client
+) -> None:
+    key = unique_name("key")
+    await mongo[service.database]["submission_key"].insert_one(  # type: ignore[attr-defined]
+        {
+            "_id": f"key/{key}",
+            "fingerprint": "of something else",
+            "application_execution_id": "another",
+            "expires_at": utc_now() + timedelta(hours=1),
+        }
+    )
+    typed = {name: text for name, text in SCHEDULE.items() if name != "cron"}
+    refused = await post(service, "/submit", **typed, key=key)
+    assert (refused.status_code, "was sent before" in refused.text) == (422, True)
+    [again] = re.findall(r'name="key" value="([^"]+)"', refused.text)
+    assert again != key
+    wrong = await post(service, "/submit", **{**typed, "max_scale_out": "0"}, key=key)
+    assert f'name="key" value="{key}"' in wrong.text, "nothing was sent with it"
+
+
+async def test_every_filter_has_its_field(service: httpx.AsyncClient) -> None:
+    filters = {
+        "algorithm_name": "A",
+        "schedule_name": "B",
+        "submitted_by": "C",
+        "experiment_name": "D",
+        "solution_name": "E",
+        "name": "F",
+    }
+    shown = await service.get("/ui/applications", params=filters)
+    form = shown.text.partition('role="search"')[2].partition("</form>")[0]
+    assert dict(re.findall(r'<input name="([^"]+)" value="([^"]*)"', form)) == filters
+    fewer = await service.get("/ui/applications")
+    assert 'name="experiment_name"' not in fewer.text
+
+
+async def test_executor_hours_of_which_nothing_is_known_are_not_zero(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    algorithm = unique_name("Unmeasured")
+    run = execution(algorithm_name=algorithm)
+    await stored.insert(run)
+    await service.post("/training/update_information", json=application_start(run.id))
+    await stored.record_state(run.id, ApplicationState.COMPLETED, fields={"end_time": at(30)})
+    week = await service.get("/ui/overview/week")
+    row = week.text.partition(f">{algorithm}</a>")[2].partition("</tr>")[0]
+    assert re.findall(r'<td class="right">(.*?)</td>', row)[3] == "–"
+    await store_history(stored, algorithm)
+    week = await service.get("/ui/overview/week")
+    row = week.text.partition(f">{algorithm}</a>")[2].partition("</tr>")[0]
+    assert "of 4 runs" in row
+
+
+async def test_what_failed_without_a_reason_is_a_sentence(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    algorithm = unique_name("Silent")
+    run = execution(algorithm_name=algorithm)
+    await stored.insert(run)
+    await stored.record_state(run.id, ApplicationState.FAILED)
+    assert f"{algorithm} failed. Look" in await page(service, "/overview/attention")
+
+
+async def test_an_end_of_a_job_without_executors_is_not_none(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    run = execution()
+    await stored.insert(run)
+    report = job_end(run.id, 0)
+    del report["updates"]["end_scale_out"]
+    for each in report["updates"]["stages"].values():
+        if each is not None:
+            del each["end_scale_out"]
+    for body in (application_start(run.id), report):
+        assert (await service.post("/training/update_information", json=body)).status_code == 200
+    assert "None" not in await page(service, f"/applications/{run.id}")
+    assert "None" not in await page(service, f"/applications/{run.id}/jobs/0")
+
+
+async def test_a_schedule_says_how_often_and_when(service: httpx.AsyncClient, mongo: Client) -> None:
+    name = unique_name("yearly")
+    await post(service, "/submit", **{**SCHEDULE, "schedule_name": name})
+    said = {"fired": 1, "last_outcome": "2026-01-01T03:00:00+00:00: started one"}
+    await mongo[service.database]["submission_schedule"].update_one({"_id": name}, {"$set": said})  # type: ignore[attr-defined]
+    for address in (f"/schedules/{name}", "/schedules"):
+        assert '<time datetime="2026-01-01T03:00:00+00:00"' in (await service.get(f"/ui{address}")).text
+    assert "1 time " in await page(service, f"/schedules/{name}")
+
+
+async def test_a_shadow_starts_as_requested(service: httpx.AsyncClient, stored: ExecutionRepository) -> None:
+    algorithm = unique_name("Shadow")
+    await store_history(stored, algorithm)
+    form = {
+        "algorithm_name": algorithm,
+        "main_application_file": __file__,
+        "data_size_MB": "100",
+        "min_scale_out": "1",
+        "max_scale_out": "6",
+        "max_runtime": "12",
+        "experiment_name": "tests",
+    }
+    chosen = await post(service, "/submit/what-if", **form)
+    assert "Would start with 1 executor<" not in chosen.text
+    others = '{"shadow": true, "worker_specs": {"scale_out": 1}}'
+    shadow = await post(service, "/submit/what-if", **form, others=others)
+    assert "<h2>Would start with 1 executor</h2>" in shadow.text
+    assert "in shadow mode; it would start with" in shadow.text
+
+
+async def test_all_versions_of_a_model_can_be_seen(model: Registered, service: httpx.AsyncClient) -> None:
+    for _ in range(51):
+        await model.registry.register(new_version(algorithm_name=model.algorithm_name), allowed)
+    await model.registry.set_alias(model.name, "champion", 1, "for a test")
+    first = await service.get(f"/ui{model.path}")
+    assert "/versions/2/promote" in first.text
+    assert '<tr class="chosen">' not in first.text
+    [older] = re.findall(r'href="([^"]+)" rel="next"', first.text)
+    second = await service.get(unescape(older))
+    assert re.findall(r'<tr class="chosen"><th scope="row">(\d+)', second.text) == ["1"]
+    assert "/versions/" not in second.text
+    assert f'href="/ui{model.path}">Newest' in second.text
