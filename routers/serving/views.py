@@ -153,6 +153,10 @@ class VersionInUse(WireModel):
     """Processes of it that ended with a row."""
     is_broken: bool
     """Whether it has failed so often that it is left alone for a while."""
+    checks: int
+    """Questions of its signature.json that it answered as it should before it took over."""
+    warnings: list[str]
+    """Keys of its signature.json that nobody reads."""
 
 
 class VersionLive(WireModel):
@@ -344,6 +348,8 @@ def _in_use(server: ModelServer) -> list[VersionInUse]:
             rows=loaded.batcher.rows,
             deaths=loaded.batcher.breaker.deaths,
             is_broken=loaded.batcher.breaker.is_open,
+            checks=len(loaded.answering.declaration.checks),
+            warnings=list(loaded.answering.declaration.warnings),
         )
         for role, loaded in server.roles.items()
     ]

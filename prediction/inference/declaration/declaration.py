@@ -6,6 +6,7 @@ from typing import Any
 
 from prediction.inference.declaration.anything import HintField
 from prediction.inference.declaration.arrays import ArrayField
+from prediction.inference.declaration.checks import Check
 from prediction.inference.declaration.field import InputField, Reading
 from prediction.inference.declaration.output import Interpretation, Output
 from prediction.inference.declaration.parsing import parse
@@ -51,6 +52,8 @@ class Declaration:
     extra_inputs: bool
     """Whether any further key is taken, with any JSON."""
     output: Output
+    checks: Sequence[Check] = field(default=(), compare=False)
+    """What it is asked before it answers."""
     warnings: Sequence[str] = field(default=(), compare=False)
     """Keys of signature.json that nobody reads."""
 
@@ -62,7 +65,8 @@ class Declaration:
             DeclarationError: It cannot be read; the message says where.
         """
         parsed = parse(signature)
-        return cls(parsed.fields, parsed.extra_inputs, parsed.output, tuple(parsed.warnings))
+        checks, warnings = tuple(parsed.checks), tuple(parsed.warnings)
+        return cls(parsed.fields, parsed.extra_inputs, parsed.output, checks, warnings)
 
     def row(
         self,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from common.wire.unknown import UnknownField, warnings_about
 from prediction.inference.declaration.anything import AnyField
 from prediction.inference.declaration.arrays import ArrayField
+from prediction.inference.declaration.checks import MOST_CHECKS, Check
 from prediction.inference.declaration.field import TYPE_NAMES, InputField, Reading
 from prediction.inference.declaration.hints import field_of_hint, is_mapping
 from prediction.inference.declaration.json_values import MOST_KEYS, check_name
@@ -28,7 +29,7 @@ FIELDS: Mapping[str, type[InputField]] = {
 }
 """Kinds of fields by their `type`."""
 
-_KNOWN = ("inputs", "output", "extra_inputs", "function")
+_KNOWN = ("inputs", "output", "extra_inputs", "function", "file", "checks")
 
 _M = TypeVar("_M", bound=BaseModel)
 
@@ -38,6 +39,7 @@ class Parsed:
     fields: Mapping[str, InputField]
     extra_inputs: bool
     output: Output
+    checks: list[Check]
     warnings: list[str]
     """Keys that nobody reads, with what may have been meant."""
 
@@ -49,21 +51,22 @@ def parse(signature: Mapping[str, Any] | None) -> Parsed:
         DeclarationError: It cannot be read; the message names the place.
     """
     if signature is None:
-        return Parsed({}, True, Output(), [])
+        return Parsed({}, True, Output(), [], [])
     unknown = [UnknownField("", str(key), _KNOWN) for key in signature if key not in _KNOWN]
     inputs = signature.get("inputs")
     extra = signature.get("extra_inputs", False)
     if not isinstance(extra, bool):
         raise _error("extra_inputs", "must be true or false")
     output = _output(signature.get("output"), unknown)
+    checks = _checks(signature.get("checks"), unknown)
     if inputs is None or _takes_everything(inputs):
-        return Parsed({}, True, output, warnings_about(unknown))
+        return Parsed({}, True, output, checks, warnings_about(unknown))
     if not isinstance(inputs, dict):
         raise _error("inputs", "must be an object of fields by name")
     if len(inputs) > MOST_KEYS:
         raise _error("inputs", f"there are more than {MOST_KEYS:,}")
     fields = {name: _field(name, declared, unknown) for name, declared in inputs.items()}
-    return Parsed(fields, extra, output, warnings_about(unknown))
+    return Parsed(fields, extra, output, checks, warnings_about(unknown))
 
 
 def _takes_everything(inputs: Any) -> bool:
@@ -115,6 +118,20 @@ def _output(declared: Any, unknown: list[UnknownField]) -> Output:
     output = _validated(Output, declared, "output")
     unknown += _unread(output, declared, "output")
     return output
+
+
+def _checks(declared: Any, unknown: list[UnknownField]) -> list[Check]:
+    if declared is None:
+        return []
+    if not isinstance(declared, list) or not all(isinstance(each, dict) for each in declared):
+        raise _error("checks", "must be a list of objects with inputs and answer")
+    if len(declared) > MOST_CHECKS:
+        raise _error("checks", f"there are more than {MOST_CHECKS}")
+    checks = []
+    for number, each in enumerate(declared):
+        checks.append(_validated(Check, each, f"checks[{number}]"))
+        unknown += _unread(checks[-1], each, f"checks[{number}]")
+    return checks
 
 
 def _unread(model: BaseModel, declared: Mapping[str, Any], place: str) -> list[UnknownField]:

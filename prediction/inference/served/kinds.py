@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.errors import ServiceError
+from common.errors import ServiceError, Unavailable
 from common.models.versions import PROGRAM_KIND, ModelVersion, PublishedFile
 from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.declaration.problems import DeclarationError
@@ -19,6 +19,12 @@ class VersionNotServable(ServiceError):
     """What a version consists of answers no questions; the message says what is missing."""
 
     status, title = 409, "This version cannot be served"
+
+
+class VersionNotLoaded(Unavailable):
+    """The engine does not run it, and says why."""
+
+    title = "The version does not load"
 
 
 @dataclass(frozen=True)

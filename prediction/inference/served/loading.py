@@ -13,17 +13,24 @@ from dataclasses import dataclass, field
 
 from pymongo.errors import PyMongoError
 
-from common.errors import Forbidden, Unavailable
+from common.errors import Forbidden
 from common.models.versions import ModelVersion
 from prediction.inference.engine.deployment import Deployment, Loaded
 from prediction.inference.engine.engine import Engine
 from prediction.inference.engine.failures import EngineUnavailable, LoadFailed
 from prediction.inference.queue.batching import Batcher, BatchLimits
 from prediction.inference.queue.breaker import Breaker
+from prediction.inference.served.checking import check_answers
 from prediction.inference.served.documents import ServingOptions
 from prediction.inference.served.entries import Hold
 from prediction.inference.served.files import LocalFiles
-from prediction.inference.served.kinds import PYTHON, Answering, check_found, how_it_answers
+from prediction.inference.served.kinds import (
+    PYTHON,
+    Answering,
+    VersionNotLoaded,
+    check_found,
+    how_it_answers,
+)
 from prediction.inference.served.leases import Leases
 
 logger = logging.getLogger(__name__)
@@ -32,12 +39,6 @@ _LANES_PER_REPLICA = 2
 """Batches on their way: while one is computed, the next one lies ready."""
 
 _MARGIN_SECONDS = 1.0
-
-
-class VersionNotLoaded(Unavailable):
-    """The engine does not run it, and says why."""
-
-    title = "The version does not load"
 
 
 @dataclass
@@ -111,7 +112,7 @@ class Loading:
         """A version that answers, as these options say; whoever is cancelled leaves nothing behind.
 
         Raises:
-            VersionNotServable, Forbidden: It cannot, or must not.
+            VersionNotServable, Forbidden: It cannot, must not, or answers otherwise than it says.
             VersionNotLoaded: It was tried, and why it does not.
             ArtifactDamaged, StoreUnavailable, NotFound, Unavailable: Not now.
         """
@@ -128,6 +129,7 @@ class Loading:
                 loaded = await self._run(deployment)
                 check_found(version, answering, loaded.found)
                 batcher = Batcher(version.id, self._asking(deployment), _limits(options), Breaker())
+                await check_answers(version, answering, batcher, options.time_limit_seconds)
                 entry = LoadedVersion(version, answering, deployment, batcher, _patience(options), hold)
                 self._loaded[deployment.name] = entry
                 return entry

@@ -175,6 +175,40 @@ async def test_labels_that_do_not_fit_the_output_are_refused_at_loading(
     assert len(await files.make_room()) == 2
 
 
+async def test_a_version_that_answers_otherwise_than_its_checks_say_does_not_take_over(
+    engine: Engine, loading: Loading, store: FolderStore
+) -> None:
+    features = {"features": {"type": "array", "shape": [2]}}
+    model = {"model.onnx": linear_onnx([[1, 0], [0, 2]], [0, 0.5])}
+    checks = [
+        {"inputs": {"features": [1, 2]}, "answer": {"scores": [1, 4.5]}},
+        {"inputs": {"features": [3, 4]}, "answer": {"scores": [3.0001, 8.5]}},
+    ]
+    good = await stored_version(store, 20, model, signature={"inputs": features, "checks": checks})
+    await loading.unload(await loading.load(good, ServingOptions()))
+
+    checks[1]["answer"] = {"scores": [3, 9]}
+    other = await stored_version(store, 21, model, signature={"inputs": features, "checks": checks})
+    with pytest.raises(VersionNotServable, match=r"checks\[1\]: answer.scores\[1\] is 8.5 instead of 9; "):
+        await loading.load(other, ServingOptions())
+    checks[1]["inputs"] = {"features": [3]}
+    misfit = await stored_version(store, 22, model, signature={"inputs": features, "checks": checks})
+    with pytest.raises(VersionNotServable, match=r"checks\[1\]: features"):
+        await loading.load(misfit, ServingOptions())
+
+    failing = {"predict.py": b"def predict(inputs):\n    return {'share': 1 / inputs['by']}\n"}
+    signature = {"checks": [{"inputs": {"by": 4}, "answer": {"share": 0.25}}]}
+    version = await stored_version(store, 23, failing, signature=signature)
+    await loading.unload(await loading.load(version, ServingOptions()))
+    signature["checks"].append({"inputs": {"by": 0}, "answer": {"share": 0}})
+    version = await stored_version(store, 24, failing, signature=signature)
+    with pytest.raises(VersionNotServable, match=r"checks\[1\]: .*ZeroDivisionError"):
+        await loading.load(version, ServingOptions())
+    await loading.close()
+    assert await engine.deployments() == {}
+    assert loading.loaded == []
+
+
 async def test_a_lease_that_cannot_be_renewed_is_told_and_ends_nothing(
     engine: Engine, files: LocalFiles, store: FolderStore, tmp_path: Path
 ) -> None:
