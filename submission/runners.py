@@ -1,6 +1,6 @@
 """Where applications run: the seam between submission and a platform."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -102,14 +102,14 @@ class Runner(Protocol):
         """
         ...
 
-    def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+    def follow_log(self, execution_id: str, tail_lines: int) -> AsyncGenerator[str, None]:
         """The last lines that the driver wrote, then every further one, without their ends.
 
         Waits for an application that has not started yet; ends when the application has ended.
         """
         ...
 
-    def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+    def follow_lines(self, execution_id: str, offset: int) -> AsyncGenerator[str, None]:
         """As `follow_log`, from the line of this number on, however long ago it was written.
 
         Numbers are those of `read_lines`.

@@ -8,7 +8,7 @@ handed to the runner later: at the next start, by `reconcile`, or when it is sub
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from typing import Any
 
 from bson import ObjectId
@@ -30,6 +30,7 @@ from submission.planning import Chooser, Plan, Planner, with_scale_out
 from submission.programs.preparation import Prepared, Programs
 from submission.runners import Runner
 from submission.submissions import Submission, SubmitOptions, infeasible
+from submission.waiting import may_wait, once_taken
 
 logger = logging.getLogger(__name__)
 
@@ -208,19 +209,19 @@ class SubmissionService:
         found = await self._runner.read_lines(execution_id, offset, ended=ended)
         return found or NumberedLines([], offset, finished=ended)
 
-    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncGenerator[str, None]:
         """The last lines of the driver's output, then every further one until the application has ended.
 
         Raises:
             ApplicationExecutionNotFound, NotFound: As `read_lines`.
         """
         await self._running_here(execution_id)
-        return self._runner.follow_log(execution_id, tail_lines)
+        return once_taken(self._executions, execution_id, self._runner.follow_log(execution_id, tail_lines))
 
-    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncGenerator[str, None]:
         """As `follow_log`, from the line of this number on."""
         await self._running_here(execution_id)
-        return self._runner.follow_lines(execution_id, offset)
+        return once_taken(self._executions, execution_id, self._runner.follow_lines(execution_id, offset))
 
     async def _running_here(self, execution_id: str) -> ApplicationExecution:
         execution = await self._executions.get(execution_id)
@@ -231,7 +232,7 @@ class SubmissionService:
     async def resume(self) -> None:
         """Hand executions from before a restart to the runner; once, before requests are served."""
         found = await self._executions.unfinished(self._runner.name)
-        unfinished = [execution for execution in found if not _may_wait(execution)]
+        unfinished = [execution for execution in found if not may_wait(execution)]
         if unfinished:
             logger.info("resuming %d unfinished executions", len(unfinished))
             self._taken |= {execution.id: monotonic_seconds() for execution in unfinished}
@@ -251,7 +252,7 @@ class SubmissionService:
     async def start_ready(self) -> None:
         """Hand over what has waited for its environment; to be called every few seconds."""
         for execution in await self._executions.unfinished(self._runner.name, ApplicationState.NEW):
-            if not _may_wait(execution) or execution.id in self._taken:
+            if not may_wait(execution) or execution.id in self._taken:
                 continue
             try:
                 if await self._is_ready(execution):
@@ -271,7 +272,7 @@ class SubmissionService:
 
     async def _is_ready(self, execution: ApplicationExecution) -> bool:
         """Whether it has what it needs to start. Raises InvalidRequest where it never will."""
-        if self._programs is None or not _may_wait(execution):
+        if self._programs is None or not may_wait(execution):
             return True
         readiness = await self._programs.readiness(execution)
         if readiness.failure:
@@ -373,7 +374,7 @@ class SubmissionService:
             execution.state is not ApplicationState.NEW
             or execution.runner != self._runner.name
             or execution.id in self._taken
-            or _may_wait(execution)
+            or may_wait(execution)
             or self._waiting_seconds(execution) < _ABANDONED_SECONDS
         ):
             return False
@@ -393,8 +394,3 @@ class SubmissionService:
         except PyMongoError as error:  # stored and handed over: the caller must not submit again
             logger.warning("%s: answered as it was stored first: %s", execution.id, error)
             return execution
-
-
-def _may_wait(execution: ApplicationExecution) -> bool:
-    """Whether it is handed over when its environment is ready."""
-    return execution.environment_id is not None and execution.state is ApplicationState.NEW

@@ -3,7 +3,7 @@
 import asyncio
 import io
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 
 from pymongo.errors import PyMongoError
@@ -182,7 +182,7 @@ class DriverLogs:
                 return
             await asyncio.sleep(self._poll_seconds)
 
-    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncGenerator[str, None]:
         """As `follow`, from the line of this number on.
 
         They are counted as `read_lines` does: Kubernetes gives no number with what it has kept.

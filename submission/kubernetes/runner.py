@@ -15,7 +15,7 @@ Applications go on without the service. The states mean:
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -192,10 +192,10 @@ class SparkOperatorRunner:
         except ApplicationExecutionNotFound:
             return None
 
-    def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+    def follow_log(self, execution_id: str, tail_lines: int) -> AsyncGenerator[str, None]:
         return self._logs.follow(execution_id, tail_lines)
 
-    def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+    def follow_lines(self, execution_id: str, offset: int) -> AsyncGenerator[str, None]:
         return self._logs.follow_lines(execution_id, offset)
 
     async def read_lines(self, execution_id: str, offset: int, *, ended: bool) -> NumberedLines | None:

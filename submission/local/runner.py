@@ -18,7 +18,7 @@ import asyncio
 import logging
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -176,7 +176,7 @@ class LocalSparkRunner:
             return None
         return await asyncio.to_thread(read_tail, self._workshop.log(execution_id), tail_lines)
 
-    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncGenerator[str, None]:
         started = await self._begun(execution_id, partial(read_start, lines=tail_lines))
         if started is None:
             return
@@ -186,7 +186,7 @@ class LocalSparkRunner:
         async for line in self._further(execution_id, position):
             yield line
 
-    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncGenerator[str, None]:
         mark = await self._begun(execution_id, partial(_beginning, number=offset))
         if mark is None:
             return

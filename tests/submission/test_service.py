@@ -16,7 +16,7 @@ from submission.service import SubmissionService
 from submission.submissions import SubmitOptions, TargetInfeasible
 from tests.support.doubles import FixedChooser, NotingRunner
 from tests.support.manifests import request_specs
-from tests.support.samples import specs
+from tests.support.samples import execution, specs
 from tests.support.scraping import Counted
 
 REQUESTED = SubmitOptions(policy="requested")
@@ -100,6 +100,26 @@ async def test_platform_limit(
     runner.limit = 1
     with pytest.raises(InvalidRequest, match="min_scale_out is 2"):
         await submissions.submit(request_specs(min_scale_out=2))
+
+
+async def test_a_log_is_followed_once_a_runner_has_it(
+    submissions: SubmissionService,
+    executions: ExecutionRepository,
+    runner: NotingRunner,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("submission.waiting._LOOK_SECONDS", 0.01)
+    runner.log = "one\ntwo\n"
+    for follow, since in ((submissions.follow_log, 10), (submissions.follow_lines, 0)):
+        waiting = execution()
+        waiting.runner, waiting.environment_id = runner.name, "0" * 64
+        await executions.insert(waiting)
+        lines = await follow(waiting.id, since)
+        first = asyncio.ensure_future(anext(lines))
+        await asyncio.wait({first}, timeout=0.3)
+        assert not first.done(), "it has not begun, and so not ended"
+        await executions.record_state(waiting.id, ApplicationState.PENDING)
+        assert [await first, *[line async for line in lines]] == ["one", "two"]
 
 
 async def test_what_nobody_reads_is_told(submissions: SubmissionService) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from common.executions.documents import ApplicationExecution, ApplicationState
@@ -75,11 +75,11 @@ class NotingRunner:
     async def read_log(self, execution_id: str, tail_lines: int, attempt: int | None = None) -> str | None:
         return self.log
 
-    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncIterator[str]:
+    async def follow_log(self, execution_id: str, tail_lines: int) -> AsyncGenerator[str, None]:
         for line in (self.log or "").splitlines()[-tail_lines:]:
             yield line
 
-    async def follow_lines(self, execution_id: str, offset: int) -> AsyncIterator[str]:
+    async def follow_lines(self, execution_id: str, offset: int) -> AsyncGenerator[str, None]:
         for line in (self.log or "").splitlines()[offset:]:
             yield line
 

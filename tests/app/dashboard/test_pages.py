@@ -130,6 +130,19 @@ async def test_one_application(service: httpx.AsyncClient, stored: ExecutionRepo
     assert f'value="{algorithm}"' in again.text
 
 
+async def test_the_log_of_what_waits_begins_later(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    waiting = execution()
+    waiting.environment_id = "0" * 64
+    await stored.insert(waiting)
+    shown = await service.get(f"/ui/applications/{waiting.id}")
+    assert "It begins when the program does." in shown.text
+    assert "data-log" not in shown.text
+    await stored.record_state(waiting.id, ApplicationState.PENDING)
+    assert "data-log" in (await service.get(f"/ui/applications/{waiting.id}")).text
+
+
 async def test_attempts_of_the_driver_are_told_apart(
     service: httpx.AsyncClient, stored: ExecutionRepository
 ) -> None:
