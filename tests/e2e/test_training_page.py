@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from app.client.process import ServiceProcess
 from tests.support.browser import NARROW, assert_usable, follow, opened_page
@@ -173,6 +173,44 @@ async def test_upload_train_watch_and_compare(running: ServiceProcess, tmp_path:
         await assert_usable(page)
 
 
+async def test_no_upload_changes_what_will_run(running: ServiceProcess) -> None:
+    async with opened_page(running.url) as page:
+        await make_workspace(page, "chosen")
+        folders = {f"{folder}/{file}": "" for folder in ("a", "b") for file in ("eval.py", "train.py")}
+        await page.get_by_label("Files or archives").set_input_files([chosen("both.zip", archive(folders))])
+        await page.get_by_role("button", name="Upload").click()
+        await expect(page.locator("#files")).to_contain_text("b/train.py")
+        program = page.get_by_label("Program", exact=True)
+        await page.get_by_label("Folder", exact=True).select_option("b")
+        await expect(program).to_have_value("train.py")
+        await program.select_option("eval.py")
+        await page.get_by_label("Files or archives").set_input_files([chosen("data.csv", b"1")])
+        await page.get_by_label("Into the folder").fill("b/more")
+        async with page.expect_response(re.compile(r"folder=b&file=eval\.py")):
+            await page.get_by_role("button", name="Upload").click()
+        await expect(page.get_by_label("Folder", exact=True).locator("option")).to_have_text(
+            [".", "a", "b", "b/more"]
+        )
+        await expect(page.get_by_label("Folder", exact=True)).to_have_value("b")
+        await expect(program).to_have_value("eval.py")
+
+        # Of two changes the later one counts, also where the first is slow to be answered.
+        may_answer = asyncio.Event()
+
+        async def later(route: Route) -> None:
+            await may_answer.wait()
+            await route.fallback()
+
+        await page.route("**/training?*folder=a*", later)
+        async with page.expect_request("**/training?*folder=a*"):
+            await page.get_by_label("Folder", exact=True).select_option("a")
+        await page.get_by_label("Folder", exact=True).select_option(".")
+        may_answer.set()
+        await expect(program).to_have_value("a/eval.py")
+        await expect(page.get_by_label("Folder", exact=True)).to_have_value(".")
+        await page.unroute_all(behavior="ignoreErrors")
+
+
 async def test_a_pipeline_by_keyboard(running: ServiceProcess) -> None:
     async with opened_page(running.url) as page:
         await make_workspace(page, "line")
@@ -181,7 +219,6 @@ async def test_a_pipeline_by_keyboard(running: ServiceProcess) -> None:
         await page.get_by_role("button", name="Upload").focus()
         await page.keyboard.press("Enter")
         await expect(page.locator("#files")).to_contain_text("pipeline.yaml")
-        await page.reload()
         await page.get_by_label("size").fill("many")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("alert").first).to_contain_text("Write a number")

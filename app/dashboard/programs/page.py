@@ -13,6 +13,7 @@ from app.dashboard.rendering import render, see_other
 from app.dashboard.submission_form import FormError, typed_in
 from common.errors import InvalidRequest, ServiceError
 from common.wire.specs import SHORT_TEXT
+from common.workspaces.paths import LONGEST_PATH
 from routers.dependencies import AccessDep, StateDep, SubmissionsDep
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep
 from routers.programs.people import run_program
@@ -25,6 +26,7 @@ from submission.idempotency import IdempotencyKeyReused
 router = APIRouter(prefix="/training")
 
 Text = Annotated[str, Query(max_length=SHORT_TEXT)]
+InWorkspace = Annotated[str, Query(max_length=LONGEST_PATH)]
 _NAME: TypeAdapter[str] = TypeAdapter(WorkspaceName)
 
 
@@ -34,7 +36,8 @@ async def training(
     state: StateDep,
     principal: AdmittedDep,
     workspace: Text = "",
-    folder: Text = "",
+    folder: InWorkspace = "",
+    file: InWorkspace = "",
     run: Text = "",
     pipeline: Text = "",
     cursor: Text = "",
@@ -52,7 +55,7 @@ async def training(
         result = await result_of_pipeline(found, state, principal)
         shown = {"pipeline": found, "pipeline_result": result}
     if folder:
-        typed |= {"folder": folder, "file": ""}
+        typed |= {"folder": folder, "file": file}
     return await whole_page(request, state, principal, workspace, typed, cursor=cursor, **shown)
 
 

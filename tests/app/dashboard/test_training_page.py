@@ -102,6 +102,8 @@ async def test_a_workspace_is_made_and_shown(service: httpx.AsyncClient, workspa
     assert "<learn>" not in answer.text
     folder = await service.get(f"/ui/training?workspace={workspace}&folder=digits")
     assert "<option selected>&lt;learn&gt;.py</option>" in folder.text
+    kept = await service.get(f"/ui/training?workspace={workspace}&folder=.&file=digits/%3Clearn%3E.py")
+    assert "<option selected>digits/&lt;learn&gt;.py</option>" in kept.text
     refused = await post(service, "/training/workspaces", name="No Name")
     assert refused.status_code == 422
     assert 'value="No Name"' in refused.text
