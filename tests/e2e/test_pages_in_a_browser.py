@@ -140,6 +140,22 @@ async def test_a_schedule_is_made_and_paused(running: ServiceProcess) -> None:
         await assert_usable(page)
 
 
+async def test_times_are_told_in_utc_without_a_pointer(running: ServiceProcess) -> None:
+    async with opened_page(running.url, timezone_id="Asia/Tokyo") as page:
+        await page.goto("/ui/applications")
+        time = page.locator("tbody time").first
+        await expect(time).not_to_contain_text("UTC")
+        here = await time.inner_text()
+        await page.get_by_role("button", name="All in UTC").focus()
+        await page.keyboard.press("Enter")
+        await expect(time).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$"))
+        await page.goto("/ui/applications")
+        await expect(page.get_by_role("button", name="All in UTC", pressed=True)).to_be_visible()
+        await expect(time).to_contain_text("UTC")
+        await page.get_by_role("button", name="All in UTC").click()
+        await expect(time).to_have_text(here)
+
+
 async def test_without_a_token_nobody_gets_in_and_a_reader_changes_nothing(
     mongo_uri: str, tmp_path: Path
 ) -> None:

@@ -2,20 +2,12 @@
 import { takeQuestions } from "./ask.js";
 import { drawRuns } from "./plots.js";
 import { followLogs } from "./log.js";
+import { showTimes } from "./times.js";
 import { askForLogin, trouble } from "./troubles.js";
 import { takeUploads } from "./upload.js";
 
-const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-
-function localTimes(within) {
-  for (const each of within.querySelectorAll("time[datetime]")) {
-    const text = local.format(new Date(each.dateTime));
-    if (each.textContent !== text) each.textContent = text;
-  }
-}
-
 function refresh() {
-  localTimes(document);
+  showTimes(document);
   drawRuns(document);
   followLogs(document);
   takeUploads(document);
