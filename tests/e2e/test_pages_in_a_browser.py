@@ -1,5 +1,6 @@
 """People at the pages: a real Chromium, the real service, a real local Spark."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -138,6 +139,19 @@ async def test_a_schedule_is_made_and_paused(running: ServiceProcess) -> None:
         await page.get_by_role("button", name="Pause yearly").click()
         await expect(page.get_by_role("row", name="yearly")).to_contain_text("Paused")
         await assert_usable(page)
+
+
+async def test_what_cannot_be_copied_is_selected(running: ServiceProcess) -> None:
+    async with opened_page(running.url) as page:
+        await page.add_init_script('Object.defineProperty(navigator, "clipboard", { value: undefined })')
+        await page.goto("/ui/submit")
+        await page.get_by_text("The manifest").click()
+        copy = page.locator("[data-copy=manifest]")
+        await copy.click()
+        await expect(copy).to_have_text("Selected")
+        selected = await page.evaluate("String(window.getSelection())")
+        assert json.loads(selected)["kind"] == "SparkApplication"
+        await expect(copy).to_have_text("Copy")
 
 
 async def test_times_are_told_in_utc_without_a_pointer(running: ServiceProcess) -> None:

@@ -6,6 +6,8 @@ import { showTimes } from "./times.js";
 import { askForLogin, trouble } from "./troubles.js";
 import { takeUploads } from "./upload.js";
 
+const COPY_SECONDS = 2;
+
 function refresh() {
   showTimes(document);
   drawRuns(document);
@@ -18,11 +20,19 @@ document.addEventListener("submit", (event) => {
   const question = event.target.dataset.confirm;
   if (question && !window.confirm(question)) event.preventDefault();
 });
+// Where the page did not come by https, there is no clipboard.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (!button) return;
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-  button.textContent = "Copied";
+  const text = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(text.textContent);
+    button.textContent = "Copied";
+  } catch {
+    window.getSelection().selectAllChildren(text);
+    button.textContent = "Selected";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 1000 * COPY_SECONDS);
 });
 // What is told at length opens for whoever points at it, and closes again unless it was clicked.
 const pointed = new WeakSet();
