@@ -6,17 +6,16 @@ from fastapi import APIRouter, Form, Request, Response
 from pydantic import ValidationError
 
 from app.dashboard.predictions.options import at_input, options_of
-from app.dashboard.predictions.place import former, page_of, whole_page
+from app.dashboard.predictions.place import former, labels_of, page_of, whole_page
 from app.dashboard.rendering import render, see_other
 from app.dashboard.submission_form import FormError, typed_in
 from common.errors import Forbidden, InvalidRequest, ServiceError
 from common.models.versions import CHAMPION
-from prediction.inference.served.documents import ServedModel, ServingOptions
+from prediction.inference.served.documents import ServingOptions
 from routers.dependencies import ModelsDep, ServingDep, StateDep
 from routers.models import VersionNumber
 from routers.principal import OPERATES, READS, SUBMITS, PrincipalDep
 from routers.serving.asking import ServedName, feedback
-from routers.serving.declared import declaration_in_use
 from routers.serving.views import GiveFeedback
 
 router = APIRouter(prefix="/prediction/{model}")
@@ -96,13 +95,11 @@ async def say(
     record = await feedback(found, request_, serving, principal)
     if "HX-Request" not in request.headers:
         return see_other(request, f"{page_of(found.name)}#prediction-{record.id}")
-    served = await serving.models.repository.find(found.name) or ServedModel(model=found.name)
-    declaration = await declaration_in_use(found, served, serving)
     return render(
         request,
         "predictions/said_part.html",
         prediction=record,
         place="card" if place == "card" else "list",
-        labels=declaration.output.labels or [],
+        labels=await labels_of(found, serving),
         here=page_of(found.name),
     )

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from app.dashboard.predictions.listing import rows_of
-from app.dashboard.predictions.place import whole_page
+from app.dashboard.predictions.place import latest_of, live_of, whole_page
 from app.dashboard.rendering import render
 from common.wire.specs import SHORT_TEXT
 from routers.dependencies import StateDep
@@ -35,3 +35,20 @@ async def model(
     """Ask it, and see how it does."""
     found = await state.serving.named(model, principal)
     return await whole_page(request, state, principal, found, cursor=cursor[:SHORT_TEXT])
+
+
+@router.get("/{model}/live", dependencies=READS)
+async def live(request: Request, model: ServedName, state: StateDep, principal: AdmittedDep) -> Response:
+    """How it is served and its versions do, as a part of the page."""
+    found = await state.serving.named(model, principal)
+    return render(request, "predictions/live.html", **await live_of(found, state.serving, principal))
+
+
+@router.get("/{model}/latest", dependencies=READS)
+async def latest(
+    request: Request, model: ServedName, state: StateDep, principal: AdmittedDep, cursor: str = ""
+) -> Response:
+    """What it has answered lately, as a part of the page."""
+    found = await state.serving.named(model, principal)
+    shown = await latest_of(found, state.serving, principal, cursor[:SHORT_TEXT])
+    return render(request, "predictions/latest.html", **shown)

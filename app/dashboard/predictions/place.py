@@ -14,6 +14,7 @@ from app.dashboard.rendering import render
 from common.auth import Principal
 from common.errors import ServiceError
 from common.models.versions import RegisteredModel
+from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.questions import Prediction, RowOutcome
 from prediction.inference.served.documents import ServedModel
 from routers.serving.declared import declaration_in_use
@@ -79,8 +80,7 @@ async def form_of(
     Args:
         typed: What stands in it; with `add` it gets another pair. None: defaults do.
     """
-    served = await serving.models.repository.find(model.name) or ServedModel(model=model.name)
-    declaration = await declaration_in_use(model, served, serving)
+    declaration = await _declaration(model, serving)
     pairs = pairs_of(typed) if typed is not None else []
     if not pairs or (typed is not None and "add" in typed):
         pairs = [*pairs, Pair(max((pair.number for pair in pairs), default=0) + 1)]
@@ -95,9 +95,47 @@ async def form_of(
     )
 
 
+async def labels_of(model: RegisteredModel, serving: OpenServing) -> Sequence[str]:
+    """All that it knows; empty where it says none."""
+    return (await _declaration(model, serving)).output.labels or []
+
+
+async def _declaration(model: RegisteredModel, serving: OpenServing) -> Declaration:
+    served = await serving.models.repository.find(model.name) or ServedModel(model=model.name)
+    return await declaration_in_use(model, served, serving)
+
+
 async def former(model: str, serving: OpenServing) -> ServedModel:
     """How a model that is not served would be: as before it was ended, or with defaults."""
     return await serving.models.repository.find_ended(model) or ServedModel(model=model)
+
+
+async def live_of(model: RegisteredModel, serving: OpenServing, principal: Principal) -> dict[str, Any]:
+    """What `live.html` says: how it is served, and how its versions do."""
+    served = await serving.models.repository.find(model.name)
+    found = served or await former(model.name, serving)
+    registered = await serving.models.registry.get_model(model.name)
+    return {
+        "shown": Shown(registered, await details(model, found, serving), served is not None),
+        "may_serve": await serving.may_serve(model.name, principal),
+        "here": page_of(model.name),
+    }
+
+
+async def latest_of(
+    model: RegisteredModel, serving: OpenServing, principal: Principal, cursor: str
+) -> dict[str, Any]:
+    """What `latest.html` says: the latest predictions, or those before a cursor."""
+    predictions: PredictionPage = await list_predictions(
+        model.name, serving, principal, limit=_PREDICTIONS, cursor=cursor or None
+    )
+    return {
+        "predictions": predictions,
+        "cursor": cursor,
+        "model_name": model.name,
+        "labels": await labels_of(model, serving),
+        "here": page_of(model.name),
+    }
 
 
 async def whole_page(
@@ -119,28 +157,16 @@ async def whole_page(
         options: Into the form that says how it is served.
     """
     serving = state.serving
-    served = await serving.models.repository.find(model.name)
-    found = served or await former(model.name, serving)
-    predictions: PredictionPage = await list_predictions(
-        model.name, serving, principal, limit=_PREDICTIONS, cursor=cursor or None
-    )
+    live = await live_of(model, serving, principal)
+    latest = await latest_of(model, serving, principal, cursor)
     nothing: dict[str, Any] = {"answers": [], "errors": {}, "refusal": "", "option_errors": {}}
     page = render(
         request,
         "predictions/model.html",
-        shown=Shown(
-            await serving.models.registry.get_model(model.name),
-            await details(model, found, serving),
-            served is not None,
-        ),
         form=await form_of(model, serving, typed),
-        options={**typed_for(found.options), **(options or {})},
-        predictions=predictions,
-        cursor=cursor,
-        may_serve=await serving.may_serve(model.name, principal),
+        options={**typed_for(live["shown"].details.options), **(options or {})},
         is_on=serving.is_on,
-        here=page_of(model.name),
-        **{**nothing, **context},
+        **{**live, **latest, **nothing, **context},
     )
     page.status_code = status
     return page

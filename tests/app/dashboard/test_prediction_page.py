@@ -243,6 +243,17 @@ async def test_predictions_are_paged(bright: TeamsModel) -> None:
     assert "every 4s" not in second.text
 
 
+async def test_a_page_asks_for_its_live_parts_alone(bright: TeamsModel) -> None:
+    page = (await bright.client.get(f"/ui/prediction/{bright.name}")).text
+    for part, begins in (("live", '<div id="live"'), ("latest", '<section id="latest"')):
+        address = f"/ui/prediction/{bright.name}/{part}"
+        assert f'hx-get="{address}"' in page
+        answer = await bright.client.get(address, headers=PARTS)
+        assert answer.text.lstrip().startswith(begins)
+        assert answer.text.count(f'id="{part}"') == 1
+        assert 'id="ask"' not in answer.text
+
+
 async def test_how_it_is_served(service: httpx.AsyncClient) -> None:
     model = TeamsModel(service)
     for version in (1, 2):
@@ -376,7 +387,8 @@ async def test_everybody_sees_and_does_what_they_may(guarded: Guarded) -> None:
     page = f"/ui/prediction/{model.name}"
     for who, may in ((ada, True), (rita, True), (otto, True), (bob, False)):
         assert (model.name in (await who.get("/ui/prediction")).text) is may
-        assert (await who.get(page)).status_code == (200 if may else 403)
+        for part in ("", "/live", "/latest"):
+            assert (await who.get(f"{page}{part}")).status_code == (200 if may else 403)
     own, reader, operator = [(await who.get(page)).text for who in (ada, rita, otto)]
     for text, serves, promotes in ((own, True, False), (reader, False, False), (operator, True, True)):
         assert (f'action="{page}/serve"' in text) is serves
