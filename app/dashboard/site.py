@@ -67,13 +67,13 @@ def _as_page(handler: Handler) -> Handler:
             return _to_login(request)
         answer = await handler(request, error)
         problem = json.loads(bytes(answer.body))
+        kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
         if _IS_PART in request.headers:
-            return PlainTextResponse(f"{problem['title']}: {problem['detail']}", answer.status_code)
+            return PlainTextResponse(f"{problem['title']}: {problem['detail']}", answer.status_code, kept)
         if isinstance(error, HTTPException) and error.status_code == 404:  # no route of this name
             problem |= {"title": "There is no such page", "detail": "Choose one of the pages above."}
         page = render(request, "problem.html", problem=problem, sections=SECTIONS)
         page.status_code = answer.status_code
-        kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
         page.headers.update(kept)
         return page
 

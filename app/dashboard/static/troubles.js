@@ -1,12 +1,38 @@
-// What stands in the corner of a page while something is wrong.
+// What stands in the corner of a page while something is wrong: the latest of what was asked for in vain.
 
-export function trouble(text) {
-  document.getElementById("troubles").textContent = text;
+const troubles = new Map(); // by path of what was asked for
+let isLoggedOut = false;
+
+function pathOf(address) { return new URL(address, document.baseURI).pathname; }
+
+// It stands there until this address answers, or somebody closes it.
+export function trouble(address, text) {
+  const path = pathOf(address);
+  if (troubles.get(path) === text) return; // it was read aloud
+  troubles.delete(path);
+  troubles.set(path, text);
+  show();
 }
 
 // In a tab of its own: what was typed here stays.
 export function askForLogin() {
-  const link = document.createElement("a");
-  Object.assign(link, { href: `${document.body.dataset.root}/login`, target: "_blank", textContent: "Log in" });
-  document.getElementById("troubles").replaceChildren("Your session has ended. ", link, ", then go on here.");
+  if (isLoggedOut) return;
+  isLoggedOut = true;
+  show();
+}
+
+export function answered(address) {
+  const wasWrong = troubles.delete(pathOf(address)) || isLoggedOut;
+  isLoggedOut = false;
+  if (wasWrong) show();
+}
+
+function show() {
+  const corner = document.getElementById("troubles");
+  if (!isLoggedOut && !troubles.size) { corner.replaceChildren(); return; }
+  const link = Object.assign(document.createElement("a"), { href: `${document.body.dataset.root}/login`, target: "_blank", textContent: "Log in" });
+  const close = Object.assign(document.createElement("button"), { type: "button", textContent: "Close" });
+  close.addEventListener("click", () => { troubles.clear(); isLoggedOut = false; show(); });
+  const said = isLoggedOut ? ["Your session has ended. ", link, ", then go on here."] : [[...troubles.values()].at(-1)];
+  corner.replaceChildren(...said, " ", close);
 }

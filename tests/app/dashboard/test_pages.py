@@ -143,6 +143,12 @@ async def test_the_log_of_what_waits_begins_later(
     assert "data-log" in (await service.get(f"/ui/applications/{waiting.id}")).text
 
 
+async def test_a_refused_part_says_when_to_ask_again(service: httpx.AsyncClient) -> None:
+    refused = await service.post("/ui/overview/week", headers={"HX-Request": "true"})
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
+    assert refused.headers["content-type"].startswith("text/plain")
+
+
 async def test_attempts_of_the_driver_are_told_apart(
     service: httpx.AsyncClient, stored: ExecutionRepository
 ) -> None:

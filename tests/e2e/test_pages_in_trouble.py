@@ -1,0 +1,117 @@
+"""People at the pages while something fails: a real Chromium and service; what fails lies between the two."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+from pymongo import AsyncMongoClient
+
+from common.executions.repository import ExecutionRepository
+from tests.support.browser import assert_usable, opened_page
+from tests.support.finished_runs import store_finished_runs
+from tests.support.samples import unique_name
+from tests.support.services import started_service
+from tests.support.teams_models import TeamsModel, tells
+
+pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+
+
+@dataclass(frozen=True)
+class Running:
+    url: str
+    executions: ExecutionRepository
+
+    async def finished(self) -> str:
+        """Id of a run that has ended, with jobs."""
+        await store_finished_runs(self.executions, unique_name("Ended"), [2])
+        [run] = await self.executions.newest(limit=1)
+        return run.id
+
+
+@pytest_asyncio.fixture(scope="module")
+async def running(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+    database = unique_name("trouble")
+    client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(mongo_uri, tz_aware=True)
+    executions = ExecutionRepository(client, database)
+    await executions.create_indexes()
+    settings = {"MONGODB_ENDPOINT": mongo_uri, "MONGODB_DATABASE": database}
+    async with started_service(tmp_path_factory.mktemp("trouble"), **settings) as service:
+        yield Running(service.url, executions)
+    await client.drop_database(database)
+    await client.close()
+
+
+async def once(page: Page, path: str, **answer: Any) -> None:
+    """Something answers the next request for a path in place of the service."""
+    await page.route(path, lambda route: route.fulfill(**answer), times=1)
+
+
+async def asked(page: Page, path: str, times: int = 2) -> None:
+    """The page has asked for it so often from now on; what came before the last time is in the page."""
+    for _ in range(times):
+        async with page.expect_response(path):
+            pass
+
+
+# --- the corner ---------------------------------------------------------------------------------------
+
+
+async def test_what_is_wrong_stays_while_other_parts_come(running: Running) -> None:
+    async with opened_page(running.url) as page:
+        await once(page, "**/overview/week", status=500)
+        await page.goto("/ui/")
+        await asked(page, "**/overview/running")
+        troubles = page.locator("#troubles")
+        await expect(troubles).to_contain_text("The service answered 500")
+        await expect(troubles).to_contain_text("Trying again.")
+        await assert_usable(page)
+        await troubles.get_by_role("button", name="Close").click()
+        await expect(troubles).to_be_empty()
+
+
+async def test_a_refused_verdict_is_read_and_not_said_to_be_tried_again(running: Running) -> None:
+    async with httpx.AsyncClient(base_url=running.url, timeout=120) as client:
+        model = TeamsModel(client)
+        await model.publish(tells(1))
+        assert (await model.ask(x=1)).status_code == 200
+    async with opened_page(running.url) as page:
+        await page.goto(f"/ui/prediction/{model.short_name}")
+        await once(page, "**/feedback", status=409, content_type="text/plain", body="Conflict: not now.")
+        right = page.locator("#latest").get_by_role("button", name="Right", exact=True)
+        await right.click()
+        troubles = page.locator("#troubles")
+        await expect(troubles).to_contain_text("not now.")
+        await asked(page, "**/live")
+        await expect(troubles).to_contain_text("not now.")
+        await expect(troubles).not_to_contain_text("again")
+        await right.click()
+        await expect(page.locator("#latest")).to_contain_text("noted")
+        await expect(troubles).to_be_empty()
+
+
+async def test_stages_come_after_all(running: Running) -> None:
+    run = await running.finished()
+    async with opened_page(running.url) as page:
+        await page.goto(f"/ui/applications/{run}")
+        await once(page, "**/jobs/0*", status=503)
+        await page.locator("#stages-0 summary").click()
+        await expect(page.locator("#troubles")).to_contain_text("The service answered 503")
+        await expect(page.locator("#stages-0")).to_contain_text("collectAsMap")
+        await expect(page.locator("#troubles")).to_be_empty()
+
+
+async def test_who_types_too_fast_gets_figures_of_the_latest_input(running: Running) -> None:
+    async with opened_page(running.url) as page:
+        await page.goto("/ui/submit")
+        await expect(page.locator("#what-if")).to_contain_text("Would start with")
+        await once(
+            page, "**/what-if", status=429, headers={"Retry-After": "1"}, body="Too many requests: wait."
+        )
+        await page.get_by_label("Runtime target").fill("-1")
+        await expect(page.locator("#troubles")).to_contain_text("Too many requests: wait. Trying again.")
+        await expect(page.locator("#what-if")).to_contain_text("This would be refused")
+        await expect(page.locator("#troubles")).to_be_empty()
