@@ -1,5 +1,6 @@
 """People at the pages while something fails: a real Chromium and service; what fails lies between the two."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -7,17 +8,21 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 from pymongo import AsyncMongoClient
 
+from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
+from common.wire.events import UpdateInformation
 from tests.support.browser import assert_usable, opened_page
 from tests.support.finished_runs import store_finished_runs
-from tests.support.samples import unique_name
+from tests.support.samples import application_start, execution, job_end, unique_name
 from tests.support.services import started_service
 from tests.support.teams_models import TeamsModel, tells
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
+
+JOBS = 6
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,15 @@ class Running:
         """Id of a run that has ended, with jobs."""
         await store_finished_runs(self.executions, unique_name("Ended"), [2])
         [run] = await self.executions.newest(limit=1)
+        return run.id
+
+    async def going_on(self) -> str:
+        """Id of a run that has not, with jobs."""
+        run = execution()
+        await self.executions.insert(run)
+        for report in (application_start(run.id), *(job_end(run.id, job_id) for job_id in range(JOBS))):
+            await self.executions.apply_event(run.id, UpdateInformation.model_validate(report).event())
+        await self.executions.record_state(run.id, ApplicationState.RUNNING)
         return run.id
 
 
@@ -115,3 +129,70 @@ async def test_who_types_too_fast_gets_figures_of_the_latest_input(running: Runn
         await expect(page.locator("#troubles")).to_contain_text("Too many requests: wait. Trying again.")
         await expect(page.locator("#what-if")).to_contain_text("This would be refused")
         await expect(page.locator("#troubles")).to_be_empty()
+
+
+# --- plots --------------------------------------------------------------------------------------------
+
+
+async def test_a_plot_that_failed_once_is_drawn(running: Running) -> None:
+    run = await running.finished()
+    async with opened_page(running.url) as page:
+        await once(page, "**/plot", status=503)
+        await page.goto(f"/ui/applications/{run}")
+        await expect(page.locator("figure[data-plot=executors] canvas")).to_be_visible()
+
+
+async def test_an_answer_that_others_have_overtaken_is_not_drawn(running: Running) -> None:
+    run = await running.going_on()
+    may_answer = [asyncio.Event() for _ in range(100)]
+    number = 0
+
+    async def answer(route: Route) -> None:
+        nonlocal number
+        number += 1
+        mine = number
+        await may_answer[mine - 1].wait()
+        other = {"application_id": f"driver-{mine}", "executors": [[0, 5], [1, 2]], "jobs": [[5], [0]]}
+        drawn = {"executors": [[0, 5], [1, 2]], "jobs": [[5], [0]], "remaining": [[], [], [], [], []]}
+        await route.fulfill(json={"target_seconds": 9, "runtime_seconds": None, "others": [other], **drawn})
+
+    async with opened_page(running.url) as page:
+        await page.route("**/plot", answer)
+        await page.goto(f"/ui/applications/{run}")
+        legend = page.locator("figure[data-plot=executors] .u-legend")
+        may_answer[1].set()
+        await expect(legend).to_contain_text("driver-2")
+        async with page.expect_response("**/plot"):
+            may_answer[0].set()
+        await page.evaluate("() => new Promise((done) => setTimeout(done, 200))")
+        await expect(legend).to_contain_text("driver-2")
+        await page.unroute_all(behavior="ignoreErrors")
+
+
+async def test_what_somebody_looks_at_stays_while_a_run_goes_on(running: Running) -> None:
+    run = await running.going_on()
+    async with opened_page(running.url) as page:
+        await page.goto(f"/ui/applications/{run}")
+        plot = page.locator("figure[data-plot=executors] .u-over")
+        await plot.scroll_into_view_if_needed()
+        left, right, middle = await _box(plot)
+        await page.mouse.move((left + right) / 2, middle)
+        await page.mouse.down()
+        await page.mouse.move(right - 10, middle, steps=5)
+        await page.mouse.up()
+        await page.mouse.move(left + 3, middle)
+        first = page.locator("figure[data-plot=executors] .u-legend .u-value").first
+        seen = await first.inner_text()
+        assert float(seen.partition(" ")[0]) > 8, "it has 21 s, and its second half is shown"
+        await asked(page, "**/plot", times=3)
+        assert await first.inner_text() == seen
+        await plot.dblclick()
+        await page.mouse.move(left + 4, middle)
+        await expect(first).not_to_have_text(seen)
+
+
+async def _box(element: Locator) -> tuple[float, float, float]:
+    """Its left and right end, and the middle of its height."""
+    box = await element.bounding_box()
+    assert box is not None
+    return box["x"], box["x"] + box["width"], box["y"] + box["height"] / 2

@@ -1,6 +1,8 @@
 // Plots of a run, by uPlot; colors are those of the page, light or dark.
 
-const plots = new WeakMap();
+const RETRY_SECONDS = 2;
+const HEIGHT = 260;
+const plots = new WeakMap(); // by figure
 
 function color(name) {
   const probe = document.createElement("span");
@@ -20,44 +22,45 @@ function axis(label, size) {
   return { label, stroke: color("soft"), grid, ticks: grid, labelSize: 18, size, font: "12px system-ui", labelFont: "12px system-ui" };
 }
 
-function place(figure, options, data) {
-  plots.get(figure)?.destroy();
-  const width = figure.clientWidth - 20;
-  const plot = new uPlot({
-    width, height: 260, scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
-    cursor: { drag: { x: true, y: false } }, ...options,
+function widthOf(figure) { return figure.clientWidth - 20; }
+
+function isWhole({ data: [xs] }, low, high) { return !xs.length || (low <= xs[0] && high >= xs.at(-1)); }
+
+// Marks are drawn over the series. A figure that has these series already gets the numbers, and stays as somebody
+// has zoomed it.
+function place(figure, { marks = [], ...options }, data) {
+  const look = JSON.stringify([color("ink"), options.series.map(({ label }) => label)]);
+  const shown = plots.get(figure);
+  if (shown?.look === look) {
+    const { min, max } = shown.plot.scales.x;
+    const isReset = isWhole(shown.plot, min, max);
+    shown.marks = marks;
+    shown.plot.setData(data, isReset);
+    if (!isReset) shown.plot.redraw();
+    return;
+  }
+  const width = widthOf(figure);
+  shown?.plot.destroy();
+  const drawn = { look, marks };
+  plots.set(figure, drawn);
+  drawn.plot = new uPlot({
+    width, height: HEIGHT, scales: { x: { time: false }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } },
+    cursor: { drag: { x: true, y: false } }, hooks: { draw: [(plot) => drawn.marks.forEach((mark) => mark(plot))] }, ...options,
   }, data, figure);
-  plots.set(figure, plot);
 }
 
-// A line across the plot at a moment, such as the runtime target.
-function line(seconds, name) {
+// A dashed line across the plot at a value of an axis, such as the runtime target.
+function across(axis, value, name) {
   return (plot) => {
-    const x = plot.valToPos(seconds, "x", true);
-    if (x < plot.bbox.left || x > plot.bbox.left + plot.bbox.width) return;
-    const { ctx, bbox } = plot;
+    const { ctx, bbox: { left, top, width, height } } = plot;
+    const at = plot.valToPos(value, axis, true);
+    if (axis === "x" ? at < left || at > left + width : at < top) return;
     ctx.save();
     ctx.strokeStyle = color(name);
     ctx.setLineDash([6, 5]);
     ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    ctx.restore();
-  };
-}
-
-function level(value, name) {
-  return (plot) => {
-    const y = plot.valToPos(value, "y", true);
-    if (y < plot.bbox.top) return;
-    const { ctx, bbox } = plot;
-    ctx.save();
-    ctx.strokeStyle = color(name);
-    ctx.setLineDash([6, 5]);
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.moveTo(axis === "x" ? at : left, axis === "x" ? top : at);
+    ctx.lineTo(axis === "x" ? at : left + width, axis === "x" ? top + height : at);
     ctx.stroke();
     ctx.restore();
   };
@@ -71,6 +74,7 @@ function jobMarks(ends) {
     ctx.beginPath();
     for (const at of ends) {
       const x = plot.valToPos(at, "x", true);
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
       ctx.moveTo(x, bbox.top + bbox.height);
       ctx.lineTo(x, bbox.top + bbox.height - 10);
     }
@@ -79,12 +83,18 @@ function jobMarks(ends) {
   };
 }
 
-// From the start of a run, so that plots of it stand above each other.
-const fromStart = { x: { time: false, range: (_, low, high) => [0, Math.max(high, 1)] }, y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] } };
+// From the start of a run, so that plots of it stand above each other, unless somebody looks at a part of it.
+const fromStart = {
+  x: { time: false, range: (plot, low, high) => (isWhole(plot, low, high) ? [0, Math.max(high, 1)] : [low, high]) },
+  y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.08] },
+};
 
 // Of axes that count something.
 const whole = (_, splits) => splits.map((value) => (Number.isInteger(value) ? String(value) : ""));
 const seconds = (_, value) => (value == null ? "–" : `${value.toFixed(1)} s`);
+
+// Of a plot with fewer values than that, each is a point.
+const points = (count) => ({ show: ({ data: [xs] }) => xs.length < count, size: 5 });
 
 function share(_, value) { return value == null ? "–" : `${(100 * value).toFixed(1)}%`; }
 
@@ -106,7 +116,7 @@ function drawTraining(figures, training) {
       place(figure, {
         scales: { x: { time: false }, y: { range: (_, low, high) => [0, high * 1.1 || 1] } },
         axes: [axis("epochs", 44), y], legend: { show: false },
-        series: [{}, ...training.curves.slice(1).map(() => ({ stroke: color("blue"), width: 1, spanGaps: true, points: { show: training.curves[0].length < 3 } }))],
+        series: [{}, ...training.curves.slice(1).map(() => ({ stroke: color("blue"), width: 1, spanGaps: true, points: points(3) }))],
       }, training.curves);
     }
   }
@@ -119,7 +129,7 @@ function drawCurves(group, { by, metrics }) {
   metrics.forEach(({ name, columns }, index) => place(figures[index], {
     scales: { x: { time: false } },
     axes: [axis(by === "step" ? "step" : "seconds since the first", 44), axis(name, 70)],
-    series: [{ label: by }, { label: name, stroke: color("accent"), width: 2, points: { show: columns[0].length < 30, size: 5 } }],
+    series: [{ label: by }, { label: name, stroke: color("accent"), width: 2, points: points(30) }],
   }, columns));
 }
 
@@ -135,7 +145,7 @@ function addFigure(group, name) {
 function drawRun(figures, run) {
   if (run.trials) return drawTraining(figures, run);
   const stepped = uPlot.paths.stepped({ align: 1 });
-  const target = line(run.target_seconds, "bad");
+  const target = across("x", run.target_seconds, "bad");
   for (const figure of figures) {
     if (figure.dataset.plot === "executors") {
       // A driver that is not in charge has a line of its own, from its first report to its last.
@@ -145,7 +155,7 @@ function drawRun(figures, run) {
         scales: fromStart,
         axes: [axis("seconds since the start; dashed: the target", 44), { ...axis("executors", 46), values: whole }],
         series: [{ label: "at", value: seconds }, { label: "executors", stroke: color("blue"), fill: faint("blue"), width: 2, paths: stepped, spanGaps: true }, ...others],
-        hooks: { draw: [jobMarks(ends), target] },
+        marks: [jobMarks(ends), target],
       }, others.length ? uPlot.join([run.executors, ...run.others.map((other) => other.executors)]) : run.executors);
     } else {
       place(figure, {
@@ -159,7 +169,7 @@ function drawRun(figures, run) {
           { label: "real", stroke: color("ink"), dash: [4, 4], value: seconds },
         ],
         bands: [{ series: [3, 2], fill: faint("accent") }],
-        hooks: { draw: [target] },
+        marks: [target],
       }, run.remaining);
     }
   }
@@ -176,39 +186,52 @@ function drawWhatIf(figure) {
       { label: "to", stroke: faint("accent"), value: seconds },
     ],
     bands: [{ series: [3, 2], fill: faint("accent") }],
-    hooks: { draw: [line(chosen, "accent"), level(target, "bad")] },
+    marks: [across("x", chosen, "accent"), across("y", target, "bad")],
   }, columns);
 }
 
+const loads = new WeakMap(); // by group
+
 async function load(group) {
-  try {
-    const answer = await fetch(group.dataset.run);
-    if (!answer.ok) return;
-    const found = await answer.json();
+  const state = loads.get(group) ?? { asked: 0, drawn: 0, isDone: false };
+  loads.set(group, state);
+  clearTimeout(state.again);
+  const number = state.asked += 1;
+  const isLast = !("live" in group.dataset);
+  const found = await numbers(group.dataset.run);
+  if (found && number > state.drawn) { // no later answer has come before it
+    [state.drawn, state.isDone] = [number, isLast];
     if (found.metrics) drawCurves(group, found);
     else drawRun(group.querySelectorAll("[data-plot]"), found);
-  } catch { /* the next round tries again */ }
+  } else if (!found && isLast && group.isConnected) {
+    state.again = setTimeout(() => load(group), 1000 * RETRY_SECONDS);
+  }
 }
 
-const loaded = new WeakMap();
+// Null where they cannot be had now.
+async function numbers(address) {
+  try {
+    const answer = await fetch(address);
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
 
 export function drawRuns(within) {
   for (const group of within.querySelectorAll("[data-run]")) {
-    const live = "live" in group.dataset;
-    if (loaded.get(group) === "final") continue;
-    loaded.set(group, live ? "live" : "final");
-    load(group);
+    if ("live" in group.dataset || !loads.get(group)?.isDone) load(group);
   }
-  for (const figure of within.querySelectorAll("[data-what-if]")) {
-    if (!plots.has(figure)) drawWhatIf(figure);
-  }
+  for (const figure of within.querySelectorAll("[data-what-if]")) drawWhatIf(figure);
 }
 
-function again() {
-  for (const figure of document.querySelectorAll("[data-what-if]")) drawWhatIf(figure);
-  for (const group of document.querySelectorAll("[data-run]")) load(group);
+function resize() {
+  for (const figure of document.querySelectorAll("figure")) plots.get(figure)?.plot.setSize({ width: widthOf(figure), height: HEIGHT });
 }
 
 let resized;
-window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(again, 200); });
-window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+window.addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(resize, 200); });
+window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const group of document.querySelectorAll("[data-run]")) load(group);
+  for (const figure of document.querySelectorAll("[data-what-if]")) drawWhatIf(figure);
+});

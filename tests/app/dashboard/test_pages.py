@@ -143,6 +143,18 @@ async def test_the_log_of_what_waits_begins_later(
     assert "data-log" in (await service.get(f"/ui/applications/{waiting.id}")).text
 
 
+async def test_a_run_whose_driver_still_reports_is_drawn_anew(
+    service: httpx.AsyncClient, stored: ExecutionRepository
+) -> None:
+    run = execution()
+    await stored.insert(run)
+    await stored.record_state(run.id, ApplicationState.SUBMISSION_FAILED, "driver pod already exists")
+    for report in (application_start(run.id), job_end(run.id, 0)):
+        await service.post("/training/update_information", json=report)
+    shown = (await service.get(f"/ui/applications/{run.id}")).text
+    assert ("every 2s" in shown, "data-live" in shown) == (True, True)
+
+
 async def test_a_refused_part_says_when_to_ask_again(service: httpx.AsyncClient) -> None:
     refused = await service.post("/ui/overview/week", headers={"HX-Request": "true"})
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET")
