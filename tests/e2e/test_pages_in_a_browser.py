@@ -141,6 +141,23 @@ async def test_a_schedule_is_made_and_paused(running: ServiceProcess) -> None:
         await assert_usable(page)
 
 
+async def test_what_is_open_stays_open_while_one_types(running: ServiceProcess) -> None:
+    async with opened_page(running.url) as page:
+        await page.goto("/ui/submit")
+        await expect(page.locator("#what-if figure canvas")).to_be_visible()
+        await page.get_by_text("The same with curl or enel").click()
+        await page.get_by_label("Arguments").fill("--iterations 77")
+        await expect(page.locator("#curl")).to_contain_text("77")
+        await expect(page.locator("#curl")).to_be_visible()
+        await page.get_by_label("Runtime target").fill("-1")
+        await expect(page.locator("#verdict")).to_contain_text("This would be refused")
+        await page.get_by_label("Runtime target").fill("300")
+        await expect(page.locator("#verdict")).to_contain_text("Would start with")
+        await expect(page.locator("#what-if figure canvas")).to_be_visible()
+        # Read aloud is the verdict, and not the manifest.
+        await expect(page.locator("#what-if [role=status] pre, #what-if[aria-live]")).to_have_count(0)
+
+
 async def test_what_cannot_be_copied_is_selected(running: ServiceProcess) -> None:
     async with opened_page(running.url) as page:
         await page.add_init_script('Object.defineProperty(navigator, "clipboard", { value: undefined })')
