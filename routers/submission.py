@@ -84,8 +84,8 @@ async def get_logs(
     `attempt` asks for one that failed before another began, counted from 1: on Kubernetes, where the
     restart policy makes a pause between them.
 
-    `follow` answers with server-sent events: a `log` event a line, those that are there first, and an
-    `end` event when there will be no more.
+    `follow` answers with server-sent events: a `log` event a line, those that are there first, and an `end`
+    event when there will be no more, or a `problem` event, as JSON, where it cannot be read on.
     """
     await programs.rights.check_may_read(await executions.get(application_execution_id), principal)
     if follow:

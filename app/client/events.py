@@ -1,6 +1,9 @@
 """What comes bit by bit: server-sent events, and logs of which only the end is kept."""
 
+import json
 from collections.abc import Iterator, Sequence
+
+from app.client.problems import ProblemError
 
 
 class ServerEvents:
@@ -11,10 +14,14 @@ class ServerEvents:
         self._data: list[str] = []
 
     def of(self, line: str) -> Iterator[tuple[str, str]]:
-        """Name and data of the event that ends with this line, if one does."""
+        """Name and data of the event that ends with this line, if one does.
+
+        Raises:
+            ProblemError: It says why there will be no more of them.
+        """
         if not line:
             if self._data:
-                yield self._event or "message", "\n".join(self._data)
+                yield self._event or "message", _checked(self._event, "\n".join(self._data))
             self._event, self._data = "", []
             return
         name, _, value = line.partition(":")
@@ -31,3 +38,10 @@ def new_lines(seen: Sequence[str], now: Sequence[str]) -> Sequence[str]:
         if seen[-overlap:] == now[:overlap]:
             return now[overlap:]
     return now
+
+
+def _checked(event: str, data: str) -> str:
+    if event == "problem":
+        said = json.loads(data)
+        raise ProblemError(said["status"], said["title"], said["detail"])
+    return data

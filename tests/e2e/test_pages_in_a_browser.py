@@ -88,7 +88,7 @@ async def test_submit_run_and_finish(running: ServiceProcess) -> None:
         await page.locator("#stages-0 summary").click()
         await expect(page.locator("#stages-0")).to_contain_text("Tasks")
         await page.get_by_label("Search").fill("final cost")
-        await expect(page.locator(".log [role=status]")).to_have_text(re.compile(r"^[12] lines?$"))
+        await expect(page.locator(".log output")).to_have_text(re.compile(r"^[12] lines?$"))
         await assert_usable(page)
         await page.goto("/ui/applications")
         await page.get_by_label("State").select_option("completed")

@@ -1,7 +1,8 @@
 """People at the pages while something fails: a real Chromium and service; what fails lies between the two."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,25 @@ from tests.support.teams_models import TeamsModel, tells
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
 JOBS = 6
+
+TURNS_AWAY = """
+(isHidden) => {
+  Object.defineProperty(document, "hidden", { configurable: true, get: () => isHidden });
+  document.dispatchEvent(new Event("visibilitychange"));
+}
+"""
+
+
+NOTES = """
+Object.assign(window, { said: [], shown: [] });
+new MutationObserver(() => {
+  const text = document.querySelector(".log [role=status]")?.textContent;
+  const lines = [...document.querySelectorAll(".log pre > div")].map((line) => line.textContent).join(" ");
+  if (text && text !== said.at(-1)) said.push(text);
+  if (lines !== (shown.at(-1) ?? "")) shown.push(lines);
+}).observe(document, { subtree: true, childList: true, characterData: true });
+"""
+"""Notes what stands beside a log, and in it."""
 
 
 @dataclass(frozen=True)
@@ -196,3 +216,73 @@ async def _box(element: Locator) -> tuple[float, float, float]:
     box = await element.bounding_box()
     assert box is not None
     return box["x"], box["x"] + box["width"], box["y"] + box["height"] / 2
+
+
+# --- the log ------------------------------------------------------------------------------------------
+
+
+def events(*lines: str, ends: bool = False) -> dict[str, Any]:
+    """An answer with these lines; and their end, unless the connection breaks off."""
+    end = "event: end\ndata: The application has ended.\n\n" if ends else ""
+    body = "".join(f"event: log\ndata: {line}\n\n" for line in lines) + end
+    return {"status": 200, "content_type": "text/event-stream", "body": body}
+
+
+async def answer_in_turn(page: Page, answers: Sequence[dict[str, Any] | None]) -> None:
+    """What the log's requests get, one after the other; None: nothing for as long as they wait."""
+    left = list(answers)
+
+    async def answer(route: Route) -> None:
+        if (found := left.pop(0)) is not None:
+            await route.fulfill(**found)
+
+    await page.route("**/logs?*", answer)
+
+
+async def test_a_log_says_why_it_does_not_come_and_keeps_what_has(running: Running) -> None:
+    run = await running.finished()
+    gone = {"title": "Not found", "detail": "Its log is not here."}
+    forbidden = json.dumps({"status": 503, "title": "No", "detail": "The service may not read pods/log."})
+    refused: list[dict[str, Any]] = [
+        {"status": 404, "json": gone},
+        {
+            "status": 200,
+            "content_type": "text/event-stream",
+            "body": f"event: problem\ndata: {forbidden}\n\n",
+        },
+        {"status": 503, "body": "<html>a proxy</html>"},
+    ]
+    async with opened_page(running.url) as page:
+        await page.add_init_script(NOTES)
+        await answer_in_turn(page, [events("one"), *refused, events("one", "two", ends=True)])
+        await page.goto(f"/ui/applications/{run}")
+        status = page.locator(".log [role=status]")
+        await expect(status).to_have_text("The application has ended.")
+        assert await page.evaluate("said") == [
+            "The connection was lost. Trying again.",
+            "Its log is not here. Trying again.",
+            "The service may not read pods/log. Trying again.",
+            "The service answered 503. Trying again.",
+            "The application has ended.",
+        ]
+        await expect(page.locator(".log pre > div")).to_have_count(2)
+        assert await page.evaluate("shown") == ["one", "one two"], "what was there stays until more comes"
+        await page.get_by_label("Search").fill("TWO")
+        await expect(page.locator(".log output")).to_have_text("1 line")
+        await expect(status).to_have_text("The application has ended.")
+        await assert_usable(page)
+
+
+async def test_a_tab_that_nobody_sees_holds_no_log(running: Running) -> None:
+    run = await running.finished()
+    async with opened_page(running.url) as page:
+        many = [f"line {number}" for number in range(20_000)]
+        await answer_in_turn(page, [None, events(*many, ends=True)])
+        async with page.expect_request("**/logs?*"):
+            await page.goto(f"/ui/applications/{run}")
+        async with page.expect_event("requestfailed", lambda request: "/logs?" in request.url):
+            await page.evaluate(TURNS_AWAY, True)
+        await page.evaluate(TURNS_AWAY, False)
+        await expect(page.locator(".log [role=status]")).to_have_text("The application has ended.")
+        await expect(page.locator(".log pre > div")).to_have_count(5000)
+        await expect(page.locator(".log pre > div").last).to_have_text("line 19999")

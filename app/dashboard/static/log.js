@@ -1,6 +1,8 @@
 // A driver's log as it is written: the last lines, a search in them, and whether to follow the end.
+import { askForLogin, reasonOf } from "./troubles.js";
 
 const MOST_LINES = 5000;
+const LONGEST_PAUSE_SECONDS = 30;
 const followed = new WeakSet();
 
 export function followLogs(within) {
@@ -12,15 +14,26 @@ export function followLogs(within) {
 function follow(panel) {
   const lines = panel.querySelector("pre");
   const wanted = panel.querySelector("[type=search]");
+  const hits = panel.querySelector("output");
   const atEnd = panel.querySelector("[type=checkbox]");
   const status = panel.querySelector("[role=status]");
-  const stream = new EventSource(panel.dataset.log);
-  let waiting = [];
+  let waiting = [], isAnew = false, hasEnded = false;
+  let connection, again, pauseSeconds = 1, why;
 
   function matches(text) { return text.toLowerCase().includes(wanted.value.toLowerCase()); }
 
+  function say(text) { if (status.textContent !== text) status.textContent = text; }
+
+  function count() {
+    const found = lines.querySelectorAll(":scope > :not([hidden])").length;
+    hits.textContent = wanted.value ? `${found} ${found === 1 ? "line" : "lines"}` : "";
+  }
+
   function flush() {
-    for (const text of waiting) {
+    if (!waiting.length) return;
+    if (isAnew) lines.replaceChildren();
+    isAnew = false;
+    for (const text of waiting.slice(-MOST_LINES)) {
       const line = document.createElement("div");
       line.textContent = text || " ";
       line.hidden = !matches(text);
@@ -29,22 +42,61 @@ function follow(panel) {
     waiting = [];
     while (lines.childElementCount > MOST_LINES) lines.firstChild.remove();
     if (atEnd.checked) lines.scrollTop = lines.scrollHeight;
+    count();
   }
 
-  // Many lines may come at once: they are put into the page together.
-  stream.addEventListener("log", (event) => {
-    if (!waiting.length) requestAnimationFrame(flush);
-    waiting.push(event.data);
-    if (!status.dataset.ended) status.textContent = "";
+  const take = {
+    // Many lines may come at once: they are put into the page together.
+    log(text) {
+      if (!waiting.length) requestAnimationFrame(flush);
+      waiting.push(text);
+      pauseSeconds = 1;
+      say("");
+    },
+    end(text) { hasEnded = true; say(text); },
+    problem(text) { why = JSON.parse(text).detail; },
+  };
+
+  // The last lines come again each time: what is shown stays until the first of them does.
+  async function read() {
+    connection = new AbortController();
+    const { signal } = connection;
+    [waiting, isAnew, why] = [[], true, "The connection was lost."];
+    try {
+      const answer = await fetch(panel.dataset.log, { signal });
+      if (answer.status === 401) askForLogin();
+      if (answer.ok) await eachEvent(answer.body, (name, data) => take[name]?.(data));
+      else why = await reasonOf(answer);
+    } catch { /* no answer, or no end of it */ }
+    if (hasEnded || signal.aborted) return;
+    say(`${why} Trying again.`);
+    again = setTimeout(read, 1000 * pauseSeconds);
+    pauseSeconds = Math.min(2 * pauseSeconds, LONGEST_PAUSE_SECONDS);
+  }
+
+  // A browser has few connections to a service, which tabs that nobody sees leave to others.
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(again);
+    connection?.abort();
+    if (!document.hidden && !hasEnded) read();
   });
-  stream.addEventListener("end", () => { status.dataset.ended = "yes"; status.textContent = "The application has ended."; stream.close(); });
-  stream.addEventListener("error", () => {
-    if (stream.readyState === EventSource.CLOSED) status.textContent = "There is no log here yet.";
-    else { status.textContent = "The connection was lost; trying again."; lines.replaceChildren(); waiting = []; }
-  });
+  if (!document.hidden) read();
   wanted.addEventListener("input", () => {
-    let found = 0;
-    for (const line of lines.children) { line.hidden = !matches(line.textContent); found += line.hidden ? 0 : 1; }
-    status.textContent = wanted.value ? `${found} ${found === 1 ? "line" : "lines"}` : "";
+    for (const line of lines.children) line.hidden = !matches(line.textContent);
+    count();
   });
+}
+
+// Not by EventSource, which does not say why it was refused.
+async function eachEvent(body, take) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+    const events = (rest + piece.value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const field = (name) => event.split("\n").filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2)).join("\n");
+      take(field("event"), field("data"));
+    }
+  }
 }

@@ -27,6 +27,12 @@ export function answered(address) {
   if (wasWrong) show();
 }
 
+// Why the service, or what stands before it, refuses.
+export async function reasonOf(answer) {
+  const problem = await answer.json().catch(() => ({}));
+  return problem.detail || problem.title || `The service answered ${answer.status}.`;
+}
+
 function show() {
   const corner = document.getElementById("troubles");
   if (!isLoggedOut && !troubles.size) { corner.replaceChildren(); return; }

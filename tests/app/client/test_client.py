@@ -1,5 +1,6 @@
 """The Python client: what it makes of answers, and that it brings nothing of the service along."""
 
+import json
 import subprocess
 import sys
 
@@ -64,6 +65,14 @@ def test_events_end_with_an_empty_line() -> None:
     events = ServerEvents()
     lines = ["event: log", "data: a: b", "", ": keep-alive", "", "data:", "data:  c", ""]
     assert [event for line in lines for event in events.of(line)] == [("log", "a: b"), ("message", "\n c")]
+
+
+def test_a_stream_may_end_with_a_problem() -> None:
+    events = ServerEvents()
+    said = json.dumps({"status": 503, "title": "No", "detail": "It may not."})
+    assert [*events.of("event: problem"), *events.of(f"data: {said}")] == []
+    with pytest.raises(ProblemError, match=r"503 No: It may not\."):
+        next(events.of(""))
 
 
 def test_both_clients_know_the_same_calls() -> None:
