@@ -1,5 +1,6 @@
 """People at the page with predictions: a real Chromium, a service of its own, and models that answer."""
 
+import asyncio
 import json
 import re
 from typing import Any
@@ -8,7 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.support.browser import NARROW, assert_usable, drop_files, follow, opened_page
 from tests.support.images import file_of
@@ -139,3 +140,37 @@ async def test_images_are_dropped_and_values_typed(tmp_path_factory: pytest.Temp
         async with opened_page(service.url) as page:
             await asks_with_images(page, top)
             await asks_with_values(page, keys)
+
+
+async def test_each_of_many_images_has_its_answer(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """All but the first ones are answered as the second one was: what is asked for is the page."""
+    picture = file_of(Image.new("L", (16, 16), 255), "PNG")
+    answers: list[str] = []
+    one_by_one = asyncio.Lock()
+
+    async def answer(route: Route) -> None:
+        async with one_by_one:
+            if not answers:
+                answers.append("")
+                await route.abort()
+                return
+            if len(answers) == 1:
+                answers.append(await (await route.fetch()).text())
+            await route.fulfill(content_type="text/html", body=answers[1])
+
+    async with (
+        started_service(tmp_path_factory.mktemp("many")) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
+    ):
+        top = TeamsModel(client)
+        await top.publish(top_files())
+        async with opened_page(service.url) as page:
+            await page.goto(f"/ui/prediction/{top.short_name}")
+            await page.route(f"**/prediction/{top.name}", answer)
+            await drop_files(page, {f"{number}.png": picture for number in range(203)})
+            status = page.locator("form [role=status]").first
+            await expect(status).to_have_text("202 of 203 answered, 1 not.")
+            await expect(page.locator(".answer h3")).to_have_count(202)
+            await expect(page.locator(".answer img")).to_have_count(203)
+            await expect(page.locator(".answer .bad")).to_have_text("The service does not answer; ask again.")
+            await expect(page.locator(".answer .waits")).to_have_count(0)

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import FormData, UploadFile
 
 from app.dashboard.submission_form import FormError, typed_in
-from common.errors import ServiceError
+from common.errors import InvalidRequest, ServiceError
 from prediction.inference.declaration.declaration import Declaration, FieldDescription
 from prediction.inference.declaration.problems import InvalidInputs, shown_name
 from prediction.inference.questions import Question
@@ -67,15 +67,17 @@ def inputs_of(declaration: Declaration, typed: Mapping[str, str] | None = None) 
 
 
 def pairs_of(typed: Mapping[str, str]) -> list[Pair]:
-    """Pairs of a form, also those that are empty yet, in order."""
+    """Pairs of a form, also those that are empty yet, in order. Raises InvalidRequest: They are too many."""
     numbers = {
         int(found[1])
         for name in typed
         if (found := re.fullmatch(r"(?:key|text)\.([0-9]{1,6})", name)) is not None
     }
+    if len(numbers) > _MOST_PAIRS:
+        raise InvalidRequest(f"A model is asked with at most {_MOST_PAIRS} pairs of keys and values.")
     return [
         Pair(number, typed.get(f"{KEY}{number}", "").strip(), _text(typed.get(f"{TEXT}{number}", "")))
-        for number in sorted(numbers)[:_MOST_PAIRS]
+        for number in sorted(numbers)
     ]
 
 

@@ -1,5 +1,6 @@
 // Asking a model from its page: images may be dropped and are asked one by one, pairs are added, and the answers
 // and what is wrong come as HTML of the service, which is put in its place here.
+import { takeDrops } from "./drops.js";
 import { askForLogin } from "./troubles.js";
 
 const AT_ONCE = 3;
@@ -21,13 +22,9 @@ function take(form) {
     else askAll(form, images);
   });
   if (!images.length) return;
-  form.addEventListener("dragover", (event) => { event.preventDefault(); form.classList.add("over"); });
-  form.addEventListener("dragleave", () => form.classList.remove("over"));
-  form.addEventListener("drop", (event) => {
-    event.preventDefault();
-    form.classList.remove("over");
-    const onto = images.find((input) => input.closest(".field").contains(event.target)) || images[0];
-    onto.files = event.dataTransfer.files;
+  takeDrops(form, (files, place) => {
+    const onto = images.find((input) => input.closest(".field").contains(place)) || images[0];
+    onto.files = files;
     form.requestSubmit(form.querySelector("[data-send]"));
   });
 }
@@ -52,25 +49,30 @@ function addPair(form) {
 async function askAll(form, images) {
   if (!isTyped(form)) return;
   const split = images.reduce((most, each) => (each.files.length > (most?.files.length ?? 0) ? each : most), null);
-  const waiting = (split ? [...split.files] : [null]).map((file) => ({ file, card: file && newCard(file) }));
+  const files = split ? [...split.files] : [null];
   const button = form.querySelector("[data-send]");
   const status = form.querySelector("[role=status]");
-  let done = 0, isRefused = false;
-  const rest = [...waiting];
+  let done = 0, refused = 0;
+  const rest = [...files];
+  // No more images are decoded at a time than are asked.
   async function work() {
-    for (let next = rest.shift(); next; next = rest.shift()) {
-      isRefused = !(await askOne(form, split, next)) || isRefused;
+    while (rest.length) {
+      const file = rest.shift();
+      const card = file && newCard(file);
+      const [isTaken] = await Promise.all([askOne(form, split, file, card), card && showSmall(file, card.querySelector(".picture"))]);
       done += 1;
-      if (waiting.length > 1) status.textContent = `${done} of ${waiting.length} answered.`;
+      if (!isTaken) refused += 1;
+      if (files.length > 1) status.textContent = `${done - refused} of ${files.length} answered${refused ? `, ${refused} not` : ""}.`;
       document.body.dispatchEvent(new CustomEvent("asked"));
     }
   }
   button.disabled = true;
   status.textContent = "Asking …";
-  await Promise.all(Array.from({ length: Math.min(AT_ONCE, waiting.length) }, work));
+  for (const old of [...document.getElementById("answers").children].slice(MOST_ANSWERS)) old.remove();
+  await Promise.all(Array.from({ length: Math.min(AT_ONCE, files.length) }, work));
   button.disabled = false;
-  if (waiting.length === 1) status.textContent = isRefused ? "It was not answered." : "";
-  if (!isRefused) for (const each of images) each.value = "";
+  if (files.length === 1) status.textContent = refused ? "It was not answered." : "";
+  if (!refused) for (const each of images) each.value = "";
 }
 
 // Whether what stands in the form can be sent: of what is no number at all the browser sends nothing.
@@ -88,7 +90,7 @@ function mark(input, text) {
 }
 
 // Whether there is nothing wrong with what was typed.
-async function askOne(form, split, { file, card }) {
+async function askOne(form, split, file, card) {
   const body = new FormData(form);
   if (split) body.set(split.name, file, file.name);
   let answer, text;
@@ -109,7 +111,7 @@ async function askOne(form, split, { file, card }) {
   if (card) {
     shown.querySelector(".picture").replaceWith(card.querySelector(".picture")); // it may still be drawn
     card.replaceWith(shown);
-  } else addAnswer(shown);
+  } else document.getElementById("answers").prepend(shown);
   htmx.process(shown);
   form.closest("section").querySelector(".refusal").replaceChildren();
   return !part.querySelector("form .note.bad");
@@ -147,15 +149,8 @@ function newCard(file) {
   card.className = "answer";
   card.innerHTML = '<div class="picture"></div><div class="told"><p class="band"></p><p class="waits">…</p></div>';
   card.querySelector(".band").textContent = file.name;
-  showSmall(file, card.querySelector(".picture"));
-  addAnswer(card);
+  document.getElementById("answers").prepend(card);
   return card;
-}
-
-function addAnswer(card) {
-  const answers = document.getElementById("answers");
-  answers.prepend(card);
-  while (answers.childElementCount > MOST_ANSWERS) answers.lastElementChild.remove();
 }
 
 // As the browser sees it; what it cannot read has no picture.
@@ -167,6 +162,7 @@ async function showSmall(file, place) {
     canvas.width = Math.max(1, image.width * scale);
     canvas.height = Math.max(1, image.height * scale);
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    image.close();
     place.append(Object.assign(document.createElement("img"), { src: canvas.toDataURL(), alt: file.name }));
   } catch {
     place.replaceChildren();

@@ -1,4 +1,6 @@
 // Files into a workspace, as the API takes them: one by one as they are, archives to be unpacked there.
+import { takeDrops } from "./drops.js";
+import { reasonOf } from "./troubles.js";
 
 // What ends with .gz alone is a file of its own, such as compressed data.
 const ARCHIVES = { ".zip": "application/zip", ".tar": "application/x-tar", ".tar.gz": "application/gzip", ".tgz": "application/gzip", ".tar.bz2": "application/x-bzip2" };
@@ -18,13 +20,7 @@ function take(form) {
     const files = inputs.flatMap((input) => [...input.files]);
     if (await upload(form, files)) for (const input of inputs) input.value = "";
   });
-  form.addEventListener("dragover", (event) => { event.preventDefault(); form.classList.add("over"); });
-  form.addEventListener("dragleave", () => form.classList.remove("over"));
-  form.addEventListener("drop", (event) => {
-    event.preventDefault();
-    form.classList.remove("over");
-    upload(form, [...event.dataTransfer.files]);
-  });
+  takeDrops(form, (dropped) => upload(form, [...dropped]));
 }
 
 async function upload(form, files) {
@@ -62,9 +58,7 @@ async function send(workspace, folder, file) {
   const type = isArchive ? ARCHIVES[ending] : "application/octet-stream";
   try {
     const answer = await fetch(address, { method: isArchive ? "POST" : "PUT", headers: { "Content-Type": type }, body: file });
-    if (answer.ok) return "";
-    const problem = await answer.json();
-    return problem.detail || problem.title;
+    return answer.ok ? "" : await reasonOf(answer);
   } catch {
     return "The service does not answer, or the file cannot be read (a folder has an input of its own).";
   }

@@ -17,6 +17,7 @@ from app.dashboard.predictions.inputs import Pair, inputs_of, pairs_of
 from app.dashboard.predictions.options import options_of, typed_for
 from app.dashboard.submission_form import FormError
 from common.auth import Role
+from common.errors import InvalidRequest
 from common.mongo.types import Client
 from prediction.inference.declaration.declaration import Declaration
 from prediction.inference.served.documents import Canary, ServingOptions, Shadow
@@ -243,6 +244,12 @@ async def test_predictions_are_paged(bright: TeamsModel) -> None:
     assert "every 4s" not in second.text
 
 
+async def test_more_pairs_than_are_asked_are_refused(keys: TeamsModel) -> None:
+    typed = {"value.age": "41", "value.city": "Berlin", **{f"key.{each}": f"k{each}" for each in range(201)}}
+    refused = await post(keys.client, f"/{keys.short_name}", headers=PARTS, **typed)
+    assert (refused.status_code, "at most 200 pairs" in refused.text) == (422, True)
+
+
 async def test_a_page_asks_for_its_live_parts_alone(bright: TeamsModel) -> None:
     page = (await bright.client.get(f"/ui/prediction/{bright.name}")).text
     for part, begins in (("live", '<div id="live"'), ("latest", '<section id="latest"')):
@@ -440,6 +447,8 @@ def test_pairs_are_in_order() -> None:
     typed = {"key.10": "b", "text.10": "2\r\n3", "key.2": " a ", "text.2": "", "key.x": "c", "key.": "d"}
     assert pairs_of(typed) == [Pair(2, "a", ""), Pair(10, "b", "2\n3")]
     assert pairs_of({}) == []
+    with pytest.raises(InvalidRequest, match="at most 200 pairs"):
+        pairs_of({f"key.{number}": "x" for number in range(201)})
 
 
 def test_defaults_stand_in_the_form_until_something_is_typed() -> None:
