@@ -34,6 +34,7 @@ _SECONDS = {
     "e2e/test_pages_in_a_browser.py": 110,
     "training/runs/test_supervisor.py": 90,
     "e2e/test_service_process.py": 80,
+    "e2e/test_pages_in_trouble.py": 80,
     "e2e/test_training_page.py": 70,
     "training/runs/test_publishing_is_killed.py": 60,
     "e2e/test_training_by_message.py": 60,
