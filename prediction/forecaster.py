@@ -7,6 +7,7 @@ from typing import Any
 
 from common.executions.documents import ApplicationExecution
 from common.models.artifacts import StoreUnavailable
+from common.models.versions import VersionElsewhere
 from common.wire.specs import GlobalSpecs
 from prediction.forecasts.by_curve import CurveRequest, forecast_with_curve
 from prediction.forecasts.forecast import Forecast, nothing
@@ -75,16 +76,23 @@ class Forecaster:
             except WorkerFailed as error:
                 logger.warning("The history of %s is not learned ahead: %s", algorithm_name, error)
 
-    async def model_for(self, method: Method, known: GlobalSpecs) -> ServedModel | None:
-        """What answers `during_run`; None where no model does. Raises StoreUnavailable."""
+    async def model_for(self, method: Method, known: GlobalSpecs) -> ServedModel | VersionElsewhere | None:
+        """What answers `during_run`; None where no model does, and why the one that should cannot.
+
+        Raises:
+            StoreUnavailable: It cannot be read now.
+        """
         if method is not Method.MODEL:
             return None
-        return await self._models.find(known.system_name, known.algorithm_name, ONLINE_PREDICTOR)
+        try:
+            return await self._models.find(known.system_name, known.algorithm_name, ONLINE_PREDICTOR)
+        except VersionElsewhere as error:
+            return error
 
     async def during_run(
         self,
         method: Method,
-        model: ServedModel | None,
+        model: ServedModel | VersionElsewhere | None,
         known: GlobalSpecs,
         run: RunRecord,
         candidates: tuple[int, ...],
@@ -92,7 +100,8 @@ class Forecaster:
         after_job_id: int,
         current_scale_out: int,
     ) -> Forecast:
-        """What is left of a run; where the model fails, by Ernest's curves, and `remark` says so.
+        """What is left of a run; where the model fails, or lies in another store, by Ernest's curves, and
+        `remark` says so.
 
         Args:
             model: As `model_for` says.
@@ -102,8 +111,10 @@ class Forecaster:
         remark = ""
         if method is Method.MODEL:
             try:
+                if isinstance(model, VersionElsewhere):
+                    raise model
                 return await self._by_model(model, known, run, candidates, after_job_id, current_scale_out)
-            except WorkerFailed as error:
+            except (WorkerFailed, VersionElsewhere) as error:
                 logger.warning("Execution %s: the model failed: %s", run.run_id, error)
                 method, remark = Method.ERNEST_PER_JOB, f"the forecast failed: {error}"
         history = await self.history(known)

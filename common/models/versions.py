@@ -33,6 +33,10 @@ ARTIFACTS = "pretrained_models"
 """What the keys of all models' artifacts begin with."""
 
 
+class VersionElsewhere(StoreUnavailable):
+    """The version lies in another model store than this service uses: waiting brings it no nearer."""
+
+
 class VersionState(StrEnum):
     READY = "READY"
     DAMAGED = "DAMAGED"
@@ -252,10 +256,11 @@ async def read_version(store: ArtifactStore, version: ModelVersion) -> dict[str,
 
     Raises:
         ArtifactDamaged: They are missing or differ, also when read again.
-        StoreUnavailable: Nothing can be said now, or the version lies in another store.
+        VersionElsewhere: It lies in another store.
+        StoreUnavailable: Nothing can be said now.
     """
     if version.store and store.identity and version.store != store.identity:
-        raise StoreUnavailable(
+        raise VersionElsewhere(
             f"{version.id} lies in another model store than this service uses: services that share a "
             "MongoDB have to share HDFS_ENDPOINT and HDFS_OUTPUT_DIR, or DATA_DIR/models, too."
         )

@@ -7,7 +7,14 @@ from typing import Any
 from common.errors import Conflict, ModelNotFound
 from common.models.artifacts import ArtifactDamaged, ArtifactStore, StoreUnavailable
 from common.models.registry import ModelRegistry
-from common.models.versions import ModelVersion, RegisteredModel, VersionState, model_name, read_version
+from common.models.versions import (
+    ModelVersion,
+    RegisteredModel,
+    VersionElsewhere,
+    VersionState,
+    model_name,
+    read_version,
+)
 from common.mongo.stored import UnreadableDocument
 from prediction.forecasts.forecast import FilesNeeded
 from prediction.kinds.kind import ModelKind
@@ -78,6 +85,7 @@ class Models:
         A version whose files are damaged is reported and gives way to the one before.
 
         Raises:
+            VersionElsewhere: It is not in memory, and lies in another store.
             StoreUnavailable: It is not in memory and cannot be read now.
         """
         name = model_name(system_name, algorithm_name, kind)
@@ -94,6 +102,8 @@ class Models:
                 return served
             except ArtifactDamaged as error:
                 await self._report_damage(version, error)
+            except VersionElsewhere:
+                raise
             except StoreUnavailable as error:
                 raise StoreUnavailable(
                     f"Version {version.version} of {name} is not in memory, and cannot be read now: {error}"

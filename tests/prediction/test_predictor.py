@@ -1,9 +1,13 @@
 """First scale-outs and recommendations from a real history, model and worker."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from common.executions.repository import ExecutionRepository
 from common.instruments import NONE, PHASES, SOURCES
+from common.models.artifacts import identify
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.mongo.types import Client
@@ -203,6 +207,25 @@ async def test_where_the_model_fails_curves_answer(
     assert newest.last_job_id == 0
     [decision] = await executions.decisions(newest.id)
     assert (decision.model_key, decision.reason) == ("ernest", given.reason)
+
+
+async def test_where_the_model_was_lost_with_its_store_curves_answer(
+    predictor: Predictor,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    store: FolderStore,
+    tmp_path: Path,
+) -> None:
+    await store_history(executions)
+    await identify(store)
+    await train(executions, registry, store)
+    for kept in tmp_path.iterdir():
+        shutil.rmtree(kept)
+    await identify(store)
+    given = await report_first_job(predictor, executions, max_runtime=14.0)
+    assert [job_id for job_id, _ in given.best_predicted_scale_out_per_job] == [1, 2, 3, 4, 5]
+    assert "by Ernest's curves" in given.reason
+    assert "another model store" in given.reason
 
 
 async def test_without_a_model_and_a_history_nothing_is_recommended(

@@ -30,4 +30,4 @@ async def train(
     files = dict(TRAINED)
     if truncated:
         files["weights.safetensors"] = files["weights.safetensors"][:100]
-    return await publish(registry, store, files)
+    return await publish(registry, store, files, store=store.identity)

@@ -7,7 +7,7 @@ from typing import Protocol
 from common.errors import ModelKindNotFound
 from common.models.artifacts import ArtifactDamaged, ArtifactStore
 from common.models.registry import ModelRegistry
-from common.models.versions import ModelVersion, Promotion, read_version
+from common.models.versions import ModelVersion, Promotion, VersionElsewhere, read_version
 from common.mongo.stored import UnreadableDocument
 from training.kinds import ComparisonFailed, Kinds, TrainableKind
 
@@ -26,8 +26,8 @@ class Gate(Protocol):
 class PromotionGate:
     """Holds for every kind of model; only how two intact versions compare is the kind's to say.
 
-    A version without a rival serves, and so does one whose rival cannot be read. Where the two cannot
-    be compared the present one stays.
+    A version without a rival serves, and so does one whose rival cannot be read, or lies in a store that was
+    replaced. Where the two cannot be compared the present one stays.
     """
 
     def __init__(
@@ -61,6 +61,13 @@ class PromotionGate:
         except ArtifactDamaged as error:
             await self._registry.report_damage(champion, error)
             return await self.judge(candidate, files)
+        except VersionElsewhere as error:
+            return Promotion(
+                promoted=True,
+                reason=f"The present version cannot be read by this service, and gives way: {error}"[:1000],
+                method="champion_unreadable",
+                champion_version=champion.version,
+            )
         try:
             kind = self._kinds.get(candidate.kind)
             folder = self._folder / f"comparison-{candidate.artifact_key.rpartition('/')[2]}"

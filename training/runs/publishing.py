@@ -72,7 +72,7 @@ class Publisher:
 
     async def keep(self, new: NewVersion, files: Mapping[str, bytes]) -> None:
         """Take over a trained model; when this returns it will be published, come what may."""
-        await self._outbox.put(new.model_copy(update={"store": self._store.identity}), files)
+        await self._outbox.put(new, files)
         self._wake.set()
 
     def wake(self) -> None:
@@ -199,7 +199,9 @@ class Publisher:
             if not await self._runs.check_publishing(run.id, new.artifact_id, session):
                 raise Superseded(f"training {run.id} goes on without it")
 
-        return await self._registry.register(new, fence)
+        # Where the files are now: they may have been kept before the store was replaced.
+        stored = new.model_copy(update={"store": self._store.identity})
+        return await self._registry.register(stored, fence)
 
     async def _promote(
         self, run: TrainingRun, version: ModelVersion, files: Mapping[str, bytes]

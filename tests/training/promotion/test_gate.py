@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from common.models.artifacts import identify
 from common.models.folder import FolderStore
 from common.models.registry import ModelRegistry
 from common.models.versions import ModelVersion, Promotion, VersionState
@@ -100,3 +101,20 @@ async def test_where_two_versions_cannot_be_compared_the_present_one_stays(
     promotion = await gate_of(registry, store, tmp_path, kind).judge(candidate, FILES)
     assert (promotion.promoted, promotion.champion_version) == (False, 1)
     assert (promotion.method, promotion.reason) == ("comparison_failed", reason)
+
+
+async def test_a_champion_that_lies_in_another_store_gives_way(
+    registry: ModelRegistry, store: FolderStore, tmp_path: Path
+) -> None:
+    """It is not damaged: a service that still has that store may serve it again."""
+    elsewhere = FolderStore(tmp_path / "elsewhere")
+    await identify(store)
+    await identify(elsewhere)
+    await publish(registry, elsewhere, store=elsewhere.identity)
+    candidate, kind = await publish(registry, store, champion=False, store=store.identity), Rivals()
+    promotion = await gate_of(registry, store, tmp_path, kind).judge(candidate, FILES)
+    assert (promotion.promoted, promotion.method) == (True, "champion_unreadable")
+    assert promotion.champion_version == 1
+    assert "lies in another model store" in promotion.reason
+    assert kind.compared == []
+    assert (await registry.get_version(NAME, 1)).state is VersionState.READY

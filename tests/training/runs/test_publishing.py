@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest_asyncio
 from common.executions.repository import ExecutionRepository
 from common.instruments import Instruments
 from common.loops import running
+from common.models.artifacts import identify
 from common.models.registry import ModelRegistry
 from common.models.versions import CHAMPION, ModelVersion, Promotion, read_version
 from common.mongo.types import Client
@@ -345,6 +347,26 @@ async def test_a_version_that_somebody_makes_champion_before_its_comparison_is_p
     assert (await service.runs.get(run.id)).state is TrainingState.SUCCEEDED
     model = await service.registry.get_model(NAME)
     assert (model.champion, model.aliases[CHAMPION].reason) == (2, "by hand")
+
+
+async def test_a_model_that_was_kept_is_published_where_the_store_was_lost_with_all_versions(
+    service: Service, executions: ExecutionRepository
+) -> None:
+    await identify(service.store)
+    lost = await service.publish()
+    run, new = await service.train()
+    shutil.rmtree(service.data_dir / "store")
+    await identify(service.store)
+    kinds = model_kinds(executions, TrainingSettings())
+    gate = PromotionGate(service.registry, service.store, kinds, service.data_dir)
+    assert await service.publisher(gate).publish_all() == 0
+    assert (await service.runs.get(run.id)).state is TrainingState.SUCCEEDED
+    champion = await service.registry.find_champion(NAME)
+    assert champion is not None
+    assert (champion.version, champion.artifact_key) == (2, new.artifact_key)
+    assert lost.store != champion.store == service.store.identity
+    assert await read_version(service.store, champion) == FILES
+    assert await service.outbox.items() == []
 
 
 # --- what is counted of it ------------------------------------------------------------------------
