@@ -1,5 +1,6 @@
 """Finished runs with their jobs: what can be learned from."""
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -174,14 +175,17 @@ class RunHistory:
         owners = {execution.id: execution.application_id for execution in executions}
         query = {"application_execution_id": {"$in": list(jobs)}}
         incomplete: set[str] = set()
-        async for document in self._large_jobs.find(query).sort("job_id", ASCENDING):
+        async for document in self._large_jobs.find(query):  # no index has them in order: sorted below
             run_id = document["application_execution_id"]
             if document.get("application_id") != owners[run_id]:
                 continue
             try:
                 jobs[run_id].append(await self._large_jobs.take(document))
+                await asyncio.sleep(0)  # a batch may hold thousands of them
             except UnreadableDocument:
                 incomplete.add(run_id)
+        for found in jobs.values():
+            found.sort(key=lambda job: job.job_id)
         return {run_id: None if run_id in incomplete else found for run_id, found in jobs.items()}
 
     async def finished_run_times(

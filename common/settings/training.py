@@ -33,8 +33,8 @@ class TrainingSettings(SettingsGroup):
     training_seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Seed of the search and of every trial: the same history gives the same model."""
 
-    training_max_history_runs: Annotated[int, Field(ge=1, le=100_000)] = 200
-    """Most recent runs that a training reads; it learns from the last 60 of them that can be used."""
+    training_max_history_runs: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """Most recent runs that a training learns from; more than 60 count as 60."""
 
     training_heartbeat_seconds: Timeout = 2.0
     """Seconds between heartbeats of a training; after five missed ones it counts as dead."""

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from common.beside import beside
+from common.executions.gaps import Run
 from common.executions.repository import ExecutionRepository
 from common.models.versions import ModelVersion, Promotion, TrainingData
 from common.settings.training import TrainingSettings
@@ -67,13 +69,19 @@ class OnlinePredictor:
         self, system_name: str, algorithm_name: str, *, trials: int, champion: ModelVersion | None
     ) -> Material:
         """The usable ones of the most recent runs, without those that are kept back to compare on."""
-        found = usable(await self._history(system_name, algorithm_name))
+        limit = min(self._settings.training_max_history_runs, MAX_HISTORY_RUNS)
+        found = await self._executions.finished_runs(system_name, algorithm_name, limit)
         if not found:
             raise TrainingFailed("The history has gone since this training was asked for.")
+        return await beside(self._material, found, trials, champion)
+
+    def _material(self, found: Sequence[Run], trials: int, champion: ModelVersion | None) -> Material:
+        """Seconds of work where runs have many stages."""
+        runs = usable(_records(found))
         seen = champion.training_data.run_ids if champion else None
-        held_out_ids = set() if seen is None else set(select_held_out(found, seen))
-        history = [run for run in found if run.run_id not in held_out_ids]
-        held_out = [run for run in found if run.run_id in held_out_ids]
+        held_out_ids = set() if seen is None else set(select_held_out(runs, seen))
+        history = [run for run in runs if run.run_id not in held_out_ids]
+        held_out = [run for run in runs if run.run_id in held_out_ids]
         log = [f"learning from {len(history)} runs"]
         if held_out:
             log.append(f"held out to compare with the present version: {len(held_out)} runs")
@@ -93,12 +101,6 @@ class OnlinePredictor:
             validation=result.get("validation", {}),
         )
 
-    async def _history(self, system_name: str, algorithm_name: str) -> list[RunRecord]:
-        found = await self._executions.finished_runs(
-            system_name, algorithm_name, self._settings.training_max_history_runs
-        )
-        return [to_run_record(execution, jobs) for execution, jobs in found]
-
     # --- how versions compare ---------------------------------------------------------------------
 
     async def compare(
@@ -112,7 +114,7 @@ class OnlinePredictor:
         """By the mean error of the remaining runtime, on the runs that were kept back for this."""
         seen = set(champion.training_data.run_ids) | set(candidate.training_data.run_ids)
         unseen = [run for run in candidate.training_data.held_out_run_ids if run not in seen]
-        runs = [to_run_record(run, jobs) for run, jobs in await self._executions.runs_by_id(unseen)]
+        runs = await beside(_records, await self._executions.runs_by_id(unseen))
         # Without runs it still tells whether the champion can be read at all.
         comparison = await compare(
             champion_files, candidate_files, runs, folder, timeout_seconds=_COMPARISON_SECONDS
@@ -154,6 +156,10 @@ class OnlinePredictor:
             fine_tune=bool(question.run.jobs),
         )
         return Work(forecast, request)
+
+
+def _records(found: Sequence[Run]) -> list[RunRecord]:
+    return [to_run_record(execution, jobs) for execution, jobs in found]
 
 
 def _training_data(history: Sequence[RunRecord], held_out: Sequence[RunRecord]) -> TrainingData:
