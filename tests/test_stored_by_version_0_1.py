@@ -33,6 +33,7 @@ from submission.schedules import SubmissionSchedules
 from tests.support.samples import job_end, specs
 from tests.support.services import service_in_process
 from tests.support.synthetic import CONTEXT, first_jobs, make_run
+from training.history.digests import RunDigests
 from training.runs.documents import TrainingState
 from training.runs.repository import TrainingRunRepository
 from training.runs.schedules import PeriodicTrainings
@@ -285,6 +286,7 @@ async def test_schedules_are_read(
         database,
         TrainingRunRepository(mongo, database),
         stored,
+        RunDigests(mongo, database, stored),
         registry,
         every_algorithm=Every.parse("24h"),
         by_algorithm={},

@@ -78,6 +78,7 @@ async def build_training(
         storage.database,
         storage.training_runs,
         storage.executions,
+        storage.digests,
         storage.registry,
         every_algorithm=settings.interval,
         by_algorithm=settings.cron_schedules,

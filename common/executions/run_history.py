@@ -22,9 +22,11 @@ Json = dict[str, Any]
 FURTHER_RUNS = 20
 """Read at once in place of runs that nothing can be learned from."""
 
+_LOOKED_AT = 100
+"""Of an algorithm's runs, to see whether it has a history: of many programs no Spark job is ever reported."""
+
 _HISTORY_SECONDS = 60.0
 """Reading many runs takes longer than other operations."""
-
 
 JOB_CHANGES = "job_changes"
 """Of a stored execution: how often anything of its jobs was stored. What was made of them is stale then."""
@@ -188,37 +190,20 @@ class RunHistory:
             found.sort(key=lambda job: job.job_id)
         return {run_id: None if run_id in incomplete else found for run_id, found in jobs.items()}
 
-    async def finished_run_times(
-        self, system_name: str, algorithm_name: str, limit: int
-    ) -> dict[str, datetime | None]:
-        """The runs that started last among those of `finished_runs`, each with the end of its last job."""
-        cursor = self._applications.find(
-            _history_query(system_name, algorithm_name), {"last_job_end_time": 1}
-        ).sort("start_time", DESCENDING)
-        return {run["_id"]: _time(run.get("last_job_end_time")) async for run in cursor.limit(limit)}
+    async def last_job_ends(self, execution_ids: Sequence[str]) -> dict[str, datetime | None]:
+        """When the last job of each of these runs ended, as far as it was reported."""
+        query = {"_id": {"$in": list(execution_ids)}}
+        cursor = self._applications.find(query, {"last_job_end_time": 1})
+        return {run["_id"]: _time(run.get("last_job_end_time")) async for run in cursor}
 
-    async def algorithms_with_history(self) -> Sequence[tuple[str, str]]:
-        """System and algorithm names of which a run can be learned from, sorted."""
-        pipeline: list[Json] = [
-            {
-                "$match": {
-                    "last_job_id": {"$ne": None},
-                    "start_time": {"$ne": None},
-                    "global_specs.system_name": {"$type": "string"},
-                    "global_specs.algorithm_name": {"$type": "string"},
-                }
-            },
-            {
-                "$group": {
-                    "_id": {
-                        "system": "$global_specs.system_name",
-                        "algorithm": "$global_specs.algorithm_name",
-                    }
-                }
-            },
-        ]
-        found = await self._applications.aggregate(pipeline)
-        return sorted([(entry["_id"]["system"], entry["_id"]["algorithm"]) async for entry in found])
+    async def has_history(self, system_name: str, algorithm_name: str) -> bool:
+        """Whether any of the latest runs has reported its start and a job."""
+        query = {"global_specs.system_name": system_name, "global_specs.algorithm_name": algorithm_name}
+        said = ("last_job_id", "start_time")
+        cursor = self._applications.find(query, dict.fromkeys(said, 1)).sort("created_at", DESCENDING)
+        return any(
+            [all(run.get(name) is not None for name in said) async for run in cursor.limit(_LOOKED_AT)]
+        )
 
 
 def _time(value: object) -> datetime | None:

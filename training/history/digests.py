@@ -138,6 +138,13 @@ class RunDigests:
 
     async def latest(self, system_name: str, algorithm_name: str, limit: int) -> History:
         """The most recent runs that completed and that can be learned from, as `finished_runs` says."""
+        return history_of(await self._latest(system_name, algorithm_name, limit))
+
+    async def latest_ids(self, system_name: str, algorithm_name: str, limit: int) -> list[str]:
+        """Which runs these are, oldest first."""
+        return [digest.id for digest in await self._latest(system_name, algorithm_name, limit)]
+
+    async def _latest(self, system_name: str, algorithm_name: str, limit: int) -> list[RunDigest]:
         found: list[RunDigest] = []
         wanted, seen = limit, 0
         while True:
@@ -149,7 +156,7 @@ class RunDigests:
             complete = are_complete([digest.numbering for digest in found])
             runs = [digest for digest, is_complete in zip(found, complete, strict=True) if is_complete]
             if len(versions) < wanted or len(runs) >= limit:
-                return history_of(runs[:limit][::-1])
+                return runs[:limit][::-1]
             wanted = max(limit - len(runs), FURTHER_RUNS)
 
     async def prepare(self, execution_id: str) -> None:

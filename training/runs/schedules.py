@@ -23,10 +23,14 @@ from common.mongo.stored import Readable
 from common.mongo.transactions import in_transaction
 from common.processes.guarded import service_identity
 from common.triggers import Every, Trigger
+from training.history.digests import RunDigests
 from training.kinds import Kinds, TrainableKind
 from training.runs.repository import TrainingRunRepository
 
 logger = logging.getLogger(__name__)
+
+_SYSTEM = "spark"
+"""What all algorithms run on."""
 
 _SAME_JOB = timedelta(seconds=1)
 """Times of jobs went through seconds as floating point numbers on their way into the registry."""
@@ -61,6 +65,7 @@ class PeriodicTrainings:
         database: str,
         runs: TrainingRunRepository,
         executions: ExecutionRepository,
+        digests: RunDigests,
         registry: ModelRegistry,
         *,
         every_algorithm: Trigger | None,
@@ -82,6 +87,7 @@ class PeriodicTrainings:
         self._schedules = self._read.stored
         self._runs = runs
         self._executions = executions
+        self._digests = digests
         self._registry = registry
         self._every_algorithm = every_algorithm
         self._by_algorithm = dict(by_algorithm)
@@ -104,10 +110,12 @@ class PeriodicTrainings:
         """Fire what is due."""
         try:
             triggers = await self._triggers()
-            times = self._schedules.find({}, {"next_fire_at": 1})
+            times = self._schedules.find({"_id": {"$in": list(triggers)}}, {"next_fire_at": 1})
             known = {schedule["_id"]: schedule.get("next_fire_at") async for schedule in times}
             for name in triggers.keys() - known.keys():
-                await self._add(name, *triggers[name])
+                system, algorithm, trigger = triggers[name]
+                if await self._executions.has_history(system, algorithm):
+                    await self._add(name, system, algorithm, trigger)
             now = utc_now()
             for name in triggers.keys() & known.keys():
                 await self._bring_forward(name, triggers[name][2], known[name], now)
@@ -118,11 +126,11 @@ class PeriodicTrainings:
             logger.warning("Periodic trainings wait for MongoDB: %s", type(error).__name__)
 
     async def _triggers(self) -> dict[str, tuple[str, str, Trigger]]:
-        """By id: system, algorithm and trigger, of every algorithm with a history and a schedule."""
+        """By id: system, algorithm and trigger, of every algorithm that was ever submitted and has one."""
         found = {}
-        for system, algorithm in await self._executions.algorithms_with_history():
+        for algorithm in await self._executions.algorithms():
             if trigger := self._by_algorithm.get(algorithm, self._every_algorithm):
-                found[f"{system}/{algorithm}/{trigger}"] = (system, algorithm, trigger)
+                found[f"{_SYSTEM}/{algorithm}/{trigger}"] = (_SYSTEM, algorithm, trigger)
         return found
 
     async def _add(self, name: str, system: str, algorithm: str, trigger: Trigger) -> None:
@@ -205,23 +213,24 @@ class PeriodicTrainings:
         if await self._runs.has_unfinished(schedule.system_name, schedule.algorithm_name):
             return "a training of the algorithm is under way"
         most = kind.most_runs
-        times = await self._executions.finished_run_times(
+        run_ids = await self._digests.latest_ids(
             schedule.system_name, schedule.algorithm_name, min(self._history_runs or most, most)
         )
-        if not times:
+        if not run_ids:
             return "there is no finished run to learn from"
         name = model_name(schedule.system_name, schedule.algorithm_name, kind.name)
         latest = await self._registry.find_latest(name)
-        if latest is not None and not _has_news(times, latest.training_data):
-            return f"there is nothing that version {latest.version} does not know"
-        return ""
+        ends = await self._executions.last_job_ends(run_ids)
+        if latest is None or _has_news(ends, latest.training_data):
+            return ""
+        return f"there is nothing that version {latest.version} does not know"
 
 
-def _has_news(times: Mapping[str, datetime | None], known: TrainingData) -> bool:
+def _has_news(ends: Mapping[str, datetime | None], known: TrainingData) -> bool:
     """Whether a run has finished, or a job was reported, that a version did not know."""
     run_ids = {*known.run_ids, *known.held_out_run_ids}
     last = known.last_job_end_time
     return any(
         run_id not in run_ids or (ended is not None and last is not None and ended > last + _SAME_JOB)
-        for run_id, ended in times.items()
+        for run_id, ended in ends.items()
     )

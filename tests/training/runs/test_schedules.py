@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
@@ -27,6 +33,7 @@ from prediction.kinds.online_predictor import OnlinePredictor
 from tests.support.clocks import Clocks
 from tests.support.registered import publish
 from tests.support.samples import START_MS, application_start, execution, job_end
+from training.history.digests import RunDigests
 from training.kinds import Kinds
 from training.runs.documents import TrainingRun, TrainingState
 from training.runs.repository import TrainingRunRepository
@@ -57,6 +64,7 @@ async def open_periodic(mongo: Client, database: str, executions: ExecutionRepos
             database,
             TrainingRunRepository(client, database),
             ExecutionRepository(client, database),
+            RunDigests(client, database, ExecutionRepository(client, database)),
             ModelRegistry(client, database),
             every_algorithm=every,
             by_algorithm=by_algorithm or {},
@@ -326,6 +334,85 @@ async def test_runs_that_a_training_would_not_read_are_no_news(
     await publish(registry, FolderStore(tmp_path), training_data=data)
     assert "skipped" in await fire(open_periodic(history_runs=2), mongo, database)
     assert "was queued" in await fire(open_periodic(history_runs=3), mongo, database)
+
+
+async def test_a_run_of_which_reports_are_missing_is_no_news(
+    open_periodic: Open,
+    executions: ExecutionRepository,
+    registry: ModelRegistry,
+    mongo: Client,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    """No training learns from it: each due time queued one that learned what was known."""
+    whole = [await finished_run(executions, minute=minute) for minute in range(3)]
+    incomplete = await finished_run(executions, minute=3)
+    applications = mongo[database]["application_execution"]
+    await applications.update_one({"_id": incomplete}, {"$set": {"ended_jobs": 3}})
+    kind = OnlinePredictor(executions, TrainingSettings())
+    material = await kind.collect("spark", "KMeans", trials=1, champion=None)
+    assert material.training_data.run_ids == whole
+    await publish(registry, FolderStore(tmp_path), training_data=material.training_data)
+    assert "version 1" in await fire(open_periodic(), mongo, database)
+
+    await applications.update_one({"_id": incomplete}, {"$set": {"ended_jobs": 2}})
+    assert "was queued" in await fire(open_periodic(), mongo, database)
+
+
+_QUESTION = ("find", "filter", "projection", "sort", "limit", "distinct", "key", "query")
+
+
+class Questions(CommandListener):
+    """What was asked about application executions, to be explained."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command.get(event.command_name) == "application_execution":
+            assert event.command_name in _QUESTION, event.command_name
+            self.asked.append({name: event.command[name] for name in event.command if name in _QUESTION})
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+async def test_looking_for_what_is_due_reads_few_runs_however_many_there_are(
+    open_periodic: Open,
+    executions: ExecutionRepository,
+    mongo: Client,
+    mongo_uri: str,
+    database: str,
+) -> None:
+    """Services look every two seconds; where that takes longer than they wait, nothing is due again."""
+    await finished_run(executions)
+    applications = mongo[database]["application_execution"]
+    one = await applications.find_one()
+    assert one is not None
+    await applications.insert_many([{**one, "_id": f"run-{number}"} for number in range(500)])
+    questions = Questions()
+    client: Client = AsyncMongoClient(mongo_uri, tz_aware=True, event_listeners=[questions])
+    try:
+        periodic = open_periodic(client=client)
+        for _ in range(10):
+            await periodic.tick()
+    finally:
+        await client.close()
+    explained = [
+        await mongo[database].command("explain", asked, verbosity="executionStats")
+        for asked in questions.asked
+    ]
+    read, keys = (
+        [each["executionStats"][name] for each in explained]
+        for name in ("totalDocsExamined", "totalKeysExamined")
+    )
+    assert len(read) >= 10
+    assert sum(read) <= 100
+    assert sum(keys) <= 200
+    assert (await only(open_periodic())).algorithm_name == "KMeans"
 
 
 async def test_without_a_finished_run_nothing_is_queued(
