@@ -23,6 +23,9 @@ _PIECE = 1 << 16
 _HEADER_BYTES = 2048
 """Of a file in a tar, its name and what fills its last block."""
 
+_LISTED_BYTES = 46 + 512
+"""Of a file in the list of members of a ZIP, its path included."""
+
 _MARGIN_BYTES = 1 << 20
 
 _BROKEN = (
@@ -84,13 +87,13 @@ def read_archive(content: bytes, bounds: Bounds) -> dict[str, bytes]:
 
 def _members(content: bytes, bounds: Bounds) -> Iterator[tuple[str, io.BufferedIOBase]]:
     if zipfile.is_zipfile(io.BytesIO(content)):
-        yield from _of_zip(content)
+        yield from _of_zip(content, bounds)
     else:
         yield from _of_tar(content, bounds)
 
 
-def _of_zip(content: bytes) -> Iterator[tuple[str, io.BufferedIOBase]]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+def _of_zip(content: bytes, bounds: Bounds) -> Iterator[tuple[str, io.BufferedIOBase]]:
+    with zipfile.ZipFile(_BoundedPieces(content, bounds)) as archive:
         for member in archive.infolist():
             if member.is_dir():
                 continue
@@ -101,6 +104,23 @@ def _of_zip(content: bytes) -> Iterator[tuple[str, io.BufferedIOBase]]:
                 raise InvalidArchive("The archive is locked with a password.")
             with archive.open(member) as stream:
                 yield check_path(member.filename), stream  # type: ignore[misc]
+
+
+class _BoundedPieces(io.BytesIO):
+    """A ZIP, of which no piece is read that is longer than a list of all that it may hold.
+
+    That list is read at once, and an object is made of each of its members, whatever they are.
+    """
+
+    def __init__(self, content: bytes, bounds: Bounds) -> None:
+        super().__init__(content)
+        self._most = max(bounds.files * _LISTED_BYTES, _PIECE)
+        self._files = bounds.files
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self._most:
+            raise ArchiveTooLarge(f"The archive lists far more than {self._files:,} files and folders.")
+        return super().read(size)
 
 
 def _of_tar(content: bytes, bounds: Bounds) -> Iterator[tuple[str, io.BufferedIOBase]]:

@@ -5,6 +5,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -134,3 +135,30 @@ def test_what_is_no_file_counts_too(mode: str) -> None:
                 archive.addfile(member)
         with pytest.raises(ArchiveTooLarge):
             read_archive(made.getvalue(), BOUNDS)
+
+
+def test_a_zip_that_lists_folders_without_end_is_refused_before_its_list_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hundred bytes of such a list are a kilobyte in memory."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for number in range(3000):
+            archive.writestr(f"folder-{number}/", b"")
+    listed: list[object] = []
+
+    class Noted(zipfile.ZipInfo):
+        def __init__(self, *arguments: Any, **more: Any) -> None:
+            super().__init__(*arguments, **more)
+            listed.append(self)
+
+    monkeypatch.setattr(zipfile, "ZipInfo", Noted)
+    with pytest.raises(ArchiveTooLarge):
+        read_archive(made.getvalue(), BOUNDS)
+    assert listed == []
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for number in range(100):
+            archive.writestr(f"folder-{number}/", b"")
+        archive.writestr("folder-1/a", b"1")
+    assert read_archive(made.getvalue(), BOUNDS) == {"folder-1/a": b"1"}
