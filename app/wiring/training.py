@@ -13,6 +13,7 @@ from common.settings.training import TrainingSettings
 from training.kinds import Kinds, TrainableKind
 from training.promotion.gate import PromotionGate
 from training.runs.garbage import collect_garbage
+from training.runs.leftovers import remove_left
 from training.runs.outbox import Outbox
 from training.runs.pretraining import Pretraining
 from training.runs.publishing import Publisher
@@ -50,7 +51,9 @@ async def build_training(
         stopping: Ends what follows a training.
         cluster: Where trials run; one without an address: on this machine.
     """
-    gate = PromotionGate(storage.registry, storage.artifacts, kinds, storage.data_dir / "training")
+    folder = storage.data_dir / "training"
+    await asyncio.to_thread(remove_left, folder)
+    gate = PromotionGate(storage.registry, storage.artifacts, kinds, folder)
     publisher = Publisher(
         storage.training_runs,
         storage.registry,

@@ -9,7 +9,6 @@ import secrets
 import shutil
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from common.processes import owned_folders
 from common.processes.child import WorthAnotherAttempt
 from common.processes.ray_access import ADDRESS, why_not_connected
 from common.settings.group import PROJECT_ROOT
-from training.search.config import SearchConfig
+from training.search.config import RAY_HOME, SearchConfig
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_USAGE_STATS_PROMPT_ENABLED", "0")
@@ -61,7 +61,7 @@ def connected(address: str, folder: Path, search: SearchConfig) -> Iterator[None
         return
     inside = folder.resolve() / "ray"
     short = len(str(inside)) <= LONGEST_RAY_FOLDER
-    home = inside if short else Path(tempfile.mkdtemp(prefix="enel-ray-"))
+    home = inside if short else owned_folders.make(RAY_HOME)
     try:
         with _initialised(_options_here(home, search), address):
             yield

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass, field
 
+RAY_HOME = "enel-ray-"
+"""What names of folders of a Ray of the search's own begin with."""
+
 
 @dataclass(frozen=True)
 class Range:
