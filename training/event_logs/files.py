@@ -1,18 +1,24 @@
 """Where event logs lie: folders of this machine, and whatever Spark's own Hadoop client reaches."""
 
 import contextlib
+import io
 import os
+import select
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from common.errors import InvalidRequest
 
 _LIST_SECONDS = 120
+_SILENT_SECONDS = 120
+"""Of what is read, for which an overloaded cluster may have to wait."""
+
 _SHELL = "org.apache.hadoop.fs.FsShell"
 _NO_CONFIGURATION = Path(__file__).with_name("hadoop")
 
@@ -68,9 +74,13 @@ class LocalFiles:
         return Entry(str(found), found.is_dir(), size)
 
     def inside(self, folder: str) -> Sequence[Entry]:
+        entries = []
         try:
             with os.scandir(folder) as found:
-                entries = [Entry(each.path, each.is_dir(), each.stat().st_size) for each in found]
+                for each in found:
+                    # Links that lead nowhere, and what Spark renames at the end of an application.
+                    with contextlib.suppress(FileNotFoundError):
+                        entries.append(Entry(each.path, each.is_dir(), each.stat().st_size))
         except OSError as error:
             raise FilesAway(f"{folder}: {error.strerror}") from error
         return sorted(entries, key=lambda entry: entry.name)
@@ -100,13 +110,19 @@ class HadoopFiles:
     @contextlib.contextmanager
     def open(self, path: str) -> Iterator[BinaryIO]:
         command = [*_hadoop(), "-cat", path]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        with (
+            tempfile.TemporaryFile() as errors,  # a pipe that nobody reads meanwhile would hold it up
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, bufsize=0) as process,
+        ):
             assert process.stdout is not None, "a pipe"
-            assert process.stderr is not None, "a pipe"
+            content = io.BufferedReader(_Spoken(process.stdout, path))
             try:
-                yield process.stdout  # type: ignore[misc] # a BufferedReader
-                if process.stdout.read(1) == b"" and process.wait() != 0:
-                    raise FilesAway(f"{path}: {_last_line(process.stderr.read())}")
+                yield content
+                if content.read(1) == b"" and process.wait(_SILENT_SECONDS) != 0:
+                    errors.seek(0)
+                    raise FilesAway(f"{path}: {_last_line(errors.read())}")
+            except subprocess.TimeoutExpired as error:
+                raise _silent(path, _SILENT_SECONDS) from error
             finally:
                 process.kill()
 
@@ -116,12 +132,33 @@ class HadoopFiles:
                 [*_hadoop(), *arguments], capture_output=True, timeout=_LIST_SECONDS, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise FilesAway(f"{arguments[-1]}: no answer within {_LIST_SECONDS} s.") from error
+            raise _silent(arguments[-1], _LIST_SECONDS) from error
         if done.returncode != 0:
             raise FilesAway(f"{arguments[-1]}: {_last_line(done.stderr)}")
         return [
             entry for line in done.stdout.decode("utf-8", "replace").splitlines() if (entry := _entry(line))
         ]
+
+
+class _Spoken(io.RawIOBase):
+    """What a process writes; FilesAway once it is silent for too long while somebody waits for it."""
+
+    def __init__(self, stream: Any, path: str) -> None:
+        """`stream` is the end of a pipe, without a buffer."""
+        self._stream, self._path = stream, path
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not select.select([self._stream], [], [], _SILENT_SECONDS)[0]:
+            raise _silent(self._path, _SILENT_SECONDS)
+        read: int = self._stream.readinto(buffer)
+        return read
+
+
+def _silent(path: str, seconds: float) -> FilesAway:
+    return FilesAway(f"{path}: no answer within {seconds:g} s.")
 
 
 def _entry(line: str) -> Entry | None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from training.event_logs.files import Entry, Files
+from training.event_logs.files import Entry, Files, FilesAway
 
 _ROLLING = "eventlog_v2_"
 _PART = re.compile(r"events_(\d+)_")
@@ -26,15 +26,18 @@ class LogFiles:
 
     Attributes:
         missing: Why what it holds is not all that happened, or "".
+        away: Why nothing can be said of it, or "".
     """
 
     path: str
     parts: Sequence[Entry]
     missing: str
+    away: str = ""
 
 
 def logs_below(files: Files, path: str) -> Iterator[LogFiles]:
-    """The logs at a path: itself, where it is one, or those in it, by name. Raises FilesAway."""
+    """The logs at a path: itself, where it is one, or those in it, by name; folders in it that cannot be read
+    are among them. Raises FilesAway."""
     yield from _logs_at(files, files.look(path), 0)
 
 
@@ -45,7 +48,13 @@ def _logs_at(files: Files, entry: Entry, depth: int) -> Iterator[LogFiles]:
         missing = "it was compacted" if _COMPACT in entry.name else ""
         yield LogFiles(entry.path, [entry], missing)
         return
-    inside = files.inside(entry.path)
+    try:
+        inside = files.inside(entry.path)
+    except FilesAway as error:
+        if depth == 0:
+            raise
+        yield LogFiles(entry.path, [], "", away=str(error))
+        return
     if entry.name.startswith(_ROLLING) or any(_PART.match(each.name) for each in inside):
         yield _rolling(entry, inside)
     elif depth < _MOST_DEPTH:

@@ -89,6 +89,8 @@ def read_log(
         UnreadableLog: It is none, or none that can be read here.
         FilesAway: It cannot be read.
     """
+    if log.away:
+        raise FilesAway(log.away)
     replay = _Replay(RecordedAttempt(log))
     lines = EventLines(_HANDLERS)
     try:

@@ -2,17 +2,20 @@
 
 import gzip
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping as Mapped
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.progress import Progress
 
-from training.event_logs.files import files_of
+from app.cli.commands.import_logs import _rows
+from training.event_logs.files import FilesAway, files_of
 from training.event_logs.logs import logs_below
 from training.event_logs.pieces import pieces_of
 from training.event_logs.recorded import read_log
-from training.event_logs.specs import Said
+from training.event_logs.specs import Mapping, Said
 
 Json = dict[str, Any]
 
@@ -66,7 +69,7 @@ LINES = log(job(0), job(1))
 WHOLE = b"".join(LINES)
 
 
-def told(folder: Path, files: Mapping[str, bytes]) -> tuple[str, str, int]:
+def told(folder: Path, files: Mapped[str, bytes]) -> tuple[str, str, int]:
     """How the only log in a folder ended, why, and how many jobs it has."""
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -152,3 +155,32 @@ def test_an_end_without_its_start_is_a_job_that_is_missing(tmp_path: Path) -> No
 )
 def test_odd_stages_cost_no_job(tmp_path: Path, stage: Json) -> None:
     assert told(tmp_path, {"app-1": b"".join(log(job(0, **stage)))}) == ("COMPLETED", "By its event log.", 1)
+
+
+def test_a_link_that_leads_nowhere_costs_no_other_log(tmp_path: Path) -> None:
+    (tmp_path / "app-1").write_bytes(WHOLE)
+    (tmp_path / "app-0.inprogress").symlink_to(tmp_path / "renamed")
+    rows = list(_rows([str(tmp_path)], Mapping(), None, Progress(disable=True)))
+    assert [(row["application_id"], row["outcome"], row["jobs"]) for row in rows] == [
+        ("app-1", "readable", 2)
+    ]
+
+
+def test_a_folder_that_cannot_be_read_is_told_beside_the_logs(tmp_path: Path) -> None:
+    """It was there when its name was read."""
+    folder = tmp_path / "logs"
+    for name in ("a/app-1", "b/app-2", "c/app-3"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(WHOLE)
+    rows = []
+    for row in _rows([str(folder)], Mapping(), None, Progress(disable=True)):
+        rows.append((row["log"], row["outcome"], row["reason"]))
+        shutil.rmtree(folder / "b", ignore_errors=True)
+    b = str(folder / "b")
+    assert rows == [
+        (str(folder / "a/app-1"), "readable", ""),
+        (b, "skipped", f"{b}: No such file or directory"),
+        (str(folder / "c/app-3"), "readable", ""),
+    ]
+    with pytest.raises(FilesAway):  # which somebody has named
+        list(logs_below(files_of(b), b))
