@@ -90,5 +90,13 @@ async def build_training(
         history_runs=settings.training_max_history_runs,
     )
     collect = partial(collect_garbage, storage.artifacts, storage.training_runs, storage.registry)
-    pretraining = Pretraining(storage.training_runs, storage.executions, supervisor, kinds, trials, stopping)
+    pretraining = Pretraining(
+        storage.training_runs,
+        storage.executions,
+        supervisor,
+        kinds,
+        trials,
+        stopping,
+        settings.training_max_unfinished,
+    )
     return Training(supervisor, publisher, pretraining, periodic, collect)

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator
 from pydantic_core import from_json
 from pydantic_settings import NoDecode
 
-from common.settings.group import SettingsGroup, Timeout
+from common.settings.group import LARGEST_COUNT, SettingsGroup, Timeout
 from common.triggers import Cron, Every
 
 
@@ -35,6 +35,12 @@ class TrainingSettings(SettingsGroup):
 
     training_max_history_runs: Annotated[int, Field(ge=1, le=100_000)] = 60
     """Most recent runs that a training learns from; more than 60 count as 60."""
+
+    training_max_seconds: Annotated[float, Field(ge=1, le=31 * 86_400)] = 21_600.0
+    """Seconds that one attempt of a training may take; then it has failed, and the next one begins."""
+
+    training_max_unfinished: Annotated[int, Field(ge=1, le=LARGEST_COUNT)] = 100
+    """Trainings that one person may have waiting and under way."""
 
     training_heartbeat_seconds: Timeout = 2.0
     """Seconds between heartbeats of a training; after five missed ones it counts as dead."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from common.errors import NoHistory
+from common.errors import Conflict, NoHistory
 from common.executions.repository import ExecutionRepository
 from training.kinds import Kinds, TrainableKind
 from training.runs.documents import TrainingRun
@@ -23,12 +23,14 @@ class Pretraining:
         kinds: Kinds[TrainableKind],
         trials: int | None = None,
         stopping: asyncio.Event | None = None,
+        max_unfinished: int = 100,
     ) -> None:
         """Starts nothing yet.
 
         Args:
             trials: Of a training that does not say how many; None: as many as its kind wants.
             stopping: Ends every `follow`, for a service that stops; the trainings themselves go on later.
+            max_unfinished: Trainings that one person may have waiting and under way.
         """
         self.runs = runs
         self._executions = executions
@@ -36,6 +38,7 @@ class Pretraining:
         self._kinds = kinds
         self._trials = trials
         self._stopping = stopping or asyncio.Event()
+        self._max_unfinished = max_unfinished
 
     async def start(
         self,
@@ -58,11 +61,20 @@ class Pretraining:
         Raises:
             ModelKindNotFound: There is no such kind of model.
             NoHistory: No finished run of the algorithm is known.
-            Conflict: A training of this id is of another request.
+            Conflict: A training of this id is of another request, or whoever asks has as many trainings that have
+                not ended as one person may have.
         """
         kind = self._kinds.get(model_name)
         if not await self._executions.finished_runs(system_name, algorithm_name, limit=1):
             raise NoHistory(f"There is no finished run of {algorithm_name!r} to learn from yet.")
+        if (
+            requested_by is not None
+            and await self.runs.count_unfinished(requested_by) >= self._max_unfinished
+        ):
+            raise Conflict(
+                f"{self._max_unfinished} trainings of yours wait or are under way, as many as"
+                " TRAINING_MAX_UNFINISHED allows: wait until one has ended, or cancel some."
+            )
         run = await self.runs.enqueue(
             system_name=system_name,
             algorithm_name=algorithm_name,

@@ -207,14 +207,14 @@ class Publisher:
         self, run: TrainingRun, version: ModelVersion, files: Mapping[str, bytes]
     ) -> ModelVersion:
         while True:
-            async with self.heartbeats(run):
+            async with self._heartbeats(run):
                 promotion = await self._gate.judge(version, files)
             if await self._registry.record_promotion(version.name, version.version, promotion):
                 self._instruments.count_promotion(promotion.promoted)
                 return version.model_copy(update={"promotion": promotion})
             logger.info("The champion of %s changed meanwhile; compared again", version.name)
 
-    def heartbeats(self, run: TrainingRun) -> AbstractAsyncContextManager[None]:
+    def _heartbeats(self, run: TrainingRun) -> AbstractAsyncContextManager[None]:
         """Signs of life of a run that this service has, while something takes long."""
 
         async def beat() -> None:

@@ -140,6 +140,11 @@ class TrainingRunRepository:
         }
         return await self._runs.find_one(query, {"_id": 1}, session=session) is not None
 
+    async def count_unfinished(self, requested_by: str) -> int:
+        """How many trainings of somebody wait, run or are being published."""
+        query = {"state": {"$in": list(UNFINISHED)}, "requested_by": requested_by}
+        return await self._runs.count_documents(query)
+
     async def was_triggered(self, algorithm_name: str, trigger: str) -> bool:
         """Whether there ever was a training for this reason."""
         query = {"algorithm_name": algorithm_name, "trigger": trigger}

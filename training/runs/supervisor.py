@@ -1,10 +1,10 @@
 """Carries out queued trainings, one at a time, each in a child process.
 
 The stored run is the truth: this loop claims runs, passes on what the child reports, and finds
-runs whose service died. A dead run starts over; after three starts it has failed. One whose child was
-killed is tried once more: what took the memory may be gone by then; so is one that has lost its Ray
-cluster. What is learned from, and by which
-child, the model's kind says. The trained model is handed to the publisher.
+runs whose service died. A dead run starts over, and so does one whose history could not be read; after three
+starts it has failed. One whose child was killed is tried once more: what took the memory may be gone by then;
+so is one that has lost its Ray cluster. One that takes too long has failed: others wait behind it. What is
+learned from, and by which child, the model's kind says. The trained model is handed to the publisher.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+import time
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pymongo.errors import PyMongoError
 
@@ -42,11 +42,14 @@ from common.processes.ray_access import RayAccess
 from common.settings.group import PROJECT_ROOT
 from common.settings.training import TrainingSettings
 from training.kinds import Kinds, TrainableKind, TrainingFailed
-from training.runs.documents import TrainingRun, TrainingState, TrialOutcome
+from training.runs.documents import TrainingRun, TrainingState
+from training.runs.progress import Progress
 from training.runs.publishing import Publisher, new_version
 from training.runs.repository import TrainingRunRepository
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_ATTEMPTS = 3
 """Starts of one training, counting those that a dying service cut short."""
@@ -60,52 +63,6 @@ MISSED_HEARTBEATS = 5
 PUBLISHING_SILENCE_SECONDS = 600.0
 """After these, what a silent service has trained but not published counts as lost. Long: the model is
 on that service's disk, and the service may only be restarting."""
-
-
-TRIALS_KEPT = 1000
-"""A stored document may hold 16 MB; the outcome of a trial takes about one kilobyte."""
-
-
-@dataclass
-class _Progress:
-    """What the child has reported since the last heartbeat."""
-
-    fields: dict[str, Any]
-    lines: list[str]
-    instruments: Instruments
-    result: dict[str, Any] | None = None
-    error: str | None = None
-    again: bool = False
-    """Whether the error may have passed when the training is tried anew."""
-    _trials: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, event: dict[str, Any]) -> None:
-        match event.get("event"):
-            case "log":
-                self.lines.append(str(event.get("line", "")))
-            case "trial":
-                self.fields |= {"trials_done": event["done"], "trials_total": event["total"]}
-                if event.get("best_loss") is not None:
-                    self.fields["best_loss"] = event["best_loss"]
-                outcome = TrialOutcome.model_validate(event)
-                self.instruments.count_trial(outcome.state)
-                self._trials.append(outcome.model_dump())
-                self.fields["trials"] = self._trials[:TRIALS_KEPT]
-                loss = event.get("loss")
-                shown = "no loss" if loss is None else f"loss {loss:.4f}"
-                self.lines.append(
-                    f"trial {event['done']}/{event['total']}: {shown} {event.get('hyperparameters', '')}"
-                )
-            case "result":
-                self.result = event
-            case "error":
-                self.error = str(event.get("message", "unknown error"))
-                self.again = event.get("again") is True
-
-    def take(self) -> tuple[dict[str, Any], list[str]]:
-        taken = self.fields, self.lines
-        self.fields, self.lines = {}, []
-        return taken
 
 
 class TrainingSupervisor:
@@ -139,6 +96,7 @@ class TrainingSupervisor:
         self._wake = asyncio.Event()
         self._cancelled = asyncio.Event()
         self._current: str | None = None
+        self._ends_at = 0.0
         self._heartbeats = Unchanged()
         """By run, as this service sees them."""
 
@@ -212,6 +170,7 @@ class TrainingSupervisor:
         folder = self._folder / run.id
         self._current = run.id
         self._cancelled.clear()
+        self._ends_at = time.monotonic() + self._settings.training_max_seconds
         logger.info("Training %s of %s starts (attempt %d)", run.id, run.algorithm_name, run.attempts)
         try:
             new, files = await self._train(run, folder)
@@ -226,8 +185,8 @@ class TrainingSupervisor:
             logger.warning("Training %s was taken over by another service", run.id)
         except _Killed as killed:
             await self._try_again(run, str(killed))
-        except PyMongoError:
-            raise  # nothing can be stored now; the run counts as dead after its last heartbeat
+        except PyMongoError as error:  # of the history: outcomes are stored however long that takes
+            await self._start_over(run, type(error).__name__)
         except Exception as error:
             detail, is_known = _why_failed(error)
             await self._finish(run, TrainingState.FAILED, detail[:4000])
@@ -264,6 +223,16 @@ class TrainingSupervisor:
         await self._patiently(run, lambda: self._runs.put_back(run.id, self._owner, detail))
         logger.warning("Training %s: %s", run.id, detail)
 
+    async def _start_over(self, run: TrainingRun, error: str) -> None:
+        """Queue a run again whose history could not be read, or give it up."""
+        why = f"the history could not be read in attempt {run.attempts}: {error}"
+        logger.warning("Training %s: %s", run.id, why)
+        if run.attempts >= MAX_ATTEMPTS:
+            await self._finish(run, TrainingState.FAILED, why)
+            return
+        detail = f"{why}; it starts over"
+        await self._patiently(run, lambda: self._runs.put_back(run.id, self._owner, detail))
+
     async def _finish(self, run: TrainingRun, state: TrainingState, detail: str) -> None:
         await self._patiently(run, lambda: self._runs.finish(run.id, self._owner, state, detail))
 
@@ -274,21 +243,21 @@ class TrainingSupervisor:
         await until_done(f"The outcome of training {run.id}", store, back_off, (PyMongoError,))
 
     async def _train(self, run: TrainingRun, folder: Path) -> tuple[NewVersion, dict[str, bytes]]:
-        kind = self._kind(run)
-        async with self.publisher.heartbeats(run):  # a long history takes longer than a few of them
-            material = await kind.collect(
-                run.system_name,
-                run.algorithm_name,
-                trials=run.trials_total,
-                champion=await self._champion(run),
-            )
+        kind, progress = self._kind(run), Progress(self._instruments)
+        collecting = kind.collect(
+            run.system_name,
+            run.algorithm_name,
+            trials=run.trials_total,
+            champion=await self._champion(run),
+        )
+        material = await self._while_alive(run, collecting, progress)
         learned_from = material.training_data
-        fields = {"history_runs": learned_from.runs, "history_jobs": learned_from.jobs}
-        await self._report(run, fields, list(material.log))
+        progress.fields |= {"history_runs": learned_from.runs, "history_jobs": learned_from.jobs}
+        progress.lines += material.log
+        await self._tell(run, progress)
         await asyncio.to_thread(write_request, folder, dict(material.request))
         entering = await asyncio.to_thread(self._cluster.variables, folder)
 
-        progress = _Progress({}, [], self._instruments)
         with open_private(folder / "stderr.log") as stderr:
             process = await GuardedProcess.start(
                 *(sys.executable, "-m", kind.module, str(folder)),
@@ -298,13 +267,15 @@ class TrainingSupervisor:
                 grace_seconds=3.0,  # a search that is ended has nothing to save
             )
         try:
-            code = await self._follow(run, process, progress)
+            await self._while_alive(run, read_events(process.stdout, progress.add), progress)
+            code = await process.wait()
         except asyncio.CancelledError:
             with contextlib.suppress(PyMongoError):
                 await self._give_back(run)  # before the child ends: others may take the silence for a death
             raise
         finally:
             await process.stop()
+        await self._tell_rest(run, progress)
         if progress.error is None and was_killed(code):
             raise _Killed(how_it_was_killed(tail(folder / "stderr.log", 500)))
         if progress.error is not None and progress.again:
@@ -341,38 +312,52 @@ class TrainingSupervisor:
         except UnreadableDocument:  # whatever is trained now takes its place
             return None
 
-    async def _follow(self, run: TrainingRun, process: GuardedProcess, progress: _Progress) -> int:
-        """Pass on the child's events until it ends; a heartbeat at least every few seconds."""
-        reading = asyncio.create_task(read_events(process.stdout, progress.add))
-        cancelled = asyncio.create_task(self._cancelled.wait())
+    async def _while_alive(self, run: TrainingRun, work: Coroutine[Any, Any, T], progress: Progress) -> T:
+        """What some work returns; meanwhile a heartbeat, with what has been reported, every second or so.
+
+        Raises:
+            _Cancelled, _Lost: The run is to end, or another service holds it; the work was cancelled.
+            TrainingFailed: The attempt has taken too long.
+        """
+        working, cancelled = asyncio.create_task(work), asyncio.create_task(self._cancelled.wait())
         try:
             while True:
                 done, _ = await asyncio.wait(
-                    {reading, cancelled},
+                    {working, cancelled},
                     timeout=min(1.0, self._settings.training_heartbeat_seconds),
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if cancelled in done:
                     raise _Cancelled
-                await self._report(run, *progress.take())
-                if reading in done:
-                    await reading
-                    return await process.wait()
+                await self._tell(run, progress)
+                if working in done:
+                    return await working
+                if time.monotonic() > self._ends_at:
+                    limit = self._settings.training_max_seconds
+                    raise TrainingFailed(f"It took longer than TRAINING_MAX_SECONDS allows ({limit:g} s).")
         finally:
-            reading.cancel()
+            working.cancel()
             cancelled.cancel()
 
-    async def _report(self, run: TrainingRun, fields: dict[str, Any], lines: list[str]) -> None:
+    async def _tell(self, run: TrainingRun, progress: Progress) -> None:
+        fields, lines = progress.take()
         try:
             stored = await self._runs.report(run.id, self._owner, fields, lines)
         except PyMongoError as error:
             # The search goes on; its progress is told with a later heartbeat, its result at the end.
             logger.warning("Training %s: progress was not stored: %s", run.id, type(error).__name__)
+            progress.put_back(fields, lines)
             return
         if stored is None:
             raise _Lost
         if stored.cancel_requested:
             raise _Cancelled
+
+    async def _tell_rest(self, run: TrainingRun, progress: Progress) -> None:
+        """What no heartbeat has told, as MongoDB was away: no other will follow."""
+        fields, lines = progress.take()
+        if fields or lines:
+            await self._patiently(run, lambda: self._runs.report(run.id, self._owner, fields, lines))
 
 
 def _why_failed(error: Exception) -> tuple[str, bool]:
