@@ -230,6 +230,15 @@ def test_mistakes_are_refused_before_anything_is_installed(render: Any, values: 
         render(values)
 
 
+def test_kerberos_needs_an_image_of_ones_own_and_the_notes_say_so(render: Any, default_chart: Any) -> None:
+    """Until the image has what that takes: then these words are wrong."""
+    chart = render({"settings": {"HDFS_KERBEROS": True, "HDFS_ENDPOINT": "http://namenode:9870"}})
+    assert "requests-kerberos" in chart.notes
+    assert "requests-kerberos" not in default_chart.notes
+    assert "requests-kerberos" not in (PROJECT_ROOT / "requirements.txt").read_text()
+    assert "pip install --no-cache-dir requests-kerberos" in (PROJECT_ROOT / "deploy/README.md").read_text()
+
+
 def test_another_clusters_credentials_replace_the_service_account(render: Any) -> None:
     values = {
         "settings": {"KUBERNETES_ENDPOINT": "https://10.0.0.1:6443"},

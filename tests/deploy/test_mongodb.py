@@ -161,3 +161,9 @@ def test_its_scripts_are_mounted_and_read_what_the_pod_has(chart: Rendered) -> N
     assert container["startupProbe"]["exec"]["command"] == ["test", "-f", "/tmp/ready"]
     for default in re.findall(r":-(/[\w/]+)", scripts["start.sh"]):
         assert any(default == mount or default.startswith(mount) for mount in mounts), default
+
+
+def test_its_user_is_the_secrets(render: Render) -> None:
+    """Another one would never be let in, and the service's pod would wait for that without an end."""
+    with pytest.raises(Exception, match=r"settings\.MONGODB_USERNAME"):
+        render({**VALUES, "settings": {"MONGODB_USERNAME": "somebody"}})

@@ -59,3 +59,23 @@ def test_it_ends_if_it_cannot_be_set_up(start: Any, tmp_path: Path) -> None:
     with start("exit 1") as script:
         assert script.wait(20) == 1
     assert not (tmp_path / "ready").exists()
+
+
+def test_it_ends_with_a_mongod_that_ends_at_once_however_long_the_setup_would_wait(
+    start: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "mongod").write_text("#!/bin/sh\nexit 1\n")
+    with start("exec sleep 600") as script:
+        assert script.wait(60) == 1
+    assert not (tmp_path / "ready").exists()
+
+
+def test_it_can_be_ended_while_it_is_being_set_up(start: Any, tmp_path: Path) -> None:
+    with start("exec sleep 600") as script:
+        deadline = time.monotonic() + 20
+        while not ((tmp_path / "host.txt").exists() and (tmp_path / "mongod.txt").exists()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        script.terminate()
+        assert script.wait(60) == 1
+    assert not (tmp_path / "ready").exists()

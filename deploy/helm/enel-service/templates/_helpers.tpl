@@ -136,9 +136,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $secrets := deepCopy .Values.secretSettings -}}
 {{- if include "enel-service.usesOwnMongodb" . -}}
 {{- $name := .Values.mongodb.existingSecret -}}
-{{- if not .Values.settings.MONGODB_USERNAME -}}
 {{- $_ := set $secrets "MONGODB_USERNAME" (dict "name" $name "key" "username") -}}
-{{- end -}}
 {{- if not (hasKey $secrets "MONGODB_PASSWORD") -}}
 {{- $_ := set $secrets "MONGODB_PASSWORD" (dict "name" $name "key" "password") -}}
 {{- end -}}
@@ -170,6 +168,9 @@ env:
 {{- define "enel-service.check" -}}
 {{- if and .Values.mongodb.enabled (not .Values.mongodb.existingSecret) -}}
 {{- fail "mongodb.existingSecret: name a Secret with username, password, root-password and keyfile" -}}
+{{- end -}}
+{{- if and (include "enel-service.usesOwnMongodb" .) .Values.settings.MONGODB_USERNAME -}}
+{{- fail "settings.MONGODB_USERNAME: leave it out; the user of the release's own MongoDB is `username` of mongodb.existingSecret" -}}
 {{- end -}}
 {{- if include "enel-service.rayAddress" . -}}
 {{- if not .Values.serving.rayToken -}}

@@ -20,10 +20,14 @@ mongod --replSet rs0 --keyFile "$key" --port "$MONGODB_PORT" --bind_ip_all \
 mongod=$!
 trap 'kill -TERM "$mongod"' TERM INT
 
-if mongosh --quiet --norc --nodb --file "${SETUP:-/setup}/setup.js" && kill -0 "$mongod"; then
+mongosh --quiet --norc --nodb --file "${SETUP:-/setup}/setup.js" &
+setup=$!
+# The setup waits ten minutes for a mongod, also for one that has ended.
+while kill -0 "$setup" && kill -0 "$mongod"; do sleep 0.2; done 2> /dev/null
+if kill -0 "$mongod" 2> /dev/null && wait "$setup"; then
     touch "$READY"
 else
-    kill -TERM "$mongod" || true
+    kill -TERM "$setup" "$mongod" 2> /dev/null || true
     wait "$mongod" || true
     exit 1
 fi
