@@ -5,6 +5,7 @@ exactly as in a forecast. What a run's samples know of history comes from a prio
 that run. The network starts as the identity on that prior; validation decides how far it moves.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ class PretrainingSession:
         return not self._folds or self.epochs >= self.max_epochs or waited >= PATIENCE_EPOCHS
 
     def step(self) -> float:
-        """Train one epoch; returns the latest validation score (lower is better)."""
+        """Train one epoch; returns the latest validation score: lower is better, infinite is no number."""
         for trainee, _ in self._folds:
             trainee.step()
         self.epochs += 1
@@ -98,10 +99,11 @@ class PretrainingSession:
             return self._latest
         weights = self._averages()
         result = self._evaluate(weights)
-        self._latest = result.score
-        if self.best_epochs == 0 or result.score < self._best.score:
-            self._best, self._best_weights, self.best_epochs = result, weights, self.epochs
-        return result.score
+        self._latest = result.score if math.isfinite(result.score) else math.inf
+        if self.best_epochs == 0 or self._latest < self._best.score:
+            self._best = result._replace(score=self._latest)
+            self._best_weights, self.best_epochs = weights, self.epochs
+        return self._latest
 
     def _averages(self) -> list[Tensor]:
         """Averaged weights of the folds as they are now; without folds, those at the beginning."""
@@ -111,10 +113,16 @@ class PretrainingSession:
         return [trainee.average.clone() for trainee, _ in self._folds]
 
     def _best_gate(self) -> tuple[float, Evaluation]:
-        """Choose how far the correction of the best epoch counts; returns that and its evaluation."""
+        """Choose how far the correction of the best epoch counts; returns that and its evaluation.
+
+        A network that has diverged is worth what the law is that it began with.
+        """
         if not self.best_epochs:
             return 1.0, self._best
-        choices = {gate: self._evaluate(self._best_weights, gate) for gate in GATES}
+        found = {gate: self._evaluate(self._best_weights, gate) for gate in GATES}
+        choices = {gate: each for gate, each in found.items() if math.isfinite(each.score)}
+        if not choices:
+            return 1.0, self._law
         best = min(choices, key=lambda gate: choices[gate].score)
         return best, choices[best]
 

@@ -9,6 +9,7 @@ the rungs hold whatever has arrived.
 Source of the rungs: Li et al., A System for Massively Parallel Hyperparameter Tuning, arXiv:1810.05934.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,8 +54,9 @@ class OrderedOptuna(OptunaSearch):  # type: ignore[misc]
 class OrderedHalving(FIFOScheduler):  # type: ignore[misc]
     """Successive halving: at each rung a trial goes on if it is among the best of the earlier ones.
 
-    A trial that has finished by itself counts with its best loss at all later rungs. The first `lag`
-    trials, which have none to be compared with, are not stopped.
+    A trial that has finished by itself counts with its best loss at all later rungs; one that has diverged,
+    whose loss is not finite, does not count. The first `lag` trials, which have none to be compared with, are
+    not stopped.
     """
 
     def __init__(self, rungs: Sequence[int], reduction_factor: float, lag: int) -> None:
@@ -76,8 +78,8 @@ class OrderedHalving(FIFOScheduler):  # type: ignore[misc]
                 continue
             own[rung] = result["loss"]
             known = self._losses[: max(number + 1 - self._lag, 0)]
-            earlier = [losses[rung] for losses in known if rung in losses]
-            if earlier and not own[rung] <= np.nanpercentile(earlier, self._share):
+            earlier = [losses[rung] for losses in known if math.isfinite(losses.get(rung, math.inf))]
+            if earlier and not own[rung] <= np.percentile(earlier, self._share):
                 return str(TrialScheduler.STOP)
         return str(TrialScheduler.CONTINUE)
 

@@ -6,6 +6,7 @@ spares checkpoints. A seed fixes the whole search (`training.search.ordered_tria
 """
 
 import logging
+import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -75,7 +76,8 @@ class Outcome:
 @dataclass(frozen=True)
 class SearchResult:
     model: TrainedModel
-    best_loss: float
+    best_loss: float | None
+    """None: all trials have diverged."""
     hyperparameters: Hyperparameters
     trials: int
     """Trials that came to a result."""
@@ -96,7 +98,8 @@ class _Progress(tune.Callback):  # type: ignore[misc]
         curve = self._curves.setdefault(trial.trial_id, [])
         if curve and curve[-1][0] >= result["epochs"]:
             curve.clear()  # its node was lost, and it began anew
-        curve.append((result["epochs"], result["loss"]))
+        if math.isfinite(result["loss"]):
+            curve.append((result["epochs"], result["loss"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         self._ended(trial, "TERMINATED" if trial.last_result.get("complete") else "PRUNED")
@@ -110,7 +113,7 @@ class _Progress(tune.Callback):  # type: ignore[misc]
 
     def _ended(self, trial: Trial, state: str) -> None:
         self._done += 1
-        loss = trial.last_result.get("loss") if trial.last_result else None
+        loss = _told(trial.last_result.get("loss")) if trial.last_result else None
         if loss is not None and state != "ERROR":
             self._best = loss if self._best is None else min(self._best, loss)
         self._report(
@@ -151,7 +154,8 @@ def search_hyperparameters(
     prepared = prepare(history)
     outcomes = run_trials(prepared, folder, search, address=address, report=report)
     session = train_best(prepared, outcomes, search)
-    return SearchResult(session.finish(), session.best_loss, session.hyperparameters, len(outcomes))
+    loss = _told(session.best_loss)
+    return SearchResult(session.finish(), loss, session.hyperparameters, len(outcomes))
 
 
 def run_trials(
@@ -239,3 +243,8 @@ def _domain(choice: Range | Choice) -> Any:
     if isinstance(choice, Choice):
         return tune.choice(list(choice.options))
     return tune.loguniform(choice.low, choice.high) if choice.log else tune.uniform(choice.low, choice.high)
+
+
+def _told(loss: float | None) -> float | None:
+    """A loss, where it is one: JSON has no infinity."""
+    return loss if loss is not None and math.isfinite(loss) else None

@@ -1,17 +1,21 @@
 import json
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import repeat
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from tests.support.synthetic import CONTEXT, first_jobs, make_history, make_run
 from training.evidence.table import EmptyHistory, collect
 from training.history.values import RunRecord
 from training.runtime_model.artifact import ArtifactInvalid, Hyperparameters, TrainedModel, make_network
 from training.runtime_model.fine_tuning import fine_tune
-from training.runtime_model.loop import UNVALIDATED_LOG_ERROR_STD, PretrainingSession, pretrain
-from training.runtime_model.loss import loss_of
+from training.runtime_model.loop import LAWS, UNVALIDATED_LOG_ERROR_STD, PretrainingSession, pretrain
+from training.runtime_model.loss import Evaluation, loss_of
 from training.runtime_model.prepared import prepare
 from training.statistics.predictive_std import PREDICTIVE_STD_FLOOR
 
@@ -66,6 +70,36 @@ def test_steps_reduce_the_training_loss() -> None:
         session.step()
     assert loss() < 0.8 * before
     assert session.best_epochs >= 1
+
+
+def diverging(session: PretrainingSession, scores: Iterator[float]) -> None:
+    """Let validations come to these scores."""
+    evaluate = session._evaluate
+
+    def evaluated(weights: Sequence[Tensor], gate: float = 1.0) -> Evaluation:
+        return evaluate(weights, gate)._replace(score=next(scores))
+
+    session._evaluate = evaluated  # type: ignore[method-assign]
+
+
+def test_a_validation_that_is_no_number_is_worse_than_any_other() -> None:
+    session = PretrainingSession(make_history((2, 4, 6)), SMALL, max_epochs=30)
+    diverging(session, iter([math.nan, 0.5, math.nan]))
+    scores = [session.step() for _ in range(30)]
+    assert (scores[9], scores[19], scores[29]) == (math.inf, 0.5, math.inf)
+    assert (session.best_loss, session.best_epochs) == (0.5, 20)
+
+
+def test_a_network_that_has_diverged_serves_nowhere_and_is_told_in_numbers() -> None:
+    session = PretrainingSession(make_history((2, 4, 6)), SMALL, max_epochs=20)
+    diverging(session, repeat(math.nan))
+    while not session.finished:
+        session.step()
+    assert session.best_loss == math.inf
+    validation = session.finish().validation
+    assert validation["serves"] == LAWS
+    assert validation["score"] == session._law.score
+    json.dumps(validation, allow_nan=False)
 
 
 def test_validation_figures_come_from_held_out_runs(model: TrainedModel) -> None:

@@ -1,12 +1,17 @@
 """What a search proposes and stops must not depend on the order in which trials end."""
 
+import json
+import math
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from optuna.distributions import FloatDistribution
 from ray.tune.schedulers import TrialScheduler
 
+from common.settings.group import PROJECT_ROOT
 from training.search.ordered_trials import OrderedHalving, OrderedOptuna, rungs
 
 LAG, TRIALS, REPORTS = 4, 24, 9
@@ -79,3 +84,44 @@ def test_trials_that_are_behind_are_stopped_at_a_rung_and_good_ones_are_not() ->
 )
 def test_rungs(grace: int, longest: int, expected: tuple[int, ...]) -> None:
     assert rungs(grace, longest, 3) == expected
+
+
+def test_trials_that_have_diverged_stop_no_other() -> None:
+    scheduler = OrderedHalving((10,), 3, lag=2)
+    losses = [math.inf, math.nan, math.inf, math.nan, 0.5, math.inf, math.inf, 0.4]
+    decisions = []
+    for number, loss in enumerate(losses):
+        trial = Trial(number, 0.3)
+        scheduler.on_trial_add(None, trial)  # type: ignore[arg-type]
+        decisions.append(scheduler.on_trial_result(None, trial, {"loss": loss, "epochs": 10}))  # type: ignore[arg-type]
+    stopped = [number for number, decision in enumerate(decisions) if decision == TrialScheduler.STOP]
+    assert stopped == [6]  # the first after one that was a number
+
+
+TELLING = """
+import json, math
+from dataclasses import asdict
+from types import SimpleNamespace
+from training.search.search import _Progress
+
+told = []
+progress = _Progress(2, told.append)
+for trial_id, losses in (("a", [math.inf, 0.5]), ("b", [math.inf])):
+    trial = SimpleNamespace(trial_id=trial_id, config={}, last_result=None)
+    for epochs, loss in enumerate(losses):
+        trial.last_result = {"epochs": epochs, "loss": loss, "complete": True}
+        progress.on_trial_result(0, [], trial, trial.last_result)
+    progress.on_trial_complete(0, [], trial)
+print(json.dumps([asdict(each) for each in told], allow_nan=False))
+"""
+
+
+def test_a_loss_that_is_no_number_is_told_as_none() -> None:
+    """In a process of its own: what searches import decides how Ray is entered."""
+    done = subprocess.run(
+        [sys.executable, "-c", TELLING], cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = json.loads(done.stdout.splitlines()[-1])
+    assert (first["loss"], first["best_loss"], first["curve"]) == (0.5, 0.5, [[1, 0.5]])
+    assert (second["loss"], second["best_loss"], second["curve"]) == (None, 0.5, [])
