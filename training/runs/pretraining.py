@@ -61,7 +61,7 @@ class Pretraining:
         Raises:
             ModelKindNotFound: There is no such kind of model.
             NoHistory: No finished run of the algorithm is known.
-            Conflict: A training of this id is of another request, or whoever asks has as many trainings that have
+            Conflict: A training of this id is of another request, or whoever asks has as many that have
                 not ended as one person may have.
         """
         kind = self._kinds.get(model_name)
