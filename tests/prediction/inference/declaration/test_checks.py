@@ -77,5 +77,5 @@ def test_what_nobody_reads_is_told_and_what_somebody_reads_is_not() -> None:
     declaration = Declaration.parse({"file": "m.onnx", "inputs": {"x": "int"}, "checks": [check]})
     assert len(declaration.checks) == 1
     assert list(declaration.warnings) == [
-        "unknown field checks[0].tolerence is ignored (did you mean tolerance?)"
+        "unknown field checks[0].tolerence is ignored; did you mean tolerance?"
     ]
