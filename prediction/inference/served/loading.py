@@ -8,8 +8,9 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from pymongo.errors import PyMongoError
 
@@ -129,7 +130,11 @@ class Loading:
                 loaded = await self._run(deployment)
                 check_found(version, answering, loaded.found)
                 batcher = Batcher(version.id, self._asking(deployment), _limits(options), Breaker())
-                await check_answers(version, answering, batcher, options.time_limit_seconds)
+                try:
+                    await check_answers(version, answering, batcher, options.time_limit_seconds)
+                except BaseException:
+                    self._in_background(batcher.close(), f"rows of {deployment.name} are given up")
+                    raise
                 entry = LoadedVersion(version, answering, deployment, batcher, _patience(options), hold)
                 self._loaded[deployment.name] = entry
                 return entry
@@ -173,12 +178,15 @@ class Loading:
                 await self._leases.renew([name])
             yield
         except BaseException:
-            task = asyncio.create_task(self._end(name), name=f"{name} is given up")
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._in_background(self._end(name), f"{name} is given up")
             raise
         finally:
             self._on_their_way.discard(name)
+
+    def _in_background(self, ending: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(ending, name=name)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def is_as(self, loaded: LoadedVersion, options: ServingOptions) -> bool:
         """Whether it is loaded as options say; otherwise they need it to be loaded anew."""

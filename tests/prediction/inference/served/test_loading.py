@@ -205,6 +205,7 @@ async def test_a_version_that_answers_otherwise_than_its_checks_say_does_not_tak
     with pytest.raises(VersionNotServable, match=r"checks\[1\]: .*ZeroDivisionError"):
         await loading.load(version, ServingOptions())
     await loading.close()
+    assert [each for each in asyncio.all_tasks() if each.get_name().startswith("rows of")] == []
     assert await engine.deployments() == {}
     assert loading.loaded == []
 
