@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.dashboard.rendering import moments
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
@@ -43,7 +44,8 @@ async def test_what_a_killed_service_ran_is_told_and_ended_elsewhere(
         [note] = (await client.get(path)).json()["notes"]
         assert f"{one.url} on " in note
         assert "last seen" in note
-        assert note in (await client.get(f"/ui/applications/{running.id}")).text
+        page = (await client.get(f"/ui/applications/{running.id}")).text
+        assert moments(note) in page  # its time as a page writes it
         ended = (await client.delete(path)).json()
         assert ended["state"] == "KILLED"
         assert "last seen" in ended["state_reason"]
