@@ -1,18 +1,21 @@
 """Alignment of two sequences of jobs: in order, by what the jobs are, with a price for what is left over.
 
-Needleman and Wunsch, J. Mol. Biol. 1970, with linear prices for gaps, row by row in numpy; then neighbours
-that only changed places are paired: Spark numbers jobs of several threads in any order.
+Needleman and Wunsch, J. Mol. Biol. 1970, with linear prices for gaps, row by row in numpy; neighbours that
+only changed places are paired, too: Spark numbers jobs of several threads in any order. Two that follow each
+other may do so within the alignment (Damerau, Commun. ACM 1964), where it is known how many tasks jobs may
+have; others are looked for in what it left.
 
 Axes: A jobs of a run, B jobs they are aligned with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from itertools import takewhile
+from typing import TypeVar
 
 import numpy as np
 
-from training.evidence.job_signatures import UNREPORTED_ALIKE, JobSignature, similarities
+from training.evidence.job_signatures import UNREPORTED_ALIKE, JobSignature, TaskRange, similarities
 from training.statistics.arrays import Floats, Ints
 
 LEAST_ALIKE = 0.5
@@ -28,22 +31,34 @@ reason to take everything before it for done."""
 NEIGHBOURS = 8
 """Places by which jobs of one run may be swapped."""
 
+CHANGED_PLACES = 0.1
+"""Price of two jobs that changed places, where their numbers of tasks alone say so."""
+
 ALMOST = 0.99
 """Similarity of jobs that differ, at most."""
 
 MOST_CELLS = 16_000_000
 """Pairs of jobs that are looked at, 4,000 by 4,000; of longer runs, what differs is paired place by place."""
 
+Key = TypeVar("Key", bound=Hashable)
+
 _NOTHING = -1e9
 
-_PAIR, _LEFT_OVER, _SKIPPED = 0, 1, 2
+_PAIR, _LEFT_OVER, _SKIPPED, _CROSSWISE = 0, 1, 2, 3
 
 
 @lru_cache(maxsize=64)
-def align(run: tuple[JobSignature, ...], others: tuple[JobSignature, ...], *, ended: bool) -> Ints:
+def align(
+    run: tuple[JobSignature, ...],
+    others: tuple[JobSignature, ...],
+    tasks: tuple[TaskRange, ...] | None = None,
+    *,
+    ended: bool,
+) -> Ints:
     """Partner of each job of a run among others, -1 for none, (A,); not to be changed.
 
     Args:
+        tasks: Numbers of tasks that the others had, (B,); None where it is not known.
         ended: Whether the run has all of its jobs; of one in progress, the rest of the others is to come.
     """
     partner = np.full(len(run), -1, dtype=np.int64)
@@ -53,9 +68,10 @@ def align(run: tuple[JobSignature, ...], others: tuple[JobSignature, ...], *, en
     same = _alike(run[begin:][::-1], others[begin:][::-1]) if ended else 0
     if same:
         partner[len(run) - same :] = np.arange(len(others) - same, len(others))
-    a, b = run[begin : len(run) - same], others[begin : len(others) - same]
+    between = slice(begin, len(others) - same)
+    a, b = run[begin : len(run) - same], others[between]
     if a and b:
-        inner = _align(a, b, ended)
+        inner = _align(a, b, None if tasks is None else tasks[between], ended)
         partner[begin : len(run) - same] = np.where(inner >= 0, inner + begin, -1)
     return partner
 
@@ -65,13 +81,22 @@ def _alike(left: Sequence[JobSignature], right: Sequence[JobSignature]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))
 
 
-def _align(run: Sequence[JobSignature], others: Sequence[JobSignature], ended: bool) -> Ints:
+def _align(
+    run: Sequence[JobSignature],
+    others: Sequence[JobSignature],
+    tasks: Sequence[TaskRange] | None,
+    ended: bool,
+) -> Ints:
     of_run, code = _distinct(run)
-    of_others, other_code = _distinct(others)
-    distinct = np.minimum(similarities(list(of_run), list(of_others)), ALMOST)
-    for signature, row in of_run.items():
-        if signature in of_others:
-            distinct[row, of_others[signature]] = 1.0
+    of_others, other_code = _distinct(
+        [(signature, tasks[column] if tasks else None) for column, signature in enumerate(others)]
+    )
+    signatures = [signature for signature, _ in of_others]
+    ranges = None if tasks is None else [own for _, own in of_others if own is not None]
+    distinct = np.minimum(similarities(list(of_run), signatures, ranges), ALMOST)
+    for column, signature in enumerate(signatures):
+        if signature in of_run:
+            distinct[of_run[signature], column] = 1.0
     if len(run) * len(others) > MOST_CELLS:
         places = np.arange(len(run))
         paired = places < len(others)
@@ -80,34 +105,44 @@ def _align(run: Sequence[JobSignature], others: Sequence[JobSignature], ended: b
     alike = distinct[code][:, other_code]
     least = np.where([each.unreported for each in run], UNREPORTED_ALIKE, LEAST_ALIKE)
     pairs = np.where(alike >= least[:, None], alike, _NOTHING)
-    partner = _in_order(pairs, GAP if ended else STEP_AHEAD, ended)
-    _swap(partner, alike, len(others) if ended else int(partner.max(initial=-1)))
+    partner = _in_order(pairs, GAP if ended else STEP_AHEAD, ended, crosswise=tasks is not None)
+    equal = 1.0 if tasks is None else ALMOST
+    _swap(partner, alike, len(others) if ended else int(partner.max(initial=-1)), equal)
     return partner
 
 
-def _distinct(jobs: Sequence[JobSignature]) -> tuple[dict[JobSignature, int], Ints]:
-    """Signatures that occur, numbered, and the number of each job's."""
-    numbers: dict[JobSignature, int] = {}
+def _distinct(jobs: Sequence[Key]) -> tuple[dict[Key, int], Ints]:
+    """What occurs, numbered, and the number of each job's."""
+    numbers: dict[Key, int] = {}
     codes = [numbers.setdefault(job, len(numbers)) for job in jobs]
     return numbers, np.array(codes, dtype=np.int64)
 
 
-def _in_order(pairs: Floats, step: float, ended: bool) -> Ints:
-    """The best partners that keep the order, the earliest ones of equals, by values of pairs (A, B), (A,)."""
+def _in_order(pairs: Floats, step: float, ended: bool, *, crosswise: bool) -> Ints:
+    """The best partners that keep the order, the earliest ones of equals, by values of pairs (A, B), (A,).
+
+    Args:
+        crosswise: Whether two that follow each other may have changed places.
+    """
     a, b = pairs.shape
     columns = np.arange(b + 1)
     best = -step * columns
+    before = best
     back = np.zeros((a + 1, b + 1), dtype=np.int8)
     back[0] = _SKIPPED
     for job in range(a):
         paired = np.concatenate([[_NOTHING], best[:-1] + pairs[job]])
         left_over = best - GAP
         reached = np.maximum(paired, left_over)
+        if crosswise and job:
+            both = pairs[job - 1][1:] + pairs[job][:-1] - CHANGED_PLACES
+            reached[2:] = np.maximum(reached[2:], before[:-2] + both)
         row = np.maximum.accumulate(reached + step * columns) - step * columns
         back[job + 1] = np.where(left_over >= paired - 1e-9, _LEFT_OVER, _PAIR)
+        back[job + 1][reached > np.maximum(paired, left_over)] = _CROSSWISE
         skipped = np.concatenate([[False], row[:-1] - step >= reached[1:] - 1e-9])
         back[job + 1][skipped] = _SKIPPED
-        best = row
+        before, best = best, row
     partner = np.full(a, -1, dtype=np.int64)
     # What comes after a run in progress costs nothing; of equal ends the earliest is where it is.
     job, other = a, b if ended else int(np.argmax(best >= best.max() - 1e-9))
@@ -115,6 +150,9 @@ def _in_order(pairs: Floats, step: float, ended: bool) -> Ints:
         came_from = back[job, other]
         if came_from == _SKIPPED:
             other -= 1
+        elif came_from == _CROSSWISE:
+            job, other = job - 2, other - 2
+            partner[job], partner[job + 1] = other + 1, other
         else:
             job -= 1
             if came_from == _PAIR:
@@ -123,11 +161,12 @@ def _in_order(pairs: Floats, step: float, ended: bool) -> Ints:
     return partner
 
 
-def _swap(partner: Ints, alike: Floats, limit: int) -> None:
+def _swap(partner: Ints, alike: Floats, limit: int, equal: float) -> None:
     """Pair neighbours that changed places, in place: equal jobs crosswise, then what is left over.
 
     Args:
         limit: Behind it, others are still to come.
+        equal: Similarity from which on jobs are taken for equal.
     """
     unequal = [job for job in range(len(partner)) if partner[job] < 0 or alike[job, partner[job]] < 1.0]
     for _ in range(2):
@@ -135,7 +174,7 @@ def _swap(partner: Ints, alike: Floats, limit: int) -> None:
             for other in unequal[at + 1 :]:
                 if other - one > NEIGHBOURS:
                     break
-                if 1.0 in (alike[one, partner[other]], alike[other, partner[one]]):
+                if max(alike[one, partner[other]], alike[other, partner[one]]) >= equal:
                     _cross(partner, alike, one, other)
     free = sorted(set(range(alike.shape[1])) - set(partner.tolist()))
     limit, last = min(limit, alike.shape[1] - 1), -1
@@ -174,5 +213,6 @@ def _cross(partner: Ints, alike: Floats, one: int, other: int) -> None:
         return
     crosswise = (alike[one, second], alike[other, first])
     gained = sum(crosswise) - alike[one, first] - alike[other, second]
-    if max(crosswise) == 1.0 and min(crosswise) >= LEAST_ALIKE and gained > 1e-9:
+    least = 1e-9 if max(crosswise) == 1.0 else CHANGED_PLACES
+    if min(crosswise) >= LEAST_ALIKE and gained > least:
         partner[one], partner[other] = second, first

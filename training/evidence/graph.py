@@ -11,11 +11,14 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from training.evidence.job_signatures import JobSignature, signature_of
+from training.evidence.job_signatures import JobSignature, TaskRange, signature_of, task_range
 from training.evidence.slots import find_slots
 from training.evidence.stage_names import lasting_name
 from training.history.values import JobRecord, RunContext, RunRecord, StageRecord
 from training.statistics.arrays import Bools, Floats, Ints
+
+RARE_TASKS = 0.05
+"""Share of a job's runs with the fewest, and with the most tasks, that do not count as what it may have."""
 
 CONTEXT_BUCKETS = 64
 """Length of the hashed n-gram vector of a node's name and the algorithm's arguments."""
@@ -45,6 +48,9 @@ class Graph:
     """Parent to child, (2, E), within a job and always from a lower to a higher node."""
     failed: tuple[bool, ...] = ()
     """Whether jobs usually fail, (J,); empty: none does."""
+    fewest_tasks: Floats | None = None
+    """Numbers of tasks that were seen, (N,); None in graphs made before 2026-12-01."""
+    most_tasks: Floats | None = None
 
     @cached_property
     def is_driver(self) -> Bools:
@@ -74,6 +80,16 @@ class Graph:
         )
 
     @cached_property
+    def task_ranges(self) -> tuple[TaskRange, ...] | None:
+        """How many tasks each job had, (J,); None where it is not known."""
+        if self.fewest_tasks is None or self.most_tasks is None:
+            return None
+        fewest, most = (values.astype(np.int64).tolist() for values in (self.fewest_tasks, self.most_tasks))
+        first = np.searchsorted(self.node_job, np.arange(len(self.job_ids)))
+        nodes = zip(first.tolist(), self.drivers.tolist(), strict=True)
+        return tuple(task_range(fewest[begin:driver], most[begin:driver]) for begin, driver in nodes)
+
+    @cached_property
     def stage_nodes(self) -> tuple[dict[str, tuple[int, ...]], ...]:
         """Nodes of each job's stages by what lasts of their names, in order, (J,)."""
         found: list[dict[str, tuple[int, ...]]] = [{} for _ in self.job_ids]
@@ -95,6 +111,8 @@ class Graph:
             self.num_tasks[nodes],
             self.edges[:, own] - nodes.start,
             self.failed[jobs],
+            None if self.fewest_tasks is None else self.fewest_tasks[nodes],
+            None if self.most_tasks is None else self.most_tasks[nodes],
         )
 
     def nodes_of(self, jobs: slice) -> slice:
@@ -143,11 +161,14 @@ def build_graph(history: Sequence[RunRecord]) -> Graph:
     names: list[str] = []
     occurrence: list[int] = []
     num_tasks: list[float] = []
+    ranges: list[tuple[int, int]] = []
     edges: list[tuple[int, int]] = []
     for position, slot in enumerate(slots):
         node_of: dict[int, int] = {}
         childless: set[int] = set()
-        for name, count, stage in stage_keys(_usual(slot.jobs)):
+        usual = _usual(slot.jobs)
+        ranges += [*_task_ranges(slot.jobs, usual), (0, 0)]
+        for name, count, stage in stage_keys(usual):
             node = len(names)
             parents = [node_of[parent] for parent in dict.fromkeys(stage.parent_ids) if parent in node_of]
             node_of[stage.stage_id] = node
@@ -162,6 +183,7 @@ def build_graph(history: Sequence[RunRecord]) -> Graph:
         names.append("")
         occurrence.append(0)
         num_tasks.append(0.0)
+    fewest_tasks, most_tasks = np.array(ranges, dtype=np.float64).T
     return Graph(
         job_ids=tuple(slot.job_id for slot in slots),
         node_job=np.array(node_job, dtype=np.int64),
@@ -170,6 +192,8 @@ def build_graph(history: Sequence[RunRecord]) -> Graph:
         num_tasks=np.array(num_tasks),
         edges=np.array(edges, dtype=np.int64).reshape(-1, 2).T.copy(),
         failed=tuple(slot.signature.failed for slot in slots),
+        fewest_tasks=fewest_tasks,
+        most_tasks=most_tasks,
     )
 
 
@@ -178,6 +202,15 @@ def _usual(jobs: Sequence[JobRecord]) -> JobRecord:
     shapes = [signature_of(job).names for job in jobs]
     counts = Counter(shapes)
     return jobs[max(range(len(jobs)), key=lambda i: (counts[shapes[i]], not jobs[i].retried, i))]
+
+
+def _task_ranges(jobs: Sequence[JobRecord], usual: JobRecord) -> list[tuple[int, int]]:
+    """Fewest and most tasks of each stage of the usual job, in all that have its stages."""
+    own = signature_of(usual)
+    alike = [each for job in jobs if not job.retried and (each := signature_of(job)).names == own.names]
+    ordered = np.sort(np.array([each.tasks for each in alike or [own]], dtype=np.int64), axis=0)
+    rare = int(RARE_TASKS * len(ordered))
+    return list(zip(ordered[rare].tolist(), ordered[len(ordered) - 1 - rare].tolist(), strict=True))
 
 
 def critical_path(graph: Graph, runtime: Floats) -> Floats:

@@ -6,6 +6,7 @@ Numpy only. Axes: A and B jobs.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,6 +49,23 @@ class JobSignature:
 UNREPORTED = JobSignature(unreported=True)
 
 
+class TaskRange(NamedTuple):
+    """Numbers of tasks that a job had in the runs that are known, inclusive."""
+
+    fewest: int
+    """Of all its stages."""
+    most: int
+    last_fewest: int
+    """Of its last stage."""
+    last_most: int
+
+
+def fits(job: JobSignature, tasks: TaskRange) -> bool:
+    """Whether a job has as many tasks as one had before."""
+    last = sum(job.tasks[-1:])
+    return tasks.fewest <= sum(job.tasks) <= tasks.most and tasks.last_fewest <= last <= tasks.last_most
+
+
 def signature_of(job: JobRecord) -> JobSignature:
     """Signature of a finished job; kept with it, as it is asked for several times."""
     kept = vars(job)
@@ -71,7 +89,9 @@ def _signature_of(job: JobRecord) -> JobSignature:
     )
 
 
-def similarities(left: Sequence[JobSignature], right: Sequence[JobSignature]) -> Floats:
+def similarities(
+    left: Sequence[JobSignature], right: Sequence[JobSignature], tasks: Sequence[TaskRange] | None = None
+) -> Floats:
     """How far jobs do the same work, 0 to 1, (A, B): 1 for equal ones, 0 where one failed and one did not.
 
     Only on the left there may be jobs that were not reported.
@@ -80,6 +100,10 @@ def similarities(left: Sequence[JobSignature], right: Sequence[JobSignature]) ->
     Spark names by the action, are called alike; less where numbers of tasks differ, of all stages and of the
     last one. Spark skips stages whose output is still there, so that one job may lack what the other one has,
     but never the last one.
+
+    Args:
+        tasks: Numbers of tasks that the right ones had, (B,); within them, a left one's do not differ. None:
+            those of their signatures alone.
     """
     tokens = [_tokens(signature) for signature in (*left, *right)]
     column = {token: index for index, token in enumerate(dict.fromkeys(_each(tokens)))}
@@ -93,11 +117,15 @@ def similarities(left: Sequence[JobSignature], right: Sequence[JobSignature]) ->
     numbers: dict[tuple[str, ...], int] = {}
     actions = np.array([numbers.setdefault(each.names[-1:], len(numbers)) for each in (*left, *right)])
     alike += ACTION_COUNTS * (actions[: len(left), None] == actions[len(left) :])
-    tasks = np.maximum(
-        _nearness([sum(each.tasks) for each in left], [sum(each.tasks) for each in right]),
-        _nearness([sum(each.tasks[-1:]) for each in left], [sum(each.tasks[-1:]) for each in right]),
+    if tasks is None:
+        tasks = [task_range(each.tasks, each.tasks) for each in right]
+    near = np.maximum(
+        _nearness([sum(each.tasks) for each in left], [(each.fewest, each.most) for each in tasks]),
+        _nearness(
+            [sum(each.tasks[-1:]) for each in left], [(each.last_fewest, each.last_most) for each in tasks]
+        ),
     )
-    alike *= 1.0 - TASKS_COUNT + TASKS_COUNT * tasks
+    alike *= 1.0 - TASKS_COUNT + TASKS_COUNT * near
     bare_a, bare_b = (np.array([not each.names for each in side], dtype=bool) for side in (left, right))
     alike[bare_a[:, None] != bare_b] = UNKNOWN_ALIKE
     alike[bare_a[:, None] & bare_b] = 1.0
@@ -107,10 +135,16 @@ def similarities(left: Sequence[JobSignature], right: Sequence[JobSignature]) ->
     return alike
 
 
-def _nearness(left: Sequence[int], right: Sequence[int]) -> Floats:
-    """1 for equal numbers, as small as their ratio for others, (A, B)."""
-    logs = [np.log1p(np.array(side, dtype=np.float64)) for side in (left, right)]
-    return np.asarray(np.exp(-np.abs(logs[0][:, None] - logs[1])))
+def task_range(fewest: Sequence[int], most: Sequence[int]) -> TaskRange:
+    """Range of a job from those of its stages, in order."""
+    return TaskRange(sum(fewest), sum(most), sum(fewest[-1:]), sum(most[-1:]))
+
+
+def _nearness(numbers: Sequence[int], ranges: Sequence[tuple[int, int]]) -> Floats:
+    """1 for numbers (A,) within ranges (B,), as small as the ratio to the nearer end for others, (A, B)."""
+    logs = np.log1p(np.array(numbers, dtype=np.float64))[:, None]
+    ends = np.log1p(np.array(ranges, dtype=np.float64).reshape(-1, 2))
+    return np.asarray(np.exp(-np.maximum(np.maximum(ends[:, 0] - logs, logs - ends[:, 1]), 0.0)))
 
 
 def _tokens(signature: JobSignature) -> Counter[tuple[str, str]]:

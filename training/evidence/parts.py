@@ -27,6 +27,9 @@ def evidence_to_parts(evidence: Evidence) -> tuple[dict[str, Any], dict[str, Flo
     }
     if graph.failed:  # version 0.1 knew nothing of it, and reads its own models again as it wrote them
         structure["failed"] = list(graph.failed)
+    if graph.fewest_tasks is not None and graph.most_tasks is not None:
+        structure["fewest_tasks"] = graph.fewest_tasks.tolist()
+        structure["most_tasks"] = graph.most_tasks.tolist()
     arrays = {f.name: getattr(evidence, f.name) for f in fields(evidence)[2:]}
     return structure, arrays
 
@@ -45,6 +48,8 @@ def evidence_from_parts(structure: dict[str, Any], arrays: dict[str, Floats]) ->
         num_tasks=np.array(structure["num_tasks"], dtype=np.float64),
         edges=np.array(structure["edges"], dtype=np.int64).reshape(2, -1),
         failed=tuple(bool(value) for value in structure.get("failed", ())),
+        fewest_tasks=_task_numbers(structure.get("fewest_tasks")),
+        most_tasks=_task_numbers(structure.get("most_tasks")),
     )
     contexts = tuple(context_from_json(item) for item in structure["contexts"])
     runs, jobs, nodes = len(contexts), len(graph.job_ids), len(graph.names)
@@ -52,6 +57,7 @@ def evidence_from_parts(structure: dict[str, Any], arrays: dict[str, Floats]) ->
         raise ValueError("the graph's lists differ in length")
     if len(graph.failed) not in (0, jobs):
         raise ValueError("the graph says of some jobs only whether they fail")
+    _check_task_ranges(graph)
     if graph.edges.size and not (
         graph.edges.min() >= 0 and graph.edges.max() < nodes and (graph.edges[0] < graph.edges[1]).all()
     ):
@@ -67,3 +73,18 @@ def evidence_from_parts(structure: dict[str, Any], arrays: dict[str, Floats]) ->
         if np.isinf(arrays[item.name]).any():
             raise ValueError(f"{item.name} is not finite")
     return Evidence(graph, contexts, **{f.name: arrays[f.name] for f in fields(Evidence)[2:]})
+
+
+def _task_numbers(values: Any) -> Floats | None:
+    return None if values is None else np.array(values, dtype=np.float64)
+
+
+def _check_task_ranges(graph: Graph) -> None:
+    """Raises ValueError."""
+    fewest, most = graph.fewest_tasks, graph.most_tasks
+    if fewest is None and most is None:
+        return
+    if fewest is None or most is None or not fewest.shape == most.shape == graph.num_tasks.shape:
+        raise ValueError("the graph says of some stages only how many tasks they had")
+    if not (np.isfinite(most).all() and (fewest >= 0).all() and (fewest <= most).all()):
+        raise ValueError("the graph has ranges of tasks that are none")

@@ -1,6 +1,6 @@
 """Where a run in progress is among the jobs that its application is expected to have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from training.evidence.alignment import NEIGHBOURS
 from training.evidence.graph import Graph
-from training.evidence.job_signatures import signature_of
+from training.evidence.job_signatures import JobSignature, fits, signature_of
 from training.evidence.slots import ordered_jobs
-from training.evidence.table import BESIDE, Evidence, collect, expected_jobs, medians, partners_of
+from training.evidence.table import Evidence, collect, expected_jobs, partners_of
 from training.history.values import JobRecord, RunContext, RunRecord
 from training.statistics.arrays import Bools, Floats, Ints
 
@@ -97,11 +97,10 @@ class Place:
         run = RunRecord("", self.context, 0.0, self.finished)
         table = collect([run], self.evidence.graph)
         unsure = self.evidence.indistinct.copy()
-        signatures = self.evidence.graph.signatures
-        for job, slot in zip(self.finished, self.slots.tolist(), strict=True):
-            own = signature_of(job)
-            if slot >= 0 and own != signatures[slot]:
-                unsure[slot] |= own in signatures[max(slot - NEIGHBOURS, 0) : slot + NEIGHBOURS + 1]
+        own = {slot: signature_of(job) for job, slot in zip(self.finished, self.slots.tolist(), strict=True)}
+        for slot in own:
+            if slot >= 0:
+                unsure[slot] |= _may_be_another(self.evidence, own, slot)
         table.log_job_runtime[0, unsure] = np.nan
         nodes = unsure[self.evidence.graph.node_job]
         table.log_runtime[0, nodes] = np.nan
@@ -160,12 +159,39 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
     )
 
 
+def _may_be_another(evidence: Evidence, own: Mapping[int, JobSignature], slot: int) -> bool:
+    """Whether the job that has a slot may be that of another one.
+
+    Args:
+        own: What a run's jobs are, by their slots.
+    """
+    signatures, tasks, job = evidence.graph.signatures, evidence.graph.task_ranges, own[slot]
+    near = range(max(slot - NEIGHBOURS, 0), min(slot + NEIGHBOURS + 1, len(signatures)))
+    if tasks is None:
+        return job != signatures[slot] and any(job == signatures[other] for other in near)
+    others = [each for each in near if each != slot and _has_tasks_of(evidence, job, each)]
+    if not _has_tasks_of(evidence, job, slot):
+        return bool(others)
+    # Where it is at home, another one has to be at home there, too, which has its place or has not come.
+    return any(
+        evidence.exchangeable(slot, each) and _has_tasks_of(evidence, own.get(each, job), slot)
+        for each in others
+    )
+
+
+def _has_tasks_of(evidence: Evidence, job: JobSignature, slot: int) -> bool:
+    """Whether a job has the stages, and as many tasks, as that of a slot had."""
+    graph = evidence.graph
+    if job == graph.signatures[slot] or graph.task_ranges is None:
+        return job == graph.signatures[slot]
+    return job.names == graph.signatures[slot].names and fits(job, graph.task_ranges[slot])
+
+
 def _may_still_run(evidence: Evidence, cut: int) -> Bools:
     """Jobs before the cut that may run on behind it: all between usually run beside earlier ones, (J,)."""
-    beside = medians(evidence.overlap) > BESIDE
-    found = np.zeros(len(beside), dtype=bool)
+    found = np.zeros(len(evidence.beside), dtype=bool)
     for job in range(cut - 1, -1, -1):
-        if not beside[job + 1]:
+        if not evidence.beside[job + 1]:
             break
         found[job] = True
     return found

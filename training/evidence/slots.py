@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.evidence.alignment import align
-from training.evidence.job_signatures import UNREPORTED, JobSignature, signature_of
+from training.evidence.job_signatures import UNREPORTED, JobSignature, TaskRange, signature_of, task_range
 from training.history.values import JobRecord, RunRecord
 from training.statistics.arrays import Ints
 
@@ -39,6 +39,17 @@ class Slot:
     runs: list[int] = field(default_factory=list)
     job_id: int = -1
     """The id that it has in most runs, not decreasing from slot to slot."""
+    fewest: tuple[int, ...] = ()
+    """Tasks of its stages in the runs aligned so far."""
+    most: tuple[int, ...] = ()
+
+    def take_in(self, signature: JobSignature) -> None:
+        """Learn how many tasks it may have."""
+        if not self.fewest:
+            self.fewest = self.most = signature.tasks
+        elif signature.names == self.signature.names:
+            self.fewest = tuple(map(min, self.fewest, signature.tasks))
+            self.most = tuple(map(max, self.most, signature.tasks))
 
 
 def ordered_jobs(run: RunRecord) -> list[JobRecord]:
@@ -56,7 +67,12 @@ class Partners(NamedTuple):
 
 
 def partners(
-    jobs: Sequence[JobRecord], signatures: tuple[JobSignature, ...], ids: Sequence[int], *, ended: bool
+    jobs: Sequence[JobRecord],
+    signatures: tuple[JobSignature, ...],
+    ids: Sequence[int],
+    tasks: tuple[TaskRange, ...] | None = None,
+    *,
+    ended: bool,
 ) -> Partners:
     """Slots of a run's jobs.
 
@@ -67,6 +83,7 @@ def partners(
         jobs: In order of their ids.
         signatures: Of the slots.
         ids: Of the slots.
+        tasks: Numbers of tasks that the slots' jobs had; None where it is not known.
         ended: Whether the run has all of its jobs.
     """
     own = {job.job_id: signature_of(job) for job in jobs}
@@ -78,7 +95,7 @@ def partners(
         slots = {job_id: position.get(job_id, -1) for job_id in numbers}
     else:
         run = tuple(own.get(job_id, UNREPORTED) for job_id in numbers)
-        slots = dict(zip(numbers, align(run, signatures, ended=ended).tolist(), strict=True))
+        slots = dict(zip(numbers, align(run, signatures, tasks, ended=ended).tolist(), strict=True))
     reported = np.array([slots[job.job_id] for job in jobs], dtype=np.int64)
     return Partners(reported, {job_id: slots[job_id] for job_id in unreported})
 
@@ -129,6 +146,8 @@ def _aligned(
         range(len(runs)), key=lambda row: (counts[sequences[row]], -abs(len(runs[row]) - middle), row)
     )
     slots = [Slot(signature) for signature in sequences[usual]]
+    for slot in slots:
+        slot.take_in(slot.signature)
     known: dict[tuple[JobSignature, ...], list[Slot]] = {}
     rows = sorted(range(len(runs)), key=lambda row: (sequences[row] != sequences[usual], -row))
     for row in rows:
@@ -142,7 +161,9 @@ def _aligned(
 
 def _take_in(slots: list[Slot], sequence: tuple[JobSignature, ...]) -> list[Slot]:
     """Slots of a run's jobs; those that are new stand behind the one of the job before."""
-    partner = align(sequence, tuple(slot.signature for slot in slots), ended=True).tolist()
+    signatures = tuple(slot.signature for slot in slots)
+    tasks = tuple(task_range(slot.fewest, slot.most) for slot in slots)
+    partner = align(sequence, signatures, tasks, ended=True).tolist()
     known = list(slots)
     own: list[Slot] = []
     after: dict[int, list[Slot]] = {}
@@ -154,6 +175,7 @@ def _take_in(slots: list[Slot], sequence: tuple[JobSignature, ...]) -> list[Slot
         else:
             own.append(Slot(signature))
             after.setdefault(last, []).append(own[-1])
+        own[-1].take_in(signature)
     slots[:] = after.get(-1, [])
     for position, each in enumerate(known):
         slots += [each, *after.get(position, [])]

@@ -90,16 +90,40 @@ class Evidence:
         return np.asarray(np.exp(medians(self.log_job_runtime)))
 
     @cached_property
+    def beside(self) -> Bools:
+        """Jobs that usually run beside earlier ones, (J,)."""
+        return np.asarray(medians(self.overlap) > BESIDE, dtype=bool)
+
+    @cached_property
+    def beside_the_last(self) -> Bools:
+        """Jobs of which a part, or of the one before them, usually runs beside the other, (J,).
+
+        Whichever of the two comes first.
+        """
+        runtime = np.exp(self.log_job_runtime)
+        hidden = self.overlap * runtime
+        shorter = np.minimum(runtime[:, 1:], runtime[:, :-1])
+        shared = (hidden[:, 1:] + hidden[:, :-1]) / np.maximum(shorter, MIN_SECONDS)
+        return np.concatenate([[False], medians(shared) > BESIDE])
+
+    @cached_property
     def indistinct(self) -> Bools:
         """Jobs beside others that look the same and usually take much longer or shorter, (J,)."""
-        usual, beside = np.log(self.usual_runtime), medians(self.overlap) > BESIDE
         signatures = self.graph.signatures
         found = np.zeros(len(signatures), dtype=bool)
-        for job in np.flatnonzero(beside).tolist():
+        for job in np.flatnonzero(self.beside).tolist():
             for other in range(max(job - NEIGHBOURS, 0), min(job + NEIGHBOURS + 1, len(signatures))):
                 if signatures[other] == signatures[job] and signatures[job].names:
-                    found[[job, other]] |= abs(usual[other] - usual[job]) > np.log(INDISTINCT_RATIO)
+                    found[[job, other]] |= self.exchangeable(job, other)
         return found
+
+    def exchangeable(self, one: int, other: int) -> bool:
+        """Whether threads may have numbered two jobs the other way round, and it matters which is which."""
+        if abs(np.subtract(*np.log(self.usual_runtime[[one, other]]))) <= np.log(INDISTINCT_RATIO):
+            return False
+        if self.graph.task_ranges is None:  # as models made before then forecast
+            return True
+        return bool(self.beside_the_last[min(one, other) + 1 : max(one, other) + 1].all())
 
 
 def medians(table: Floats) -> Floats:
@@ -164,7 +188,7 @@ def partners_of(graph: Graph, run: RunRecord) -> Partners:
     A run whose end is not known is taken to be in progress.
     """
     ended = run.runtime_seconds is not None
-    return partners(ordered_jobs(run), graph.signatures, graph.job_ids, ended=ended)
+    return partners(ordered_jobs(run), graph.signatures, graph.job_ids, graph.task_ranges, ended=ended)
 
 
 def slots_of(graph: Graph, run: RunRecord) -> Ints:
