@@ -49,7 +49,7 @@ class Graph:
     failed: tuple[bool, ...] = ()
     """Whether jobs usually fail, (J,); empty: none does."""
     fewest_tasks: Floats | None = None
-    """Numbers of tasks that were seen, (N,); None in graphs made before 2026-12-01."""
+    """Numbers of tasks that were seen, (N,); None in graphs made before 2026-11-30."""
     most_tasks: Floats | None = None
 
     @cached_property

@@ -168,14 +168,16 @@ def _may_be_another(evidence: Evidence, own: Mapping[int, JobSignature], slot: i
     signatures, tasks, job = evidence.graph.signatures, evidence.graph.task_ranges, own[slot]
     near = range(max(slot - NEIGHBOURS, 0), min(slot + NEIGHBOURS + 1, len(signatures)))
     if tasks is None:
-        return job != signatures[slot] and any(job == signatures[other] for other in near)
-    others = [each for each in near if each != slot and _has_tasks_of(evidence, job, each)]
+        return job != signatures[slot] and any(job == signatures[each] for each in near)
     if not _has_tasks_of(evidence, job, slot):
-        return bool(others)
+        return any(_has_tasks_of(evidence, job, each) for each in near)
     # Where it is at home, another one has to be at home there, too, which has its place or has not come.
     return any(
-        evidence.exchangeable(slot, each) and _has_tasks_of(evidence, own.get(each, job), slot)
-        for each in others
+        each != slot
+        and _has_tasks_of(evidence, job, each)
+        and _has_tasks_of(evidence, own.get(each, job), slot)
+        and evidence.exchangeable(slot, each)
+        for each in evidence.neighbours(slot)
     )
 
 

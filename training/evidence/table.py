@@ -95,7 +95,7 @@ class Evidence:
         return np.asarray(medians(self.overlap) > BESIDE, dtype=bool)
 
     @cached_property
-    def beside_the_last(self) -> Bools:
+    def beside_the_last(self) -> tuple[bool, ...]:
         """Jobs of which a part, or of the one before them, usually runs beside the other, (J,).
 
         Whichever of the two comes first.
@@ -104,7 +104,7 @@ class Evidence:
         hidden = self.overlap * runtime
         shorter = np.minimum(runtime[:, 1:], runtime[:, :-1])
         shared = (hidden[:, 1:] + hidden[:, :-1]) / np.maximum(shorter, MIN_SECONDS)
-        return np.concatenate([[False], medians(shared) > BESIDE])
+        return (False, *(medians(shared) > BESIDE).tolist())
 
     @cached_property
     def indistinct(self) -> Bools:
@@ -117,13 +117,30 @@ class Evidence:
                     found[[job, other]] |= self.exchangeable(job, other)
         return found
 
+    @cached_property
+    def _log_usual(self) -> list[float]:
+        logs: list[float] = np.log(self.usual_runtime).tolist()
+        return logs
+
     def exchangeable(self, one: int, other: int) -> bool:
         """Whether threads may have numbered two jobs the other way round, and it matters which is which."""
-        if abs(np.subtract(*np.log(self.usual_runtime[[one, other]]))) <= np.log(INDISTINCT_RATIO):
+        if abs(self._log_usual[one] - self._log_usual[other]) <= np.log(INDISTINCT_RATIO):
             return False
         if self.graph.task_ranges is None:  # as models made before then forecast
             return True
-        return bool(self.beside_the_last[min(one, other) + 1 : max(one, other) + 1].all())
+        return max(one, other) in self.neighbours(min(one, other))
+
+    def neighbours(self, job: int) -> range:
+        """Jobs that may have changed places with one, which is among them.
+
+        From each of them to the next, both usually run beside each other.
+        """
+        first = last = job
+        while first > max(job - NEIGHBOURS, 0) and self.beside_the_last[first]:
+            first -= 1
+        while last < min(job + NEIGHBOURS, len(self.beside_the_last) - 1) and self.beside_the_last[last + 1]:
+            last += 1
+        return range(first, last + 1)
 
 
 def medians(table: Floats) -> Floats:
