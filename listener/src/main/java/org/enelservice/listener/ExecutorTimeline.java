@@ -11,7 +11,11 @@ import java.util.TreeMap;
  */
 final class ExecutorTimeline {
 
+    /** Drivers may live for months, and their executors come and go; what is older than these is forgotten. */
+    private static final int MOST_CHANGES = 10_000;
+
     private final TreeMap<Long, Integer> countFrom = new TreeMap<>();
+    private boolean forgetting;
 
     void added(long time) {
         change(time, 1);
@@ -22,19 +26,27 @@ final class ExecutorTimeline {
     }
 
     private void change(long time, int by) {
-        Map.Entry<Long, Integer> before = countFrom.floorEntry(time);
-        countFrom.putIfAbsent(time, before == null ? 0 : before.getValue());
-        countFrom.tailMap(time, true).replaceAll((at, count) -> count + by);
+        // What comes late, and is older than all that is kept, is part of what that begins with.
+        long from = forgetting ? Math.max(time, countFrom.firstKey()) : time;
+        Map.Entry<Long, Integer> before = countFrom.floorEntry(from);
+        countFrom.putIfAbsent(from, before == null ? 0 : before.getValue());
+        countFrom.tailMap(from, true).replaceAll((at, count) -> count + by);
+        if (countFrom.size() > MOST_CHANGES) {
+            countFrom.pollFirstEntry();
+            forgetting = true;
+        }
     }
 
     /**
      * The scale-out at a time, changes in the same millisecond included.
      *
      * <p>It is never below 1: a scale-out is positive by contract, and a moment without any executor (all lost,
-     * or none registered yet) is not something that could have been chosen.
+     * or none registered yet) is not something that could have been chosen. Before the oldest change that is
+     * kept, it is what that one led to.
      */
     int scaleOutAt(long time) {
-        Map.Entry<Long, Integer> entry = countFrom.floorEntry(time);
+        Map.Entry<Long, Integer> known = countFrom.floorEntry(time);
+        Map.Entry<Long, Integer> entry = known == null && forgetting ? countFrom.firstEntry() : known;
         return entry == null ? 1 : Math.max(1, entry.getValue());
     }
 
