@@ -75,11 +75,11 @@ record ListenerSettings(
                 initialExecutors,
                 minExecutors,
                 maxExecutors,
-                duration(conf, "restTimeout", "30s"),
-                duration(conf, "initialExecutorsTimeout", "30s"),
-                duration(conf, "flushTimeout", "15s"),
-                duration(conf, "busyExecutorGrace", "15s"),
-                duration(conf, "rosterGrace", "30s"));
+                duration(conf, "restTimeout", "30s", 1),
+                duration(conf, "initialExecutorsTimeout", "30s", 0),
+                duration(conf, "flushTimeout", "15s", 0),
+                duration(conf, "busyExecutorGrace", "15s", 0),
+                duration(conf, "rosterGrace", "30s", 0));
     }
 
     /** Whether recommendations may be applied: the run is adaptive and it is known how far to go. */
@@ -116,18 +116,23 @@ record ListenerSettings(
         return Boolean.parseBoolean(value);
     }
 
-    private static Duration duration(SparkConf conf, String name, String fallback) {
+    /**
+     * @param leastMillis the shortest time that makes sense
+     */
+    private static Duration duration(SparkConf conf, String name, String fallback, long leastMillis) {
         String value = text(conf, name, fallback);
+        long millis;
         try {
             // Manifests in the field give plain seconds, which Spark would read as milliseconds.
-            long millis = value.matches("\\d+(\\.\\d+)?")
+            millis = value.matches("\\d+(\\.\\d+)?")
                     ? Math.round(Double.parseDouble(value) * 1000)
                     : new SparkConf(false).set(PREFIX + name, value).getTimeAsMs(PREFIX + name);
-            // A day is as good as for ever, and keeps sums of durations away from overflow.
-            return Duration.ofMillis(Math.min(Math.max(millis, 1), Duration.ofDays(1).toMillis()));
         } catch (IllegalArgumentException unreadable) {
             throw invalid(name, "must be seconds or a time such as 5s or 500ms");
         }
+        require(millis >= leastMillis, name, leastMillis > 0 ? "must be positive" : "must not be negative");
+        // A day is as good as for ever, and keeps sums of durations away from overflow.
+        return Duration.ofMillis(Math.min(Math.max(millis, 1), Duration.ofDays(1).toMillis()));
     }
 
     /** A name with an underscore, among others, is no host to a URI, and no request could be made for it. */
