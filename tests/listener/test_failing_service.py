@@ -25,8 +25,9 @@ def assert_undisturbed(application: FinishedApplication) -> None:
 
 
 def test_service_is_absent(listener_jar: Path, tmp_path: Path) -> None:
-    conf = listener_conf(closed_port(), flushTimeout="10s")
-    application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    with closed_port() as port:
+        conf = listener_conf(port, flushTimeout="10s")
+        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
     assert_undisturbed(application)
     lines = listener_lines(application)
     # Either "and is tried again" or, where not even a first attempt has ended, "before the end".
@@ -139,3 +140,23 @@ def test_a_refused_token_is_told_once(listener_jar: Path, tmp_path: Path) -> Non
     assert len(warnings) == 1
     assert "ENEL_CALLBACK_TOKEN" in warnings[0]
     assert "who are you?" in warnings[0]
+
+
+def test_a_report_that_breaks_its_connection_holds_no_other_back(listener_jar: Path, tmp_path: Path) -> None:
+    """Nor does one whose answer is too long to be read: by its status it has arrived."""
+    tried: list[int | None] = []
+
+    def respond(request: Request) -> Response:
+        job_id = request.body["job_id"]
+        tried.append(job_id)
+        if job_id == 0 and 1 not in tried:
+            return Response(breaks=True)
+        return Response(body=" " * (5 << 20)) if job_id == 1 else Response()
+
+    with RecordingService(respond) as service:
+        conf = listener_conf(service.port, isAdaptive="false")
+        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+    assert_undisturbed(application)
+    assert sorted(body["job_id"] for body in service.events("JOB_END")) == [0, 1, 2]
+    assert len(service.events("APPLICATION_END")) == 1
+    assert tried.count(1) == 1

@@ -64,3 +64,20 @@ def test_extra_listener_says_nothing_beside_the_plugin(listener_jar: Path, tmp_p
         application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
     assert application.status == 0, application.errors
     assert [request.body["job_id"] for request in service.requests] == [None, 0, 1, 2, None]
+
+
+def test_jobs_that_the_end_cuts_off_are_reported_and_lost_ones_counted(
+    listener_jar: Path, tmp_path: Path
+) -> None:
+    """Else a run of which a report is missing would pass for whole, and be learned from."""
+    with RecordingService() as service:
+        conf = listener_conf(service.port, isAdaptive="false")
+        application = submit(listener_jar, "local[1]", tmp_path / "run", "stops_amid_a_job.py", [], conf)
+    assert application.status == 0, application.errors
+    assert application.output == "sum 45\n"
+    results = {body["job_id"]: body["updates"]["job_result"] for body in service.events("JOB_END")}
+    assert results == {0: "JobSucceeded", 1: "JobFailed"}
+    last = service.acknowledged[-1]
+    assert last.event == "APPLICATION_END"
+    # With the one whose end was dropped.
+    assert last.body["updates"]["ended_jobs"] == 3

@@ -14,20 +14,22 @@ import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import org.apache.spark.SparkConf;
 
-/** Fills the queue while its first report is under way, and prints which reports the service then gets. */
+/**
+ * Fills the queue while its first report is under way, and prints which reports the service then gets. Arguments: how
+ * many reports come then, and how many characters each of them has beside its numbers.
+ */
 final class FullQueueCheck {
 
-    private static final int CAPACITY = 4096;
     private static final int TOLD = 3;
 
     private final BlockingQueue<JsonNode> received = new LinkedBlockingQueue<>();
     private final CountDownLatch mayAnswer = new CountDownLatch(1);
 
     public static void main(String[] arguments) throws IOException, InterruptedException {
-        new FullQueueCheck().run();
+        new FullQueueCheck().run(Integer.parseInt(arguments[0]), "x".repeat(Integer.parseInt(arguments[1])));
     }
 
-    private void run() throws IOException, InterruptedException {
+    private void run(int reports, String text) throws IOException, InterruptedException {
         HttpServer server = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
         server.createContext("/", this::answer);
         server.start();
@@ -38,10 +40,10 @@ final class FullQueueCheck {
         Reporter reporter = new Reporter(new ServiceClient(settings), settings.restTimeout(), false, body -> { },
                 new ExecutionLog("check"));
         reporter.start();
-        reporter.submit(jobEnd(0));
+        reporter.submit(jobEnd(0, text));
         tell(received.take());
-        for (int jobId = 1; jobId <= CAPACITY; jobId++) {
-            reporter.submit(jobEnd(jobId));
+        for (int jobId = 1; jobId <= reports; jobId++) {
+            reporter.submit(jobEnd(jobId, text));
         }
         mayAnswer.countDown();
         for (int number = 1; number < TOLD; number++) {
@@ -51,10 +53,10 @@ final class FullQueueCheck {
         server.stop(0);
     }
 
-    private static Report jobEnd(int jobId) {
+    private static Report jobEnd(int jobId, String text) {
         ObjectMapper mapper = new ObjectMapper();
         var event = mapper.createObjectNode().put("job_id", jobId);
-        event.putObject("updates");
+        event.putObject("updates").put("job_result", text);
         return Report.jobEnd(jobId, event);
     }
 

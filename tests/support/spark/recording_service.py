@@ -1,10 +1,10 @@
 """An HTTP server in place of the service: it records what comes and answers as a test wishes."""
 
 import json
+import socket
 import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -27,12 +27,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What to answer; a `str` body is sent as it is, `hangs` sends nothing until the server is closed."""
+    """What to answer; a `str` body is sent as it is, `hangs` sends nothing until the server is closed, and
+    `breaks` closes the connection instead."""
 
     status: int = 200
     body: Any = field(default_factory=lambda: NOTHING_TO_PREDICT)
     headers: dict[str, str] = field(default_factory=dict)
     hangs: bool = False
+    breaks: bool = False
 
 
 class RecordingService:
@@ -74,10 +76,13 @@ class RecordingService:
                 with service._lock:
                     service.requests.append(request)
                     response = service._respond(request)
-                    if response.status == 200 and not response.hangs:
+                    if response.status == 200 and not (response.hangs or response.breaks):
                         service.acknowledged.append(request)
                 if response.hangs:
                     service._closed.wait()
+                    self.close_connection = True
+                    return
+                if response.breaks:
                     self.close_connection = True
                     return
                 with suppress(ConnectionError):  # the listener gives up questions when its application ends
@@ -98,9 +103,9 @@ class RecordingService:
         return Handler
 
 
-def closed_port() -> int:
-    """A port that refuses connections."""
-    with RecordingService() as service:
-        port = service.port
-    time.sleep(0.05)
-    return port
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """A port that refuses connections, and that no other process gets meanwhile."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]

@@ -26,6 +26,9 @@ import org.apache.spark.scheduler.SparkListenerUnpersistRDD;
  */
 final class EnelListener extends SparkListener {
 
+    /** How long the application's end waits for those of jobs that it cuts off: they are on their way. */
+    private static final long LAST_JOBS_NANOS = TimeUnit.SECONDS.toNanos(2);
+
     private final JobCollector jobs;
     private final ExecutorRoster roster;
     private final Rescaler rescaler;
@@ -34,6 +37,9 @@ final class EnelListener extends SparkListener {
     private final RosterAudit audit;
     private final ExecutionLog log;
     private final CountDownLatch applicationEnded = new CountDownLatch(1);
+    private final CountDownLatch endReported = new CountDownLatch(1);
+    /** Epoch milliseconds, -1 before. */
+    private volatile long endTime = -1;
 
     EnelListener(JobCollector jobs, ExecutorRoster roster, Rescaler rescaler, Reporter reporter, EventJson json,
             RosterAudit audit, ExecutionLog log) {
@@ -57,10 +63,11 @@ final class EnelListener extends SparkListener {
     @Override
     public void onApplicationEnd(SparkListenerApplicationEnd event) {
         log.guard("noting the application's end", () -> {
-            reporter.submit(Report.applicationEnd(json.applicationEnd(event.time(), jobs.endedJobs())));
+            endTime = event.time();
             reporter.stopPredictions();
             rescaler.stop();
         });
+        reportEndIfNoJobRuns();
         applicationEnded.countDown();
     }
 
@@ -113,6 +120,7 @@ final class EnelListener extends SparkListener {
             ended.ifPresent(job -> reporter.submit(Report.jobEnd(job.jobId(), json.jobEnd(job))));
             rescaler.executorsChanged();
         });
+        reportEndIfNoJobRuns();
     }
 
     @Override
@@ -145,10 +153,37 @@ final class EnelListener extends SparkListener {
         });
     }
 
-    /** Waits until every event of the application has been seen; the bus delivers its end last. */
+    /**
+     * Reports the application's end, unless that is done, or was never seen. With it goes how many jobs there were:
+     * those that seem to run yet are jobs whose ends will not be reported.
+     */
+    synchronized void reportEnd() {
+        if (endTime >= 0 && endReported.getCount() > 0) {
+            log.guard("reporting the application's end", () ->
+                    reporter.submit(Report.applicationEnd(json.applicationEnd(endTime, jobs.seenJobs()))));
+            endReported.countDown();
+        }
+    }
+
+    private void reportEndIfNoJobRuns() {
+        if (jobs.runningJobs() == 0) {
+            reportEnd();
+        }
+    }
+
+    /**
+     * Waits until every event of the application has been seen. The ends of jobs that its end cuts off come after
+     * that, and others, which the bus has dropped, never.
+     */
     void awaitApplicationEnd(Duration timeout) throws InterruptedException {
-        if (!applicationEnded.await(timeout.toMillis(), TimeUnit.MILLISECONDS)) {
+        long deadline = System.nanoTime() + timeout.toNanos();
+        if (!applicationEnded.await(timeout.toNanos(), TimeUnit.NANOSECONDS)) {
             log.warn("the listener bus did not deliver the application's end within {}", timeout);
+            return;
+        }
+        long left = Math.min(deadline - System.nanoTime(), LAST_JOBS_NANOS);
+        if (!endReported.await(left, TimeUnit.NANOSECONDS)) {
+            log.warn("the listener bus did not deliver the ends of {} jobs", jobs.runningJobs());
         }
     }
 }

@@ -9,6 +9,8 @@ import java.util.function.Supplier;
 final class EventJson {
 
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
+    /** Of a text: four times what the service keeps of the longest ones. */
+    private static final int MOST_CHARACTERS = 16 * 1024;
 
     private final ListenerSettings settings;
     private final Supplier<String> applicationId;
@@ -53,7 +55,7 @@ final class EventJson {
     }
 
     /**
-     * @param endedJobs how many ends of jobs were reported, or should have been
+     * @param endedJobs how many jobs there were, those included whose ends were not seen or not reported
      */
     ObjectNode applicationEnd(long endTime, int endedJobs) {
         ObjectNode updates = NODES.objectNode();
@@ -65,17 +67,15 @@ final class EventJson {
         return event;
     }
 
-    /** A report as it is sent: with what became of earlier ones, where some were lost. */
-    static ObjectNode withLost(ObjectNode event, long refused, long dropped) {
-        ObjectNode sent = event.deepCopy();
-        ObjectNode updates = (ObjectNode) sent.get("updates");
+    /** Adds to an event what became of earlier ones, where some were lost. */
+    static void putLost(ObjectNode event, long refused, long dropped) {
+        ObjectNode updates = (ObjectNode) event.get("updates");
         if (refused > 0) {
             updates.put("refused_reports", refused);
         }
         if (dropped > 0) {
             updates.put("dropped_reports", dropped);
         }
-        return sent;
     }
 
     private ObjectNode event(String name, ObjectNode updates) {
@@ -90,13 +90,13 @@ final class EventJson {
     private static ObjectNode stage(StageRecord stage) {
         ObjectNode node = NODES.objectNode();
         node.put("stage_id", Integer.toString(stage.stageId()));
-        node.put("stage_name", stage.name());
+        node.put("stage_name", text(stage.name()));
         node.put("attempt_id", stage.attemptId());
         node.put("num_attempts", stage.numAttempts());
         node.put("num_tasks", stage.numTasks());
         ArrayNode parents = node.putArray("parent_stage_ids");
         stage.parentStageIds().forEach(parent -> parents.add(Integer.toString(parent)));
-        node.put("failure_reason", stage.failureReason());
+        node.put("failure_reason", text(stage.failureReason()));
         putSpan(node, stage.startTime(), stage.endTime(), stage.scaleOuts());
         node.put("rdd_num_partitions", stage.rddNumPartitions());
         node.put("rdd_num_cached_partitions", stage.rddNumCachedPartitions());
@@ -109,6 +109,14 @@ final class EventJson {
         metrics.put("data_io_ratio", stage.metrics().dataIoRatio());
         metrics.put("memory_spill_ratio", stage.metrics().memorySpillRatio());
         return node;
+    }
+
+    /**
+     * Cuts a text that is longer than anybody reads, as messages of errors with a program's data in them may be: the
+     * service would refuse a report of many megabytes, and those that wait are in the driver's memory.
+     */
+    private static String text(String text) {
+        return text == null || text.length() <= MOST_CHARACTERS ? text : text.substring(0, MOST_CHARACTERS);
     }
 
     private static void putSpan(ObjectNode node, long startTime, long endTime, ScaleOutSpan scaleOuts) {

@@ -13,8 +13,8 @@ import java.util.TreeSet;
 import org.apache.spark.scheduler.StageInfo;
 
 /**
- * Turns Spark's events into one record per job. Belongs to the listener bus, only {@link #lastStartedJobId}
- * may be read from elsewhere.
+ * Turns Spark's events into one record per job. Belongs to the listener bus, only {@link #lastStartedJobId},
+ * {@link #seenJobs} and {@link #runningJobs} may be read from elsewhere.
  *
  * <p>Jobs may overlap and share stages. A stage is reported with the first running job that listed it, the job
  * in which it ran; every other job that lists it skipped it. Its attempts are reported as one. The end of the job
@@ -49,7 +49,8 @@ final class JobCollector {
     private final CachedBlocks cachedBlocks = new CachedBlocks();
     private final Map<Integer, OpenJob> openJobs = new LinkedHashMap<>();
     private volatile int lastStartedJobId = -1;
-    private int endedJobs;
+    private volatile int seenJobs;
+    private volatile int runningJobs;
 
     ExecutorTimeline executors() {
         return executors;
@@ -64,15 +65,22 @@ final class JobCollector {
         return lastStartedJobId;
     }
 
-    /** How many jobs have ended, those included whose start was never seen. */
-    int endedJobs() {
-        return endedJobs;
+    /** How many jobs there were, those included of which only the start or the end was seen. */
+    int seenJobs() {
+        return seenJobs;
+    }
+
+    /** How many jobs have started whose ends were not seen: they run, or Spark's bus has dropped their ends. */
+    int runningJobs() {
+        return runningJobs;
     }
 
     void jobStarted(int jobId, long time, List<StageInfo> stages, OptionalInt predictedScaleOut) {
         OpenJob job = new OpenJob(jobId, time, predictedScaleOut);
         stages.forEach(stage -> job.stageIds.add(stage.stageId()));
         openJobs.put(jobId, job);
+        runningJobs = openJobs.size();
+        seenJobs++;
         lastStartedJobId = Math.max(lastStartedJobId, jobId);
     }
 
@@ -126,9 +134,10 @@ final class JobCollector {
 
     /** Closes a job; empty when its start was never seen. */
     Optional<JobRecord> jobEnded(int jobId, long time, boolean succeeded) {
-        endedJobs++;
         OpenJob job = openJobs.remove(jobId);
+        runningJobs = openJobs.size();
         if (job == null) {
+            seenJobs++;
             return Optional.empty();
         }
         long end = Math.max(time, job.startTime);

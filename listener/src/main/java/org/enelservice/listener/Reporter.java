@@ -4,6 +4,8 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.net.ConnectException;
+import java.net.http.HttpConnectTimeoutException;
 import java.time.Duration;
 import java.util.Comparator;
 import java.util.Optional;
@@ -19,21 +21,25 @@ import java.util.function.Consumer;
  * <p>Policy:
  * <ul>
  * <li>Reports leave in the order in which they came. One that the service fails on by itself (a 500, a
- *     timeout) steps behind the others, so that it cannot hold them back for ever.
- * <li>No answer, 408, 429 and 5xx are tried again, after pauses that grow but never end the trying. Any other
- *     status is final. So is a 503 that says the event is stored: only the recommendation is missing.
+ *     timeout, a connection that breaks off twice) steps behind the others, so that it cannot hold them back
+ *     for ever.
+ * <li>No answer, 408, 429 and 5xx are tried again, after pauses that grow but never end the trying; as long as the
+ *     service fails on one report alone, the others do not wait for it. Any other status is final. So is a 503 that
+ *     says the event is stored: only the recommendation is missing.
  * <li>Only the newest job end asks for a prediction: for the older ones the jobs to come have already run. A
  *     request that failed in the service itself is repeated without the question, as what has to arrive is
  *     the report.
  * <li>What was refused or dropped is counted, and the reports that follow say how many.
- * <li>A full queue gives up its oldest job end, but for the one that is under way: it may arrive all the same. The
- *     start of the application is never given up.
+ * <li>A full queue gives up its oldest job ends, but for the one that is under way: it may arrive all the same.
+ *     It is full by number or by size: iterative jobs list thousands of stages each. The start of the
+ *     application is never given up.
  * <li>Once the application ends nothing is asked any more, and {@link #close} limits what is left to do.
  * </ul>
  */
 final class Reporter {
 
     private static final int CAPACITY = 4096;
+    private static final int CAPACITY_BYTES = 32 * 1024 * 1024;
     private static final long LONGEST_PAUSE_WHILE_CLOSING = TimeUnit.SECONDS.toNanos(1);
 
     /** A report in the queue; {@code setbacks} counts failures that were its own and not an outage's. */
@@ -56,10 +62,14 @@ final class Reporter {
 
     // Guarded by this object's monitor.
     private final TreeSet<Queued> queue = new TreeSet<>(Queued.ORDER);
+    private long queuedBytes;
     private long nextSequence;
     private long newestJobEnd = -1;
     private Queued underWay;
     private int failuresInARow;
+    /** Sequence of the report that failed last, and whether all failures in a row were its own. */
+    private long failing;
+    private boolean onlyItFails;
     private boolean attempted;
     private long notBefore = System.nanoTime();
     private long dropped;
@@ -68,6 +78,9 @@ final class Reporter {
     private boolean asking;
     private boolean closing;
     private long closeDeadline;
+
+    /** Sequence of the report whose exchange has broken off last; only touched by the thread. */
+    private long brokenOff = -1;
 
     /**
      * @param predicting whether job ends ask for a prediction
@@ -89,26 +102,44 @@ final class Reporter {
 
     /** Queues a report and returns at once. */
     synchronized void submit(Report report) {
-        if (queue.size() >= CAPACITY) {
-            dropOldestJobEnd();
+        if (report.size() > CAPACITY_BYTES) {
+            // All others would have to go for it, and no service takes as much.
+            dropped++;
+            log.warn("{} has {} bytes, which is too much to be sent", report, report.size());
+            return;
+        }
+        while (isFullFor(report) && dropOldestJobEnd()) {
+            log.warnOnce("full queue", "{} reports of {} bytes wait to be sent, the oldest job ends are dropped",
+                    queue.size(), queuedBytes);
         }
         if (report.endsJob()) {
             newestJobEnd = nextSequence;
         }
         queue.add(new Queued(report, nextSequence++, 0));
+        queuedBytes += report.size();
         notifyAll();
     }
 
-    private void dropOldestJobEnd() {
+    private boolean isFullFor(Report report) {
+        return queue.size() >= CAPACITY || queuedBytes + report.size() > CAPACITY_BYTES;
+    }
+
+    /** Returns whether there was one. */
+    private boolean dropOldestJobEnd() {
         Optional<Queued> oldest = queue.stream()
                 .filter(queued -> queued.report().endsJob() && queued != underWay)
                 .min(Comparator.comparingLong(Queued::sequence));
-        if (oldest.isEmpty()) {
-            return;
+        oldest.ifPresent(queued -> {
+            remove(queued);
+            dropped++;
+        });
+        return oldest.isPresent();
+    }
+
+    private void remove(Queued queued) {
+        if (queue.remove(queued)) {
+            queuedBytes -= queued.report().size();
         }
-        queue.remove(oldest.get());
-        dropped++;
-        log.warnOnce("full queue", "{} reports wait to be sent already, the oldest job ends are dropped", CAPACITY);
     }
 
     /**
@@ -150,7 +181,13 @@ final class Reporter {
     private void run() {
         try {
             for (Queued queued = next(); queued != null; queued = next()) {
-                deliver(queued);
+                try {
+                    deliver(queued);
+                } catch (OutOfMemoryError scarce) {
+                    // The application may have needed all of it for a moment. Without this thread no report would ever
+                    // leave again.
+                    failed(queued, false, scarce.toString(), Duration.ZERO);
+                }
             }
         } catch (InterruptedException closed) {
             // Only close() interrupts, after its time is over.
@@ -168,7 +205,7 @@ final class Reporter {
             }
             if (queue.isEmpty()) {
                 wait();
-            } else if (notBefore - now > 0) {
+            } else if (notBefore - now > 0 && !isSparedThePause(queue.first())) {
                 long limit = closing ? Math.min(notBefore, closeDeadline) : notBefore;
                 TimeUnit.NANOSECONDS.timedWait(this, Math.max(limit - now, TimeUnit.MILLISECONDS.toNanos(1)));
             } else {
@@ -176,6 +213,10 @@ final class Reporter {
                 return underWay;
             }
         }
+    }
+
+    private boolean isSparedThePause(Queued queued) {
+        return onlyItFails && queued.sequence() != failing;
     }
 
     private void deliver(Queued queued) throws InterruptedException {
@@ -196,7 +237,7 @@ final class Reporter {
             failed(queued, true, "no answer within " + timeout, Duration.ZERO);
             return;
         } catch (IOException unreachable) {
-            failed(queued, false, unreachable.toString(), Duration.ZERO);
+            failed(queued, breaksOffAgain(queued, unreachable), unreachable.toString(), Duration.ZERO);
             return;
         } catch (RuntimeException | LinkageError unexpected) {
             // Trying the same again would fail the same way.
@@ -213,23 +254,32 @@ final class Reporter {
 
     private ServiceClient.Answer post(Report report, boolean predict, Duration timeout)
             throws IOException, InterruptedException, TimeoutException {
-        ObjectNode event;
+        ObjectNode event = report.event();
         synchronized (this) {
-            event = EventJson.withLost(report.event(), refused, dropped);
+            EventJson.putLost(event, refused, dropped);
         }
         if (!report.endsJob()) {
-            return client.postUpdate(bytes(event), timeout);
+            return client.postUpdate(Report.bytes(event), timeout);
         }
         event.put("predict", predict);
-        return client.postPrediction(bytes(event), timeout);
+        return client.postPrediction(Report.bytes(event), timeout, () -> predict && !isPredicting());
     }
 
-    private byte[] bytes(ObjectNode event) {
-        try {
-            return mapper.writeValueAsBytes(event);
-        } catch (JsonProcessingException impossible) {
-            throw new IllegalStateException(impossible);
+    private synchronized boolean isPredicting() {
+        return predicting;
+    }
+
+    /**
+     * Whether a report's exchange has broken off twice in a row: then it may be this report that the service, or what
+     * lies before it, breaks on. Where no connection comes about, it is the service that is away.
+     */
+    private boolean breaksOffAgain(Queued queued, IOException failure) {
+        if (failure instanceof ConnectException || failure instanceof HttpConnectTimeoutException) {
+            return false;
         }
+        boolean again = brokenOff == queued.sequence();
+        brokenOff = queued.sequence();
+        return again;
     }
 
     private void judge(Queued queued, ServiceClient.Answer answer, boolean predict) {
@@ -277,7 +327,7 @@ final class Reporter {
 
     private synchronized void done(Queued queued) {
         attempted = true;
-        queue.remove(queued);
+        remove(queued);
     }
 
     private synchronized void refused(Queued queued) {
@@ -296,7 +346,10 @@ final class Reporter {
     /** Schedules the next attempt. */
     private synchronized void failed(Queued queued, boolean ownFault, String reason, Duration retryAfter) {
         attempted = true;
+        boolean first = failuresInARow == 0;
         failuresInARow++;
+        onlyItFails = ownFault && (first || onlyItFails && failing == queued.sequence());
+        failing = queued.sequence();
         long pause = Backoff.pause(failuresInARow, retryAfter).toNanos();
         notBefore = System.nanoTime() + (closing ? Math.min(pause, LONGEST_PAUSE_WHILE_CLOSING) : pause);
         if (ownFault) {

@@ -20,6 +20,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Flow;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BooleanSupplier;
 
 /** Speaks HTTP with the service: one exchange at a time, bounded in time and size. */
 final class ServiceClient {
@@ -56,19 +57,23 @@ final class ServiceClient {
     }
 
     Answer postUpdate(byte[] body, Duration timeout) throws IOException, InterruptedException, TimeoutException {
-        return post(updatePath, body, timeout);
+        return post(updatePath, body, timeout, () -> false);
     }
 
-    Answer postPrediction(byte[] body, Duration timeout) throws IOException, InterruptedException, TimeoutException {
-        return post(predictionPath, body, timeout);
+    /**
+     * @param givenUp whether {@link #cancelExchange} was meant for this exchange, asked once it could be cancelled
+     */
+    Answer postPrediction(byte[] body, Duration timeout, BooleanSupplier givenUp)
+            throws IOException, InterruptedException, TimeoutException {
+        return post(predictionPath, body, timeout, givenUp);
     }
 
     /**
      * @param timeout bounds the whole exchange; {@code HttpRequest.timeout} would end with the headers, and a
      *     body that trickles in could then hold the caller for ever
-     * @throws CancellationException if {@link #cancelExchange} was called meanwhile
+     * @throws CancellationException if {@link #cancelExchange} was called meanwhile, or the exchange was given up
      */
-    private Answer post(String path, byte[] body, Duration timeout)
+    private Answer post(String path, byte[] body, Duration timeout, BooleanSupplier givenUp)
             throws IOException, InterruptedException, TimeoutException {
         HttpRequest.Builder request = HttpRequest.newBuilder(URI.create(baseUrl + "/" + path))
                 .header("Content-Type", "application/json")
@@ -80,6 +85,10 @@ final class ServiceClient {
         }
         CompletableFuture<HttpResponse<byte[]>> sent = http.sendAsync(request.build(), head -> new BoundedBody());
         exchange = sent;
+        if (givenUp.getAsBoolean()) {
+            // Said while there was nothing to cancel yet, as the event was still being written.
+            cancelExchange();
+        }
         try {
             HttpResponse<byte[]> response = sent.get(Math.max(1, timeout.toMillis()), TimeUnit.MILLISECONDS);
             return new Answer(
@@ -126,7 +135,10 @@ final class ServiceClient {
         return baseUrl.toString();
     }
 
-    /** Collects an answer of limited size; the driver's memory is the application's, not ours to fill. */
+    /**
+     * Collects an answer up to a size; the driver's memory is the application's, not ours to fill. What goes beyond is
+     * cut: the status has come by then, and says what became of the report.
+     */
     private static final class BoundedBody implements HttpResponse.BodySubscriber<byte[]> {
 
         private final CompletableFuture<byte[]> body = new CompletableFuture<>();
@@ -148,8 +160,9 @@ final class ServiceClient {
         public void onNext(List<ByteBuffer> buffers) {
             for (ByteBuffer buffer : buffers) {
                 if (received.size() + buffer.remaining() > MAX_ANSWER_BYTES) {
+                    // In this order, or the cancellation would become the outcome.
+                    body.complete(received.toByteArray());
                     subscription.cancel();
-                    body.completeExceptionally(new IOException("the answer is larger than " + MAX_ANSWER_BYTES));
                     return;
                 }
                 byte[] bytes = new byte[buffer.remaining()];

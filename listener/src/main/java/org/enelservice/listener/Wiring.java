@@ -86,7 +86,7 @@ record Wiring(
     /**
      * Sends what is still unsent, for at most the flush timeout.
      *
-     * @param awaitsEnd whether the application's end is still to be seen: the ends of the last jobs come before it
+     * @param awaitsEnd whether the application's end, and those of its last jobs, are still to be seen
      */
     void stop(boolean awaitsEnd) {
         long deadline = System.nanoTime() + settings.flushTimeout().toNanos();
@@ -96,6 +96,7 @@ record Wiring(
             if (awaitsEnd) {
                 listener.awaitApplicationEnd(remaining(deadline));
             }
+            listener.reportEnd();
             reporter.close(remaining(deadline));
         } catch (InterruptedException interrupted) {
             Thread.currentThread().interrupt();
