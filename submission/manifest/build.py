@@ -29,6 +29,7 @@ from submission.manifest.arguments import arguments_of
 from submission.manifest.fields import Fields
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
 from submission.manifest.sizes import SMALLEST_MEMORY, cores_of, size_in_bytes, spark_size
+from submission.manifest.spark_conf import default_conf
 from submission.manifest.spark_version import known_version
 from submission.manifest.template import merge
 from submission.manifest.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
@@ -41,10 +42,6 @@ Manifest = dict[str, Any]
 API_VERSION = "sparkoperator.k8s.io/v1beta2"
 KIND = "SparkApplication"
 EXECUTION_LABEL = "enelservice.org/application-execution-id"
-_FAILURES = "spark.executor.maxNumFailures"
-_LEAST_FAILURES = 3
-"""Spark ends an application after twice as many failures of executors as it starts with, at least 3 (its
-ExecutorFailureTracker): of a run that may be given more, that would be too few."""
 
 PLUGIN_CLASS = "org.enelservice.listener.EnelPlugin"
 EXTRA_LISTENER_CLASS = "org.enelservice.listener.EnelExtraListener"
@@ -112,7 +109,7 @@ def build_manifest(
     spec["executor"] = merge(spec.get("executor", {}), _executor(specs, initial_scale_out))
     others = [each.get("sparkConf", {}) for each in (template_spec, values.spec)]
     spec["sparkConf"] = {
-        _FAILURES: str(max(_LEAST_FAILURES, 2 * bounds["maxExecutors"])),
+        **default_conf(bounds["maxExecutors"], rescales=mode is not None),
         **spec.get("sparkConf", {}),
         **_log_conf(values),
         **listener,

@@ -55,6 +55,43 @@ _PODS = re.compile(
 )
 
 
+_LEAST_FAILURES = 3
+"""Spark ends an application after twice as many failures of executors as it starts with, at least 3 (its
+ExecutorFailureTracker): of a run that may be given more, that would be too few."""
+
+_LEAST_ATTEMPTS = 4
+"""Spark's own number of attempts of a stage."""
+
+
+def default_conf(max_executors: int, *, rescales: bool) -> dict[str, str]:
+    """What a request and the template may set otherwise.
+
+    Executors that a run no longer needs hand over what they hold before they go. Killed, they would take
+    their shuffle files along, and Spark notices that one after the other: an attempt of the stage that reads
+    them fails for each executor, and the fourth one fails the application.
+
+    Args:
+        max_executors: That the run may be given.
+        rescales: Whether its executors may become fewer while it runs.
+    """
+    failures = {"spark.executor.maxNumFailures": str(max(_LEAST_FAILURES, 2 * max_executors))}
+    if not rescales:
+        return failures
+    return {
+        **failures,
+        "spark.decommission.enabled": "true",
+        "spark.storage.decommission.enabled": "true",
+        # Spark looks only every 30 s whether all has been handed over.
+        "spark.storage.decommission.replicationReattemptInterval": "1s",
+        # Whose blocks nobody can take is not kept for ever.
+        "spark.executor.decommission.forceKillTimeout": "120s",
+        # What is read where it no longer is does not count against the stage, while Spark knows who has gone.
+        "spark.stage.ignoreDecommissionFetchFailure": "true",
+        "spark.scheduler.maxRetainedRemovedDecommissionExecutors": str(max_executors),
+        "spark.stage.maxConsecutiveAttempts": str(_LEAST_ATTEMPTS + max_executors),
+    }
+
+
 def reserved_reason(key: str) -> str | None:
     """Why nobody may set a property, the template of defaults included; None if it may be set."""
     if key in _RESERVED_KEYS:

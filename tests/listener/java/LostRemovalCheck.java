@@ -12,6 +12,8 @@ final class LostRemovalCheck {
 
     private final AtomicLong nanos = new AtomicLong();
     private final ExecutorRoster roster = new ExecutorRoster(nanos::get);
+    private static final Duration WITHIN = ListenerSettings.KILLED_WITHIN;
+
     private final ExecutorTimeline timeline = new ExecutorTimeline();
     private List<String> active = List.of("0", "1", "2", "3", "4");
     private final RosterAudit audit = new RosterAudit(
@@ -27,7 +29,7 @@ final class LostRemovalCheck {
             timeline.added(0);
         }
         roster.taskStarted("4");
-        roster.markLeaving(List.of("4"));
+        roster.markLeaving(List.of("4"), WITHIN);
         tell("told to go", 0);
         active = List.of("0", "1", "2", "3");
         tell("not in Spark's list", 0);
@@ -37,7 +39,7 @@ final class LostRemovalCheck {
         System.out.println("before the audit: staying " + roster.stayingByLeastLoss());
         tell("its end was dropped", 0);
 
-        roster.markLeaving(List.of("3"));
+        roster.markLeaving(List.of("3"), WITHIN);
         tell("another one told to go, which stays", 61);
     }
 

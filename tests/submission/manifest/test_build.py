@@ -211,6 +211,19 @@ def test_failures_of_executors_are_counted_against_what_the_run_may_be_given() -
     assert conf["spark.executor.maxNumFailures"] == "7"
 
 
+def test_executors_that_may_be_taken_in_hand_over_what_they_hold() -> None:
+    conf = build(request_specs(max_scale_out=6))["spec"]["sparkConf"]
+    on = {"spark.decommission.enabled", "spark.storage.decommission.enabled"}
+    assert {conf[name] for name in on} == {"true"}
+    assert conf["spark.stage.maxConsecutiveAttempts"] == "10"
+    said = {"spark_conf": {"spark.decommission.enabled": False, "spark.stage.maxConsecutiveAttempts": 2}}
+    conf = build(request_specs(max_scale_out=6, spark_template_values=said))["spec"]["sparkConf"]
+    assert conf["spark.decommission.enabled"] == "false"
+    assert conf["spark.stage.maxConsecutiveAttempts"] == "2"
+    fixed = build(request_specs(solution_name="static"))["spec"]["sparkConf"]
+    assert not [name for name in fixed if "decommission" in name]
+
+
 def test_no_memory_overhead_but_what_is_asked_for() -> None:
     body = body_of()
     for part in ("master_specs", "worker_specs"):

@@ -15,14 +15,12 @@ import java.util.function.LongSupplier;
 /** The registered executors and how busy they are; the driver is never one of them. Thread-safe. */
 final class ExecutorRoster {
 
-    /** How long an accepted kill may take before the executor counts as staying after all. */
-    private static final long LEAVING_NANOS = TimeUnit.SECONDS.toNanos(60);
-
     private static final class Executor {
         final String id;
         final long order;
         int runningTasks;
         long leavingSince;
+        long leavingNanos;
         boolean leaving;
         boolean unknown;
 
@@ -116,13 +114,18 @@ final class ExecutorRoster {
         return executor.runningTasks == 0;
     }
 
-    /** Notes that these executors were told to go, so that nobody counts on them. */
-    synchronized void markLeaving(Collection<String> executorIds) {
+    /**
+     * Notes that these executors were told to go, so that nobody counts on them.
+     *
+     * @param within how long that may take before they count as staying after all
+     */
+    synchronized void markLeaving(Collection<String> executorIds, Duration within) {
         for (String executorId : executorIds) {
             Executor executor = executors.get(executorId);
             if (executor != null) {
                 executor.leaving = true;
                 executor.leavingSince = nanoTime.getAsLong();
+                executor.leavingNanos = within.toNanos();
             }
         }
     }
@@ -146,7 +149,7 @@ final class ExecutorRoster {
     }
 
     private boolean isExpectedToEnd(Executor executor) {
-        return executor.leaving && nanoTime.getAsLong() - executor.leavingSince <= LEAVING_NANOS;
+        return executor.leaving && nanoTime.getAsLong() - executor.leavingSince <= executor.leavingNanos;
     }
 
     /** Waits for a number of registered executors; returns whether they came in time. */

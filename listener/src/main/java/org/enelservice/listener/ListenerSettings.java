@@ -12,6 +12,7 @@ import org.apache.spark.SparkConf;
  * @param token bearer token, empty for none; it is a secret and therefore comes from the environment
  * @param initialExecutors scale-out the application starts with, 0 when unknown
  * @param maxExecutors upper bound of every rescaling, 0 when there is none and so no rescaling either
+ * @param decommissionTimeout after which an executor that was to hand over what it holds is as if it stayed
  */
 record ListenerSettings(
         URI baseUrl,
@@ -27,10 +28,15 @@ record ListenerSettings(
         Duration initialExecutorsTimeout,
         Duration flushTimeout,
         Duration busyExecutorGrace,
-        Duration rosterGrace) {
+        Duration rosterGrace,
+        Duration decommissionTimeout) {
 
     static final String PREFIX = "spark.customExtraListener.";
     static final String TOKEN_VARIABLE = "ENEL_CALLBACK_TOKEN";
+    /** Spark's: when it kills executors that have not handed over what they hold. */
+    private static final String FORCE_KILL_TIMEOUT = "spark.executor.decommission.forceKillTimeout";
+    /** How long an accepted kill may take before the executor counts as staying after all. */
+    static final Duration KILLED_WITHIN = Duration.ofSeconds(60);
     private static final String NO_HOST = "must be a host name or address, without underscores";
 
     /**
@@ -79,7 +85,8 @@ record ListenerSettings(
                 duration(conf, "initialExecutorsTimeout", "30s", 0),
                 duration(conf, "flushTimeout", "15s", 0),
                 duration(conf, "busyExecutorGrace", "15s", 0),
-                duration(conf, "rosterGrace", "30s", 0));
+                duration(conf, "rosterGrace", "30s", 0),
+                Duration.ofSeconds(conf.getTimeAsSeconds(FORCE_KILL_TIMEOUT, "1h")).plus(KILLED_WITHIN));
     }
 
     /** Whether recommendations may be applied: the run is adaptive and it is known how far to go. */

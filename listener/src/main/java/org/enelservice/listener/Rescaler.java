@@ -15,8 +15,10 @@ import java.util.function.IntSupplier;
  * <p>Policy: the target is the recommendation for the next job, between the configured bounds. From the first
  * rescaling on, the number of executors is compared with the target whenever it may have changed and once a
  * second, on a thread of its own. Too few: the target is requested, and again if it is not reached, because
- * Spark's dynamic allocation may have replaced it with a lower one of its own. Too many: idle executors are
- * taken at once, busy ones after a grace period, for a long stage would keep them busy for as long as it runs.
+ * Spark's dynamic allocation may have replaced it with a lower one of its own. Too many: executors are
+ * decommissioned, where the application's conf lets them be: they finish their tasks, and hand over what they hold.
+ * Otherwise idle ones are killed at once, busy ones after a grace period, for a long stage would keep them busy for as
+ * long as it runs.
  * Since only the difference to the latest target counts, targets may follow each other at any speed. An
  * executor that is lost on its own needs nothing: the target stays, and the cluster manager replaces it.
  */
@@ -196,9 +198,18 @@ final class Rescaler {
             tooMany = true;
             tooManySince = System.nanoTime();
         }
+        if (allocation.decommissions()) {
+            // What they hold is not lost, nor are the tasks that they run: there is nothing to wait for.
+            List<String> leaving = allocation.decommission(surplus);
+            roster.markLeaving(leaving, settings.decommissionTimeout());
+            if (!leaving.isEmpty()) {
+                log.info("decommissioning executors {}", leaving);
+            }
+            return;
+        }
         boolean busyToo = System.nanoTime() - tooManySince > settings.busyExecutorGrace().toNanos();
         List<String> leaving = allocation.kill(surplus, busyToo);
-        roster.markLeaving(leaving);
+        roster.markLeaving(leaving, ListenerSettings.KILLED_WITHIN);
         if (!leaving.isEmpty()) {
             log.info("taking in executors {}{}", leaving, busyToo ? ", busy as they are" : "");
         }

@@ -7,9 +7,12 @@ import java.util.ArrayList;
 import java.util.List;
 import org.apache.spark.ExecutorAllocationClient;
 import org.apache.spark.SparkContext;
+import org.apache.spark.scheduler.ExecutorDecommissionInfo;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.StageInfo;
 import org.apache.spark.storage.RDDInfo;
+import scala.Option;
+import scala.Tuple2;
 import scala.collection.Iterable;
 import scala.collection.Iterator;
 import scala.collection.immutable.Nil$;
@@ -27,6 +30,8 @@ final class SparkCalls {
     private static final Call EXECUTOR_IDS = Call.of(SparkContext.class, "getExecutorIds", 0);
     private static final Call REQUEST_EXECUTORS = Call.of(SparkContext.class, "requestTotalExecutors", 3);
     private static final Call KILL_EXECUTORS = Call.of(ExecutorAllocationClient.class, "killExecutors", 4);
+    private static final Call DECOMMISSION_EXECUTORS =
+            Call.of(ExecutorAllocationClient.class, "decommissionExecutors", 3);
 
     /** A method by its name; {@code handle} is {@code null} where this Spark has none of that kind. */
     private record Call(String name, MethodHandle handle) {
@@ -106,6 +111,18 @@ final class SparkCalls {
     /** Tells executors to go, without adjusting the requested total; returns those that will. */
     static List<String> killExecutors(ExecutorAllocationClient client, List<String> executorIds, boolean busyToo) {
         return elements(KILL_EXECUTORS.on(client, scalaList(executorIds), false, false, busyToo), String.class);
+    }
+
+    /** Whether this Spark can have executors hand over what they hold before they go. */
+    static boolean canDecommission() {
+        return DECOMMISSION_EXECUTORS.handle() != null;
+    }
+
+    /** Has executors finish their tasks, hand over their blocks and go; returns those that will. */
+    static List<String> decommissionExecutors(ExecutorAllocationClient client, List<String> executorIds) {
+        ExecutorDecommissionInfo why = new ExecutorDecommissionInfo("there are more than recommended", Option.empty());
+        Tuple2<?, ?>[] each = executorIds.stream().map(id -> new Tuple2<>(id, why)).toArray(Tuple2<?, ?>[]::new);
+        return elements(DECOMMISSION_EXECUTORS.on(client, each, false, false), String.class);
     }
 
     private static <T> List<T> elements(Object sequence, Class<T> type) {
