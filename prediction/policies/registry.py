@@ -12,6 +12,10 @@ from prediction.policies.policy import Policy
 from prediction.policies.scale_out_rule import Infeasible, ScaleOutRule
 from prediction.policies.static import Static
 
+_SETTLING_SECONDS = 5.0
+"""An executor's JVM takes about as long to start on an idle machine, and one that hands over and goes three
+seconds (`benchmarks/real_runs.py`)."""
+
 POLICIES: Mapping[str, Callable[[PredictionSettings], Policy]] = {
     "enel": lambda settings: ByRule("enel", Method.MODEL, _rule(settings)),
     "ernest": lambda settings: ByRule("ernest", Method.ERNEST, _median_rule(settings)),
@@ -67,6 +71,7 @@ def _rule(settings: PredictionSettings) -> ScaleOutRule:
         give_up_chance=settings.give_up_chance,
         fastest_tolerance=settings.fastest_tolerance,
         extrapolation_limit=settings.extrapolation_limit or math.inf,
+        settling_seconds=_SETTLING_SECONDS,
         lateness_price=settings.lateness_price or math.inf,
     )
 

@@ -36,6 +36,9 @@ from common.executions.candidate import Candidate
 from prediction.policies.policy import Choice, Situation, why_missed
 from prediction.policies.worth import lateness_seconds, worth_its_price
 
+_OVER_CONFIDENCE = 0.9
+"""With which a run has to be over before it is left alone for that."""
+
 
 class Infeasible(StrEnum):
     """What is chosen where the target is out of reach."""
@@ -72,6 +75,8 @@ class ScaleOutRule:
     is left: a smaller scale-out that is no slower than that counts as the fastest."""
     extrapolation_limit: float = math.inf
     """Times the most executors of any run, this one included, up to which a scale-out is chosen."""
+    settling_seconds: float = 0.0
+    """What it takes until executors have come or gone: a run that is over sooner is left alone."""
     lateness_price: float = math.inf
     """Seconds of the run that one second of being late is worth: what more executors may cost. Infinite:
     whatever they cost."""
@@ -84,6 +89,10 @@ def choose_scale_out(situation: Situation, rule: ScaleOutRule | None = None) -> 
         rule: By default, medians decide.
     """
     demand = _Demand(situation, rule or ScaleOutRule())
+    kept = demand.kept
+    if kept is not None and kept.needed_seconds(_OVER_CONFIDENCE) <= demand.rule.settling_seconds:
+        meets_target = demand.needed_seconds(kept) <= situation.budget_seconds
+        return Choice(kept, meets_target, "the run is over before executors would have come or gone")
     fitting = [each for each in demand.allowed if demand.needed_seconds(each) <= situation.budget_seconds]
     if fitting:
         return _worth(demand, _smallest(demand, min(fitting, key=lambda each: each.scale_out)))
@@ -162,8 +171,10 @@ class _Demand:
         self.allowed, self.remark = _allowed(situation, rule, near)
         self._current = situation.current_scale_out
         self._kept = {self._current, situation.asked_scale_out} - {0}
-        at_present = (each for each in situation.candidates if each.scale_out == self._current)
-        self.present = next(at_present, None)
+        known = {each.scale_out: each for each in situation.candidates}
+        self.present = known.get(self._current)
+        self.kept = known.get(situation.asked_scale_out or self._current)
+        """What the run goes on with where nothing is asked for."""
 
     def confidence(self, candidate: Candidate) -> float:
         """With which it has to stay within the budget."""

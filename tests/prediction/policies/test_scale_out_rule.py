@@ -48,6 +48,7 @@ rules = st.builds(
     scale_in_least_share=st.just(0.0) | st.floats(0, 0.5),
     rescaling_cost_seconds=st.floats(0, 100),
     max_rescalings=st.none() | st.integers(1, 5),
+    settling_seconds=st.just(0.0) | st.floats(0, 100),
     infeasible=st.just(Infeasible.FASTEST),
     fastest_tolerance=st.just(0.0) | st.floats(0, 0.3),
 )
@@ -346,3 +347,17 @@ def test_candidates_hold_both_ends_and_are_not_too_many(minimum: int, extent: in
     assert candidates[-1] == minimum + extent
     assert list(candidates) == sorted(set(candidates))
     assert len(candidates) <= 64
+
+
+def test_a_run_that_is_over_soon_is_left_alone() -> None:
+    """Executors would be on their way for as long as it still runs."""
+    rule = ScaleOutRule(settling_seconds=5.0)
+    left = [Candidate(1, 3.0, 0.1), Candidate(2, 2.0, 0.1), Candidate(4, 1.0, 0.1)]
+    for budget, meets in ((60.0, True), (1.5, False), (-2.0, False)):
+        chosen = choose(left, budget, rule, current_scale_out=2)
+        assert (chosen.scale_out, chosen.meets_target) == (2, meets)
+        assert "over before" in chosen.reason
+    assert choose(left, 60.0, rule, current_scale_out=2, asked_scale_out=4).scale_out == 4
+    assert choose(left, 60.0, rule).scale_out == 1, "before a run there is nothing to leave alone"
+    unsure = [replace(each, log_std=1.0) for each in left]
+    assert choose(unsure, 60.0, rule, current_scale_out=2).scale_out == 1
