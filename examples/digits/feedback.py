@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from model import DIGITS
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 
@@ -49,7 +49,7 @@ def read_feedback(folder: Path, shape: tuple[int, int]) -> Said:
                 raise ValueError(f"{label} is no digit")
             images.append(_image(said, folder, shape))
             labels.append(label)
-        except (KeyError, TypeError, ValueError, OSError) as error:
+        except Exception as error:  # of a picture that somebody has sent, it may be any; it ends no training
             print(f"feedback of {said.get('prediction_id')} is left out: {error}", flush=True)
     stacked = np.stack(images) if images else np.empty((0, *shape), np.uint8)
     return Said(torch.from_numpy(stacked), torch.tensor(labels, dtype=torch.long))
@@ -59,9 +59,21 @@ def _image(said: dict[str, Any], folder: Path, shape: tuple[int, int]) -> np.nda
     """Of bytes, (height, width)."""
     if name := said["files"].get("image"):
         with Image.open(folder / name) as image:
-            grey = image.convert("L").resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
+            grey = _grey(image).resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
             return np.asarray(grey, np.uint8)
     pixels = np.asarray(said["inputs"]["image"])
     if pixels.shape != shape or pixels.min() < 0 or pixels.max() > 255:
         raise ValueError(f"pixels of shape {pixels.shape}")
     return pixels.astype(np.uint8)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """As the model was asked with it, by signature.json: upright, 8 bits, what is transparent over black."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray(((np.asarray(image, np.uint32) * 255 + 32_767) // 65_535).astype(np.uint8))
+    if image.has_transparency_data:
+        drawn, ground = image.convert("RGBA"), Image.new("RGB", image.size, "#000000")
+        ground.paste(drawn, mask=drawn)
+        image = ground
+    return image.convert("L")

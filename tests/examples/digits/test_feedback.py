@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prediction.inference.images.colours import plain, upright
 from tests.support.digits import DIGITS
 
 
@@ -42,3 +43,40 @@ def test_where_nobody_has_said_anything_nothing_is_learned_from(feedback: Any, t
     said = feedback.read_feedback(tmp_path, (16, 16))
     assert said.images.shape == (0, 16, 16)
     assert said.checksum() is None
+
+
+def transparent() -> Image.Image:
+    """A grey bar on nothing, whose colour would be white if it were seen."""
+    pixels = np.full((16, 16, 4), 255, np.uint8)
+    pixels[..., 3] = 0
+    pixels[:, 6:9] = (180, 180, 180, 255)
+    return Image.fromarray(pixels)
+
+
+def lying() -> tuple[Image.Image, Image.Exif]:
+    """Bright on the left as it lies, and on the right as its EXIF says."""
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    return Image.fromarray(np.repeat(np.arange(240, 0, -15, np.uint8)[None], 16, axis=0)), exif
+
+
+@pytest.mark.parametrize("kind", ["transparent", "upside down", "16 bits"])
+def test_an_image_is_learned_as_the_service_has_shown_it_to_the_model(
+    feedback: Any, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "files" / "a.png"
+    path.parent.mkdir()
+    if kind == "upside down":
+        image, exif = lying()
+        image.save(path, exif=exif)
+    elif kind == "transparent":
+        transparent().save(path)
+    else:
+        Image.fromarray(np.arange(0, 65_536, 256, np.uint16).reshape(16, 16)).save(path)
+    line = {"prediction_id": "1", "right_label": "1", "inputs": {}, "files": {"image": "files/a.png"}}
+    (tmp_path / "feedback.jsonl").write_text(f"{json.dumps(line)}\n")
+    said = feedback.read_feedback(tmp_path, (16, 16))
+    with Image.open(path) as sent:
+        shown = np.asarray(plain(upright(sent), "L", (0, 0, 0)))
+    assert np.unique(shown).size > 1
+    assert said.images[0].tolist() == shown.tolist()
