@@ -110,7 +110,7 @@ def plan(args: argparse.Namespace, data: dict[str, Any]) -> Work:
     }
     store = Store(data["location"], data["webhdfs"])
     there = Checkpoints(store, key_of(data["checksum"], hyperparameters))
-    if weights is not None and not there.epochs():
+    if weights is not None and there.latest() is None:
         there.save(0, {"network": weights, "optimizer": {}, "history": []})
     shape = tuple(data["shape"])
     return Work(store, there, uuid.uuid4().hex, partitions, shape, hyperparameters, said.images, said.labels)
@@ -178,7 +178,9 @@ def main(arguments: list[str] | None = None) -> int:
     data = json.loads(args.data.read_text(encoding="utf-8"))
     work = plan(args, data)
     began = time.monotonic()
-    done = (work.checkpoints.epochs() or [0])[-1]
+    # Of a last epoch that cannot be read, the processes make it again, from the one before.
+    there = work.checkpoints.latest()
+    done = there[0] if there else 0
     how = f"goes on from the checkpoint of epoch {done}" if done else "begins"
     tell(progress=0.0, message=f"the training {how} ({work.checkpoints.folder})", data=data["checksum"])
     relay = Relay(work)

@@ -1,5 +1,6 @@
 """Training in parallel on Spark with checkpoints in a real HDFS: killed, resumed, told what went wrong."""
 
+import importlib
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.digits import Programs
+from tests.support.digits import DIGITS, Programs
 
 pytestmark = [pytest.mark.spark, pytest.mark.hdfs, pytest.mark.timeout(900)]
 
@@ -97,3 +98,23 @@ def test_what_a_process_died_of_is_the_last_line(programs: Programs) -> None:
     code, log = programs.run("train.py", "--data", broken, "--seed", 1, output="broken")
     assert code != 0
     assert "TrainingFailed: process 1: FileNotFoundError: " in log.splitlines()[-1]
+
+
+def test_where_the_last_checkpoint_cannot_be_read_its_epoch_is_made_again(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(DIGITS))
+    program, model = importlib.import_module("train"), importlib.import_module("model")
+    data = programs.folder / "data" / "result.json"
+    arguments = ("--epochs", "2", "--seed", "3")
+    work = program.plan(program.parse(["--data", str(data), *arguments]), json.loads(data.read_text()))
+    history = [{"epoch": 1, "loss": 2.3, "training_accuracy": 0.1, "seconds": 1.0}]
+    state = {"network": model.DigitNetwork().state_dict(), "optimizer": {}, "history": history}
+    work.checkpoints.save(1, state)
+    work.store.write(f"{work.checkpoints.folder}/epoch-00002.pt", b"cut off")
+
+    code, log = train(programs, *arguments, output="damaged")
+    assert code == 0, log
+    result = programs.left("result.json", "damaged")
+    assert result["resumed_from_epoch"] == 1
+    assert [each["epoch"] for each in result["history"]] == [1, 2]
