@@ -4,6 +4,7 @@ Each has its share of the partitions; gradients are averaged (DistributedDataPar
 them stores checkpoints, and leaves word of its progress there: only the driver can write ENEL_PROGRESS_FILE.
 """
 
+import hashlib
 import io
 import time
 from collections.abc import Iterator, Mapping
@@ -88,7 +89,8 @@ def _train(work: Work, rank: int, processes: int) -> None:
         epoch += 1
         began = time.monotonic()
         figures = torch.zeros(3)
-        for chosen in _batches(len(labels), steps, asked["batch_size"] // processes, (epoch, rank)):
+        batch, turn = asked["batch_size"] // processes, (asked["seed"], epoch, rank)
+        for chosen in _batches(len(labels), steps, batch, turn):
             figures += _step(together, optimizer, images[chosen], labels[chosen])
         distributed.all_reduce(figures)
         loss, right, count = figures.tolist()
@@ -137,10 +139,10 @@ def _steps(images: int, batch: int) -> int:
     return int(steps)
 
 
-def _batches(images: int, steps: int, batch: int, seed: tuple[int, int]) -> Iterator[Tensor]:
-    """Indices, in an order of its own for each epoch; who has fewer images begins again."""
-    epoch, rank = seed
-    generator = torch.Generator().manual_seed(1_000 * epoch + rank)
+def _batches(images: int, steps: int, batch: int, turn: tuple[int, int, int]) -> Iterator[Tensor]:
+    """Indices, in an order of its own for each seed, epoch and process; who has fewer images begins again."""
+    mixed = hashlib.sha256(repr(turn).encode()).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(mixed[:4], "big"))
     order = torch.randperm(images, generator=generator)
     for step in range(steps):
         yield order[torch.arange(step * batch, (step + 1) * batch) % images]
