@@ -36,6 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.client.process import service_process  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
+from benchmarks.support.alone import ALONE  # noqa: E402
 from benchmarks.support.report_sender import Plan, Sent, report, send_reports  # noqa: E402
 from common.executions.documents import ApplicationExecution  # noqa: E402
 from common.executions.repository import ExecutionRepository  # noqa: E402
@@ -328,7 +329,7 @@ async def main() -> None:
         async with embedded_mongod(Path(folder) / "mongodb", cache_gigabytes=0.5) as uri:
             client: Client = AsyncMongoClient(uri, tz_aware=True)
             await ExecutionRepository(client, DATABASE).create_indexes()
-            environment = {"MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE}
+            environment = {**ALONE, "MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE}
             async with service_process(Path(folder) / "service", **environment) as url:
                 port = urlsplit(url).port
                 assert port is not None

@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.client.process import service_process  # noqa: E402
 from benchmarks.reporting import Section, open_console, show, write  # noqa: E402
+from benchmarks.support.alone import ALONE  # noqa: E402
 from common.executions.documents import ApplicationExecution, JobExecution, StageExecution  # noqa: E402
 from common.executions.repository import ExecutionRepository  # noqa: E402
 from common.mongo.embedded import embedded_mongod  # noqa: E402
@@ -176,7 +177,10 @@ async def measure(sizes: Sequence[int], questions: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="enel-benchmark-") as folder:
         async with (
             embedded_mongod(Path(folder) / "mongodb") as uri,
-            service_process(Path(folder) / "service", MONGODB_ENDPOINT=uri, MONGODB_DATABASE=DATABASE) as url,
+            service_process(
+                Path(folder) / "service",
+                **{**ALONE, "MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE},
+            ) as url,
             httpx.AsyncClient(base_url=url) as http,
         ):
             client: Client = AsyncMongoClient(uri, tz_aware=True)

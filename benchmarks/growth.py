@@ -31,6 +31,7 @@ from app.client.process import service_process  # noqa: E402
 from benchmarks.against import bodies  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
 from benchmarks.staged_application import APPLICATION, make_runs  # noqa: E402
+from benchmarks.support.alone import ALONE  # noqa: E402
 from common.executions.candidate import Candidate  # noqa: E402
 from common.executions.documents import (  # noqa: E402
     ApplicationExecution,
@@ -232,7 +233,8 @@ async def measure(sizes: list[int], jobs: int, requests: int) -> Mapping[str, li
             await ExecutionRepository(client, DATABASE).create_indexes()
             async with (
                 service_process(
-                    Path(folder, "service"), MONGODB_ENDPOINT=uri, MONGODB_DATABASE=DATABASE
+                    Path(folder, "service"),
+                    **{**ALONE, "MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE},
                 ) as url,
                 httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as http,
             ):

@@ -78,7 +78,7 @@ def service_on_double(folder: Path) -> Iterator[Service]:
 
     with (
         kubernetes_api() as api,
-        running_service(folder, **_OF_ITS_OWN, KUBERNETES_ENDPOINT=api.url) as process,
+        running_service(folder, **{**_OF_ITS_OWN, "KUBERNETES_ENDPOINT": api.url}) as process,
         Client(process.url, timeout_seconds=_ANSWER_SECONDS) as client,
         httpx.Client(base_url=api.url, timeout=_ANSWER_SECONDS, trust_env=False) as kubernetes,
     ):

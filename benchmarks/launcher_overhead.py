@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT))
 from app.client.client import AsyncClient  # noqa: E402
 from app.client.process import service_process  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show  # noqa: E402
+from benchmarks.support.alone import ALONE  # noqa: E402
 
 MOST_SECONDS = 1.5
 console = open_console()
@@ -51,7 +52,7 @@ async def main(rounds: int) -> None:
         program = Path(folder) / "program.py"
         program.write_text(PROGRAM)
         async with (
-            service_process(Path(folder) / "service") as url,
+            service_process(Path(folder) / "service", **ALONE) as url,
             AsyncClient(url) as client,
         ):
             await client.create_workspace("bench")

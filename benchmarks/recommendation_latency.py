@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from app.client.process import service_process  # noqa: E402
 from benchmarks.reporting import open_console  # noqa: E402
+from benchmarks.support.alone import ALONE  # noqa: E402
 from common.executions.documents import ApplicationExecution, ApplicationState  # noqa: E402
 from common.executions.repository import ExecutionRepository  # noqa: E402
 from common.mongo.document import utc_now  # noqa: E402
@@ -212,7 +213,7 @@ async def main() -> None:
             await executions.create_indexes()
             console.print("storing the history")
             await store_history(executions, arguments)
-            environment = {"MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE}
+            environment = {**ALONE, "MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE}
             async with (
                 service_process(Path(folder) / "service", **environment) as url,
                 httpx.AsyncClient(base_url=url, timeout=60) as client,

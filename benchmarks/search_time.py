@@ -61,7 +61,9 @@ def measure(build: Build, jobs: int, seed: int, trials: int) -> Search:
         begun = time.perf_counter()
         with output.open("wb") as events:
             command = [sys.executable, "-m", "training.search.process", folder]
-            environment = {**os.environ, "PYTHONPATH": build.python_path}
+            # Ray would take its trials, and their processor time, to the cluster that this names.
+            environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+            environment["PYTHONPATH"] = build.python_path
             child = psutil.Popen(
                 command, cwd=build.tree, env=environment, stdout=events, stderr=subprocess.DEVNULL
             )

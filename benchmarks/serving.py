@@ -43,6 +43,7 @@ sys.path.insert(0, str(ROOT))
 from app.client.client import AsyncClient  # noqa: E402
 from app.client.process import service_process  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show  # noqa: E402
+from benchmarks.support.alone import ALONE  # noqa: E402
 from benchmarks.support.onnxruntime_alone import in_turn  # noqa: E402
 from benchmarks.support.resnet import SIZE, as_onnx, resnet50, small_network  # noqa: E402
 
@@ -86,7 +87,7 @@ async def main(parts: list[str], seconds: float) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with (
-            service_process(folder / "service", **_LARGE) as url,
+            service_process(folder / "service", **ALONE, **_LARGE) as url,
             AsyncClient(url, timeout_seconds=300) as client,
         ):
             await client.create_workspace("bench")

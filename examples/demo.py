@@ -26,6 +26,7 @@ from app.client.answers import ApplicationDetails, Decision, JobSummary  # noqa:
 from app.client.client import Client  # noqa: E402
 from app.client.problems import ProblemError  # noqa: E402
 from app.client.process import NotReady, running_service  # noqa: E402
+from benchmarks.support.alone import ELSEWHERE  # noqa: E402
 
 OUTPUT = ROOT / "demo-output"
 PLAIN_WIDTH = 110
@@ -143,9 +144,13 @@ def demonstrate(story: Callable[[], tuple[Run, Path]], closed: str) -> int:
 
 @contextmanager
 def service() -> Iterator[Client]:
-    """`python main.py`, ended with everything it started, also when this process is killed."""
+    """`python main.py`, ended with everything it started, also when this process is killed.
+
+    Where a shell names a database or a cluster, runs of a demo are none of theirs.
+    """
     # Where a person would look for it, and on what it was told to keep.
     settings = {
+        **dict.fromkeys(ELSEWHERE, ""),
         "PORT": os.environ.get("PORT") or "5000",
         "HOST": os.environ.get("HOST") or "127.0.0.1",
         "DATA_DIR": os.environ.get("DATA_DIR") or str(ROOT / ".enel"),

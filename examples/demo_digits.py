@@ -35,6 +35,7 @@ from demo_questions import (  # noqa: E402
 from app.client.client import Client  # noqa: E402
 from app.client.problems import ProblemError  # noqa: E402
 from app.client.process import NotReady, running_service  # noqa: E402
+from benchmarks.support.alone import ELSEWHERE  # noqa: E402
 from benchmarks.support.hdfs_cluster import hdfs_cluster  # noqa: E402
 from benchmarks.support.hdfs_jars import JarsMissing  # noqa: E402
 
@@ -134,7 +135,8 @@ def service(endpoint: str) -> Iterator[Client]:
     """`python main.py` with nothing but that HDFS, and stored data of its own."""
     console.rule("The service")
     data = Path(tempfile.mkdtemp(prefix="data-", dir=OUTPUT))
-    settings = {"DATA_DIR": str(data), "HDFS_ENDPOINT": endpoint, "LOCAL_SPARK_CORES": "2"}
+    settings = dict.fromkeys(ELSEWHERE, "")
+    settings |= {"DATA_DIR": str(data), "HDFS_ENDPOINT": endpoint, "LOCAL_SPARK_CORES": "2"}
     settings |= {"PORT": os.environ["PORT"]} if os.environ.get("PORT") else {}
     try:
         with running_service(OUTPUT, **settings) as process, Client(process.url) as client:

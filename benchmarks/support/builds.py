@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from benchmarks.support.alone import ALONE
 from common.processes.guarded import GuardedProcess, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,7 +118,7 @@ class Running:
 
 @asynccontextmanager
 async def running(build: Build, folder: Path, **environment: str) -> AsyncIterator[Running]:
-    """Start a build; it is stopped in the end.
+    """Start a build, with nothing of the caller's settings that leads elsewhere; it is stopped in the end.
 
     Raises:
         RuntimeError: It ended, or was not ready in time.
@@ -132,12 +133,14 @@ async def running(build: Build, folder: Path, **environment: str) -> AsyncIterat
         "PYTHONPATH": build.python_path,
         **environment,
     }
+    # Unset rather than empty: earlier builds may not take an empty text for none.
+    of_its_own = {name: value for name, value in os.environ.items() if name.upper() not in ALONE}
     begun = time.perf_counter()
     with (folder / "service.log").open("wb") as output:
         guard = await GuardedProcess.start(
             *(sys.executable, "main.py"),
             cwd=build.tree,
-            env={**os.environ, **settings},
+            env={**of_its_own, **settings},
             stdout=output,
             stderr=subprocess.STDOUT,
         )
