@@ -12,6 +12,7 @@ not told apart.
 
 import argparse
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 from app.client.client import Client  # noqa: E402
 from app.client.process import running_service  # noqa: E402
 from benchmarks.reporting import Bar, Section, bars_section, open_console, show, write  # noqa: E402
+from benchmarks.support.alone import ALONE  # noqa: E402
 
 PROGRAM = ROOT / "benchmarks/support/many_jobs.py"
 OWN_THREADS = ("enel-", "HttpClient-", "spark-listener-group-shared")
@@ -121,6 +123,13 @@ def run(client: Client, service: int, jobs: int, tasks: int) -> tuple[Driver, Ma
     return driver, known
 
 
+def judged(driver: Driver) -> Bar:
+    """The plugin's share. Raises SystemExit where none of its threads was seen: that is no share of 0."""
+    if not (driver.seconds and driver.own_seconds):
+        raise SystemExit("nothing was seen of the plugin: jcmd has failed, or the driver has not loaded it")
+    return Bar("plugin over driver, processor s", driver.own_seconds, MOST_SHARE, baseline=driver.seconds)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -129,17 +138,21 @@ def main() -> int:
     parser.add_argument("--tasks", type=int, default=100, help="of each job")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="enel-plugin-") as folder:
-        environment = {"LOGGING_LEVEL": "WARNING"}
-        with running_service(Path(folder), **environment) as service, Client(service.url) as client:
-            driver, known = run(client, service.process.pid, arguments.jobs, arguments.tasks)
+    if shutil.which("jcmd") is None:
+        parser.error("jcmd, which a JDK has, is needed on the PATH")
+    with (
+        tempfile.TemporaryDirectory(prefix="enel-plugin-") as folder,
+        running_service(Path(folder), **ALONE) as service,
+        Client(service.url) as client,
+    ):
+        driver, known = run(client, service.process.pid, arguments.jobs, arguments.tasks)
     threads = sorted(driver.by_thread.items(), key=lambda each: -each[1])
     own = [each for each in threads if each[0].startswith(OWN_THREADS)]
     rows = [[name, f"{seconds:.2f}"] for name, seconds in [*own, *[t for t in threads if t not in own][:8]]]
     rows.append(["the whole driver", f"{driver.seconds:.2f}"])
     facts = [[name, f"{value:,.0f}"] for name, value in known.items()]
     facts.append(["largest resident set of the driver, MiB", f"{driver.resident_mib:,.0f}"])
-    bars = [Bar("plugin over driver, processor s", driver.own_seconds, MOST_SHARE, baseline=driver.seconds)]
+    bars = [judged(driver)]
     sections = [
         Section("Processor seconds of a driver, by thread", ("thread", "seconds"), rows),
         Section(f"{arguments.jobs:,} jobs of {arguments.tasks} tasks", ("", ""), facts),

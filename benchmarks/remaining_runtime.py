@@ -145,10 +145,24 @@ def _mean(found: Sequence[Predictions], failure: bool) -> float:
     return float(np.mean([part.error(failure) for part in found]))
 
 
+def _has(found: Sequence[Predictions], failure: bool) -> bool:
+    """Whether there are any such runs: of none there is no error, and nothing to judge."""
+    return any((part.failure == failure).any() for part in found)
+
+
+def _percent(found: Sequence[Sequence[Predictions]], failure: bool) -> str:
+    """Mean error over those that have such runs."""
+    errors = [_mean(each, failure) for each in found if _has(each, failure)]
+    return f"{np.mean(errors):.1%}" if errors else "–"
+
+
 def judge(results: Results) -> list[Bar]:
     bars = []
     for failure, limit, name in ((False, 0.4, "normal"), (True, 0.75, "failures")):
-        for app, by in results.items():
+        there = {app: by for app, by in results.items() if _has(by[OURS], failure)}
+        if not there:
+            continue
+        for app, by in there.items():
             bars.append(
                 Bar(
                     f"{app}, {name}: error over Ernest",
@@ -159,12 +173,12 @@ def judge(results: Results) -> list[Bar]:
                 )
             )
         ours, ernest = (
-            float(np.mean([_mean(by[n], failure) for by in results.values()])) for n in (OURS, ERNEST)
+            float(np.mean([_mean(by[n], failure) for by in there.values()])) for n in (OURS, ERNEST)
         )
         bars.append(Bar(f"on average, {name}: error over Ernest", ours, limit, ernest, percent=True))
         if not failure:
             bars.append(Bar("on average, normal: error", ours, 0.2, percent=True))
-        for app, by in results.items():
+        for app, by in there.items():
             own, similar = (_mean(by[n], failure) for n in (OURS, SIMILAR))
             what = f"{app}, {name}: error over the {SIMILAR}"
             bars.append(Bar(what, own, OVER_SIMILAR, similar, percent=True))
@@ -183,11 +197,8 @@ def table(results: Results, title: str = "Error of the remaining runtime") -> Se
     for name in next(iter(results.values())):
         row = [name]
         for by in results.values():
-            row += [f"{_mean(by[name], failure):.1%}" for failure in (False, True)]
-        row += [
-            f"{np.mean([_mean(by[name], failure) for by in results.values()]):.1%}"
-            for failure in (False, True)
-        ]
+            row += [_percent([by[name]], failure) for failure in (False, True)]
+        row += [_percent([by[name] for by in results.values()], failure) for failure in (False, True)]
         rows.append(row)
     return Section(title, columns, rows)
 
@@ -203,7 +214,8 @@ def intervals(results: Results, title: str = "90% intervals") -> Section:
         row = [name]
         for by in results.values():
             for failure in (False, True, None):
-                row.append(f"{np.mean([part.coverage(failure) for part in by[name]]):.1%}")
+                covered = f"{np.mean([part.coverage(failure) for part in by[name]]):.1%}"
+                row.append(covered if failure is None or _has(by[name], failure) else "–")
             row.append(f"{np.mean([part.interval_score() for part in by[name]]):.2f}")
         rows.append(row)
     return Section(title, columns, rows)
@@ -296,8 +308,8 @@ def main() -> None:
     values = {
         app: {
             name: {
-                "normal": _mean(found, False),
-                "failures": _mean(found, True),
+                "normal": _mean(found, False) if _has(found, False) else None,
+                "failures": _mean(found, True) if _has(found, True) else None,
                 "coverage": [part.coverage() for part in found],
                 "interval_score": [part.interval_score() for part in found] if found[0].has_intervals else [],
             }

@@ -43,16 +43,19 @@ COLUMNS = {
 }
 """Tests that have to pass for a yes."""
 
+NONE = "PyPI has none"
+
 
 def main(lines: list[str], folder: Path) -> int:
-    """Print the table; returns 1 where anything does not work."""
+    """Print the table; returns 1 where anything does not work, or could not be tried."""
     console = Console()
     table = Table("Spark", "Scala", *COLUMNS)
     all_work = True
     for line in lines:
         home = folder / line / "pyspark"
-        if not home.is_dir() and not _install(line, folder / line):
-            table.add_row(line, "", *["PyPI has none"] + [""] * (len(COLUMNS) - 1))
+        if not home.is_dir() and (why := _install(line, folder / line)):
+            all_work = all_work and why == NONE
+            table.add_row(line, "", *[why] + [""] * (len(COLUMNS) - 1))
             continue
         version, scala = _versions(home)
         console.print(f"Spark {version} with Scala {scala}")
@@ -64,9 +67,21 @@ def main(lines: list[str], folder: Path) -> int:
     return 0 if all_work else 1
 
 
-def _install(line: str, target: Path) -> bool:
+def _install(line: str, target: Path) -> str:
+    """Nothing where it is installed; otherwise why not, for the table."""
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-    return subprocess.run([*pip, "--target", str(target), f"pyspark=={line}.*"], check=False).returncode == 0
+    asked = [*pip, "--target", str(target), f"pyspark=={line}.*"]
+    done = subprocess.run(asked, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 0:
+        return ""
+    print(done.stderr, file=sys.stderr)
+    return why_not_installed(done.stderr)
+
+
+def why_not_installed(pip_says: str) -> str:
+    """That there is no such line, or that it was not to be had: no index, no versions."""
+    is_unknown = "No matching distribution found" in pip_says and "(from versions: none)" not in pip_says
+    return NONE if is_unknown else "NOT INSTALLED"
 
 
 def _versions(home: Path) -> tuple[str, str]:
