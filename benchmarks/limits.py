@@ -7,7 +7,8 @@ Price: of simulated runs, whose random effects are known (`benchmarks.hindsight`
 with which no more than a share of them misses the target. Once with one scale-out for a run, as the oracle
 has it, and once with the best one for every job and rescaling in no time, which is more than any policy can
 do. With the results of `runtime_targets.py`, also the fewest with which a policy's misses and overruns are to
-be had, and those that the bars ask for: what is between the two, knowledge of the future would save.
+be had, and those that the bars ask for: what is between the two, knowledge of the future would save. Seeds,
+runs and targets are then those of the results.
 
 Noise: remaining runtimes of recorded runs without failures, predicted from all other such runs, those that
 came later included. What is left is how much runs differ from each other. The last line even knows how much
@@ -129,8 +130,20 @@ def draw(found: Sequence[Limits], results: Mapping[tuple[str, float], Mapping[st
     figure.savefig(path, dpi=120)
 
 
-def read_results(path: Path) -> tuple[int, dict[tuple[str, float], Mapping[str, Any]]]:
-    """Seeds, and per application and factor what policies achieved on the standard cluster.
+class Results(NamedTuple):
+    """What `runtime_targets.py` has written, of the standard cluster."""
+
+    seeds: int
+    runs: int
+    """Of each seed."""
+    targets: Mapping[str, float]
+    """Minutes by application, without any factor; empty where they were not written."""
+    policies: Mapping[tuple[str, float], Mapping[str, Any]]
+    """Per application and factor, what each achieved."""
+
+
+def read_results(path: Path) -> Results:
+    """Read them.
 
     Raises:
         ValueError: The file is not what `runtime_targets.py` writes.
@@ -142,9 +155,28 @@ def read_results(path: Path) -> tuple[int, dict[tuple[str, float], Mapping[str, 
             for one in values["results"]
             if one["variant"] == "standard"
         }
-        return int(values["seeds"]), found
+        return Results(
+            int(values["seeds"]), int(values.get("runs", RUNS)), dict(values.get("targets", {})), found
+        )
     except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path.name} is no result of runtime_targets.py: {error!r}") from error
+
+
+def targets_alike(
+    results: Results, targets: Mapping[str, float], given: Mapping[str, float]
+) -> dict[str, float]:
+    """Minutes per application: those of the results, where they say any.
+
+    Args:
+        targets: Without the results.
+        given: Of them, those of the command line.
+    Raises:
+        ValueError: The command line says others than the results are of.
+    """
+    for app, minutes in given.items():
+        if results.targets.get(app, minutes) != minutes:
+            raise ValueError(f"the results are of a target of {results.targets[app]:g} min for {app}")
+    return {app: results.targets.get(app, minutes) for app, minutes in targets.items()}
 
 
 def hindsight_error(make: Callable[[], Estimator], runs: Sequence[RunRecord], *, factor: bool) -> float:
@@ -187,20 +219,21 @@ def main() -> None:
     arguments = parser.parse_args()
     recorded = load_asked(parser, arguments)
     targets = targets_of(recorded, arguments.targets)
-    seeds, results = arguments.seeds or 5, {}
+    results = Results(arguments.seeds or 5, RUNS, {}, {})
     if arguments.results:
         try:
-            seeds, results = read_results(arguments.results)
+            results = read_results(arguments.results)
+            targets = targets_alike(results, targets, arguments.targets)
         except ValueError as error:
             parser.error(str(error))
-        if arguments.seeds not in (None, seeds):
-            parser.error(f"{arguments.results.name} is of {seeds} seeds")
+        if arguments.seeds not in (None, results.seeds):
+            parser.error(f"{arguments.results.name} is of {results.seeds} seeds")
     console = open_console()
     console.print("Targets:", ", ".join(f"{app} {minutes:g} min" for app, minutes in targets.items()))
     draws = [
         Draw(number, seed, number in FAILURE_RUNS)
-        for seed in range(seeds)
-        for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + RUNS + 1)
+        for seed in range(results.seeds)
+        for number in range(PROFILING_RUNS + 1, PROFILING_RUNS + results.runs + 1)
     ]
     found, sections = [], []
     with Progress(console=console) as progress:
@@ -223,13 +256,14 @@ def main() -> None:
                 )
                 found.append(limits)
                 sections.append(price_section(limits))
-                if (app, factor) in results:
-                    sections.append(policy_section(limits, results[app, factor]))
+                if (app, factor) in results.policies:
+                    sections.append(policy_section(limits, results.policies[app, factor]))
     sections.append(noise(recorded))
     show(console, sections)
     values = {section.title: [list(row) for row in section.rows] for section in sections}
-    write(arguments.output, "limits", sections, [], {"seeds": seeds, "tables": values})
-    draw(found, results, arguments.output / "limits.png")
+    about = {"seeds": results.seeds, "runs": results.runs, "targets": targets}
+    write(arguments.output, "limits", sections, [], {**about, "tables": values})
+    draw(found, results.policies, arguments.output / "limits.png")
 
 
 if __name__ == "__main__":

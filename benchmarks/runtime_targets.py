@@ -477,7 +477,8 @@ def main() -> None:
     ]
     name = "runtime_targets_http" if arguments.http else "runtime_targets"
     asked_service = [policy.figures() for policy in asking]
-    written = {"seeds": len(seeds), "runs": runs, "results": values, "service": asked_service}
+    about = {"seeds": len(seeds), "runs": runs, "targets": targets}
+    written = {**about, "results": values, "service": asked_service}
     write(arguments.output, name, sections, bars, written)
     draw(results, arguments.output / f"{name}.png")
 

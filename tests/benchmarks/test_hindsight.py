@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.hindsight import Choices, Draw, choices_per_job, static_choices
-from benchmarks.limits import read_results
+from benchmarks.limits import read_results, targets_alike
 from benchmarks.simulator import Application, Conditions, Regime, SimulatedRun
 
 CANDIDATES = (4, 8, 16, 32)
@@ -75,4 +75,17 @@ def test_results_of_another_kind_are_told(tmp_path: Path) -> None:
     result = {"application": "MPC", "factor": 1.0, "policies": policies}
     results = [{**result, "variant": "standard"}, {**result, "variant": "slow"}]
     path.write_text(json.dumps({"values": {"seeds": 2, "results": results}}), encoding="utf-8")
-    assert read_results(path) == (2, {("MPC", 1.0): policies})
+    read = read_results(path)
+    assert (read.seeds, read.runs, read.policies) == (2, 55, {("MPC", 1.0): policies})
+
+
+def test_hindsight_is_asked_about_the_runs_and_targets_of_the_results(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    about = {"seeds": 1, "runs": 20, "targets": {"MPC": 11.0}}
+    path.write_text(json.dumps({"values": {**about, "results": []}}), encoding="utf-8")
+    read = read_results(path)
+    assert read.runs == 20
+    assert targets_alike(read, {"MPC": 9.0, "KMeans": 14.0}, {}) == {"MPC": 11.0, "KMeans": 14.0}
+    assert targets_alike(read, {"MPC": 11.0}, {"MPC": 11.0}) == {"MPC": 11.0}
+    with pytest.raises(ValueError, match="a target of 11 min for MPC"):
+        targets_alike(read, {"MPC": 9.0}, {"MPC": 9.0})
