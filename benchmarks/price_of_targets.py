@@ -12,6 +12,7 @@ no more targets for fewer executor-hours.
 
 import argparse
 import itertools
+import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +28,7 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.ellis_data import FAILURE_RUNS, load_all, recordings  # noqa: E402
+from benchmarks.ellis_data import FAILURE_RUNS, PROFILING_RUNS, load_all, recordings  # noqa: E402
 from benchmarks.made_up_applications import (  # noqa: E402
     KINDS,
     TARGET_SCALE_OUT,
@@ -53,14 +54,17 @@ from benchmarks.runtime_targets import (  # noqa: E402
     MOST_HOURS,
     MOST_MISSED,
     ORACLE,
-    RECORDED_TARGETS,
     Outcome,
     missed_in_reach,
     oracle,
     play_sequence,
+    targets_of,
 )
 from benchmarks.simulator import Application, Conditions, calibrate_application  # noqa: E402
 from common.settings.prediction import PredictionSettings  # noqa: E402
+
+AS_RECORDED, AS_RECORDED_RUNS = 0.25, 40
+"""Share of failures that stands for those of the recordings, and runs with a target until it is one."""
 
 SAME_HOURS = 0.03
 """Share of the hours within which two policies cost the same."""
@@ -74,7 +78,7 @@ class Case(NamedTuple):
     noise: float
     """Of whole runs, as a standard deviation of the log; 0: as recorded."""
     failures: float
-    """Share of runs in which executors die; that of the recordings where it is 0.25."""
+    """Share of runs in which executors die; of 0.25, in the runs in which they did when it was recorded."""
 
     @property
     def label(self) -> str:
@@ -84,10 +88,11 @@ class Case(NamedTuple):
 
     def failing(self) -> frozenset[int]:
         """Numbers of runs in which executors die."""
-        if self.failures == 0.25:
+        if self.failures == AS_RECORDED:
             return FAILURE_RUNS
-        every = round(1 / self.failures) if self.failures else 0
-        return frozenset(range(11, 100, every)) if every else frozenset()
+        # As evenly as whole runs allow, from the first one on.
+        due = [math.ceil(self.failures * count - 1e-9) for count in range(1_000)]
+        return frozenset((PROFILING_RUNS + 1 + np.flatnonzero(np.diff(due))).tolist())
 
     def application(self, seed: int, data: Path | None) -> tuple[Application, float]:
         """The application, and its target in seconds."""
@@ -98,7 +103,7 @@ class Case(NamedTuple):
             return made, float(np.quantile(seconds, TARGET_SHARE))
         assert data is not None
         runs = load_all(recordings(data))[self.name]
-        return calibrate_application(runs), 60.0 * RECORDED_TARGETS[self.name]
+        return calibrate_application(runs), 60.0 * targets_of({self.name: runs}, {})[self.name]
 
 
 def policies(prices: Sequence[float]) -> dict[str, Callable[[], Steering]]:
@@ -233,7 +238,13 @@ def main() -> None:
     cases = [Case(*each) for each in itertools.product(arguments.kinds, arguments.noises, arguments.failures)]
     if arguments.data is not None:
         recorded = load_all(recordings(arguments.data))
-        cases += [Case(name, 0.0, 0.25) for name in recorded if name in RECORDED_TARGETS]
+        cases += [Case(name, 0.0, AS_RECORDED) for name in recorded]
+    if min(arguments.noises) <= 0.0:
+        parser.error("--noises: above 0")
+    if any(not 0.0 <= case.failures <= 1.0 for case in cases):
+        parser.error("--failures: shares, from 0 to 1")
+    if arguments.runs < AS_RECORDED_RUNS and any(case.failures == AS_RECORDED for case in cases):
+        parser.error(f"--runs: at least {AS_RECORDED_RUNS}, of which a share of {AS_RECORDED:g} has failures")
     names = [*policies(arguments.prices), ORACLE]
     console, results = open_console(), Results()
     with process_pool(arguments.processes) as pool, Progress(console=console) as progress:

@@ -53,5 +53,9 @@ def test_who_is_cheaper_and_misses_no_more_dominates() -> None:
 def test_shares_of_failing_runs() -> None:
     assert Case("flat", 0.2, 0.25).failing() == FAILURE_RUNS
     assert not Case("flat", 0.2, 0.0).failing()
+    for share in (0.1, 1 / 3, 0.4, 0.5, 0.6, 0.75, 1.0):
+        failing = Case("flat", 0.2, share).failing()
+        assert len([run for run in range(11, 71) if run in failing]) == pytest.approx(60 * share)
+        assert 11 in failing
     half = Case("flat", 0.2, 0.5).failing()
     assert len([run for run in range(11, 51) if run in half]) == 20
