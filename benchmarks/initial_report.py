@@ -115,17 +115,16 @@ def all_sections(rows: Sequence[Row]) -> list[Section]:
         found = [row for row in rows if row["part"] == part]
         points = sorted({row["points"] for row in found})
         methods = list(dict.fromkeys(row["method"] for row in found))
-        same_seed = {row["seed"] for row in found if row["method"].startswith("ours without")}
         table = [
             (
-                method if not method.startswith("ours without") else f"{method} (seed 0)",
+                _label(method),
                 *(_percent(mean_over_jobs(_only(found, method=method, points=n), "error")) for n in points),
             )
             for method in methods
         ]
-        if same_seed:
-            first = [row for row in found if row["seed"] in same_seed]
-            values = (mean_over_jobs(_only(first, method="ours", points=n), "error") for n in points)
+        if any(map(_is_of_first_seed, methods)):  # what those are to be compared with
+            first = _only(found, method="ours", seed=0)
+            values = (mean_over_jobs(_only(first, points=n), "error") for n in points)
             table.append(("ours (seed 0)", *map(_percent, values)))
         sections.append(Section(title, ("method", *(f"n={n}" for n in points)), table))
         jobs = sorted({row["job"] for row in found})
@@ -152,7 +151,7 @@ def all_sections(rows: Sequence[Row]) -> list[Section]:
         sections.append(
             Section(
                 f"{title.removesuffix(', mean over jobs')}, by job",
-                ("job", *methods, "coverage of ours"),
+                ("job", *map(_label, methods), "coverage of ours"),
                 by_job,
             )
         )
@@ -179,14 +178,29 @@ def all_sections(rows: Sequence[Row]) -> list[Section]:
 def _medians_of(found: Sequence[Row], title: str, methods: Sequence[str], points: Sequence[int]) -> Section:
     """Errors that one cliff does not decide: medians over contexts and draws, means over jobs."""
 
-    def median(method: str, n: int) -> float:
+    def median(rows: Sequence[Row]) -> float:
         errors: dict[str, list[float]] = {}
-        for row in _only(found, method=method, points=n):
+        for row in rows:
             errors.setdefault(row["job"], []).append(row["error"])
         return float(np.mean([np.median(each) for each in errors.values()])) if errors else float("nan")
 
-    table = [(method, *(_percent(median(method, n)) for n in points)) for method in methods]
+    table = [
+        (_label(method), *(_percent(median(_only(found, method=method, points=n))) for n in points))
+        for method in methods
+    ]
+    if any(map(_is_of_first_seed, methods)):
+        first = _only(found, method="ours", seed=0)
+        table.append(("ours (seed 0)", *(_percent(median(_only(first, points=n))) for n in points)))
     return Section(f"{title}: medians", ("method", *(f"n={n}" for n in points)), table)
+
+
+def _is_of_first_seed(method: str) -> bool:
+    """Whether a method is asked with the first seed alone, because it takes long."""
+    return method == SERVICE or method.startswith("ours without")
+
+
+def _label(method: str) -> str:
+    return f"{method} (seed 0)" if _is_of_first_seed(method) else method
 
 
 def _only(rows: Sequence[Row], **wanted: Any) -> list[Row]:
@@ -213,7 +227,11 @@ def _picture(rows: Sequence[Row], path: Path) -> None:
                 continue
             values = [mean_over_jobs(_only(found, method=method, points=n), "error") for n in points]
             axis.plot(
-                points, 100 * np.array(values), marker="o", label=method, lw=3 if method == "ours" else 1
+                points,
+                100 * np.array(values),
+                marker="o",
+                label=_label(method),
+                lw=3 if method == "ours" else 1,
             )
         axis.set(title=part, xlabel="known runs of the context (n)", ylabel="mean relative error, %")
         axis.set_yscale("log")

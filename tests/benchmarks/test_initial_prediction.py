@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.initial_report import all_bars
+from benchmarks.initial_report import SERVICE, all_bars, all_sections
 from common.settings.group import PROJECT_ROOT
 
 SCALE_OUTS = (2, 4, 6, 8, 10, 12)
@@ -76,3 +76,14 @@ def test_an_average_error_and_one_over_the_baselines_are_bars_of_their_own() -> 
     assert not bars["contexts, n=2: error"].is_met
     assert bars["90% intervals cover, contexts: sort"].is_met
     assert not any("n=0" in name or "Bell" in name for name in bars)  # nothing was measured
+
+
+def test_what_is_asked_with_one_seed_is_shown_beside_ours_with_the_same() -> None:
+    def row(method: str, seed: int, error: float) -> dict[str, object]:
+        about = {"part": "bell", "job": "grep", "points": 4, "seed": seed}
+        return {**about, "method": method, "error": error, "coverage": 0.9}
+
+    rows = [row("ours", 0, 0.25), row(SERVICE, 0, 0.25), *(row("ours", seed, 0.05) for seed in (1, 2, 3))]
+    table = next(section for section in all_sections(rows) if section.title.startswith("Error without any"))
+    shown = {cells[0]: cells[1] for cells in table.rows}
+    assert shown == {"ours": "10.0%", f"{SERVICE} (seed 0)": "25.0%", "ours (seed 0)": "25.0%"}
