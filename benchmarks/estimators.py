@@ -81,9 +81,8 @@ class SimilarMedian:
         jobs = usual_jobs(history)
         complete = complete_runs(history)
         self._schedules = np.log([_schedule(run, jobs) for run in complete])
-        ends = [
-            [run.jobs[0].start_seconds, *(job.end_seconds for job in run.jobs[:jobs])] for run in complete
-        ]
+        # Before the first job all of the run is left, the time until that job included.
+        ends = [[0.0, *(job.end_seconds for job in run.jobs[:jobs])] for run in complete]
         totals = np.array([run.runtime_seconds or run.jobs[-1].end_seconds for run in complete])
         self._left = totals[:, None] - np.array(ends)
 

@@ -1,6 +1,7 @@
 """Estimators of recorded runs, where runs differ in how many jobs they have."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -47,3 +48,21 @@ def test_an_application_is_learned_from_runs_of_different_lengths() -> None:
     alike = calibrate_application([run(int(each.run_id), 6, each.jobs[0].end_scale_out) for each in runs])
     assert len(application.seconds(8, 0.5)) == 6
     assert application.seconds(8, 0.5) == pytest.approx(alike.seconds(8, 0.5), rel=0.2)
+
+
+@pytest.mark.parametrize("make", [MAKE["curves"], MAKE["similar"]], ids=["curves", "similar"])
+def test_before_its_first_job_all_of_a_run_is_left(make: Callable[[], Estimator]) -> None:
+    started_late = [
+        replace(
+            each,
+            jobs=tuple(replace(job, start_seconds=job.start_seconds + 30.0) for job in each.jobs),
+            runtime_seconds=(each.runtime_seconds or 0.0) + 30.0,
+        )
+        for each in (run(number, 5, 4 + 4 * (number % 2)) for number in range(8))
+    ]
+    estimator = make()
+    estimator.fit(started_late)
+    for asked in started_late[:2]:
+        assert estimator.remaining(asked, 0).seconds == pytest.approx(asked.runtime_seconds, rel=0.1)
+        left = (asked.runtime_seconds or 0.0) - asked.jobs[0].end_seconds
+        assert estimator.remaining(asked, 1).seconds == pytest.approx(left, rel=0.1)
