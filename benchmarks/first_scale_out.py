@@ -145,11 +145,12 @@ async def _ask(http: httpx.AsyncClient, algorithm: str) -> float:
 async def _watched(http: httpx.AsyncClient) -> AsyncIterator[list[float]]:
     """Seconds between answers of `/healthz` meanwhile."""
     gaps: list[float] = []
+    over = asyncio.Event()
 
     async def watch() -> None:
         last = time.perf_counter()
-        while True:
-            await http.get("/healthz", timeout=60.0)
+        while not over.is_set():
+            (await http.get("/healthz", timeout=60.0)).raise_for_status()
             now = time.perf_counter()
             gaps.append(now - last)
             last = now
@@ -159,9 +160,8 @@ async def _watched(http: httpx.AsyncClient) -> AsyncIterator[list[float]]:
     try:
         yield gaps
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        over.set()  # after the answer that is under way: what held it up belongs to the last question
+        await task
 
 
 async def _measure(http: httpx.AsyncClient, algorithm: str, runs: int, huge: bool, questions: int) -> Row:
