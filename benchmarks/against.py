@@ -51,6 +51,8 @@ from common.mongo.types import Client  # noqa: E402
 from training.history.values import JobRecord, RunRecord  # noqa: E402
 
 DATABASE, ALGORITHM = "benchmark", "Ranking"
+from training.runs.documents import UNFINISHED  # noqa: E402
+
 RUNS, JOBS, LATER_RUNS, TOGETHER = 30, 18, 4, 16
 CANDIDATES = (4, 36)
 EPOCH_MS = 1_700_000_000_000
@@ -114,7 +116,7 @@ class Place:
         started = await self.http.post("/training/trigger_model_training", json={**request, "seed": seed})
         started.raise_for_status()
         run = started.json()
-        while run["state"] in ("QUEUED", "RUNNING"):
+        while run["state"] in UNFINISHED:
             await asyncio.sleep(0.2)
             run = (await self.http.get(f"/training/runs/{started.json()['training_id']}")).json()
         if run["state"] != "SUCCEEDED":

@@ -35,6 +35,7 @@ from common.executions.repository import ExecutionRepository  # noqa: E402
 from common.mongo.document import utc_now  # noqa: E402
 from common.mongo.embedded import embedded_mongod  # noqa: E402
 from common.wire.events import UpdateInformation  # noqa: E402
+from training.runs.documents import UNFINISHED  # noqa: E402
 
 DATABASE = "benchmark"
 ALGORITHM = "Synthetic"
@@ -117,7 +118,7 @@ async def train(client: httpx.AsyncClient, trials: int) -> None:
     started = await client.post("/training/trigger_model_training", json=request)
     started.raise_for_status()
     run = started.json()
-    while run["state"] in ("QUEUED", "RUNNING"):
+    while run["state"] in UNFINISHED:
         console.print(f"training: {run['trials_done']}/{run['trials_total']} trials", style="dim")
         await asyncio.sleep(3)
         run = (await client.get(f"/training/runs/{started.json()['training_id']}")).json()
