@@ -9,7 +9,8 @@ job, 33 candidates each. What an earlier build needs besides is installed into a
 
 - `start`: seconds from the start of the process, on embedded defaults, to the first answer of `/readyz`;
   memory of the idle service;
-- `recommendations`: one at a time, and 16 runs at once; memory after them;
+- `recommendations`: one at a time, and 16 runs at once; memory after them. Jobs that no recommendation
+  followed are counted, here and below, and not timed;
 - `health`: `/healthz` while 16 runs ask without a pause, a training goes on, and 300 reports come a second;
 - `events`: reports stored in a second over 1, 8 and 32 connections;
 - `memory`: of the web process and the worker, after 1,000 recommendations and 10,000 reports over what it
@@ -20,11 +21,12 @@ job, 33 candidates each. What an earlier build needs besides is installed into a
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -43,20 +45,22 @@ from benchmarks.reporting import Bar, Section, bars_section, open_console, show,
 from benchmarks.staged_application import make_runs  # noqa: E402
 from benchmarks.support.builds import ROOT as THIS  # noqa: E402
 from benchmarks.support.builds import Build, Running, earlier_build, running  # noqa: E402
-from benchmarks.support.report_sender import Plan, send_reports  # noqa: E402
+from benchmarks.support.report_sender import Plan, send_reports, send_steadily  # noqa: E402
 from common.executions.documents import ApplicationExecution, ApplicationState  # noqa: E402
 from common.mongo.document import utc_now  # noqa: E402
 from common.mongo.embedded import embedded_mongod  # noqa: E402
 from common.mongo.types import Client  # noqa: E402
 from training.history.values import JobRecord, RunRecord  # noqa: E402
-
-DATABASE, ALGORITHM = "benchmark", "Ranking"
 from training.runs.documents import UNFINISHED  # noqa: E402
 
+DATABASE, ALGORITHM = "benchmark", "Ranking"
 RUNS, JOBS, LATER_RUNS, TOGETHER = 30, 18, 4, 16
 CANDIDATES = (4, 36)
 EPOCH_MS = 1_700_000_000_000
+UNANSWERED = "jobs that no recommendation followed"
 CONNECTIONS = (1, 8, 32)
+REPORTS_PER_SECOND, REPORTING = 300.0, 64
+"""Beside all else, and how many applications they are of."""
 
 console = open_console()
 Figures = dict[str, float]
@@ -69,6 +73,9 @@ class Place:
     def __init__(self, service: Running, mongo: Client, http: httpx.AsyncClient, arguments: Any) -> None:
         self.service, self.http, self.arguments = service, http, arguments
         self._database = mongo[DATABASE]
+        self.asked = 0
+        self.unanswered: Counter[str] = Counter()
+        """Jobs that no recommendation followed though there was one to give, by the reason that was said."""
 
     async def new_execution(self, run: RunRecord | None = None) -> str:
         """Id of one that runs, as a submission would have stored it."""
@@ -125,7 +132,10 @@ class Place:
         return time.perf_counter() - begun, float(run["best_loss"])
 
     async def recommendations(self, run: RunRecord, most: int | None = None) -> list[float]:
-        """Report a run job by job, and ask after each; seconds of every answer with a recommendation."""
+        """Report a run job by job, and ask after each; seconds of every answer with a recommendation.
+
+        An answer without one may be quick for being none: it is counted (`unanswered`), and not timed.
+        """
         execution_id, taken = await self.new_execution(run), []
         for body in bodies(execution_id, run)[:most]:
             begun = time.perf_counter()
@@ -133,8 +143,14 @@ class Place:
                 "/prediction/online_scale_out_prediction", json={**body, "predict": True}
             )
             answer.raise_for_status()
+            seconds = time.perf_counter() - begun
+            # The start is followed by none, and the last job has nothing after it to recommend for.
+            is_asked = body["update_event"] == "JOB_END" and body["job_id"] != run.jobs[-1].job_id
+            self.asked += is_asked
             if answer.json()["best_predicted_scale_out_per_job"]:
-                taken.append(time.perf_counter() - begun)
+                taken.append(seconds)
+            elif is_asked:
+                self.unanswered[str(answer.json().get("reason") or "no reason")] += 1
         return taken
 
 
@@ -243,7 +259,9 @@ async def memory(place: Place) -> Figures:
             given += len(await place.recommendations(next(later)))
         names = [await place.new_execution() for _ in range(reports // JOBS)]
         each = [(name, -1, JOBS) for name in names]
-        await send_reports(Plan(port, [each[number :: CONNECTIONS[1]] for number in range(CONNECTIONS[1])]))
+        plan = [each[number :: CONNECTIONS[1]] for number in range(CONNECTIONS[1])]
+        if (sent := await send_reports(Plan(port, plan))).refused:
+            raise SystemExit(f"{place.service.build.name} refused {sent.refused}")
         await asyncio.sleep(place.arguments.settle)
         return sum(place.service.memory().values())
 
@@ -255,6 +273,9 @@ async def memory(place: Place) -> Figures:
 async def health(place: Place) -> Figures:
     runs = make_runs(RUNS + 2 * TOGETHER, jobs=JOBS)
     await place.learn(runs[:RUNS], trials=2)
+    names = [await place.new_execution() for _ in range(REPORTING)]
+    # Each application's start, and then one job after the other.
+    reports = ((names[number % REPORTING], number // REPORTING - 1) for number in itertools.count())
     over, taken = asyncio.Event(), []
 
     async def poll() -> None:
@@ -264,22 +285,21 @@ async def health(place: Place) -> Figures:
             taken.append(time.perf_counter() - begun)
             await asyncio.sleep(0.02)
 
-    async def report() -> None:
-        name = await place.new_execution(runs[0])
-        job, began = 0, time.perf_counter()
-        while not over.is_set():
-            body = bodies(name, runs[0])[1 + job % JOBS]
-            await place.http.post("/training/update_information", json={**body, "job_id": job})
-            job += 1
-            await asyncio.sleep(max(0.0, began + job / 300 - time.perf_counter()))
-
+    port = urlsplit(place.service.url).port or 0
+    reporting = asyncio.create_task(send_steadily(port, reports, REPORTS_PER_SECOND, over))
     training = asyncio.create_task(place.train(3))
-    beside = [asyncio.create_task(poll()), asyncio.create_task(report())]
+    polling = asyncio.create_task(poll())
     await asyncio.gather(*(place.recommendations(run) for run in runs[-TOGETHER:]))
     await training
     over.set()
-    await asyncio.gather(*beside)
-    return {"/healthz while all of it runs, p99, ms": 1000 * float(np.quantile(taken, 0.99))}
+    await polling
+    reported = await reporting
+    if reported.refused:
+        raise SystemExit(f"{place.service.build.name} refused {reported.refused}")
+    return {
+        "/healthz while all of it runs, p99, ms": 1000 * float(np.quantile(taken, 0.99)),
+        "reports/s meanwhile": reported.per_second,
+    }
 
 
 PARTS: Mapping[str, Part] = {
@@ -353,6 +373,10 @@ async def measure(
                 else:
                     async with place_for(build, arguments) as place:
                         figures = await PARTS[part](place)
+                    if place.asked:
+                        figures[f"{part}: {UNANSWERED}"] = float(place.unanswered.total())
+                    for reason, count in place.unanswered.items():
+                        console.print(f"{build.name}: no recommendation, {count} times: {reason}")
                 took = timedelta(seconds=round(time.perf_counter() - begun))
                 console.print(f"{part}, round {number + 1}, {build.name}: {took}", style="dim")
                 for figure, value in figures.items():
@@ -363,8 +387,12 @@ async def measure(
 def report(found: Mapping[str, Mapping[str, Sequence[float]]], earlier: str, output: Path | None) -> None:
     rows, bars = [], []
     for figure, values in found.items():
-        before, now = (statistics.median(values[name]) for name in (earlier, "this"))
-        rows.append([figure, f"{before:.4g}", f"{now:.4g}", f"{now / before:.2f}"])
+        # Of what is to be none, a single round is too much.
+        is_count = figure.endswith(UNANSWERED)
+        before, now = (
+            max(values[name]) if is_count else statistics.median(values[name]) for name in (earlier, "this")
+        )
+        rows.append([figure, f"{before:.4g}", f"{now:.4g}", f"{now / before:.2f}" if before else ""])
         if figure in _RATIOS:
             bars.append(Bar(figure, now, _RATIOS[figure], before))
         if figure in _ABSOLUTE:
@@ -372,6 +400,8 @@ def report(found: Mapping[str, Mapping[str, Sequence[float]]], earlier: str, out
         if figure == f"reports/s over {CONNECTIONS[-1]} connections":
             bars.append(Bar(figure, now, float("inf"), before, at_least=5.0))
             bars.append(Bar(f"{figure}, by itself", now, float("inf"), at_least=1000.0))
+        if is_count:
+            bars.append(Bar(figure, now, 0.0))
         if figure == "validation error of 40 trials":
             bars.append(Bar(figure, now, 1.0, before))
     sections = [Section("Medians of the rounds", ("figure", earlier, "this build", "ratio"), rows)]

@@ -178,26 +178,35 @@ class Asking:
             await asyncio.sleep(0.5)
 
     async def median_seconds(self, address: str, requests: int) -> float:
-        taken = [await self._seconds("GET", address) for _ in range(requests)]
+        taken = [await self._seconds(address) for _ in range(requests)]
         return statistics.median(taken[requests // 10 :])
 
-    async def follow_runs(self) -> dict[str, float]:
-        """Median seconds of reports, and of reports that are answered with a recommendation."""
+    async def follow_runs(self, *, is_warm_up: bool = False) -> dict[str, float]:
+        """Median seconds of reports, and of reports that are answered with a recommendation.
+
+        Raises:
+            SystemExit: One that was to be answered so was not: it is quick for another reason.
+        """
         taken: dict[str, list[float]] = {REPORT: [], RECOMMENDATION: []}
         for number in range(2 * RECOMMENDED_RUNS):
-            run, what = next(self._runs), (REPORT, RECOMMENDATION)[number % 2]
-            path = ("/training/update_information", "/prediction/online_scale_out_prediction")[number % 2]
-            extra = {"predict": True} if number % 2 else {}
+            run, asks = next(self._runs), number % 2 == 1
+            path = "/prediction/online_scale_out_prediction" if asks else "/training/update_information"
             name = await self._begun(run)
             first, *ends = bodies(name, run)
             (await self._http.post("/training/update_information", json=first)).raise_for_status()
-            # The last job has nothing after it that could be recommended.
-            taken[what] += [await self._seconds("POST", path, {**body, **extra}) for body in ends[:-1]]
+            for body in ends[:-1]:  # the last job has nothing after it that could be recommended
+                begun = time.perf_counter()
+                answer = await self._http.post(path, json={**body, "predict": True} if asks else body)
+                answer.raise_for_status()
+                taken[RECOMMENDATION if asks else REPORT].append(time.perf_counter() - begun)
+                said = answer.json() if asks else {}
+                if asks and not is_warm_up and not said["best_predicted_scale_out_per_job"]:
+                    raise SystemExit(f"no recommendation after job {body['job_id']}: {said['reason']}")
         return {what: statistics.median(seconds) for what, seconds in taken.items()}
 
-    async def _seconds(self, method: str, path: str, body: dict[str, Any] | None = None) -> float:
+    async def _seconds(self, path: str) -> float:
         begun = time.perf_counter()
-        (await self._http.request(method, path, json=body)).raise_for_status()
+        (await self._http.get(path)).raise_for_status()
         return time.perf_counter() - begun
 
     async def _begun(self, run: RunRecord) -> str:
@@ -240,7 +249,7 @@ async def measure(sizes: list[int], jobs: int, requests: int) -> Mapping[str, li
             ):
                 asking = Asking(http, client)
                 await asking.train()
-                await asking.follow_runs()  # the first answers of a service are slower
+                await asking.follow_runs(is_warm_up=True)  # the first answers of a service are slower
                 stored = 0
                 for size in sizes:
                     console.print(f"{size:,} applications of {jobs} jobs")

@@ -165,6 +165,9 @@ async def measure(
         decisions += await executions.decisions(execution.id)
         console.print(f"{len(latencies)} recommendations", style="dim")
     busy_over.set()
+    # The last job of a run has nothing after it.
+    if missing := arguments.measured_runs * (arguments.jobs - 1) - len(latencies):
+        console.print(f"{missing} jobs were followed by no recommendation, and are in no figure", style="red")
     report(latencies, decisions, quiet, await busy_poll, arguments)
 
 

@@ -5,10 +5,12 @@ made before, and reads a status and a length. The plan comes on stdin, the outco
 """
 
 import asyncio
+import itertools
 import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -192,6 +194,60 @@ async def send_reports(plan: Plan) -> Sent:
     fields = json.loads(outcome)
     fields["acknowledged"] = [(name, job) for name, job in fields["acknowledged"]]
     return Sent(**fields)
+
+
+@dataclass
+class Steady:
+    """What came of reports at a steady rate."""
+
+    acknowledged: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    """Answers other than 200, by status."""
+    seconds: float = 0.0
+
+    @property
+    def per_second(self) -> float:
+        """Acknowledged ones."""
+        return self.acknowledged / self.seconds if self.seconds else 0.0
+
+
+async def send_steadily(
+    port: int,
+    reports: Iterator[tuple[str, int]],
+    per_second: float,
+    over: asyncio.Event,
+    connections: int = 16,
+) -> Steady:
+    """Send so many reports a second, however long their answers take, until it is over.
+
+    A report is due whether or not the one before it was answered: a service that is slow is not spared any.
+    Only where all connections wait is one late, which `Steady.per_second` tells.
+
+    Args:
+        reports: Execution id and job of each, as in a `Plan`; enough of them.
+    """
+    loop = asyncio.get_running_loop()
+    opened = [(await loop.create_connection(_Connection, "127.0.0.1", port))[1] for _ in range(connections)]
+    sent, turns, begun = Steady(), itertools.count(), time.perf_counter()
+
+    async def one(connection: _Connection) -> None:
+        for turn in turns:
+            await asyncio.sleep(max(0.0, begun + turn / per_second - time.perf_counter()))
+            if over.is_set():
+                return
+            status = await connection.ask(_request(*next(reports)))
+            if status == 200:
+                sent.acknowledged += 1
+            else:
+                sent.refused[str(status)] = sent.refused.get(str(status), 0) + 1
+
+    try:
+        await asyncio.gather(*(one(connection) for connection in opened))
+    finally:
+        sent.seconds = time.perf_counter() - begun
+        for connection in opened:
+            connection.close()
+    return sent
 
 
 if __name__ == "__main__":
