@@ -1,5 +1,6 @@
 """What became of submitted applications: lists, jobs, and why they have the executors they have."""
 
+import asyncio
 from datetime import timedelta
 from typing import Annotated
 
@@ -10,7 +11,7 @@ from common.executions.attempts import driver_attempts, jobs_in_charge, jobs_of_
 from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
-from common.executions.summaries import WITHOUT_CANDIDATES
+from common.executions.summaries import WITHOUT_CANDIDATES, candidates_at
 from common.mongo.document import utc_now
 from common.wire.events import Time
 from common.wire.specs import INT64_MAX, SHORT_TEXT, WireModel
@@ -195,11 +196,14 @@ async def get_decisions(
 async def get_picture(application_execution_id: str, executions: ExecutionsDep) -> Response:
     """Executors over time, and predicted against real remaining runtime, as a picture."""
     execution = await executions.get(application_execution_id)
-    decisions = await executions.decisions(execution.id)
     of_all = await executions.job_summaries(execution.id)
     others = [RunTimeline(execution, jobs) for jobs in jobs_of_others(execution, of_all).values()]
     timeline = RunTimeline(execution, jobs_in_charge(execution, of_all))
-    return Response(draw_run(timeline, decisions, others), media_type="image/svg+xml")
+    had = {scale_out for _, scale_out in timeline.seen}
+    decisions = await executions.decisions(execution.id, fields=candidates_at(had))
+    # A run of thousands of jobs takes a while to draw.
+    drawn = await asyncio.to_thread(draw_run, timeline, decisions, others)
+    return Response(drawn, media_type="image/svg+xml")
 
 
 async def _timeline(execution: ApplicationExecution, executions: ExecutionRepository) -> RunTimeline:

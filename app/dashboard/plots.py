@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from common.executions.documents import ApplicationState, JobSummary, ScalingDecision
-from submission.outcomes.outcomes import RunTimeline, outcome_of, replacements
+from submission.outcomes.outcomes import RunTimeline, expected_at, replacements
 from training.runs.documents import TrainingRun
 
 CURVES = 40
@@ -96,11 +96,9 @@ def _remaining(
     replaced = replacements(decisions, timeline)
     for decision in decisions:
         at = decision.elapsed_seconds
-        actual = outcome_of(decision, replaced.get(decision.id), timeline).actual_scale_out
-        candidate = decision.find_candidate(decision.effective_scale_out if actual is None else actual)
-        if candidate is None:
+        expected = expected_at(decision, replaced.get(decision.id), timeline)
+        if expected is None:
             continue
-        expected = candidate.within(decision.target_seconds - at)
         real = None if runtime_seconds is None else max(0.0, runtime_seconds - at)
         predicted = expected.remaining_seconds
         rows.append([at, predicted, expected.lower_seconds, expected.upper_seconds, real])

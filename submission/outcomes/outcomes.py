@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from common.executions.candidate import Candidate
 from common.executions.documents import (
     ApplicationExecution,
     ApplicationState,
@@ -154,6 +155,21 @@ def outcome_of(decision: ScalingDecision, replaced_at: datetime | None, timeline
             elapsed = (moment - timeline.started_at).total_seconds()
         outcome.real_remaining_seconds = max(0.0, runtime - elapsed)
     return outcome
+
+
+def expected_at(
+    decision: ScalingDecision, replaced_at: datetime | None, timeline: RunTimeline
+) -> Candidate | None:
+    """What a decision expected of the executors that the run went on with, within its target then.
+
+    None: nothing was said of so many.
+
+    Args:
+        replaced_at: See `replacements`; None: it was not.
+    """
+    actual = outcome_of(decision, replaced_at, timeline).actual_scale_out
+    candidate = decision.find_candidate(decision.effective_scale_out if actual is None else actual)
+    return candidate and candidate.within(decision.target_seconds - decision.elapsed_seconds)
 
 
 def _of_another_driver(decision: ScalingDecision, timeline: RunTimeline) -> bool:

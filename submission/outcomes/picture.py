@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from html import escape
 
 from common.executions.documents import ApplicationState, ScalingDecision
-from submission.outcomes.outcomes import RunTimeline
+from submission.outcomes.outcomes import RunTimeline, expected_at, replacements
 
 _WIDTH, _HEIGHT = 900, 600
 _LEFT, _RIGHT, _TOP, _BOTTOM, _GAP = 60, 20, 40, 45, 45
@@ -79,6 +79,7 @@ def draw_run(
 
     Args:
         timeline: Of the driver in charge.
+        decisions: All of the run, in their order; of their candidates those that it chose, or had.
         others: Of drivers that are not.
     """
     execution = timeline.execution
@@ -88,11 +89,11 @@ def draw_run(
     if runtime is not None and seen:
         seen.append((max(runtime, seen[-1][0]), seen[-1][1]))
     chosen = [(each.elapsed_seconds, float(each.chosen_scale_out or 0)) for each in decisions]
+    replaced = replacements(decisions, timeline)
     predicted = [
-        (each.elapsed_seconds, candidate.remaining_seconds)
+        (each.elapsed_seconds, expected.remaining_seconds)
         for each in decisions
-        for candidate in each.candidates
-        if candidate.scale_out == each.chosen_scale_out
+        if (expected := expected_at(each, replaced.get(each.id), timeline)) is not None
     ]
     of_others = [
         [((moment - timeline.started_at).total_seconds(), float(count)) for moment, count in other.seen]
@@ -114,7 +115,7 @@ def draw_run(
     below.line(left, _GREEN, f"until the target of {target_seconds:g} s", 'stroke-dasharray="3 4"')
     if execution.state is ApplicationState.COMPLETED and runtime is not None:
         below.line([(0.0, runtime), (runtime, 0.0)], _BLACK, "real")
-    below.line(predicted, _ORANGE, "predicted, with the chosen executors", 'stroke-dasharray="6 4"')
+    below.line(predicted, _ORANGE, "predicted, with its executors", 'stroke-dasharray="6 4"')
     below.marks(predicted, _ORANGE, "")
     title = f"{execution.global_specs.algorithm_name}, {execution.id}: {execution.state.value}"
     parts = [

@@ -162,6 +162,19 @@ def test_the_picture_is_one_whatever_is_known(jobs: list[JobSummary], state: App
     assert len(marks) == 2 * len(decisions), "each decision with its choice and its forecast"
 
 
+def heights_of_predictions(*decisions: ScalingDecision) -> list[float]:
+    picture = ElementTree.fromstring(draw_run(RunTimeline(run(), JOBS), decisions))
+    marks = list(picture.iter("{http://www.w3.org/2000/svg}circle"))
+    return [float(each.attrib["cy"]) for each in marks[len(decisions) :]]
+
+
+def test_the_picture_compares_with_what_was_expected_of_the_executors_that_the_run_had() -> None:
+    """In shadow mode, and where a choice was not carried out, it had others than were chosen."""
+    shadow = decided(2, 45, 3, 5).model_copy(update={"shadow": True})
+    [unchanged] = heights_of_predictions(decided(2, 45, 3, 3))
+    assert heights_of_predictions(shadow) == heights_of_predictions(decided(2, 45, 3, 5)) == [unchanged]
+
+
 def test_decisions_are_told_apart_by_their_driver_and_counted_from_the_first_start() -> None:
     """A second driver started after 10 s; whatever was decided for the first one is not seen in its jobs."""
     retried = run(application_id="spark-2", first_start_time=at(-10))
