@@ -3,7 +3,7 @@
 import asyncio
 import io
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 
 from pymongo.errors import PyMongoError
@@ -29,6 +29,9 @@ _MOST_ATTEMPTS = 50
 _MOST_READ_BYTES = 16 << 20
 """Kubernetes cuts at the end, not at the beginning: so much that it is not reached by sensible lines."""
 
+_MOST_UNANSWERED = 3
+"""Drivers in a row of which the API server says nothing, before the rest is asked about later."""
+
 _KEEP_SECONDS = 5.0
 """A state change waits for it."""
 
@@ -50,6 +53,9 @@ class DriverLogs:
         self._kept = kept
         self._namespace = namespace
         self._poll_seconds = poll_seconds
+        self._looks = 0
+        self._unanswered: dict[str, int] = {}
+        """Executions of whose drivers the API server could not say why they wait, and at which look."""
 
     async def keep(
         self, execution: ApplicationExecution, pod: str | None = None, attempt: int | None = None
@@ -74,12 +80,35 @@ class DriverLogs:
         except (ServiceError, PyMongoError, TimeoutError) as error:
             logger.warning("%s: the driver's log is not kept: %s", execution.id, error or "no answer")
 
-    async def note_waiting(self, execution: ApplicationExecution) -> None:
-        """Store why the driver of what was submitted has not started, where the API server says it.
+    async def note_waiting(self, executions: Sequence[ApplicationExecution]) -> None:
+        """Store why drivers of what was submitted have not started, where the API server says it.
+
+        One that it says nothing of, as its node does not answer or a namespace is closed to the service,
+        keeps none of the others: it is asked about last the next time.
 
         Raises:
-            ServiceError: It does not answer.
+            ServiceError: It does not answer; after a few in a row the rest waits for the next time.
         """
+        self._looks += 1
+        before = self._unanswered
+        self._unanswered = {each.id: before[each.id] for each in executions if each.id in before}
+        failures: list[ServiceError] = []
+        in_a_row = 0
+        for execution in sorted(executions, key=lambda each: before.get(each.id, 0)):
+            try:
+                await self._note_waiting(execution)
+                self._unanswered.pop(execution.id, None)
+                in_a_row = 0
+            except ServiceError as error:
+                self._unanswered[execution.id] = self._looks
+                failures.append(error)
+                in_a_row += 1
+                if in_a_row == _MOST_UNANSWERED:
+                    break
+        if failures:
+            raise failures[0]
+
+    async def _note_waiting(self, execution: ApplicationExecution) -> None:
         if execution.driver_pod is None:
             return
         namespace = namespace_of(execution, self._namespace)

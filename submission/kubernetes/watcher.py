@@ -276,11 +276,13 @@ class SparkApplicationWatcher:
 
     async def _look_at_waiting(self) -> None:
         """Why drivers have not started, which no operator says."""
-        for execution in await self._executions.unfinished(
-            self._dialect.platform.name, ApplicationState.SUBMITTED
-        ):
-            if namespace_of(execution, self._namespaces[0]) in self._namespaces:
-                await self._logs.note_waiting(execution)
+        platform = self._dialect.platform.name
+        waiting = [
+            execution
+            for execution in await self._executions.unfinished(platform, ApplicationState.SUBMITTED)
+            if namespace_of(execution, self._namespaces[0]) in self._namespaces
+        ]
+        await self._logs.note_waiting(waiting)
 
     async def _end_if_killed(self, execution_id: str) -> None:
         """Delete what was created after its execution had been killed: the two met on their way."""

@@ -21,7 +21,7 @@ from submission.kubernetes.absence import why_gone
 from submission.kubernetes.errors import Access, KubernetesRefused, error_of
 from submission.kubernetes.keepalive import keep_alive
 from submission.outcomes.summary import summarize_runs
-from tests.support.on_kubernetes import OFTEN, Cluster, cluster, manifest_of, until
+from tests.support.on_kubernetes import OFTEN, SECONDS, Cluster, cluster, manifest_of, until
 from tests.support.samples import application_start, at, execution, job_end
 
 
@@ -275,6 +275,21 @@ async def test_why_a_driver_cannot_start_is_said(here: Cluster, why: str, said: 
     await here.operator.run(name)
     assert (await here.until(execution_id, "RUNNING")).state_reason == ""
     assert await runner.read_log(execution_id, 10) == "awake\n"
+
+
+async def test_drivers_of_which_nothing_can_be_said_keep_no_others(here: Cluster) -> None:
+    """Their node does not answer, say; they are older, and more than are asked about at two looks."""
+    runner = here.runner(watching={"back_off": OFTEN, "look_seconds": 0.05})
+    started = [await here.start(runner) for _ in range(9)]
+    *silent, (waits, waiting) = started
+    for _, name in silent:
+        here.api.fail(method="GET", path=f"{name}-driver/log", status=500, times=1000)
+        await here.operator.submit(name)
+    here.api.waiting_pods[here.namespace, f"{waiting}-driver"] = "ContainerCreating"
+    await here.operator.submit(waiting)
+    async with asyncio.timeout(SECONDS):
+        while "has not started" not in (await here.executions.get(waits)).state_reason:
+            await asyncio.sleep(0.02)
 
 
 async def test_an_attempt_that_failed_does_not_run_while_the_next_one_waits(here: Cluster) -> None:
