@@ -67,8 +67,10 @@ class Pretraining:
         kind = self._kinds.get(model_name)
         if not await self._executions.finished_runs(system_name, algorithm_name, limit=1):
             raise NoHistory(f"There is no finished run of {algorithm_name!r} to learn from yet.")
+        is_known = run_id is not None and await self.runs.is_known(run_id)
         if (
             requested_by is not None
+            and not is_known
             and await self.runs.count_unfinished(requested_by) >= self._max_unfinished
         ):
             raise Conflict(

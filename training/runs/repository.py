@@ -102,6 +102,9 @@ class TrainingRunRepository:
             raise _not_found(run_id)
         return run
 
+    async def is_known(self, run_id: str) -> bool:
+        return await self._runs.find_one({"_id": run_id}, {"_id": 1}) is not None
+
     async def requested_by(self, run_id: str) -> str | None:
         """Who asked for it, also where the rest of it cannot be read. Raises TrainingRunNotFound."""
         document = await self._runs.find_one({"_id": run_id}, {"requested_by": 1})

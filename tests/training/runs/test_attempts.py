@@ -207,19 +207,21 @@ async def test_one_person_has_no_more_than_so_many_trainings_under_way(
     kinds = model_kinds(executions, TrainingSettings())
     pretraining = Pretraining(runs, executions, supervisor_of(Scripted()), kinds, max_unfinished=2)
 
-    async def start(by: str | None) -> TrainingRun:
+    async def start(by: str | None, run_id: str | None = None) -> TrainingRun:
         return await pretraining.start(
             system_name="spark",
             algorithm_name="KMeans",
             model_name="onlinepredictor",
             experiment_name="tests",
             requested_by=by,
+            run_id=run_id,
         )
 
-    first = await start("ada")
+    first = await start("ada", "sent-twice")
     await start("ada")
     with pytest.raises(Conflict, match="TRAINING_MAX_UNFINISHED"):
-        await start("ada")
+        await start("ada", "another")
+    assert (await start("ada", "sent-twice")).id == first.id
     assert (await start("bob")).state is (await start(None)).state is TrainingState.QUEUED
     await pretraining.cancel(first.id)
     assert (await start("ada")).state is TrainingState.QUEUED
