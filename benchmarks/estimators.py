@@ -72,10 +72,17 @@ class CurvePerJob:
 
 
 class SimilarMedian:
-    """Weighted median of what was left of earlier runs; weights fall with the distance of schedules."""
+    """Weighted median of what was left of earlier runs; weights fall with the distance of schedules.
 
-    WIDTH = 0.25
-    """In ln x."""
+    Args:
+        width: Of the weights, in ln x.
+        from_nearest: Distances count from that of the nearest run, which weighs as much however far it is;
+            otherwise all runs weigh the same where none is near.
+    """
+
+    def __init__(self, width: float = 0.25, *, from_nearest: bool = False) -> None:
+        self._width = width
+        self._from_nearest = from_nearest
 
     def fit(self, history: Sequence[RunRecord]) -> None:
         jobs = usual_jobs(history)
@@ -90,8 +97,10 @@ class SimilarMedian:
         jobs = self._schedules.shape[1]
         schedule = np.log(_schedule(run, jobs))
         finished = min(finished, jobs - 1)  # a run that goes on longer is taken to be in its last job
-        gap = (self._schedules - schedule)[:, finished:]
-        weight = np.exp(-0.5 * (gap**2).mean(axis=1) / self.WIDTH**2) + 1e-4
+        gap = ((self._schedules - schedule)[:, finished:] ** 2).mean(axis=1)
+        if self._from_nearest:
+            gap -= gap.min()
+        weight = np.exp(-0.5 * gap / self._width**2) + 1e-4
         left = self._left[:, finished]
         order = np.argsort(left)
         total = np.cumsum(weight[order])

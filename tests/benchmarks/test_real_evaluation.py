@@ -1,10 +1,12 @@
 """Estimators of `benchmarks/real_runs.py --parts evaluate`, where runs come in several sizes."""
 
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.estimators import Model, SimilarMedian, without_metrics
 from benchmarks.initial_baselines import log_boosting
-from benchmarks.real.evaluation import OfSameContext, WholeRun
+from benchmarks.real.evaluation import InHindsight, OfSameContext, WholeRun
 from benchmarks.remaining_runtime import predict
 from benchmarks.staged_application import make_runs
 from training.history.values import JobRecord, RunContext, RunRecord
@@ -29,6 +31,17 @@ def test_baselines_without_context_learn_from_runs_of_the_same_size() -> None:
             assert estimator.remaining(run(99, 2, size), finished).seconds == pytest.approx(left * size / 2)
     # Of a size that nobody has seen, what is known of the others is better than nothing.
     assert 18.0 <= estimator.remaining(run(99, 2, 4), 0).seconds <= 36.0
+
+
+def test_in_hindsight_equal_runs_tell_the_rest_and_never_the_run_itself() -> None:
+    estimator = InHindsight([*HISTORY, replace(run(99, 2, 1), runtime_seconds=1000.0)])
+    estimator.fit([])
+    for size in (1, 2):
+        for finished, left in ((0, 36.0), (2, 12.0)):
+            asked = run(98 + size, 2, size)
+            assert estimator.remaining(asked, finished).seconds == pytest.approx(left * size / 2)
+    alone = InHindsight([*HISTORY, run(99, 5, 2)])
+    assert alone.remaining(run(99, 5, 2), 0).seconds == pytest.approx(24.0), "that with three executors"
 
 
 def test_whole_runtimes_are_regressed_from_size_and_scale_out() -> None:
