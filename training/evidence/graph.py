@@ -63,9 +63,14 @@ class Graph:
         return np.flatnonzero(self.is_driver)
 
     @cached_property
+    def _stages(self) -> list[tuple[int, int]]:
+        """Of each job's stages the first node, and the driver node behind them, (J,)."""
+        first = np.searchsorted(self.node_job, np.arange(len(self.job_ids)))
+        return list(zip(first.tolist(), self.drivers.tolist(), strict=True))
+
+    @cached_property
     def signatures(self) -> tuple[JobSignature, ...]:
         """What each job is, by which those of other runs are recognised, (J,)."""
-        first = np.searchsorted(self.node_job, np.arange(len(self.job_ids)))
         parents: list[list[int]] = [[] for _ in self.names]
         for parent, child in self.edges.T.tolist():
             parents[child].append(parent)
@@ -76,7 +81,7 @@ class Graph:
                 tuple(tuple(sorted(p - begin for p in parents[node])) for node in range(begin, driver)),
                 bool(self.failed and self.failed[job]),
             )
-            for job, (begin, driver) in enumerate(zip(first.tolist(), self.drivers.tolist(), strict=True))
+            for job, (begin, driver) in enumerate(self._stages)
         )
 
     @cached_property
@@ -85,9 +90,7 @@ class Graph:
         if self.fewest_tasks is None or self.most_tasks is None:
             return None
         fewest, most = (values.astype(np.int64).tolist() for values in (self.fewest_tasks, self.most_tasks))
-        first = np.searchsorted(self.node_job, np.arange(len(self.job_ids)))
-        nodes = zip(first.tolist(), self.drivers.tolist(), strict=True)
-        return tuple(task_range(fewest[begin:driver], most[begin:driver]) for begin, driver in nodes)
+        return tuple(task_range(fewest[begin:driver], most[begin:driver]) for begin, driver in self._stages)
 
     @cached_property
     def stage_nodes(self) -> tuple[dict[str, tuple[int, ...]], ...]:

@@ -50,8 +50,8 @@ final class ExecutorAllocation {
     }
 
     /**
-     * Takes executors away, with the shuffle files and cached blocks that they hold. {@code SparkContext.killExecutors} would refuse under dynamic allocation, hence the
-     * detour through the scheduler backend.
+     * Takes executors away, with the shuffle files and cached blocks that they hold. {@code SparkContext.killExecutors}
+     * would refuse under dynamic allocation, hence the detour through the scheduler backend.
      *
      * @param busyToo whether executors go that run tasks, which Spark then runs again elsewhere without counting
      *     them as failed; without it Spark leaves those alone
