@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import Page, Route, expect
 
-from tests.support.browser import NARROW, assert_usable, drop_files, follow, opened_page
+from tests.support.browser import NARROW, PATIENCE_MS, assert_usable, drop_files, follow, opened_page
 from tests.support.images import file_of
 from tests.support.services import started_service
 from tests.support.teams_models import TeamsModel, top_files
@@ -155,7 +155,8 @@ async def test_each_of_many_images_has_its_answer(tmp_path_factory: pytest.TempP
                 await route.abort()
                 return
             if len(answers) == 1:
-                answers.append(await (await route.fetch()).text())
+                # The page's patience does not hold for this: Playwright's own is 30 s.
+                answers.append(await (await route.fetch(timeout=PATIENCE_MS)).text())
             await route.fulfill(content_type="text/html", body=answers[1])
 
     async with (
@@ -164,6 +165,7 @@ async def test_each_of_many_images_has_its_answer(tmp_path_factory: pytest.TempP
     ):
         top = TeamsModel(client)
         await top.publish(top_files())
+        (await top.ask_with_image(picture)).raise_for_status()  # now it is loaded, whatever that took
         async with opened_page(service.url) as page:
             await page.goto(f"/ui/prediction/{top.short_name}")
             await page.route(f"**/prediction/{top.name}", answer)

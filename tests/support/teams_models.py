@@ -60,6 +60,9 @@ class TeamsModel:
     async def ask(self, **inputs: Any) -> httpx.Response:
         return await self.client.post(f"/serving/{self.short_name}/predict", json={"inputs": inputs})
 
+    async def ask_with_image(self, image: bytes) -> httpx.Response:
+        return await self.client.post(f"/serving/{self.short_name}/predict", files={"image": image})
+
     async def details(self) -> Json:
         response = await self.client.get(f"/serving/{self.short_name}")
         assert response.status_code == 200, response.text
