@@ -94,6 +94,7 @@ async def main(parts: list[str], seconds: float) -> int:
             for part in parts:
                 began = time.monotonic()
                 bars += await _PARTS[part](client, url, folder, seconds)
+                await _end_all(client)
                 console.print(f"{part}: {time.monotonic() - began:.0f} s", style="dim")
     show(console, [_machine(), bars_section(bars)])
     return sum(not bar.is_met for bar in bars)
@@ -140,23 +141,30 @@ async def _locust(
     """Locust's columns by the name of a request.
 
     Args:
+        seconds: Rounded up: Locust knows whole ones only.
         kind: Of users in `serving_users.py`.
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [
             *(sys.executable, "-m", "locust", "-f", str(ROOT / "benchmarks" / "serving_users.py"), kind),
-            *("--headless", "-u", str(users), "-r", str(users), "-t", f"{seconds:g}s"),
+            *("--headless", "-u", str(users), "-r", str(users), "-t", f"{math.ceil(seconds)}s"),
             *("--host", url, "--csv", f"{folder}/run", "--only-summary"),
         ]
         environment = {**os.environ, "SERVED_MODEL": model, "SERVED_PICTURE": str(picture)}
-        await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, check=False)
-        text = await asyncio.to_thread(Path(folder, "run_stats.csv").read_text)
-    stats = {row["Name"]: row for row in csv.DictReader(io.StringIO(text))}
+        table = await asyncio.to_thread(_table_of, command, environment, Path(folder, "run_stats.csv"))
+    stats = {row["Name"]: row for row in csv.DictReader(io.StringIO(table))}
     # Locust's exit code is 0 also where nothing was asked at all.
     asked, failed = (int(stats["Aggregated"][f"{name} Count"]) for name in ("Request", "Failure"))
     if not asked or failed:
         raise SystemExit(f"{failed} of {asked} requests failed with {users} users")
     return stats
+
+
+def _table_of(command: list[str], environment: dict[str, str], path: Path) -> str:
+    ran = subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+    if not path.is_file():
+        raise SystemExit(f"Locust made no table: {ran.stderr[-1000:]}")
+    return path.read_text()
 
 
 # --- the other parts ------------------------------------------------------------------------------------
@@ -291,6 +299,12 @@ async def _serve(client: AsyncClient, model: str, image: bytes | None, **options
         if time.monotonic() > deadline:
             raise SystemExit(f"{model} does not answer with {wanted} replicas")
         await asyncio.sleep(0.2)
+
+
+async def _end_all(client: AsyncClient) -> None:
+    """Idle replicas, too, take a few percent of a core each: the next part is to have the machine alone."""
+    for served in (await client.served_models())["items"]:
+        await client.end_serving(served["model"])
 
 
 async def _users(
