@@ -1,7 +1,7 @@
 """The service on a real Spark: runs recorded, forecasts of them evaluated, policies compared on targets.
 
     python benchmarks/real_runs.py --parts record evaluate loop report --output DIR
-        [--recordings DIR] [--applications NAME ...] [--runs 60] [--loop-runs 20] [--seed 0]
+        [--recordings DIR] [--loop DIR] [--applications NAME ...] [--runs 60] [--loop-runs 20] [--seed 0]
 
 Takes hours, in as many sittings as one likes: every finished run is stored at once and never run again, and
 Ctrl-C leaves nothing running. Nothing else should run on the machine meanwhile. Parts:
@@ -10,7 +10,7 @@ Ctrl-C leaves nothing running. Nothing else should run on the machine meanwhile.
   neighbour, or a rescaling, through a service on embedded defaults, into `--recordings`;
 - `evaluate`: how well what is left of recorded runs is predicted, and their runtimes before they start;
 - `loop`: runs with a runtime target, by the service, by Spark's dynamic allocation, by static choices and by
-  Ellis, in turn;
+  Ellis, in turn, into `--loop`;
 - `report`: targets met and executor-seconds of the runs of the loop.
 """
 
@@ -36,6 +36,7 @@ from benchmarks.real.report import report  # noqa: E402
 from benchmarks.reporting import open_console  # noqa: E402
 
 RECORDINGS = ROOT / "benchmarks" / "data" / "real_runs"
+LOOP = ROOT / "benchmarks" / "data" / "real_loop"
 PARTS = ("record", "evaluate", "loop", "report")
 
 
@@ -45,7 +46,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--recordings", type=Path, default=RECORDINGS, help="folder of recorded runs")
-    parser.add_argument("--output", type=Path, required=True, help="folder of the loop's runs and of reports")
+    parser.add_argument("--loop", type=Path, default=LOOP, help="folder of the loop's runs")
+    parser.add_argument("--output", type=Path, required=True, help="folder of reports")
     parser.add_argument("--applications", nargs="+", choices=APPLICATIONS, default=list(APPLICATIONS))
     parser.add_argument("--runs", type=int, default=60, help="to record, of each application")
     parser.add_argument("--loop-runs", type=int, default=20, help="of each policy and application")
@@ -74,7 +76,7 @@ def carry_out(arguments: argparse.Namespace) -> None:
             epochs=arguments.epochs,
             retrain_runs=arguments.retrain_runs,
         )
-    measured = Store(output / "loop")
+    measured = Store(arguments.loop)
     if "loop" in parts:
         loop(recordings, measured, arguments.applications, arguments.loop_runs, arguments.trials, console)
     if "report" in parts:

@@ -238,7 +238,7 @@ def _check_conditions(
         path.write_text(json.dumps(conditions, indent=2) + "\n")
     elif (before := json.loads(path.read_text())) != conditions:
         differing = ", ".join(key for key, value in conditions.items() if before.get(key) != value)
-        raise SystemExit(f"{name}: {path} has other conditions ({differing}): take another --output.")
+        raise SystemExit(f"{name}: {path} has other conditions ({differing}): take another --loop.")
 
 
 def _name(planned: LoopPlan) -> str:
