@@ -10,7 +10,7 @@ Axes: A jobs of a run, B jobs they are aligned with.
 
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import TypeVar
 
 import numpy as np
@@ -52,6 +52,7 @@ def align(
     run: tuple[JobSignature, ...],
     others: tuple[JobSignature, ...],
     tasks: tuple[TaskRange, ...] | None = None,
+    groups: tuple[int, ...] | None = None,
     *,
     ended: bool,
 ) -> Ints:
@@ -59,6 +60,8 @@ def align(
 
     Args:
         tasks: Numbers of tasks that the others had, (B,); None where it is not known.
+        groups: Of the run's jobs, (A,): those of one ran side by side, and may have changed places where
+            their numbers of tasks alone say so. None: all may.
         ended: Whether the run has all of its jobs; of one in progress, the rest of the others is to come.
     """
     partner = np.full(len(run), -1, dtype=np.int64)
@@ -71,7 +74,8 @@ def align(
     between = slice(begin, len(others) - same)
     a, b = run[begin : len(run) - same], others[between]
     if a and b:
-        inner = _align(a, b, None if tasks is None else tasks[between], ended)
+        own = (groups or (0,) * len(run))[begin : len(run) - same]
+        inner = _align(a, b, None if tasks is None else tasks[between], own, ended)
         partner[begin : len(run) - same] = np.where(inner >= 0, inner + begin, -1)
     return partner
 
@@ -85,6 +89,7 @@ def _align(
     run: Sequence[JobSignature],
     others: Sequence[JobSignature],
     tasks: Sequence[TaskRange] | None,
+    groups: Sequence[int],
     ended: bool,
 ) -> Ints:
     of_run, code = _distinct(run)
@@ -105,9 +110,10 @@ def _align(
     alike = distinct[code][:, other_code]
     least = np.where([each.unreported for each in run], UNREPORTED_ALIKE, LEAST_ALIKE)
     pairs = np.where(alike >= least[:, None], alike, _NOTHING)
-    partner = _in_order(pairs, GAP if ended else STEP_AHEAD, ended, crosswise=tasks is not None)
+    crosswise = [False, *(tasks is not None and one == other for one, other in pairwise(groups))]
+    partner = _in_order(pairs, GAP if ended else STEP_AHEAD, ended, crosswise)
     equal = 1.0 if tasks is None else ALMOST
-    _swap(partner, alike, len(others) if ended else int(partner.max(initial=-1)), equal)
+    _swap(partner, alike, len(others) if ended else int(partner.max(initial=-1)), equal, groups)
     return partner
 
 
@@ -118,11 +124,11 @@ def _distinct(jobs: Sequence[Key]) -> tuple[dict[Key, int], Ints]:
     return numbers, np.array(codes, dtype=np.int64)
 
 
-def _in_order(pairs: Floats, step: float, ended: bool, *, crosswise: bool) -> Ints:
+def _in_order(pairs: Floats, step: float, ended: bool, crosswise: Sequence[bool]) -> Ints:
     """The best partners that keep the order, the earliest ones of equals, by values of pairs (A, B), (A,).
 
     Args:
-        crosswise: Whether two that follow each other may have changed places.
+        crosswise: Whether a job may have changed places with the one before, (A,); the first has none.
     """
     a, b = pairs.shape
     columns = np.arange(b + 1)
@@ -134,7 +140,7 @@ def _in_order(pairs: Floats, step: float, ended: bool, *, crosswise: bool) -> In
         paired = np.concatenate([[_NOTHING], best[:-1] + pairs[job]])
         left_over = best - GAP
         reached = np.maximum(paired, left_over)
-        if crosswise and job:
+        if crosswise[job]:
             both = pairs[job - 1][1:] + pairs[job][:-1] - CHANGED_PLACES
             reached[2:] = np.maximum(reached[2:], before[:-2] + both)
         row = np.maximum.accumulate(reached + step * columns) - step * columns
@@ -161,12 +167,13 @@ def _in_order(pairs: Floats, step: float, ended: bool, *, crosswise: bool) -> In
     return partner
 
 
-def _swap(partner: Ints, alike: Floats, limit: int, equal: float) -> None:
+def _swap(partner: Ints, alike: Floats, limit: int, equal: float, groups: Sequence[int]) -> None:
     """Pair neighbours that changed places, in place: equal jobs crosswise, then what is left over.
 
     Args:
         limit: Behind it, others are still to come.
         equal: Similarity from which on jobs are taken for equal.
+        groups: Of the run's jobs, (A,): between them, only what is equal changes places.
     """
     unequal = [job for job in range(len(partner)) if partner[job] < 0 or alike[job, partner[job]] < 1.0]
     for _ in range(2):
@@ -174,8 +181,9 @@ def _swap(partner: Ints, alike: Floats, limit: int, equal: float) -> None:
             for other in unequal[at + 1 :]:
                 if other - one > NEIGHBOURS:
                     break
-                if max(alike[one, partner[other]], alike[other, partner[one]]) >= equal:
-                    _cross(partner, alike, one, other)
+                best = max(alike[one, partner[other]], alike[other, partner[one]])
+                if best == 1.0 or (best >= equal and groups[one] == groups[other]):
+                    _cross(partner, alike, one, other, equal)
     free = sorted(set(range(alike.shape[1])) - set(partner.tolist()))
     limit, last = min(limit, alike.shape[1] - 1), -1
     for job in range(len(partner)):
@@ -206,12 +214,17 @@ def _reach(alike: Floats, limit: int) -> int:
     return -1
 
 
-def _cross(partner: Ints, alike: Floats, one: int, other: int) -> None:
-    """Exchange the partners of two jobs where that makes an equal pair and loses none."""
+def _cross(partner: Ints, alike: Floats, one: int, other: int, equal: float) -> None:
+    """Exchange the partners of two jobs where that makes an equal pair and loses none.
+
+    Two that are as good where they are stay there, unless each is the very one that the other was taken for.
+    """
     first, second = int(partner[one]), int(partner[other])
     if first < 0 or second < 0:
         return
     crosswise = (alike[one, second], alike[other, first])
+    if min(alike[one, first], alike[other, second]) >= equal and sum(crosswise) < 2.0:
+        return
     gained = sum(crosswise) - alike[one, first] - alike[other, second]
     least = 1e-9 if max(crosswise) == 1.0 else CHANGED_PLACES
     if min(crosswise) >= LEAST_ALIKE and gained > least:

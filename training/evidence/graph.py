@@ -89,7 +89,7 @@ class Graph:
         """How many tasks each job had, (J,); None where it is not known."""
         if self.fewest_tasks is None or self.most_tasks is None:
             return None
-        fewest, most = (values.astype(np.int64).tolist() for values in (self.fewest_tasks, self.most_tasks))
+        fewest, most = (list(map(int, values.tolist())) for values in (self.fewest_tasks, self.most_tasks))
         return tuple(task_range(fewest[begin:driver], most[begin:driver]) for begin, driver in self._stages)
 
     @cached_property
@@ -164,7 +164,7 @@ def build_graph(history: Sequence[RunRecord]) -> Graph:
     names: list[str] = []
     occurrence: list[int] = []
     num_tasks: list[float] = []
-    ranges: list[tuple[int, int]] = []
+    ranges: list[tuple[float, float]] = []
     edges: list[tuple[int, int]] = []
     for position, slot in enumerate(slots):
         node_of: dict[int, int] = {}
@@ -207,11 +207,11 @@ def _usual(jobs: Sequence[JobRecord]) -> JobRecord:
     return jobs[max(range(len(jobs)), key=lambda i: (counts[shapes[i]], not jobs[i].retried, i))]
 
 
-def _task_ranges(jobs: Sequence[JobRecord], usual: JobRecord) -> list[tuple[int, int]]:
+def _task_ranges(jobs: Sequence[JobRecord], usual: JobRecord) -> list[tuple[float, float]]:
     """Fewest and most tasks of each stage of the usual job, in all that have its stages."""
     own = signature_of(usual)
     alike = [each for job in jobs if not job.retried and (each := signature_of(job)).names == own.names]
-    ordered = np.sort(np.array([each.tasks for each in alike or [own]], dtype=np.int64), axis=0)
+    ordered = np.sort(np.array([each.tasks for each in alike or [own]], dtype=np.float64), axis=0)
     rare = int(RARE_TASKS * len(ordered))
     return list(zip(ordered[rare].tolist(), ordered[len(ordered) - 1 - rare].tolist(), strict=True))
 

@@ -1,5 +1,6 @@
 """Where a run in progress is among the jobs that its application is expected to have."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -53,7 +54,8 @@ class Place:
         if len(paired):
             last = int(paired[-1])
             left_over = len(self.finished) - 1 - last
-            shift = self.finished[last].job_id - int(ids[self.slots[last]]) + left_over
+            # Of two that changed places, the one with the higher id has the lower slot.
+            shift = self.finished[last].job_id - int(ids[self.slots.max()]) + left_over
         found: list[int] = []
         for job_id in (ids[self.ahead] + shift).tolist():
             found.append(max(job_id, (found[-1] if found else self.after_job_id) + 1))
@@ -135,6 +137,7 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
     jobs = tuple(job for job in run.jobs if job.job_id <= after_job_id)
     so_far = RunRecord(run.run_id, run.context, run.started_at, jobs)
     slots, unreported = partners_of(graph, so_far)
+    unreported = _in_their_turn(evidence, ordered_jobs(so_far), slots, unreported)
     expected = expected_jobs(evidence, run.context)
     if any(job.stages for job in jobs) and any(each.names for each in graph.signatures):
         cut = int(slots.max())
@@ -159,6 +162,19 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
     )
 
 
+def _in_their_turn(
+    evidence: Evidence, jobs: Sequence[JobRecord], slots: Ints, unreported: Mapping[int, int]
+) -> dict[int, int]:
+    """Places of unreported jobs, by their ids; -1 behind the next job's, unless they run side by side."""
+    ids, found = [job.job_id for job in jobs], dict(unreported)
+    for job_id, slot in unreported.items():
+        following = bisect_right(ids, job_id)
+        after = int(slots[following]) if following < len(ids) else -1
+        if 0 <= after < slot and slot not in evidence.neighbours(after):
+            found[job_id] = -1
+    return found
+
+
 def _may_be_another(evidence: Evidence, own: Mapping[int, JobSignature], slot: int) -> bool:
     """Whether the job that has a slot may be that of another one.
 
@@ -171,8 +187,9 @@ def _may_be_another(evidence: Evidence, own: Mapping[int, JobSignature], slot: i
         return job != signatures[slot] and any(job == signatures[each] for each in near)
     if not _has_tasks_of(evidence, job, slot):
         return any(_has_tasks_of(evidence, job, each) for each in near)
-    # Where it is at home, another one has to be at home there, too, which has its place or has not come.
-    return any(
+    # Where it is at home, another one has to be at home there, too, which has its place or has not come. Jobs
+    # without stages are paired by their ids, which tell them apart.
+    return bool(job.names) and any(
         each != slot
         and _has_tasks_of(evidence, job, each)
         and _has_tasks_of(evidence, own.get(each, job), slot)
@@ -186,7 +203,9 @@ def _has_tasks_of(evidence: Evidence, job: JobSignature, slot: int) -> bool:
     graph = evidence.graph
     if job == graph.signatures[slot] or graph.task_ranges is None:
         return job == graph.signatures[slot]
-    return job.names == graph.signatures[slot].names and fits(job, graph.task_ranges[slot])
+    usual = graph.signatures[slot]
+    is_alike = (job.names, job.failed) == (usual.names, usual.failed)
+    return is_alike and fits(job, graph.task_ranges[slot])
 
 
 def _may_still_run(evidence: Evidence, cut: int) -> Bools:

@@ -7,7 +7,7 @@ nothing else is known of them.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import NamedTuple
@@ -57,6 +57,23 @@ def ordered_jobs(run: RunRecord) -> list[JobRecord]:
     return sorted(run.jobs, key=lambda job: job.job_id)
 
 
+def side_by_side(jobs: Iterable[JobRecord | None]) -> tuple[int, ...]:
+    """Groups of jobs in order of their ids: a new one begins where all before have ended.
+
+    Args:
+        jobs: None for one of which nothing was reported: it may have run beside those around it.
+    """
+    group, end, is_known = 0, 0.0, True
+    found: list[int] = []
+    for job in jobs:
+        if job is not None:
+            group += int(is_known and job.start_seconds >= end)
+            end = max(end, job.end_seconds)
+        is_known = job is not None
+        found.append(group)
+    return tuple(found)
+
+
 class Partners(NamedTuple):
     """Slots of a run's jobs, -1 for none."""
 
@@ -95,7 +112,9 @@ def partners(
         slots = {job_id: position.get(job_id, -1) for job_id in numbers}
     else:
         run = tuple(own.get(job_id, UNREPORTED) for job_id in numbers)
-        slots = dict(zip(numbers, align(run, signatures, tasks, ended=ended).tolist(), strict=True))
+        reports = {job.job_id: job for job in jobs}
+        groups = side_by_side([reports.get(job_id) for job_id in numbers])
+        slots = dict(zip(numbers, align(run, signatures, tasks, groups, ended=ended).tolist(), strict=True))
     reported = np.array([slots[job.job_id] for job in jobs], dtype=np.int64)
     return Partners(reported, {job_id: slots[job_id] for job_id in unreported})
 
@@ -148,34 +167,44 @@ def _aligned(
     slots = [Slot(signature) for signature in sequences[usual]]
     for slot in slots:
         slot.take_in(slot.signature)
-    known: dict[tuple[JobSignature, ...], list[Slot]] = {}
+    groups = [side_by_side(jobs) for jobs in runs]
+    known: dict[tuple[tuple[JobSignature, ...], tuple[int, ...]], list[Slot]] = {}
     rows = sorted(range(len(runs)), key=lambda row: (sequences[row] != sequences[usual], -row))
     for row in rows:
-        if sequences[row] not in known:
-            known[sequences[row]] = _take_in(slots, sequences[row])
+        if (sequences[row], groups[row]) not in known:
+            retried = [job.retried for job in runs[row]]
+            known[sequences[row], groups[row]] = _take_in(slots, sequences[row], groups[row], retried)
     for row, jobs in enumerate(runs):
-        for slot, job in zip(known[sequences[row]], jobs, strict=True):
+        for slot, job in zip(known[sequences[row], groups[row]], jobs, strict=True):
             _add(slot, row, job)
     return _recurring(slots, runs)
 
 
-def _take_in(slots: list[Slot], sequence: tuple[JobSignature, ...]) -> list[Slot]:
-    """Slots of a run's jobs; those that are new stand behind the one of the job before."""
+def _take_in(
+    slots: list[Slot], sequence: tuple[JobSignature, ...], groups: tuple[int, ...], retried: Sequence[bool]
+) -> list[Slot]:
+    """Slots of a run's jobs; those that are new stand behind the one of the job before.
+
+    Args:
+        groups: Of the jobs, as `side_by_side` finds them.
+        retried: Jobs with stages that were tried again, which may say wrong numbers of tasks.
+    """
     signatures = tuple(slot.signature for slot in slots)
     tasks = tuple(task_range(slot.fewest, slot.most) for slot in slots)
-    partner = align(sequence, signatures, tasks, ended=True).tolist()
+    partner = align(sequence, signatures, tasks, groups, ended=True).tolist()
     known = list(slots)
     own: list[Slot] = []
     after: dict[int, list[Slot]] = {}
     last = -1
-    for signature, slot in zip(sequence, partner, strict=True):
+    for signature, slot, again in zip(sequence, partner, retried, strict=True):
         if slot >= 0:
             last = max(last, slot)
             own.append(known[slot])
         else:
             own.append(Slot(signature))
             after.setdefault(last, []).append(own[-1])
-        own[-1].take_in(signature)
+        if slot < 0 or not again:
+            own[-1].take_in(signature)
     slots[:] = after.get(-1, [])
     for position, each in enumerate(known):
         slots += [each, *after.get(position, [])]

@@ -98,13 +98,15 @@ class Evidence:
     def beside_the_last(self) -> tuple[bool, ...]:
         """Jobs of which a part, or of the one before them, usually runs beside the other, (J,).
 
-        Whichever of the two comes first.
+        Whichever of the two comes first; in the order of the graph they did in one run at least.
         """
         runtime = np.exp(self.log_job_runtime)
         hidden = self.overlap * runtime
-        shorter = np.minimum(runtime[:, 1:], runtime[:, :-1])
-        shared = (hidden[:, 1:] + hidden[:, :-1]) / np.maximum(shorter, MIN_SECONDS)
-        return (False, *(medians(shared) > BESIDE).tolist())
+        shorter = np.maximum(np.minimum(runtime[:, 1:], runtime[:, :-1]), MIN_SECONDS)
+        # What is hidden of the one before may be so behind another one before that.
+        ever = np.nan_to_num(hidden[:, 1:] / shorter).max(axis=0, initial=0.0) > BESIDE
+        usually = medians((hidden[:, 1:] + hidden[:, :-1]) / shorter) > BESIDE
+        return (False, *(ever & usually).tolist())
 
     @cached_property
     def indistinct(self) -> Bools:

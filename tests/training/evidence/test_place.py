@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.odd_histories import CONTEXT, make_odd_history, make_odd_run
+from tests.support.odd_histories import CONTEXT, ITERATION, LOAD, SAVE, make_odd_history, make_odd_run
 from training.evidence.place import Place, place_of
 from training.evidence.table import collect
 from training.history.values import JobRecord, RunRecord
@@ -81,3 +81,19 @@ def test_an_id_far_away_costs_nothing() -> None:
     far = JobRecord(2_000_000_000, 5.0, 1.0, 2, 2, 0.0)
     found = place_of(evidence, RunRecord("", CONTEXT, 0.0, (far,)), far.job_id)
     assert len(found.unreported) <= len(evidence.graph.job_ids)
+
+
+def test_without_stages_ids_tell_jobs_side_by_side_apart() -> None:
+    """Jobs 1 to 3 run beside each other, and take 2, 5 and 12 seconds with one executor."""
+    table = place(range(9), bare=True).table()
+    assert np.isfinite(table.log_job_runtime[0, :9]).all()
+
+
+def test_a_job_that_is_like_none_takes_no_place_of_what_is_to_come() -> None:
+    """Job 0 is one more than usual, and nobody reported it: three iterations of five are left."""
+    regular = (LOAD, *(ITERATION,) * 5, SAVE)
+    evidence = collect(make_odd_history(0, None, regular=regular))
+    run = numbered(make_odd_run(50, 2, regular=regular), 0)
+    found = place_of(evidence, replace(run, jobs=run.jobs[:3], runtime_seconds=None), 3)
+    assert found.ahead.sum() == 4
+    assert found.job_ids == (4, 5, 6, 7)

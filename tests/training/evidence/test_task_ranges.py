@@ -77,6 +77,7 @@ def test_a_run_in_progress_is_where_it_is(
         found = in_progress(evidence, run, tuple(range(count)))
         assert found.slots.tolist() == slots[:count]
         assert np.flatnonzero(found.ahead).tolist() == list(range(count, 6))
+        assert found.job_ids == tuple(range(count, 6))
         assert found.note == ""
         seconds = np.exp(found.table().log_job_runtime[0, [MERGE, READ]])
         assert seconds == pytest.approx([0.2, 0.5 * partitions / scale_out])
@@ -104,6 +105,7 @@ def test_while_the_other_one_runs_the_one_that_ended_is_known(evidence: Evidence
         ((2, 5, 1), [0, 1, 2]),
         ((5, 4), [0, 1]),  # both are as good where they are
         ((3, 3, 1), [0, 1, 2]),
+        ((4, 5, 1), [0, 1, 2]),  # one has, by chance, the usual number of the other
     ],
 )
 @pytest.mark.parametrize("ended", [False, True])
@@ -116,6 +118,47 @@ def test_within_their_ranges_neighbours_change_places(
     others, ranges = (job(3), job(4), job(1)), ((2, 5), (4, 9), (1, 1))
     tasks = tuple(TaskRange(*each, *each) for each in ranges)
     assert align(tuple(map(job, run)), others, tasks, ended=ended).tolist() == partner
+
+
+def test_jobs_one_after_the_other_do_not_change_places() -> None:
+    """The first one's data grew, the last one's shrank: each has as many tasks as the other one had."""
+
+    def run(number: int, first: int, last: int) -> RunRecord:
+        between = Kind((("map at app.py:9", 8),), 5.0)
+        regular = (Kind(((COLLECT, first),), 20.0), between, Kind(((COLLECT, last),), 2.0))
+        return make_odd_run(number, 2, regular=regular)
+
+    evidence = collect([run(0, 2, 4), run(1, 3, 6), run(2, 4, 8), run(3, 5, 9)])
+    assert in_progress(evidence, run(50, 8, 3), (0, 1, 2)).slots.tolist() == [0, 1, 2]
+
+
+def test_a_job_that_succeeds_is_none_that_fails() -> None:
+    failing, work = Kind(((COLLECT, 8),), 1.0, failed=True), Kind(((COLLECT, 4),), 20.0)
+    evidence = collect([make_odd_run(number, 2, regular=(failing, work)) for number in range(4)])
+    run = make_odd_run(50, 2, regular=(failing, replace(work, stages=((COLLECT, 8),))))
+    found = in_progress(evidence, run, (0, 1))
+    assert found.slots.tolist() == [0, 1]
+    assert np.isfinite(found.table().log_job_runtime[0, 1])
+
+
+def test_only_what_overlaps_may_have_changed_places(evidence: Evidence) -> None:
+    assert evidence.beside_the_last == (False, False, False, True, False, False)
+    assert evidence.neighbours(READ) == range(MERGE, ONE)
+
+
+def test_what_was_tried_again_does_not_say_how_many_tasks_a_job_has() -> None:
+    swapped, odd, usual = ending(0, 4, 8, swapped=True), ending(1, 5, 14), ending(2, 5, 14)
+    read = odd.jobs[READ]
+    again = replace(read, stages=(replace(read.stages[0], num_tasks=3, attempt=1),))
+    odd = replace(odd, jobs=(*odd.jobs[:READ], again, *odd.jobs[READ + 1 :]))
+    evidence = collect([swapped, odd, usual])
+    assert np.exp(evidence.log_job_runtime[0, MERGE]) == pytest.approx(0.2)
+
+
+def test_numbers_of_tasks_may_be_as_large_as_reports_allow() -> None:
+    run = make_odd_run(0, 2, regular=(Kind(((COLLECT, 2**63 - 1),), 5.0),))
+    [tasks] = collect([run]).graph.task_ranges or ()
+    assert tasks.fewest == tasks.most == 2**63
 
 
 def test_ranges_are_stored_and_read(evidence: Evidence) -> None:
