@@ -8,7 +8,7 @@ Who decides on executors: the application starts with the initial scale-out, and
 in the driver, changes it. There are two ways to keep Spark from interfering:
 
 - fixed: a fixed number of executors and no dynamic allocation. The listener requests more, and
-  kills what is too much. The default on Kubernetes, and what queue managers such as Kueue admit.
+  has those go that are too many. The default on Kubernetes, and what queue managers such as Kueue admit.
 - muted: dynamic allocation with shuffle tracking, and with timeouts of ten days it never acts by
   itself. The only way on a standalone cluster, which ignores `spark.executor.instances`.
 
@@ -108,9 +108,10 @@ def build_manifest(
     spec["driver"] = merge(spec.get("driver", {}), _driver(specs))
     spec["executor"] = merge(spec.get("executor", {}), _executor(specs, initial_scale_out))
     others = [each.get("sparkConf", {}) for each in (template_spec, values.spec)]
+    said = spec.get("sparkConf", {})
     spec["sparkConf"] = {
-        **default_conf(bounds["maxExecutors"], rescales=mode is not None),
-        **spec.get("sparkConf", {}),
+        **default_conf(bounds["maxExecutors"], rescales=mode is not None, said=said),
+        **said,
         **_log_conf(values),
         **listener,
         **{name: _joined(name, others) for name in _LISTS if _joined(name, others)},

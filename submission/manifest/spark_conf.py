@@ -5,6 +5,7 @@ request around the limits that hold for its other values.
 """
 
 import re
+from collections.abc import Container
 
 _BY_SPECS = "it follows from master_specs, worker_specs and the scale-out"
 _BY_SERVICE = "the service sets it"
@@ -62,8 +63,11 @@ ExecutorFailureTracker): of a run that may be given more, that would be too few.
 _LEAST_ATTEMPTS = 4
 """Spark's own number of attempts of a stage."""
 
+_FORGETS = 4
+"""Of its caches Spark divides the room between up to four segments, which fill unevenly (Guava)."""
 
-def default_conf(max_executors: int, *, rescales: bool) -> dict[str, str]:
+
+def default_conf(max_executors: int, *, rescales: bool, said: Container[str] = ()) -> dict[str, str]:
     """What a request and the template may set otherwise.
 
     Executors that a run no longer needs hand over what they hold before they go. Killed, they would take
@@ -73,22 +77,27 @@ def default_conf(max_executors: int, *, rescales: bool) -> dict[str, str]:
     Args:
         max_executors: That the run may be given.
         rescales: Whether its executors may become fewer while it runs.
+        said: Properties that the request or the template sets.
     """
     failures = {"spark.executor.maxNumFailures": str(max(_LEAST_FAILURES, 2 * max_executors))}
     if not rescales:
         return failures
+    # Of these two limits Spark takes the larger one: ours would raise one that is set.
+    attempts = {"spark.stage.maxConsecutiveAttempts": str(_LEAST_ATTEMPTS + max_executors)}
     return {
         **failures,
+        **({} if "spark.stage.maxAttempts" in said else attempts),
         "spark.decommission.enabled": "true",
         "spark.storage.decommission.enabled": "true",
         # Spark looks only every 30 s whether all has been handed over.
         "spark.storage.decommission.replicationReattemptInterval": "1s",
-        # Whose blocks nobody can take is not kept for ever.
+        # An executor that goes stores nothing more: a result that does not go with its task's end fails it.
+        "spark.task.maxDirectResultSize": "16m",
+        # Tasks that take longer are ended then, and who has cached blocks that nobody has room for.
         "spark.executor.decommission.forceKillTimeout": "120s",
         # What is read where it no longer is does not count against the stage, while Spark knows who has gone.
         "spark.stage.ignoreDecommissionFetchFailure": "true",
-        "spark.scheduler.maxRetainedRemovedDecommissionExecutors": str(max_executors),
-        "spark.stage.maxConsecutiveAttempts": str(_LEAST_ATTEMPTS + max_executors),
+        "spark.scheduler.maxRetainedRemovedDecommissionExecutors": str(_FORGETS * max_executors),
     }
 
 

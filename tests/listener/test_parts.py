@@ -108,3 +108,7 @@ def test_times_that_make_no_sense_are_invalid_settings(run: Run) -> None:
         "taken",
         "taken",
     ]
+
+
+def test_executors_that_hand_over_are_waited_for_a_day_at_most(run: Run) -> None:
+    assert run("HandOverLimitCheck", "120s", "1000000d") == ["180", "86460"]

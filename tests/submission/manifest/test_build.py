@@ -224,6 +224,14 @@ def test_executors_that_may_be_taken_in_hand_over_what_they_hold() -> None:
     assert not [name for name in fixed if "decommission" in name]
 
 
+def test_a_limit_of_attempts_that_is_set_is_not_raised_by_ours() -> None:
+    """Of the two Spark takes the larger one."""
+    said = {"spark_conf": {"spark.stage.maxAttempts": 6}}
+    conf = build(request_specs(max_scale_out=40, spark_template_values=said))["spec"]["sparkConf"]
+    assert conf["spark.stage.maxAttempts"] == "6"
+    assert "spark.stage.maxConsecutiveAttempts" not in conf
+
+
 def test_no_memory_overhead_but_what_is_asked_for() -> None:
     body = body_of()
     for part in ("master_specs", "worker_specs"):

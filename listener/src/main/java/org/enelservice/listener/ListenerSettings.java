@@ -86,7 +86,12 @@ record ListenerSettings(
                 duration(conf, "flushTimeout", "15s", 0),
                 duration(conf, "busyExecutorGrace", "15s", 0),
                 duration(conf, "rosterGrace", "30s", 0),
-                Duration.ofSeconds(conf.getTimeAsSeconds(FORCE_KILL_TIMEOUT, "1h")).plus(KILLED_WITHIN));
+                handOverLimit(conf).plus(KILLED_WITHIN));
+    }
+
+    private static Duration handOverLimit(SparkConf conf) {
+        // As good as for ever, as in duration().
+        return Duration.ofSeconds(Math.min(conf.getTimeAsSeconds(FORCE_KILL_TIMEOUT, "1h"), 86_400));
     }
 
     /** Whether recommendations may be applied: the run is adaptive and it is known how far to go. */
