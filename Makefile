@@ -1,9 +1,12 @@
 # Two commands do everything: `make demo` and `make test`. Both install first, into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Test files that run at once; each worker starts a MongoDB and an HDFS of its own, and needs about 3 GB.
+# Test files that run at once; each worker starts a MongoDB (in memory, where there is room) and an HDFS of its
+# own, and needs about 4 GB.
 WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+# Hundreds of processes start: where a shell keeps Python from writing bytecode, each compiles our code anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 JAR := listener/build/enel-listener.jar
 HADOOP := $(VENV)/hdfs/complete
 CHROMIUM := $(VENV)/chromium/complete
@@ -38,10 +41,10 @@ demo-digits: install $(HADOOP)  ## Process digits, train in parallel on Spark, r
 	$(BIN)/python examples/demo_digits.py
 
 test: install-dev  ## Run all tests, against a real MongoDB and a real Spark
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-long: install-dev  ## Run what takes long: many kills, long silences, many made-up requests
-	$(BIN)/python -m pytest -m long
+	$(PYTEST) -m long
 
 check: install-dev  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -1,6 +1,7 @@
 """Settings that cannot work: a line each that names the setting, and nothing of its value."""
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -88,14 +89,18 @@ WRONG: list[tuple[str, str]] = [
     ("TRAINING_MAX_HISTORY_RUNS", "1e400"),
     ("TRAINING_HEARTBEAT_SECONDS", "1e300"),
     ("TRAINING_INTERVAL", "soon"),
+    ("TRAINING_INTERVAL", "0"),
     ("TRAINING_SCHEDULES", "KMeans: daily"),
+    ("TRAINING_SCHEDULES", '["0 3 * * *"]'),
     ("TRAINING_SCHEDULES", '{"KMeans": 5}'),
     ("TRAINING_SCHEDULES", '{"KMeans": "99 * * * *"}'),
     ("TRAINING_TIME_ZONE", "Europe/Nowhere"),
     ("TRAINING_TIME_ZONE", "../../etc/passwd"),
     ("TRAINING_TIME_ZONE", "Europe"),
     ("PROMOTION_TOLERANCE", "nan"),
+    ("PROMOTION_TOLERANCE", "2"),
     ("PREDICTION_WORKERS", "0"),
+    ("PREDICTION_CACHE_BYTES", "0"),
     ("TARGET_CONFIDENCE", "1"),
     ("SCALE_IN_RESERVE_SECONDS", "inf"),
     ("INFEASIBLE_TARGET", "nicest"),
@@ -174,6 +179,7 @@ def test_a_host_that_drivers_are_not_told() -> None:
         "mongodb://h:1,h:2/?directConnection=true",
         "http://h",
         "a..b",
+        "not a host!",
     ],
 )
 async def test_an_endpoint_of_mongodb(tmp_path: Path, endpoint: str) -> None:
@@ -309,4 +315,6 @@ def test_what_nobody_thought_of_is_a_line_too() -> None:
 
 
 def test_the_embedded_mongodb_is_here() -> None:
-    assert mongod_binary().is_file()
+    command = [str(mongod_binary()), "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told.startswith("db version v")

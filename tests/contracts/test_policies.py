@@ -83,6 +83,19 @@ def test_one_of_the_candidates_is_chosen_and_why(
 
 
 @pytest.mark.parametrize("policy", EVERY_POLICY)
+@given(candidates=candidates, passed=st.floats(-100, 0), run=so_far, share=st.floats(0, 1))
+def test_a_target_that_has_passed_is_missed_and_one_that_is_far_away_is_met(
+    policy: Policy, candidates: list[Candidate], passed: float, run: dict[str, Any], share: float
+) -> None:
+    for budget, is_met in ((passed, False), (1e9, True)):
+        before = Situation(candidates, budget, seen_scale_out=run["seen_scale_out"])
+        assert policy.first(before).meets_target is is_met
+        for after_next in ((), later(candidates, share)):
+            during = Situation(candidates, budget, **run, after_next_job_seconds=after_next)
+            assert policy.next(during).meets_target is is_met
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
 @given(candidates=candidates, budget=budgets, run=so_far, share=st.floats(0, 1))
 def test_the_same_situation_gives_the_same_choice(
     policy: Policy, candidates: list[Candidate], budget: float, run: dict[str, Any], share: float

@@ -3,11 +3,13 @@
 import asyncio
 import json
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+import pytest_asyncio
 from PIL import Image
 from playwright.async_api import Page, Route, expect
 
@@ -35,6 +37,16 @@ KEYS: dict[str, str | bytes] = {
         }
     ),
 }
+
+
+@pytest_asyncio.fixture(scope="module")
+async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+    """Of a service of the module's own."""
+    async with (
+        started_service(tmp_path_factory.mktemp("predictions")) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
+    ):
+        yield client
 
 
 def upside_down() -> bytes:
@@ -129,20 +141,16 @@ async def asks_with_values(page: Page, model: TeamsModel) -> None:
     await assert_usable(page)
 
 
-async def test_images_are_dropped_and_values_typed(tmp_path_factory: pytest.TempPathFactory) -> None:
-    async with (
-        started_service(tmp_path_factory.mktemp("predictions")) as service,
-        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
-    ):
-        top, keys = TeamsModel(client), TeamsModel(client)
-        await top.publish(top_files())
-        await keys.publish(KEYS)
-        async with opened_page(service.url) as page:
-            await asks_with_images(page, top)
-            await asks_with_values(page, keys)
+async def test_images_are_dropped_and_values_typed(client: httpx.AsyncClient) -> None:
+    top, keys = TeamsModel(client), TeamsModel(client)
+    await top.publish(top_files())
+    await keys.publish(KEYS)
+    async with opened_page(str(client.base_url)) as page:
+        await asks_with_images(page, top)
+        await asks_with_values(page, keys)
 
 
-async def test_each_of_many_images_has_its_answer(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_each_of_many_images_has_its_answer(client: httpx.AsyncClient) -> None:
     """All but the first ones are answered as the second one was: what is asked for is the page."""
     picture = file_of(Image.new("L", (16, 16), 255), "PNG")
     answers: list[str] = []
@@ -159,20 +167,16 @@ async def test_each_of_many_images_has_its_answer(tmp_path_factory: pytest.TempP
                 answers.append(await (await route.fetch(timeout=PATIENCE_MS)).text())
             await route.fulfill(content_type="text/html", body=answers[1])
 
-    async with (
-        started_service(tmp_path_factory.mktemp("many")) as service,
-        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
-    ):
-        top = TeamsModel(client)
-        await top.publish(top_files())
-        (await top.ask_with_image(picture)).raise_for_status()  # now it is loaded, whatever that took
-        async with opened_page(service.url) as page:
-            await page.goto(f"/ui/prediction/{top.short_name}")
-            await page.route(f"**/prediction/{top.name}", answer)
-            await drop_files(page, {f"{number}.png": picture for number in range(203)})
-            status = page.locator("form [role=status]").first
-            await expect(status).to_have_text("202 of 203 answered, 1 not.")
-            await expect(page.locator(".answer h3")).to_have_count(202)
-            await expect(page.locator(".answer img")).to_have_count(203)
-            await expect(page.locator(".answer .bad")).to_have_text("The service does not answer; ask again.")
-            await expect(page.locator(".answer .waits")).to_have_count(0)
+    top = TeamsModel(client)
+    await top.publish(top_files())
+    (await top.ask_with_image(picture)).raise_for_status()  # now it is loaded, whatever that took
+    async with opened_page(str(client.base_url)) as page:
+        await page.goto(f"/ui/prediction/{top.short_name}")
+        await page.route(f"**/prediction/{top.name}", answer)
+        await drop_files(page, {f"{number}.png": picture for number in range(203)})
+        status = page.locator("form [role=status]").first
+        await expect(status).to_have_text("202 of 203 answered, 1 not.")
+        await expect(page.locator(".answer h3")).to_have_count(202)
+        await expect(page.locator(".answer img")).to_have_count(203)
+        await expect(page.locator(".answer .bad")).to_have_text("The service does not answer; ask again.")
+        await expect(page.locator(".answer .waits")).to_have_count(0)

@@ -161,34 +161,41 @@ async def test_two_services_on_one_folder_are_told(tmp_path: Path) -> None:
     assert "DATA_DIR" in message
 
 
-IMPOSSIBLE: list[tuple[dict[str, str], str]] = [
+Impossible = Sequence[tuple[dict[str, str], str]]
+"""Settings, and the one that a failed start has to name first."""
+
+IMPOSSIBLE: Impossible = [
     ({"MONGODB_ENDPOINT": "127.0.0.1", "MONGODB_PORT": "{closed}"}, "MONGODB_ENDPOINT"),
-    ({"mongodb_endpoint": "not a host!"}, "MONGODB_ENDPOINT"),
     ({"HDFS_ENDPOINT": "http://127.0.0.1:{closed}"}, "HDFS_ENDPOINT"),
     ({"KUBERNETES_ENDPOINT": "https://127.0.0.1:{closed}"}, "KUBERNETES_ENDPOINT"),
-    ({"PORT": "70000"}, "PORT"),
     ({"PORT": "{taken}"}, "PORT"),
     ({"TRAINING_TRIALS": "many"}, "TRAINING_TRIALS"),
+    ({"training_schedules": '{{"KMeans": "0 3 31 2 *"}}'}, "TRAINING_SCHEDULES"),
+    ({"MONGODB_ENDPOINT": "mongodb://u:hunter2@h/?tls=true&tlsCAFile=/none"}, "MONGODB_ENDPOINT"),
+    ({"LISTENER_JAR": "/none.jar"}, "LISTENER_JAR"),
+    ({"DATA_DIR": "/dev/null"}, "DATA_DIR"),
+    ({"HOST": "nowhere.invalid"}, "HOST"),
+]
+"""One for each place that finds out."""
+
+MORE_IMPOSSIBLE: Impossible = [
+    ({"mongodb_endpoint": "not a host!"}, "MONGODB_ENDPOINT"),
+    ({"PORT": "70000"}, "PORT"),
     ({"LOGGING_LEVEL": "loud"}, "LOGGING_LEVEL"),
     ({"TRAINING_INTERVAL": "soon"}, "TRAINING_INTERVAL"),
     ({"TRAINING_INTERVAL": "0"}, "TRAINING_INTERVAL"),
     ({"TRAINING_SCHEDULES": "KMeans: daily"}, "TRAINING_SCHEDULES"),
     ({"TRAINING_SCHEDULES": '["0 3 * * *"]'}, "TRAINING_SCHEDULES"),
-    ({"training_schedules": '{{"KMeans": "0 3 31 2 *"}}'}, "TRAINING_SCHEDULES"),
     ({"TRAINING_TIME_ZONE": "Europe/Nowhere"}, "TRAINING_TIME_ZONE"),
     ({"PROMOTION_TOLERANCE": "2"}, "PROMOTION_TOLERANCE"),
     ({"PREDICTION_CACHE_BYTES": "0"}, "PREDICTION_CACHE_BYTES"),
     ({"HDFS_ENDPOINT": "http://[::1"}, "HDFS_ENDPOINT"),
     ({"CALLBACK_HOST": "http://[::1"}, "CALLBACK_HOST"),
-    ({"MONGODB_ENDPOINT": "mongodb://u:hunter2@h/?tls=true&tlsCAFile=/none"}, "MONGODB_ENDPOINT"),
     ({"MONGODB_TIMEOUT_SECONDS": "inf"}, "MONGODB_TIMEOUT_SECONDS"),
     ({"KUBECONFIG": "/none"}, "KUBECONFIG"),
     ({"SPARK_APPLICATION_TEMPLATE": "/none"}, "SPARK_APPLICATION_TEMPLATE"),
-    ({"LISTENER_JAR": "/none.jar"}, "LISTENER_JAR"),
-    ({"DATA_DIR": "/dev/null"}, "DATA_DIR"),
-    ({"HOST": "nowhere.invalid"}, "HOST"),
 ]
-"""Settings, and the one that a failed start has to name first."""
+"""Found out in the same places; tests/app/test_start.py has their like in its own process."""
 
 AT_ONCE = 4
 """Starts at a time; each waits, for an address that does not answer or a disk, as much as it computes."""
@@ -202,10 +209,9 @@ class FailedStart:
     """Command lines of processes that it has left behind."""
 
 
-@pytest_asyncio.fixture(scope="module")
-async def failed_starts(tmp_path_factory: pytest.TempPathFactory) -> list[FailedStart]:
-    """One with each of the impossible settings, several at a time."""
-    turns, base = asyncio.Semaphore(AT_ONCE), tmp_path_factory.mktemp("impossible")
+async def start_with_each(impossible: Impossible, base: Path) -> list[FailedStart]:
+    """Several at a time."""
+    turns = asyncio.Semaphore(AT_ONCE)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         values = {"closed": str(free_port()), "taken": str(taken.getsockname()[1])}
 
@@ -218,19 +224,19 @@ async def failed_starts(tmp_path_factory: pytest.TempPathFactory) -> list[Failed
                 left = await asyncio.to_thread(processes_of, folder)
             return FailedStart(code, log, [command_line(process) for process in left])
 
-        starts = (fails(number, settings) for number, (settings, _) in enumerate(IMPOSSIBLE))
+        starts = (fails(number, settings) for number, (settings, _) in enumerate(impossible))
         return await asyncio.gather(*starts)
 
 
-@pytest.mark.timeout(400)
-@pytest.mark.parametrize(
-    ("number", "named"),
-    [pytest.param(number, named, id=f"{number}-{named}") for number, (_, named) in enumerate(IMPOSSIBLE)],
-)
-def test_settings_that_cannot_work_stop_the_start_and_are_named(
-    failed_starts: list[FailedStart], number: int, named: str
-) -> None:
-    start = failed_starts[number]
+def each_of(impossible: Impossible) -> pytest.MarkDecorator:
+    """The start's number, and the setting that it has to name."""
+    cases = [
+        pytest.param(number, named, id=f"{number}-{named}") for number, (_, named) in enumerate(impossible)
+    ]
+    return pytest.mark.parametrize(("number", "named"), cases)
+
+
+def check_failed(start: FailedStart, named: str) -> None:
     assert start.code == 2
     [line] = [line for line in start.log.splitlines() if line.startswith("Enel Service cannot start: ")]
     assert line.removeprefix("Enel Service cannot start: ").startswith(named)
@@ -238,6 +244,33 @@ def test_settings_that_cannot_work_stop_the_start_and_are_named(
     assert "Traceback" not in start.log
     assert "hunter2" not in start.log
     assert not start.left
+
+
+@pytest_asyncio.fixture(scope="module")
+async def failed_starts(tmp_path_factory: pytest.TempPathFactory) -> list[FailedStart]:
+    return await start_with_each(IMPOSSIBLE, tmp_path_factory.mktemp("impossible"))
+
+
+@pytest.mark.timeout(400)
+@each_of(IMPOSSIBLE)
+def test_settings_that_cannot_work_stop_the_start_and_are_named(
+    failed_starts: list[FailedStart], number: int, named: str
+) -> None:
+    check_failed(failed_starts[number], named)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def more_failed_starts(tmp_path_factory: pytest.TempPathFactory) -> list[FailedStart]:
+    return await start_with_each(MORE_IMPOSSIBLE, tmp_path_factory.mktemp("more"))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@each_of(MORE_IMPOSSIBLE)
+def test_more_settings_that_cannot_work_stop_the_start_and_are_named(
+    more_failed_starts: list[FailedStart], number: int, named: str
+) -> None:
+    check_failed(more_failed_starts[number], named)
 
 
 async def test_a_mongodb_without_transactions_is_refused(tmp_path: Path) -> None:

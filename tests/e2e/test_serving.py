@@ -13,6 +13,7 @@ from tritonclient.http import InferInput, InferRequestedOutput
 from tritonclient.http.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from app.client.process import ServiceProcess
 from tests.support.services import started_service
 from tests.support.teams_models import TeamsModel, bright_files, linear_onnx, tells
 
@@ -25,9 +26,14 @@ COLUMNS = {
 
 
 @pytest_asyncio.fixture(scope="module")
-async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    async with started_service(tmp_path_factory.mktemp("serving")) as service:
-        yield service.url
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
+    async with started_service(tmp_path_factory.mktemp("serving")) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def url(service: ServiceProcess) -> str:
+    return service.url
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -140,27 +146,26 @@ async def _ask(model: TeamsModel, protocol: str, x: str) -> httpx.Response:
     return await model.client.post(f"/v2/models/{model.short_name}/infer", json={"inputs": inputs})
 
 
-async def test_a_service_that_was_killed_serves_again(tmp_path: Path) -> None:
+async def test_a_service_that_was_killed_serves_again(
+    service: ServiceProcess, client: httpx.AsyncClient
+) -> None:
+    """It comes last: the service of the others is the one that is killed."""
+    model = TeamsModel(client)
+    await model.publish(tells(1))
+    answer = (await model.ask(x=1)).json()
+    assert answer["label"] == "1"
+    asking = asyncio.create_task(model.ask(x=2))
+    await service.kill()
+    with pytest.raises(httpx.TransportError):
+        await asking
     async with (
-        started_service(tmp_path) as first,
-        httpx.AsyncClient(base_url=first.url, timeout=60) as client,
+        started_service(service.log.parent) as again,
+        httpx.AsyncClient(base_url=again.url, timeout=60) as anew,
     ):
-        model = TeamsModel(client)
-        await model.publish(tells(1))
-        answer = (await model.ask(x=1)).json()
-        assert answer["label"] == "1"
-        asking = asyncio.create_task(model.ask(x=2))
-        await first.kill()
-        with pytest.raises(httpx.TransportError):
-            await asking
-    async with (
-        started_service(tmp_path) as again,
-        httpx.AsyncClient(base_url=again.url, timeout=60) as client,
-    ):
-        model.client = client
+        model.client = anew
         assert (await model.ask(x=1)).json()["label"] == "1"
         feedback = {"prediction_id": answer["prediction_id"], "verdict": "right"}
-        said = await client.post(f"/serving/{model.short_name}/feedback", json=feedback)
+        said = await anew.post(f"/serving/{model.short_name}/feedback", json=feedback)
         assert said.status_code == 200, "what was answered is remembered"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, Playwright, async_playwright, expect
 
 from tests.support.chromium import ARGUMENTS, ChromiumMissing, chromium
 
@@ -31,33 +31,60 @@ _DROPS = """
 """
 
 
-@asynccontextmanager
-async def opened_page(url: str, **context: Any) -> AsyncIterator[Page]:
-    """A page whose errors fail the test, also those that nobody asks for; skips without a browser.
+class _Shared:
+    """What all pages of this process are opened in: its start takes as long as many a test."""
 
-    Args:
-        context: Of Playwright, such as `color_scheme`.
-    """
+    playwright: Playwright | None = None
+    browser: Browser | None = None
+
+
+async def _browser() -> Browser:
+    """The one that is there, or another one; skips without any."""
+    if _Shared.browser is not None and _Shared.browser.is_connected():
+        return _Shared.browser
     try:
         found = chromium()
     except ChromiumMissing as reason:
         pytest.skip(f"no browser: {reason}")
+    if _Shared.playwright is None:
+        _Shared.playwright = await async_playwright().start()
+    # As in a container: there Chromium names a language that Intl does not know.
+    _Shared.browser = await _Shared.playwright.chromium.launch(
+        executable_path=found.executable, env={**found.environment, "LANG": "C"}, args=list(ARGUMENTS)
+    )
+    return _Shared.browser
+
+
+async def close_browser() -> None:
+    """End it; nothing where none was started."""
+    if _Shared.browser is not None:
+        await _Shared.browser.close()
+    if _Shared.playwright is not None:
+        await _Shared.playwright.stop()
+    _Shared.browser = _Shared.playwright = None
+
+
+@asynccontextmanager
+async def opened_page(url: str, **context: Any) -> AsyncIterator[Page]:
+    """A page whose errors fail the test, also those that nobody asks for; skips without a browser.
+
+    It shares nothing with other pages but the browser.
+
+    Args:
+        context: Of Playwright, such as `color_scheme`.
+    """
     troubles: list[str] = []
-    async with async_playwright() as playwright:
-        # As in a container: there Chromium names a language that Intl does not know.
-        browser = await playwright.chromium.launch(
-            executable_path=found.executable, env={**found.environment, "LANG": "C"}, args=list(ARGUMENTS)
-        )
-        settings = {"base_url": url, "viewport": WIDE, **context}
-        page = await (await browser.new_context(**settings)).new_page()
+    settings = {"base_url": url, "viewport": WIDE, **context}
+    opened = await (await _browser()).new_context(**settings)
+    try:
+        page = await opened.new_page()
         page.on("pageerror", lambda error: troubles.append(str(error)))
         page.on("dialog", lambda dialog: dialog.accept())
         page.set_default_timeout(PATIENCE_MS)
         expect.set_options(timeout=PATIENCE_MS)
-        try:
-            yield page
-        finally:
-            await browser.close()
+        yield page
+    finally:
+        await opened.close()
     assert not troubles
 
 

@@ -1,4 +1,4 @@
-"""Publishes one model, and kills itself just before one of its steps; run with a request as JSON.
+"""Publishes a model for each line of JSON, in a copy that kills itself just before one of its steps.
 
 A step is whatever changes something outside of the process: a change of the file system, a request
 to HDFS other than GET, a command to MongoDB that writes. The published code knows nothing of it: steps
@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 import threading
+import traceback
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,41 @@ async def publish(request: dict[str, Any]) -> None:
         steps.end()
 
 
+def answer_requests() -> None:
+    """Have a copy of this process, in which all is imported, publish for each line of the input."""
+    for line in sys.stdin:
+        print(json.dumps(_published_by_a_copy(json.loads(line))), flush=True)
+
+
+def _published_by_a_copy(request: dict[str, Any]) -> dict[str, Any]:
+    """Its exit code, its steps, and what it complained of."""
+    assert threading.active_count() == 1, "a copy would have the locks of others, which nobody opens"
+    steps, errors = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.dup2(steps[1], 1)
+            os.dup2(errors[1], 2)
+            # The pipes end with whoever holds them: that is now the copy alone, by these two numbers.
+            for descriptor in (*steps, *errors):
+                os.close(descriptor)
+            asyncio.run(publish(request))
+            code = 0
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+        finally:
+            os._exit(code)
+    told: list[str] = []
+    for end, other in (steps, errors):
+        os.close(other)
+        with os.fdopen(end, "rb") as file:
+            told.append(file.read().decode())
+    _, status = os.waitpid(pid, 0)
+    return {"code": os.waitstatus_to_exitcode(status), "steps": told[0].splitlines(), "errors": told[1]}
+
+
 if __name__ == "__main__":
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    asyncio.run(publish(json.loads(sys.argv[1])))
+    answer_requests()

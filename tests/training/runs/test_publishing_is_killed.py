@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -38,7 +38,7 @@ from training.runs.publishing import Publisher
 from training.runs.repository import TrainingRunRepository
 from training.runs.supervisor import TrainingSupervisor
 
-pytestmark = pytest.mark.timeout(600)  # hundreds of processes are started
+pytestmark = pytest.mark.timeout(600)  # there are hundreds of kills
 
 FOLDER = f"{ARTIFACTS}/spark/KMeans/onlinepredictor"
 KEPT = "file rename outbox/.incomplete.ARTIFACT"
@@ -95,6 +95,7 @@ class Place:
     data_dir: Path
     hdfs: dict[str, Any] | None
     promoted: bool
+    child: asyncio.subprocess.Process
 
     async def publish(self, kill_at: int, *, is_restart: bool = False) -> Steps:
         """In a process that is killed before step `kill_at`, if there is one; 0: in any case to its end."""
@@ -107,16 +108,14 @@ class Place:
             "kill_at": kill_at,
             "is_restart": is_restart,
         }
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "tests.support.publishing.publishing_child", json.dumps(request)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=PROJECT_ROOT,
-        )
-        output, errors = await process.communicate()
-        code = process.returncode
-        assert code in (0, -signal.SIGKILL, -signal.SIGXFSZ), errors.decode()
-        steps = output.decode().splitlines()
+        assert self.child.stdin is not None
+        assert self.child.stdout is not None
+        self.child.stdin.write(f"{json.dumps(request)}\n".encode())
+        line = await self.child.stdout.readline()
+        assert line, "the process that publishes has ended"
+        ended = json.loads(line)
+        code, steps = ended["code"], ended["steps"]
+        assert code in (0, -signal.SIGKILL, -signal.SIGXFSZ), ended["errors"]
         assert len(steps) == kill_at or code == 0
         return code, steps
 
@@ -177,6 +176,24 @@ def endpoint(request: pytest.FixtureRequest, kind: str) -> str | None:
     return request.getfixturevalue("hdfs_endpoint") if kind == "hdfs" else None
 
 
+@asynccontextmanager
+async def publishing_child() -> AsyncIterator[asyncio.subprocess.Process]:
+    """Publishes as often as it is asked to."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.publishing.publishing_child"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=PROJECT_ROOT,
+        limit=1 << 20,
+    )
+    try:
+        yield child
+    finally:
+        assert child.stdin is not None
+        child.stdin.close()
+        await child.wait()
+
+
 @pytest_asyncio.fixture
 async def places(
     endpoint: str | None,
@@ -206,6 +223,7 @@ async def places(
                 data_dir=data_dir,
                 hdfs=settings if endpoint else None,
                 promoted=promoted,
+                child=await stack.enter_async_context(publishing_child()),
             )
             await place.queue_training()
             assert (await place.publish(0))[0] == 0

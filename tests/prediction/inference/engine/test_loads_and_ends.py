@@ -54,17 +54,25 @@ async def test_a_load_of_which_nothing_is_told_ends_by_its_own_limit(tmp_path: P
         await engine.close()
 
 
-async def test_a_gateway_that_hangs_while_something_loads_is_found_out(tmp_path: Path) -> None:
+async def test_a_gateway_that_hangs_while_something_loads_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Engine()
     try:
-        loading = asyncio.create_task(engine.load(deployment(tmp_path, LOADS_FOR_EVER, load_seconds=1000.0)))
-        await _until_there(tmp_path / "loading")
-        assert engine.state.pid is not None
-        children = psutil.Process(engine.state.pid).children()
-        [gateway] = [each for each in children if "-m" in command_line(each)]
-        gateway.suspend()
-        with pytest.raises(EngineUnavailable, match="gateway hangs"):
-            await loading
+        with monkeypatch.context() as hurry:
+            hurry.setattr("prediction.inference.engine.engine._LOOK_SECONDS", 0.5)
+            hurry.setattr("prediction.inference.engine.gateway_process._GRACE_SECONDS", 1.0)
+            to_load = deployment(tmp_path, LOADS_FOR_EVER, load_seconds=1000.0)
+            loading = asyncio.create_task(engine.load(to_load))
+            await _until_there(tmp_path / "loading")
+            assert engine.state.pid is not None
+            children = psutil.Process(engine.state.pid).children()
+            [gateway] = [each for each in children if "-m" in command_line(each)]
+            gateway.suspend()
+            # Not before: one that goes on may be busy with what is loaded.
+            hurry.setattr("prediction.inference.engine.engine._LOOK_PING_SECONDS", 2.0)
+            with pytest.raises(EngineUnavailable, match="gateway hangs"):
+                await loading
         await engine.load(deployment(tmp_path, ANSWERS))
         [answer] = decode_answers(await engine.ask(tmp_path.name, encode_request([as_row({})]), 20)).answers
         assert said_by(answer) == "here"

@@ -180,8 +180,13 @@ def test_texts_of_a_png_that_grow_are_refused() -> None:
 
 
 def test_pixels_of_a_png_that_grow_beyond_its_size_end_with_it() -> None:
-    rows = zlib.compress(bytes(50 << 20))
-    assert isinstance(read(png_of_chunks(2, 2, 8, 2, (b"IDAT", rows))), bool)
+    rows = b"".join(b"\0" + bytes(6 * [level]) for level in (50, 200))
+    made, grown = (
+        read_image(png_of_chunks(2, 2, 8, 2, (b"IDAT", zlib.compress(rows + more))), FORM, LIMITS)
+        for more in (b"", bytes(50 << 20))
+    )
+    assert grown == made
+    assert (min(made.data), max(made.data)) == (50, 200)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
