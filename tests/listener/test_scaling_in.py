@@ -29,13 +29,14 @@ def recommend_one(request: Request) -> Response:
     return Response(body={"best_predicted_scale_out_per_job": pairs, "best_predicted_runtime_per_job": []})
 
 
-def scaled_in(listener_jar: Path, spark_master: str, folder: Path, program: str, **conf: str) -> Run:
+def scaled_in(listener_jar: Path, spark_master: str, folder: Path, kind: str, **conf: str) -> Run:
     """A run that is to go on with one executor after its first job."""
     with RecordingService(recommend_one) as service:
         fixed = listener_conf(service.port, initialExecutors=str(EXECUTORS), maxExecutors=str(EXECUTORS))
         fixed |= {"spark.cores.max": str(EXECUTORS), "spark.dynamicAllocation.enabled": "false"}
         fixed |= default_conf(EXECUTORS, rescales=True) | conf
-        application = submit(listener_jar, spark_master, folder, program, [str(EXECUTORS)], fixed)
+        arguments = [str(EXECUTORS), kind]
+        application = submit(listener_jar, spark_master, folder, "scaling_in.py", arguments, fixed)
     assert application.status == 0, application.errors
     return Run(application, service.events("JOB_END"), EventLog.read(application.event_log_folder))
 
@@ -43,7 +44,7 @@ def scaled_in(listener_jar: Path, spark_master: str, folder: Path, program: str,
 def test_what_executors_have_written_is_there_when_they_are_gone(
     listener_jar: Path, spark_master: str, tmp_path: Path
 ) -> None:
-    run = scaled_in(listener_jar, spark_master, tmp_path / "run", "shuffle_read_again.py")
+    run = scaled_in(listener_jar, spark_master, tmp_path / "run", "shuffle")
     application = run.application
     assert application.output.splitlines() == ["total 79800", "again 79800"]
     assert not [line for line in listener_lines(application) if " WARN " in line]
@@ -61,7 +62,7 @@ def test_tasks_with_large_results_end_on_executors_that_go(
 ) -> None:
     """An executor that goes stores nothing more, and Spark's default has it store results over 1 MiB."""
     conf = {"spark.task.maxFailures": "1"}
-    run = scaled_in(listener_jar, spark_master, tmp_path / "run", "large_results.py", **conf)
+    run = scaled_in(listener_jar, spark_master, tmp_path / "run", "results", **conf)
     assert run.application.output.splitlines()[-1] == f"bytes {EXECUTORS * (2 << 20)}"
     assert "decommissioning executors" in run.application.errors
     assert {event["Task End Reason"]["Reason"] for event in run.log.of_kind("TaskEnd")} == {"Success"}
