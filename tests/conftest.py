@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
@@ -22,6 +21,7 @@ from common.models.registry import ModelRegistry
 from common.mongo.embedded import embedded_mongod
 from common.mongo.types import Client
 from common.settings.settings import Settings
+from tests.support.left_processes import has_ended
 from tests.support.samples import unique_name
 from tests.support.services import service_in_process
 
@@ -101,7 +101,7 @@ def _in_memory(otherwise: Path) -> Iterator[Path]:
     What sessions that were killed have left there is removed.
     """
     for left in _MEMORY.glob(f"{_PREFIX}*"):
-        if not psutil.pid_exists(int(left.name.split("-")[2])):
+        if has_ended(int(left.name.split("-")[2])):
             shutil.rmtree(left, ignore_errors=True)
     if not os.access(_MEMORY, os.W_OK) or shutil.disk_usage(_MEMORY).free < _MEMORY_BYTES:
         yield otherwise

@@ -63,7 +63,7 @@ ExecutorFailureTracker): of a run that may be given more, that would be too few.
 _LEAST_ATTEMPTS = 4
 """Spark's own number of attempts of a stage."""
 
-_FORGETS = 4
+_SEGMENTS = 4
 """Of its caches Spark divides the room between up to four segments, which fill unevenly (Guava)."""
 
 
@@ -97,7 +97,7 @@ def default_conf(max_executors: int, *, rescales: bool, said: Container[str] = (
         "spark.executor.decommission.forceKillTimeout": "120s",
         # What is read where it no longer is does not count against the stage, while Spark knows who has gone.
         "spark.stage.ignoreDecommissionFetchFailure": "true",
-        "spark.scheduler.maxRetainedRemovedDecommissionExecutors": str(_FORGETS * max_executors),
+        "spark.scheduler.maxRetainedRemovedDecommissionExecutors": str(_SEGMENTS * max_executors),
     }
 
 

@@ -15,7 +15,7 @@ from playwright.async_api import Page, Route, expect
 
 from tests.support.browser import NARROW, PATIENCE_MS, assert_usable, drop_files, follow, opened_page
 from tests.support.images import file_of
-from tests.support.services import started_service
+from tests.support.services import client_of_started_service
 from tests.support.teams_models import TeamsModel, top_files
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
@@ -42,10 +42,7 @@ KEYS: dict[str, str | bytes] = {
 @pytest_asyncio.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """Of a service of the module's own."""
-    async with (
-        started_service(tmp_path_factory.mktemp("predictions")) as service,
-        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
-    ):
+    async with client_of_started_service(tmp_path_factory.mktemp("predictions")) as client:
         yield client
 
 

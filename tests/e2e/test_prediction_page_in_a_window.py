@@ -14,7 +14,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.support.browser import NARROW, WIDE, assert_usable, drop_files, opened_page
 from tests.support.nearest_digits import digit_files, digit_images
-from tests.support.services import started_service
+from tests.support.services import client_of_started_service
 from tests.support.teams_models import TeamsModel
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
@@ -33,10 +33,7 @@ _MOST_BYTES = 200_000
 @pytest_asyncio.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     """Of a service of the module's own."""
-    async with (
-        started_service(tmp_path_factory.mktemp("window")) as service,
-        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
-    ):
+    async with client_of_started_service(tmp_path_factory.mktemp("window")) as client:
         yield client
 
 

@@ -59,6 +59,16 @@ def started_service(folder: Path, **environment: str) -> AbstractAsyncContextMan
     return process.started_service(folder, {**PATIENT, **environment}, guarded=False)
 
 
+@asynccontextmanager
+async def client_of_started_service(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service that is started as a person starts it; patient, as models have to be loaded."""
+    async with (
+        started_service(folder) as service,
+        httpx.AsyncClient(base_url=service.url, timeout=120) as client,
+    ):
+        yield client
+
+
 async def failing_start(folder: Path, **environment: str) -> tuple[int | None, str]:
     """Exit code, and all that was logged, of a service that does not come up."""
     with pytest.raises(NotReady) as failure:

@@ -137,7 +137,8 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
     jobs = tuple(job for job in run.jobs if job.job_id <= after_job_id)
     so_far = RunRecord(run.run_id, run.context, run.started_at, jobs)
     slots, unreported = partners_of(graph, so_far)
-    unreported = _in_their_turn(evidence, ordered_jobs(so_far), slots, unreported)
+    finished = tuple(ordered_jobs(so_far))
+    unreported = _in_their_turn(evidence, finished, slots, unreported)
     expected = expected_jobs(evidence, run.context)
     if any(job.stages for job in jobs) and any(each.names for each in graph.signatures):
         cut = int(slots.max())
@@ -152,7 +153,7 @@ def place_of(evidence: Evidence, run: RunRecord, after_job_id: int) -> Place:
     return Place(
         evidence,
         run.context,
-        tuple(ordered_jobs(so_far)),
+        finished,
         slots,
         cut,
         (expected & (position > cut)) | to_come,
