@@ -15,7 +15,7 @@ from app.http.request_ids import RequestIds
 from app.http.uploads import AnswerUploads
 from app.lifespan import lifespan_for
 from app.version import VERSION
-from app.wiring.ground import Ground
+from app.wiring.storage import Storage
 from common.settings.settings import Settings
 from routers import access, environments, health, models, prediction, submission, training
 from routers.media import direct
@@ -42,13 +42,13 @@ _TAGS = (
 """Groups of the documentation, in their order."""
 
 
-def create_app(settings: Settings, ground: Ground | None = None) -> FastAPI:
-    """The service; its lifespan opens everything else, and the ground where it is not open."""
+def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
+    """The service; its lifespan opens everything else, and the storage where it is not open."""
     app = FastAPIOffline(
         title="Enel Service",
         version=VERSION,
         summary="Runs recurring Spark applications so that they meet their runtime targets.",
-        lifespan=lifespan_for(settings, ground),
+        lifespan=lifespan_for(settings, storage),
         responses=problems.RESPONSES,
         openapi_tags=[{"name": name, "description": text} for name, text in _TAGS],
         # Clients are generated from these: a function's name, which no path or method changes.

@@ -9,18 +9,17 @@ from fastapi import FastAPI
 from app.loops import every_loop
 from app.wiring.access import driver_tokens, open_access
 from app.wiring.environments import build_environments
-from app.wiring.ground import Ground, open_ground
+from app.wiring.ground import open_ground
 from app.wiring.manifest_options import manifest_options
 from app.wiring.messages import open_messages
 from app.wiring.platform import chosen_platform
 from app.wiring.prediction import open_prediction
 from app.wiring.programs import digits_example, open_pipelines, open_programs
 from app.wiring.serving import open_predictions, open_serving, serving_loops
-from app.wiring.storage import open_storage
+from app.wiring.storage import Storage, open_storage
 from app.wiring.submission import open_accuracy, open_submission
 from app.wiring.training import build_training, ray_access
 from app.wiring.workspaces import open_workspaces
-from common.instruments import Instruments
 from common.loops import running
 from common.settings.settings import Settings
 from prediction.kinds.registry import model_kinds
@@ -30,31 +29,31 @@ from training.event_logs.importing import RunImporter
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, ServiceState]]]
 
 
-def lifespan_for(settings: Settings, ground: Ground | None = None) -> Lifespan:
+def lifespan_for(settings: Settings, storage: Storage | None = None) -> Lifespan:
     """The lifespan of a service with these settings; requests find its state as `service`.
 
     Args:
-        ground: What is open already, and stays so; None: the lifespan opens it, once the rest has shown to be
-            of use.
+        storage: What is open already, and stays so; None: the lifespan opens it.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, ServiceState]]:
         async with AsyncExitStack() as stack:
-            yield {"service": await _enter(settings, ground, stack)}
+            yield {"service": await _enter(settings, storage, stack)}
 
     return lifespan
 
 
-async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStack) -> ServiceState:
-    stopping, instruments = asyncio.Event(), Instruments()
+async def _enter(settings: Settings, storage: Storage | None, stack: AsyncExitStack) -> ServiceState:
+    stopping = asyncio.Event()
     _ = settings.access_by_tokens  # raises where no setting says who may do what, before anything is started
     where = chosen_platform(settings)
     options = await asyncio.to_thread(manifest_options, settings, where.platform)
     start_runner = await stack.enter_async_context(where.connect(settings))
-    if ground is None:
+    if storage is None:
         ground = await stack.enter_async_context(open_ground(settings))
-    storage = await stack.enter_async_context(open_storage(settings, ground, instruments))
+        storage = await stack.enter_async_context(open_storage(settings, ground))
+    instruments = storage.instruments
     access = await stack.enter_async_context(open_access(settings, storage))
     kinds = model_kinds(storage.executions, settings.training)
     prediction = await stack.enter_async_context(
@@ -76,6 +75,21 @@ async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStac
         predictions,
         settings.serving.serving_feedback_rows,
     )
+    serving = await stack.enter_async_context(
+        open_serving(
+            settings,
+            storage,
+            opened.workspaces,
+            environments,
+            programs.preparation,
+            where.platform,
+            predictions,
+            instruments,
+        )
+    )
+    accuracy = await open_accuracy(
+        settings.training, storage, training.pretraining, prediction.forecaster, instruments
+    )
     submission = await stack.enter_async_context(
         open_submission(
             settings,
@@ -94,21 +108,7 @@ async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStac
     messages = await stack.enter_async_context(
         open_messages(settings, storage, programs, submission.service, instruments)
     )
-    serving = await stack.enter_async_context(
-        open_serving(
-            settings,
-            storage,
-            opened.workspaces,
-            environments,
-            programs.preparation,
-            where.platform,
-            predictions,
-            instruments,
-        )
-    )
-    accuracy = await open_accuracy(
-        settings.training, storage, training.pretraining, prediction.forecaster, instruments
-    )
+    await storage.setting_up.done()
     loops = every_loop(
         training.supervisor,
         training.publisher,
@@ -153,7 +153,7 @@ async def _enter(settings: Settings, ground: Ground | None, stack: AsyncExitStac
         programs=programs,
         pipelines=pipelines,
         messages=messages,
-        digits=digits_example(settings, where.platform, opened.workspaces, ground.data_dir),
+        digits=digits_example(settings, where.platform, opened.workspaces, storage.data_dir),
         serving=serving,
         executor_hour_price=settings.submission.executor_hour_price,
         stopping=stopping,

@@ -52,7 +52,10 @@ def run(**server: Any) -> int:
 
 
 async def _serve(settings: Settings, listening: socket.socket) -> None:
-    """Open folder and database while most of the code is still being imported: each takes about a second."""
+    """Open folder, database and what is stored while most of the code is still being imported.
+
+    Each takes about half a second, nearly all of it waiting for a disk.
+    """
     starting = asyncio.current_task()
     assert starting is not None, "a coroutine runs in a task"
     on_signals(starting.cancel)
@@ -60,8 +63,10 @@ async def _serve(settings: Settings, listening: socket.socket) -> None:
     async with AsyncExitStack() as stack:
         with told_why():
             ground = await stack.enter_async_context(open_ground(settings))
+            storing = await asyncio.to_thread(importlib.import_module, "app.wiring.storage")
+            storage = await stack.enter_async_context(storing.open_storage(settings, ground))
         server = await importing
-        await server.serve(settings, listening, ground)
+        await server.serve(settings, listening, storage)
 
 
 def _listening_socket(server: ServerSettings) -> socket.socket:

@@ -13,7 +13,7 @@ from app.connections import PatientProtocol
 from app.factory import create_app
 from app.signals import on_signals
 from app.start import told_why
-from app.wiring.ground import Ground
+from app.wiring.storage import Storage
 from common.settings.group import bundled
 from common.settings.settings import Settings
 
@@ -22,14 +22,14 @@ _SWITCH_SECONDS = 0.001
 each call to the system, waits that long every time before it goes on."""
 
 
-async def serve(settings: Settings, listening: socket.socket, ground: Ground) -> None:
+async def serve(settings: Settings, listening: socket.socket, storage: Storage) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
         StartError: Something that is configured cannot be used.
         asyncio.CancelledError: It was asked to stop while it started.
     """
-    app = create_app(settings, ground)
+    app = create_app(settings, storage)
     async with contextlib.AsyncExitStack() as stack:
         with told_why():
             state = await stack.enter_async_context(app.router.lifespan_context(app))

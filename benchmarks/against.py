@@ -363,6 +363,11 @@ async def measure(
 ) -> Mapping[str, Mapping[str, Sequence[float]]]:
     """Figure to build to values, one a round."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    if "start" in arguments.parts:
+        for build in builds:  # a first start compiles, and reads a cold disk
+            with tempfile.TemporaryDirectory(prefix="enel-against-") as folder:
+                async with running(build, Path(folder)):
+                    pass
     for part in arguments.parts:
         for number in range(arguments.rounds):
             arguments.seed = number

@@ -12,13 +12,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 
+def describe(schema: dict[str, Any], model: type) -> None:
+    """Add to a schema what stands below the attributes; as `json_schema_extra` of its config.
 
-def describe(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Add to a model's schema what stands below its attributes; as `json_schema_extra` of its config."""
+    Args:
+        schema: Of the model.
+        model: One of pydantic's, or a dataclass of its.
+    """
     properties = schema.get("properties", {})
-    for name, field in model.model_fields.items():
+    for name, field in getattr(model, "__pydantic_fields__", {}).items():
         text = docs_of(model).get(name)
         if not text:
             continue

@@ -7,7 +7,7 @@ Names, defaults and texts are those of `common/settings/`, so that they are said
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -41,6 +41,7 @@ def main() -> None:
 def page() -> str:
     """The page as it has to be now."""
     sys.path.insert(0, str(PROJECT_ROOT))
+    from common.attribute_docs import docs_of
     from common.settings.settings import Settings
 
     lines = [_HEAD]
@@ -49,14 +50,14 @@ def page() -> str:
         title, text = _TITLES.get(group, group.capitalize()), cleandoc(field.annotation.__doc__ or "")
         lines += [f"## {title}", "", text, ""]
         lines += ["| variable | default | meaning |", "| --- | --- | --- |"]
-        lines += [*_rows(field.annotation.model_fields), ""]
+        lines += [*_rows(field.annotation.model_fields, docs_of(field.annotation)), ""]
     return "\n".join(lines).rstrip("\n") + "\n" + _FOOT
 
 
-def _rows(fields: dict[str, FieldInfo]) -> Iterator[str]:
+def _rows(fields: dict[str, FieldInfo], texts: Mapping[str, str]) -> Iterator[str]:
     for name, field in fields.items():
-        assert field.description, f"{name} has no text"
-        meaning = " ".join(field.description.split()).replace("|", "\\|")
+        assert texts.get(name), f"{name} has no text"
+        meaning = " ".join(texts[name].split()).replace("|", "\\|")
         if get_origin(field.annotation) is Literal:
             meaning += f" One of {', '.join(f'`{value}`' for value in get_args(field.annotation))}."
         if field.annotation is SecretStr:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from app.wiring.storage import Storage, create_indexes
+from app.wiring.storage import Storage
 from common.access.authenticators import Authenticator, OpenAccess, TokenAccess
 from common.access.control import AccessControl
 from common.access.limits import Limits, Shares
@@ -34,7 +34,7 @@ async def open_access(settings: Settings, storage: Storage) -> AsyncIterator[Acc
     by_tokens = settings.access_by_tokens
     admin_token, callback_token = settings.access.admin_token, settings.submission.callback_token
     repository = AccessTokenRepository(storage.mongo, storage.database)
-    await create_indexes(repository)
+    storage.setting_up.begin_indexes(repository)
     has_admin_setting = bool(admin_token.get_secret_value())
     tokens = Tokens(repository, storage.executions.ended_at, needs_admin=not has_admin_setting)
     key = settings.access.session_secret
@@ -47,6 +47,7 @@ async def open_access(settings: Settings, storage: Storage) -> AsyncIterator[Acc
         limits = Limits(_shares(settings))
         authenticator = TokenAccess(tokens, sessions, limits, admin_token, callback_token)
         if not has_admin_setting:
+            await storage.setting_up.done()  # of services that start together, one makes it
             await _print_first_admin(tokens)
     try:
         yield AccessControl(authenticator, tokens, sessions, limits)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.wiring.storage import Storage, create_indexes
+from app.wiring.storage import Storage
 from common.instruments import Instruments
 from common.settings.environments import EnvironmentSettings
 from submission.environments.builder import EnvironmentBuilder
@@ -24,7 +24,7 @@ async def build_environments(
         heartbeat_seconds: Between two signs of life of a build.
     """
     repository = EnvironmentRepository(storage.mongo, storage.database)
-    await create_indexes(repository)
+    storage.setting_up.begin_indexes(repository)
     packed = PackedFiles(storage.artifacts)
     folder = storage.data_dir / FOLDER
     builder = EnvironmentBuilder(repository, packed, settings, folder, heartbeat_seconds, instruments)

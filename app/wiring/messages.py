@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from app.wiring.storage import Storage, create_indexes
+from app.wiring.storage import Storage
 from common.auth import EVERYTHING, Permission, Principal
 from common.instruments import Instruments
 from common.processes.guarded import service_identity
@@ -33,7 +33,7 @@ async def open_messages(
         StartError: A broker is configured, and cannot be used.
     """
     stored = MessageRepository(storage.mongo, storage.database)
-    await create_indexes(stored)
+    storage.setting_up.begin_indexes(stored)
     if not settings.messages.kafka_endpoint:
         yield TrainingMessages(stored, None)
         return
@@ -56,6 +56,7 @@ async def open_messages(
         broker = Broker(settings.messages, intake.take, instruments)
         replies = Replies(stored, executions, programs, broker, sender)
         logs = LogLines(stored, executions, submissions, broker, sender)
+        await storage.setting_up.done()  # what is read is stored
         await broker.start()
         stack.push_async_callback(broker.stop)
         stack.push_async_callback(logs.aclose)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from app.wiring.storage import Storage, create_indexes
+from app.wiring.storage import Storage
 from common.errors import Unavailable
 from common.instruments import Instruments
 from common.settings.group import bundled
@@ -80,7 +80,7 @@ async def open_programs(
 ) -> OpenPrograms:
     """Beside the models, in the same database and store."""
     runs = ProgramRunRepository(storage.mongo, storage.database)
-    await create_indexes(runs)
+    storage.setting_up.begin_indexes(runs)
     of_programs = EnvironmentsOfPrograms(environments)
     outputs = Outputs(runs, storage.artifacts, settings)
     tasks = ProgramTasks(
@@ -126,5 +126,5 @@ async def open_pipelines(
 ) -> Pipelines:
     """Beside the programs that their steps are."""
     stored = PipelineRepository(storage.mongo, storage.database)
-    await create_indexes(stored)
+    storage.setting_up.begin_indexes(stored)
     return Pipelines(stored, workspaces, submissions, storage.executions, runs, predictions)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from app.wiring.programs import EnvironmentsOfPrograms
-from app.wiring.storage import Storage, create_indexes
+from app.wiring.storage import Storage
 from common.instruments import Instruments
 from common.loops import Loop
 from common.processes.guarded import service_identity
@@ -45,7 +45,7 @@ _FIGURES_SECONDS = 1.0
 async def open_predictions(storage: Storage) -> PredictionRepository:
     """What is remembered of predictions, also for trainings."""
     records = PredictionRepository(storage.mongo, storage.database)
-    await create_indexes(records)
+    storage.setting_up.begin_indexes(records)
     return records
 
 
@@ -63,11 +63,11 @@ async def open_serving(
     """Nothing of the engine runs before somebody asks; what runs then ends with the context."""
     wanted = settings.serving
     repository = ServedModelRepository(storage.mongo, storage.database)
-    await create_indexes(repository)
+    storage.setting_up.begin_indexes(repository)
     leases = None
     if wanted.ray_address:
         leases = Leases(storage.mongo, storage.database, service_identity())
-        await create_indexes(leases)
+        storage.setting_up.begin_indexes(leases)
     folder = wanted.serving_cache_dir or storage.data_dir / FOLDER
     files = LocalFiles(
         folder / "files", storage.artifacts, EnvironmentsOfPrograms(environments), wanted.serving_cache_bytes

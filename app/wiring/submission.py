@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from app.wiring.platform import StartRunner
-from app.wiring.storage import Storage, create_indexes
+from app.wiring.storage import Storage
 from common.instruments import Instruments
 from common.settings.settings import Settings
 from common.settings.training import TrainingSettings
@@ -44,7 +44,7 @@ async def open_accuracy(
 ) -> AccuracyWatch:
     """What measures how right forecasts were."""
     accuracies = AccuracyRepository(storage.mongo, storage.database)
-    await create_indexes(accuracies)
+    storage.setting_up.begin_indexes(accuracies)
     return AccuracyWatch(
         storage.executions,
         storage.registry,
@@ -96,7 +96,8 @@ async def open_submission(
     )
     schedules = SubmissionSchedules(storage.mongo, database, executions, service)
     try:
-        await create_indexes(ledger, schedules)
+        storage.setting_up.begin_indexes(ledger, schedules)
+        await storage.setting_up.done()  # what is taken up writes
         await others.give_sign()
         await service.resume()
         yield Submission(runner, service, schedules, others)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from app.wiring.storage import Storage, create_indexes
+from app.wiring.storage import Storage
 from common.settings.workspaces import WorkspaceSettings
 from common.workspaces.documents import Quota
 from common.workspaces.garbage import ContentGarbage
@@ -28,6 +28,6 @@ async def open_workspaces(settings: WorkspaceSettings, storage: Storage) -> Open
         archive_bytes=settings.workspace_max_upload_bytes,
     )
     stored = WorkspaceRepository(storage.mongo, storage.database, quota)
-    await create_indexes(stored)
+    storage.setting_up.begin_indexes(stored)
     garbage = ContentGarbage(stored, storage.artifacts)
     return OpenWorkspaces(Workspaces(stored, storage.artifacts), garbage.collect)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -133,9 +133,10 @@ async def running(build: Build, folder: Path, **environment: str) -> AsyncIterat
         "PYTHONPATH": build.python_path,
         **environment,
     }
-    # Unset rather than empty: earlier builds may not take an empty text for none.
-    of_its_own = {name: value for name, value in os.environ.items() if name.upper() not in ALONE}
-    begun = time.perf_counter()
+    # Unset rather than empty: earlier builds may not take an empty text for none. And bytecode is kept, as
+    # with whoever uses a build: without, most of a start is compiling.
+    unset = {*ALONE, "PYTHONDONTWRITEBYTECODE"}
+    of_its_own = {name: value for name, value in os.environ.items() if name.upper() not in unset}
     with (folder / "service.log").open("wb") as output:
         guard = await GuardedProcess.start(
             *(sys.executable, "main.py"),
@@ -146,12 +147,23 @@ async def running(build: Build, folder: Path, **environment: str) -> AsyncIterat
         )
     try:
         url = f"http://127.0.0.1:{port}"
+        service = await _service_of(guard)
+        begun = time.perf_counter()
         await _ready(guard, url, folder)
-        seconds = time.perf_counter() - begun
-        [service] = [each for each in psutil.Process(guard.pid).children() if "main.py" in each.cmdline()]
-        yield Running(build, url, service.pid, seconds)
+        yield Running(build, url, service.pid, time.perf_counter() - begun)
     finally:
         await guard.stop()
+
+
+async def _service_of(guard: GuardedProcess) -> psutil.Process:
+    """Returns as soon as the guard has started it."""
+    while guard.returncode is None:
+        for child in psutil.Process(guard.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if "main.py" in child.cmdline():
+                    return child
+        await asyncio.sleep(0.002)
+    raise RuntimeError("The service did not start.")
 
 
 async def _ready(process: GuardedProcess, url: str, folder: Path) -> None:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from common.attribute_docs import describe
 from common.executions.documents import ApplicationExecution, DriverStart, JobSummary
 from common.executions.driver_starts import known_starts
 from common.mongo.document import UtcTime
@@ -25,7 +26,7 @@ class AttemptState(StrEnum):
     """It is not in charge, and has reported since the driver in charge started."""
 
 
-@dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
+@dataclass(frozen=True, config=ConfigDict(json_schema_extra=describe))
 class DriverAttempt:
     """One driver of an application execution: Spark gives each an application id of its own."""
 

@@ -12,11 +12,13 @@ from statistics import NormalDist
 from pydantic import ConfigDict, computed_field
 from pydantic.dataclasses import dataclass
 
+from common.attribute_docs import describe
+
 UPPER_END = 0.95
 """Probability of staying below the upper end of an interval, and above the lower one."""
 
 
-@dataclass(frozen=True, config=ConfigDict(use_attribute_docstrings=True))
+@dataclass(frozen=True, config=ConfigDict(json_schema_extra=describe))
 class Candidate:
     """A scale-out that a run may go on with, or begin with, and what is expected of it then."""
 

@@ -46,14 +46,12 @@ Names = Annotated[
 
 
 class SettingsGroup(BaseSettings):
-    # The texts below settings are their description, in `docs/settings.md` too.
     model_config = SettingsConfigDict(
         case_sensitive=False,
         env_ignore_empty=True,
         extra="ignore",
         hide_input_in_errors=True,  # values may be secret
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
     )
 
     @classmethod

@@ -12,7 +12,7 @@ from app.wiring.environments import build_environments
 from app.wiring.messages import open_messages
 from app.wiring.programs import open_programs
 from app.wiring.serving import open_predictions
-from app.wiring.storage import Storage
+from app.wiring.storage import SettingUp, Storage
 from app.wiring.workspaces import open_workspaces
 from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.filter import ExecutionFilter
@@ -121,6 +121,7 @@ class MessageServices:
         for name, value in settings.items():
             setattr(given.access if hasattr(given.access, name) else given.messages, name, value)
         executions = ExecutionRepository(self._mongo, self._database)
+        instruments = Instruments()
         storage = Storage(
             self._folder,
             self._mongo,
@@ -130,8 +131,9 @@ class MessageServices:
             TrainingRunRepository(self._mongo, self._database),
             ModelRegistry(self._mongo, self._database),
             FolderStore(self._folder / "models"),
+            instruments,
+            SettingUp(),
         )
-        instruments = Instruments()
         workspaces = (await open_workspaces(given.workspaces, storage)).workspaces
         environments = await build_environments(given.environments, storage, 1.0, instruments)
         predictions = await open_predictions(storage)
@@ -140,6 +142,7 @@ class MessageServices:
         )
         ledger = SubmissionLedger(self._mongo, self._database, storage.executions, key_seconds=3600)
         await ledger.create_indexes()
+        await storage.setting_up.done()
         runner = NotingRunner(storage.executions.record_state)
         submissions = SubmissionService(
             storage.executions,

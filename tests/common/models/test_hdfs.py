@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from pydantic import ValidationError
 
-from app.wiring.storage import artifact_store
+from app.wiring.storage import SettingUp, artifact_store
 from benchmarks.support.hdfs_cluster import HdfsCluster, hdfs_cluster
 from benchmarks.support.hdfs_jars import JarsMissing
 from common.errors import StartError
@@ -279,7 +279,7 @@ async def test_the_store_is_checked_when_the_service_starts(cluster: HdfsCluster
     await cluster.start()
     folder = f"/made/{unique_name('new')}"
     settings = Settings(hdfs=HdfsSettings(hdfs_endpoint=cluster.endpoint, hdfs_output_dir=folder))
-    async with artifact_store(settings, tmp_path) as store:
+    async with artifact_store(settings, tmp_path, SettingUp()) as store:
         await store.write(KEY, FILES)
         assert hdfs.InsecureClient(cluster.endpoint).list(folder) == ["pretrained_models", "store"]
     assert not list(tmp_path.iterdir())
@@ -289,7 +289,7 @@ async def refused_start(tmp_path: Path, **values: Any) -> str:
     settings = Settings(hdfs=HdfsSettings(hdfs_timeout_seconds=TIMEOUT_SECONDS, **values))
     async with AsyncExitStack() as stack:
         with pytest.raises(StartError) as caught:
-            await stack.enter_async_context(artifact_store(settings, tmp_path))
+            await stack.enter_async_context(artifact_store(settings, tmp_path, SettingUp()))
     return str(caught.value)
 
 
