@@ -10,7 +10,6 @@ from common.instruments import ANSWERED, FULL, NO_ANSWER, Instruments, unscraped
 from common.timing import FAILED
 from prediction.inference.decoding import Decoded, Decoding
 from prediction.inference.images.limits import ImageLimits
-from prediction.inference.images.preview import small_png
 from prediction.inference.model_process.frames import Row
 from prediction.inference.outcomes import Answer, Remembering, outcomes_of
 from prediction.inference.questions import Prediction, Questions, RowOutcome
@@ -151,7 +150,7 @@ class Serving:
     async def small_picture(self, content: bytes) -> bytes:
         """A PNG of an image, for people; no question waits for it. Raises UnreadableImage."""
         async with self._drawing:
-            return await asyncio.to_thread(small_png, content, self._image_limits)
+            return await asyncio.to_thread(_drawn, content, self._image_limits)
 
     async def close(self) -> None:
         """Wait for shadows and trials no longer; store what was counted."""
@@ -234,3 +233,10 @@ async def _answers(
     if good:
         found = iter(await loaded.batcher.answer(good, deadline.left_seconds, by or "", decoded.sizes))
     return [next(found) if isinstance(row, Row) else row for row in decoded.rows]
+
+
+def _drawn(content: bytes, limits: ImageLimits) -> bytes:
+    # Loaded by the first picture, in its thread.
+    from prediction.inference.images.preview import small_png
+
+    return small_png(content, limits)

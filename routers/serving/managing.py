@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from common.models.versions import RegisteredModel, version_id
 from common.wire.specs import SHORT_TEXT
-from prediction.inference.images.opening import format_of
+from prediction.inference.images.formats import format_of
 from prediction.inference.served.documents import ServedModel, ServingOptions
 from routers.dependencies import ServingDep
 from routers.pagination import Cursor, Limit, decode_cursor, encode_cursor, hint_for

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 _NOT_OF_ALL = {
+    "PIL",
     "aiohttp",
     "aiokafka",
     "faststream",

@@ -11,7 +11,7 @@ from common.forms import Form
 from prediction.inference.declaration.field import InputField, Reading
 from prediction.inference.declaration.nested import as_integers, flattened, numbers
 from prediction.inference.declaration.problems import Misfit, shown
-from prediction.inference.images.fitting import Fit, ImageForm, read_image, read_pixels
+from prediction.inference.images.form import Fit, ImageForm
 from prediction.inference.images.limits import ImageLimits, UnreadableImage
 from prediction.inference.model_process.frames import Array
 
@@ -70,6 +70,9 @@ class ImageField(InputField):
         return 1 if self.mode == "L" else 3
 
     def read(self, value: Any, reading: Reading) -> Array:
+        # Loaded where there are pictures: Pillow takes a while to start with.
+        from prediction.inference.images.fitting import read_image, read_pixels
+
         try:
             if isinstance(value, bytes):
                 return read_image(value, self.form, reading.limits)

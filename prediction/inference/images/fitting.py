@@ -1,47 +1,18 @@
 """Pictures of any size and kind, brought into the form that a model was trained with."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from prediction.inference.images.colours import plain, upright
+from prediction.inference.images.form import ImageForm
 from prediction.inference.images.limits import ImageLimits, UnreadableImage, check_size
 from prediction.inference.images.opening import open_image
 from prediction.inference.model_process.frames import Array
 
-Fit = Literal["stretch", "cover", "contain"]
-
 _BILINEAR = Image.Resampling.BILINEAR  # of Pillow: over all pixels that become one, thus smooth
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-
-
-@dataclass(frozen=True)
-class ImageForm:
-    """What every picture is made into.
-
-    Args:
-        mode: Grey (`L`) or colours (`RGB`).
-        size: Width and height in pixels; None leaves each picture its own.
-        fit: `stretch` changes proportions, `cover` cuts off what stands out on both sides, `contain` leaves
-            room, in the background's colour.
-        background: What shines through where a picture is transparent: red, green, blue.
-        invert: Whether dark becomes light in the end.
-    """
-
-    mode: Literal["L", "RGB"] = "RGB"
-    size: tuple[int, int] | None = None
-    fit: Fit = "stretch"
-    background: tuple[int, int, int] = (255, 255, 255)
-    invert: bool = False
-
-    def bytes_of(self, width: int, height: int) -> int:
-        """What a picture of this size takes once it is made into the form."""
-        width, height = self.size or (width, height)
-        return width * height * (1 if self.mode == "L" else 3)
 
 
 def read_image(data: bytes, form: ImageForm, limits: ImageLimits) -> Array:

@@ -1,6 +1,6 @@
 """Bytes of an image file, decoded: by what they are and not by a name, and looked at before they are.
 
-Four formats are read: JPEG, PNG, WebP and TIFF. Of a JPEG or TIFF with several pictures it is the first.
+Of a JPEG or TIFF with several pictures it is the first.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from prediction.inference.images.formats import READ, format_of
 from prediction.inference.images.limits import ImageLimits, UnreadableImage, check_size
 
 # Pillow warns of strange tags and goes on, which is nothing that the service's operator could mend. For
@@ -42,22 +43,6 @@ _READERS: dict[str, Callable[[BytesIO], ImageFile]] = {
     "TIFF": TiffImageFile,
 }
 
-_BEGINNINGS = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"GIF8": "a GIF",
-    b"BM": "a BMP",
-    b"%PDF": "a PDF",
-    b"PK\x03\x04": "an archive",
-    b"\x1f\x8b": "an archive",
-    b"{": "JSON",
-    b"data:": "base64 text, which belongs into JSON",
-}
-
 _T = TypeVar("_T")
 
 _COMPRESSION, _TILE = 259, (322, 323)
@@ -72,7 +57,7 @@ _MOST_SCANS = 100
 _PNG_DEPTH = 24
 """Where a PNG's header says how many bits a channel has."""
 
-_READ = "send a JPEG, PNG, WebP or TIFF"
+_WHAT_TO_SEND = "send a JPEG, PNG, WebP or TIFF"
 
 
 def _nothing_kept(width: int, height: int) -> int:
@@ -99,8 +84,8 @@ def open_image(
     if len(data) > limits.most_bytes:
         raise UnreadableImage(f"the image has {len(data):,} bytes, more than {limits.most_bytes:,}")
     name = format_of(data)
-    if name not in _READERS:
-        raise UnreadableImage(f"this is {name}: {_READ}")
+    if name not in READ:
+        raise UnreadableImage(f"this is {name}: {_WHAT_TO_SEND}")
     image = _attempt(name, "is damaged, or of a kind that is not read", lambda: _READERS[name](BytesIO(data)))
     check_size(*image.size, limits)
     if isinstance(image, TiffImageFile):
@@ -112,28 +97,6 @@ def open_image(
     limits.take(kept_bytes(*image.size))
     _attempt(name, "is damaged or cut off", lambda: _load(image, data))
     return image
-
-
-def format_of(data: bytes) -> str:
-    """`JPEG`, `PNG`, `WebP`, `TIFF`, or in words what else the bytes look like."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if data[4:8] == b"ftyp":
-        return "a HEIC, AVIF or video"
-    for beginning, name in _BEGINNINGS.items():
-        if data.startswith(beginning):
-            return name
-    start = data[:200].lstrip().lower()
-    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in data[:1000]):
-        return "an SVG"
-    if start.startswith(b"<"):
-        return "HTML or XML"
-    return "no image that is known"
-
-
-def is_image(data: bytes) -> bool:
-    """Whether the bytes begin as one of the formats that are read."""
-    return format_of(data) in _READERS
 
 
 def _check_tiff(image: TiffImageFile, limits: ImageLimits) -> None:

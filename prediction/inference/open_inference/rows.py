@@ -12,8 +12,8 @@ from prediction.inference.declaration.field import InputField
 from prediction.inference.declaration.json_values import json_or_text
 from prediction.inference.declaration.pictures import ImageField
 from prediction.inference.declaration.problems import InvalidInputs, Misfit, Problem, shown_name
+from prediction.inference.images.formats import is_image
 from prediction.inference.images.limits import ImageLimits
-from prediction.inference.images.opening import is_image
 from prediction.inference.model_process.frames import Row
 from prediction.inference.open_inference.requests import InferenceRequest, Tensor
 

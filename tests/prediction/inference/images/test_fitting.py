@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prediction.inference.images.fitting import Fit, ImageForm, read_image, read_pixels
+from prediction.inference.images.fitting import read_image, read_pixels
+from prediction.inference.images.form import Fit, ImageForm
 from prediction.inference.images.limits import ImageLimits, UnreadableImage
 from prediction.inference.model_process.frames import Array
 from tests.support.images import Pixels, colours, file_of

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from common.settings.group import PROJECT_ROOT
-from prediction.inference.images.fitting import ImageForm, read_image
+from prediction.inference.images.fitting import read_image
+from prediction.inference.images.form import ImageForm
 from prediction.inference.images.limits import ImageLimits, UnreadableImage
 from tests.support.images import colours, file_of, grey, png_of_chunks, tiff_of_tags
 
@@ -228,7 +229,8 @@ def test_nothing_is_warned_of() -> None:
     script = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from prediction.inference.images.fitting import ImageForm, read_image
+from prediction.inference.images.fitting import read_image
+from prediction.inference.images.form import ImageForm
 from prediction.inference.images.limits import ImageLimits, UnreadableImage
 files = eval(sys.stdin.read())
 def read(data):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from prediction.inference.images.fitting import ImageForm, read_image, read_pixels
+from prediction.inference.images.fitting import read_image, read_pixels
+from prediction.inference.images.form import ImageForm
 from prediction.inference.images.limits import ImageLimits, UnreadableImage
 from prediction.inference.model_process.frames import Array
 from tests.support.images import Pixels, colours, file_of, grey, png_of_chunks, tiff_of_tags
