@@ -1,12 +1,19 @@
 """Where events do not say how things are: executors that were missed, and a driver without the plugin."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.spark.event_log import EventLog
 from tests.support.spark.recording_service import RecordingService, Request, Response
-from tests.support.spark.spark_cluster import fixed_scale_out, listener_conf, listener_lines, submit
+from tests.support.spark.spark_cluster import (
+    SPARK_HOME,
+    fixed_scale_out,
+    listener_conf,
+    listener_lines,
+    submit,
+)
 
 pytestmark = pytest.mark.spark
 
@@ -36,6 +43,30 @@ def test_roster_follows_sparks_own_list(listener_jar: Path, spark_master: str, t
         "differs from its events, and is followed: 2 executors" in line
         for line in listener_lines(application)
     )
+
+
+def test_no_report_waits_for_a_slow_listener(listener_jar: Path, tmp_path: Path) -> None:
+    """One that an application has brought stays at the first job's end until the last one is reported."""
+    classes, heard = tmp_path / "classes", tmp_path / "heard"
+    spark = f"{listener_jar}:{SPARK_HOME / 'jars' / '*'}"
+    source = Path(__file__).parent / "java" / "SlowListener.java"
+    subprocess.run(["javac", "-proc:none", "-classpath", spark, "-d", classes, source], check=True)
+
+    def respond(request: Request) -> Response:
+        if request.event == "JOB_END" and request.body["job_id"] == 2:
+            heard.touch()
+        return Response()
+
+    with RecordingService(respond) as service:
+        conf = listener_conf(service.port, isAdaptive="false") | {
+            "spark.extraListeners": "org.enelservice.listener.SlowListener",
+            "spark.driver.extraClassPath": f"{listener_jar}:{classes}",
+        }
+        environment = {"SLOW_LISTENER_WAITS_FOR": str(heard)}
+        application = submit(
+            listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf, environment
+        )
+    assert "the last job was reported" in application.output.splitlines(), application.output
 
 
 def test_extra_listener_reports_where_the_plugin_is_not_loaded(listener_jar: Path, tmp_path: Path) -> None:

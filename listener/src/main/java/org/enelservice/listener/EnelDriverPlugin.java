@@ -21,7 +21,7 @@ final class EnelDriverPlugin implements DriverPlugin {
         new ExecutionLog("none").guard("starting", () ->
                 Wiring.start(context.getConf(), context.version(), context::applicationId, () -> context)
                         .ifPresent(started -> {
-                            context.addSparkListener(started.listener());
+                            SparkCalls.listen(context, started.listener());
                             wiring = started;
                         }));
         return Map.of();

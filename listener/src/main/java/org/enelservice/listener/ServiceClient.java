@@ -53,6 +53,8 @@ final class ServiceClient {
                 .version(HttpClient.Version.HTTP_1_1)
                 .followRedirects(HttpClient.Redirect.NEVER)
                 .connectTimeout(settings.restTimeout())
+                // On the thread that has read an answer: to hand each to a pool takes longer than what is done there.
+                .executor(Runnable::run)
                 .build();
     }
 

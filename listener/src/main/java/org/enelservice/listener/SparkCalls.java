@@ -8,6 +8,7 @@ import java.util.List;
 import org.apache.spark.ExecutorAllocationClient;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.ExecutorDecommissionInfo;
+import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.scheduler.StageInfo;
 import org.apache.spark.storage.RDDInfo;
@@ -18,7 +19,9 @@ import scala.collection.Iterator;
 import scala.collection.immutable.Nil$;
 
 /**
- * Spark's methods that take or return a Scala sequence. {@code Seq} is another type in Scala 2.12 than in 2.13, so
+ * What is asked of Spark beyond what it promises to keep.
+ *
+ * <p>Most of it are methods that take or return a Scala sequence. {@code Seq} is another type in Scala 2.12 than in 2.13, so
  * what the compiler links for one does not exist in the other: they are looked up by name, once. A method that is not
  * there fails when it is called, and is told by {@link #missingForReports} and {@link #missingForRescaling}.
  */
@@ -65,6 +68,20 @@ final class SparkCalls {
     }
 
     private SparkCalls() {
+    }
+
+    /**
+     * Has a listener hear of events beside Spark's own that look after executors.
+     *
+     * <p>Those that applications bring have a queue of their own, where a slow one would hold up reports and
+     * rescaling, or lose them events.
+     */
+    static void listen(SparkContext context, SparkListener listener) {
+        try {
+            context.listenerBus().addToManagementQueue(listener);
+        } catch (LinkageError absent) {
+            context.addSparkListener(listener);
+        }
     }
 
     /** Names of the methods without which no job can be reported; empty where all are there. */
