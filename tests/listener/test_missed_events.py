@@ -1,14 +1,18 @@
 """Where events do not say how things are: executors that were missed, and a driver without the plugin."""
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.support.spark.event_log import EventLog
 from tests.support.spark.recording_service import RecordingService, Request, Response
+from tests.support.spark.several_contexts import submit_one_after_another
 from tests.support.spark.spark_cluster import (
     SPARK_HOME,
+    FinishedApplication,
     fixed_scale_out,
     listener_conf,
     listener_lines,
@@ -69,14 +73,28 @@ def test_no_report_waits_for_a_slow_listener(listener_jar: Path, tmp_path: Path)
     assert "the last job was reported" in application.output.splitlines(), application.output
 
 
-def test_extra_listener_reports_where_the_plugin_is_not_loaded(listener_jar: Path, tmp_path: Path) -> None:
-    """As in a program that asks for Spark Connect, which replaces `spark.plugins`."""
-    with RecordingService() as service:
-        conf = listener_conf(service.port, isAdaptive="false") | {
-            "spark.plugins": "",
-            "spark.extraListeners": "org.enelservice.listener.EnelExtraListener",
+@pytest.fixture(scope="module")
+def extra(
+    listener_jar: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, tuple[FinishedApplication, RecordingService]]]:
+    """Applications with the extra listener, beside the plugin and without it, and their services."""
+    listener = {"spark.extraListeners": "org.enelservice.listener.EnelExtraListener"}
+    plugins = {"alone": {"spark.plugins": ""}, "beside": {}}
+    with ExitStack() as stack:
+        services = {name: stack.enter_context(RecordingService()) for name in plugins}
+        confs = {
+            name: listener_conf(services[name].port, isAdaptive="false") | listener | plugins[name]
+            for name in plugins
         }
-        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+        ended = submit_one_after_another(listener_jar, tmp_path_factory.mktemp("extra"), confs)
+        yield {name: (ended[name], services[name]) for name in plugins}
+
+
+def test_extra_listener_reports_where_the_plugin_is_not_loaded(
+    extra: dict[str, tuple[FinishedApplication, RecordingService]],
+) -> None:
+    """As in a program that asks for Spark Connect, which replaces `spark.plugins`."""
+    application, service = extra["alone"]
     assert application.status == 0, application.errors
     log = EventLog.read(application.event_log_folder)
     reported = {body["job_id"]: body["updates"] for body in service.events("JOB_END")}
@@ -87,12 +105,10 @@ def test_extra_listener_reports_where_the_plugin_is_not_loaded(listener_jar: Pat
     assert end["updates"]["ended_jobs"] == 3
 
 
-def test_extra_listener_says_nothing_beside_the_plugin(listener_jar: Path, tmp_path: Path) -> None:
-    with RecordingService() as service:
-        conf = listener_conf(service.port, isAdaptive="false") | {
-            "spark.extraListeners": "org.enelservice.listener.EnelExtraListener",
-        }
-        application = submit(listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf)
+def test_extra_listener_says_nothing_beside_the_plugin(
+    extra: dict[str, tuple[FinishedApplication, RecordingService]],
+) -> None:
+    application, service = extra["beside"]
     assert application.status == 0, application.errors
     assert [request.body["job_id"] for request in service.requests] == [None, 0, 1, 2, None]
 
