@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
+from tenacity.wait import wait_exponential_jitter
 
 from app.cli.main import run
 from common.executions.repository import ExecutionRepository
@@ -39,6 +40,14 @@ async def service_url(
             await model.publish(algorithm_name=LEARNED)
         yield service.url
     await mongo.drop_database(database)
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked again, is so at once; how often and for how long stays as it is."""
+    pauses = wait_exponential_jitter(multiplier=0.005, max=0.02, jitter=0.005)
+    monkeypatch.setattr("app.client.retries._pause", pauses)
+    monkeypatch.setattr("app.cli.commands.waiting._PAUSE_SECONDS", 0.0)
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from app.client.client import Client
 from app.client.problems import ProblemError
 from tests.support.command_line import LEARNED
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 
 class Away(httpx.HTTPTransport):
     """A way to the service that is cut for some requests, counted from the first."""

@@ -10,6 +10,8 @@ from app.cli.commands.waiting import Unseen, wait_for_pipeline, wait_for_program
 from app.cli.exits import CliError, ExitCode
 from app.client.client import Client
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 URL = "http://127.0.0.1:1"
 
 
@@ -52,11 +54,6 @@ def client(*answers: httpx.Response | Exception) -> Client:
 
 
 AWAY = httpx.ConnectError("refused")
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.cli.commands.waiting._PAUSE_SECONDS", 0.0)
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -11,6 +11,8 @@ from app.client.client import AsyncClient, Client
 from app.client.problems import ProblemError
 from app.client.retries import NEVER, Retries
 
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
 Answer = Callable[[], httpx.Response]
 
 

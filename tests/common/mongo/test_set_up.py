@@ -19,7 +19,9 @@ from tests.support.samples import unique_name
 from training.runs.repository import TrainingRunRepository
 
 SERVICES = 4
-ROUNDS = 25
+COLLECTIONS = 25
+ROUNDS = 5
+MANY_ROUNDS = pytest.param(50, marks=pytest.mark.long)
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -45,8 +47,11 @@ async def set_up(client: Client, database: str) -> None:
         await part.create_indexes()
 
 
-async def test_services_that_start_together_set_up_one_database(clients: list[Client], mongo: Client) -> None:
-    for _ in range(ROUNDS):
+@pytest.mark.parametrize("rounds", [ROUNDS, MANY_ROUNDS])
+async def test_services_that_start_together_set_up_one_database(
+    clients: list[Client], mongo: Client, rounds: int
+) -> None:
+    for _ in range(rounds):
         database = unique_name("together")
         try:
             failed = await asyncio.gather(
@@ -63,13 +68,13 @@ async def test_services_that_start_together_set_up_one_database(clients: list[Cl
 async def test_who_is_late_with_a_collection_finds_it(
     clients: list[Client], mongo: Client, database: str
 ) -> None:
-    for number in range(ROUNDS):
+    for number in range(COLLECTIONS):
         failed = await asyncio.gather(
             *(create_collection(client[database], f"c{number}") for client in clients), return_exceptions=True
         )
         assert failed == [None] * SERVICES
         await create_collection(mongo[database], f"c{number}")
-    assert len(await mongo[database].list_collection_names()) == ROUNDS
+    assert len(await mongo[database].list_collection_names()) == COLLECTIONS
     await mongo.drop_database(database)
 
 

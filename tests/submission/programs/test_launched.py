@@ -78,7 +78,7 @@ class Listening(ThreadingHTTPServer):
 @pytest.fixture
 def listening() -> Iterator[Listening]:
     with Listening() as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield server
         server.shutdown()

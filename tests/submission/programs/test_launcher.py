@@ -187,7 +187,7 @@ def test_an_answer_of_something_in_between_is_asked_for_again() -> None:
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}"
         assert Service(address, "e").post("progress", {}) == {"superseded": False}

@@ -36,7 +36,7 @@ def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ClusterDoub
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     state.write_kubeconfig = lambda context: (tmp_path / "kubeconfig").write_text(
         yaml.safe_dump(kubeconfig(context, server.server_port))
     )
