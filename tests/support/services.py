@@ -38,6 +38,7 @@ async def service_in_process(
     settings.server.data_dir = data_dir
     settings.server.host = "127.0.0.1"
     settings.training.training_heartbeat_seconds = 0.5
+    settings.training.training_concurrent_trials = int(USUAL["TRAINING_CONCURRENT_TRIALS"])
     for name, value in training.items():
         setattr(settings.training, name, value)
     configure(settings)
@@ -50,20 +51,26 @@ async def service_in_process(
             yield client
 
 
-PATIENT = {"MONGODB_TIMEOUT_SECONDS": "60"}
-"""For machines that stand still now and then; tests of a database that is away say otherwise."""
+USUAL = {"MONGODB_TIMEOUT_SECONDS": "60", "TRAINING_CONCURRENT_TRIALS": "1"}
+"""Patience for machines that stand still now and then, which tests of a database that is away do not have;
+and one actor of Ray for a training: each further one starts a Python and imports torch, for a trial."""
 
 
 def started_service(folder: Path, **environment: str) -> AbstractAsyncContextManager[ServiceProcess]:
     """`python main.py` as a person starts it, without a guard that would tidy up behind it."""
-    return process.started_service(folder, {**PATIENT, **environment}, guarded=False)
+    return process.started_service(folder, {**USUAL, **environment}, guarded=False)
+
+
+def on_mongodb(uri: str) -> dict[str, str]:
+    """Environment of a service with a database of its own on a MongoDB that is there: it starts none."""
+    return {"MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": unique_name("service")}
 
 
 @asynccontextmanager
-async def client_of_started_service(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of_started_service(folder: Path, **environment: str) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that is started as a person starts it; patient, as models have to be loaded."""
     async with (
-        started_service(folder) as service,
+        started_service(folder, **environment) as service,
         httpx.AsyncClient(base_url=service.url, timeout=120) as client,
     ):
         yield client
