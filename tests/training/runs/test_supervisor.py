@@ -66,7 +66,7 @@ def supervisor(
     tmp_path: Path,
     instruments: Instruments,
 ) -> TrainingSupervisor:
-    settings = TrainingSettings(training_heartbeat_seconds=0.3)
+    settings = TrainingSettings(training_heartbeat_seconds=0.3, training_concurrent_trials=1)
     kinds = model_kinds(executions, settings)
     return TrainingSupervisor(runs, registry, kinds, publisher, settings, tmp_path, instruments)
 
@@ -292,7 +292,7 @@ async def test_a_training_whose_ray_cluster_is_away_is_tried_once_more_and_says_
     tmp_path: Path,
 ) -> None:
     await store_history(executions)
-    settings = TrainingSettings(training_heartbeat_seconds=0.3)
+    settings = TrainingSettings(training_heartbeat_seconds=0.3, training_concurrent_trials=1)
     kinds = model_kinds(executions, settings)
     address = f"127.0.0.1:{free_port()}"
     away = RayAccess(address, SecretStr("hunter2"))
@@ -364,7 +364,7 @@ async def test_over_http_a_training_is_followed_and_then_recommends(
         "system_name": "spark",
         "algorithm_name": algorithm_name,
         "model_name": "onlinepredictor",
-        "trials": 2,
+        "trials": 1,
     }
     started = await service.post("/training/trigger_model_training", json=request)
     assert started.status_code == 202
