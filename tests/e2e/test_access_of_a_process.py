@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.support.left_processes import command_line
-from tests.support.services import failing_start, started_service
+from tests.support.services import failing_start, on_mongodb, started_service
 from tests.support.tokens import bearer
 
 pytestmark = pytest.mark.service
@@ -32,9 +32,11 @@ async def test_beyond_loopback_it_says_what_would_do(tmp_path: Path) -> None:
     assert not (tmp_path / "service.lock").exists(), "nothing was begun"
 
 
-async def test_beyond_loopback_with_the_first_token(tmp_path: Path) -> None:
+async def test_beyond_loopback_with_the_first_token(tmp_path: Path, mongo_uri: str) -> None:
     async with (
-        started_service(tmp_path, HOST="0.0.0.0", ACCESS_CONTROL="tokens") as service,
+        started_service(
+            tmp_path, HOST="0.0.0.0", ACCESS_CONTROL="tokens", **on_mongodb(mongo_uri)
+        ) as service,
         httpx.AsyncClient(base_url=service.url) as client,
     ):
         [text] = [word for word in service.log.read_text().split() if word.startswith("enel_")]
@@ -43,9 +45,9 @@ async def test_beyond_loopback_with_the_first_token(tmp_path: Path) -> None:
         assert (await client.get("/access/me", headers=bearer(text))).json()["name"] == "first-admin"
 
 
-async def test_beyond_loopback_where_everybody_may(tmp_path: Path) -> None:
+async def test_beyond_loopback_where_everybody_may(tmp_path: Path, mongo_uri: str) -> None:
     async with (
-        started_service(tmp_path, HOST="0.0.0.0", ACCESS_CONTROL="open") as service,
+        started_service(tmp_path, HOST="0.0.0.0", ACCESS_CONTROL="open", **on_mongodb(mongo_uri)) as service,
         httpx.AsyncClient(base_url=service.url) as client,
     ):
         assert (await client.get("/models")).status_code == 200
@@ -71,15 +73,20 @@ async def test_no_secret_is_in_an_environment_that_others_can_read(tmp_path: Pat
     assert "hunter2" not in service.log.read_text()
 
 
-async def test_secrets_from_files(tmp_path: Path) -> None:
+async def test_secrets_from_files_and_what_it_keeps_is_nobody_elses_to_read(
+    tmp_path: Path, mongo_uri: str
+) -> None:
     (tmp_path / "admin").write_text("hunter2-from-a-file\n")
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o755)
     async with (
-        started_service(tmp_path / "data", ADMIN_TOKEN_FILE=str(tmp_path / "admin")) as service,
+        started_service(folder, ADMIN_TOKEN_FILE=str(tmp_path / "admin"), **on_mongodb(mongo_uri)) as service,
         httpx.AsyncClient(base_url=service.url) as client,
     ):
-        assert (await client.get("/access/me", headers=bearer("hunter2-from-a-file"))).json()[
-            "role"
-        ] == "admin"
+        me = await client.get("/access/me", headers=bearer("hunter2-from-a-file"))
+        assert me.json()["role"] == "admin"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE((folder / "session.key").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
@@ -98,11 +105,3 @@ async def test_settings_of_access_that_cannot_work(
     code, message = await failing_start(tmp_path, **settings)
     assert (code, "hunter2" in message) == (2, False)
     assert said in message
-
-
-async def test_what_it_keeps_is_nobody_elses_to_read(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    folder.mkdir(mode=0o755)
-    async with started_service(folder):
-        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert stat.S_IMODE((folder / "session.key").stat().st_mode) == 0o600
