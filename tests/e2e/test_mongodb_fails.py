@@ -79,7 +79,8 @@ async def _not_ready(asking: httpx.AsyncClient, seconds: float) -> None:
     assert ready.status_code == 503
 
 
-@pytest.mark.parametrize("fault", [_restarted, pytest.param(_stands_still, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("fault", [_restarted, _stands_still])
 async def test_the_only_member_comes_back(
     tmp_path: Path, fault: Callable[[ReplicaSet, httpx.AsyncClient], Awaitable[None]]
 ) -> None:
