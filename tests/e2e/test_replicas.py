@@ -168,6 +168,7 @@ async def test_promotion_roll_back_and_outages_across_two_services(
         assert [version["version"] for version in versions] == [4, 3, 2, 1]
 
 
+@pytest.mark.long
 async def test_a_periodic_training_fires_once_for_both_services(
     tmp_path: Path,
     hdfs: HdfsCluster,
