@@ -39,36 +39,38 @@ def rays(service: ServiceProcess) -> list[dict[str, str]]:
     return [{name: each[name] for name in OPTIONS if name in each} for each in options]
 
 
+@pytest.mark.parametrize("first_trains", [False, pytest.param(True, marks=pytest.mark.long)])
 async def test_they_never_meet_and_one_goes_on_when_the_other_stops(
-    mongo: Client, mongo_uri: str, tmp_path: Path
+    mongo: Client, mongo_uri: str, tmp_path: Path, first_trains: bool
 ) -> None:
+    """The first one serves, and trains as well where four Rays are to be there instead of three."""
     databases = [unique_name("private"), unique_name("private")]
     async with AsyncExitStack() as stack:
-        services, clients, models, trainings = [], [], [], []
+        services, clients, models, trainings = [], [], [], {}
         for name, database in zip(("one", "other"), databases, strict=True):
             await store_history(ExecutionRepository(mongo, database))
             settings = {
                 "MONGODB_ENDPOINT": mongo_uri,
                 "MONGODB_DATABASE": database,
                 "TRAINING_HEARTBEAT_SECONDS": "0.5",
-                "TRAINING_CONCURRENT_TRIALS": "1",
             }
             service = await stack.enter_async_context(started_service(tmp_path / name, **settings))
             asking = await stack.enter_async_context(httpx.AsyncClient(base_url=service.url, timeout=120))
             client = await stack.enter_async_context(AsyncClient(service.url, timeout_seconds=120))
             model = TeamsModel(asking, "greeter")
             await model.publish({"predict.py": WHO})
-            trainings.append((await client.start_training("KMeans", trials=1000))["training_id"])
+            if services or first_trains:
+                trainings[client] = (await client.start_training("KMeans", trials=1000))["training_id"]
             services.append(service)
             clients.append(client)
             models.append(model)
         pids = [int((await model.ask()).json()["label"]) for model in models]
-        for client, training_id in zip(clients, trainings, strict=True):
+        for client, training_id in trainings.items():
             while not (await client.training(training_id))["trials_done"]:
                 await asyncio.sleep(0.2)
 
         own, others = (rays(service) for service in services)
-        assert len(own) == len(others) == 2, (own, others)
+        assert (len(own), len(others)) == (1 + first_trains, 2), (own, others)
         assert all({"--raylet_socket_name", "--session_dir", "--gcs-address"} <= set(ray) for ray in own)
         for option in OPTIONS:
             values = [ray[option] for ray in own + others if option in ray]
@@ -78,7 +80,8 @@ async def test_they_never_meet_and_one_goes_on_when_the_other_stops(
             assert pid not in descendants(stranger)
 
         left = descendants(services[0])
-        done = (await clients[1].training(trainings[1]))["trials_done"]
+        training_id = trainings[clients[1]]
+        done = (await clients[1].training(training_id))["trials_done"]
         assert await services[0].stop() == 0
         for _ in range(200):
             if left := {pid: line for pid, line in left.items() if not has_ended(pid)}:
@@ -86,10 +89,10 @@ async def test_they_never_meet_and_one_goes_on_when_the_other_stops(
         assert not left
         assert not [ray for ray in own if Path(ray["--raylet_socket_name"]).exists()]
         assert int((await models[1].ask()).json()["label"]) == pids[1], "the same process as before"
-        while (run := await clients[1].training(trainings[1]))["trials_done"] == done:
+        while (run := await clients[1].training(training_id))["trials_done"] == done:
             await asyncio.sleep(0.2)
         assert (run["state"], run["attempts"]) == ("RUNNING", 1)
         assert rays(services[1]) == others
-        await clients[1].cancel_training(trainings[1])
+        await clients[1].cancel_training(training_id)
     for database in databases:
         await mongo.drop_database(database)
