@@ -45,6 +45,7 @@ test: install-dev  ## Run all tests, against a real MongoDB and a real Spark
 
 test-long: install-dev  ## Run what takes long: many kills, long silences, many made-up requests
 	$(PYTEST) -m long
+	$(PYTEST) -m "hypothesis and not long" --hypothesis-profile many
 
 check: install-dev  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pytest
 import pytest_asyncio
 from pymongo import AsyncMongoClient
@@ -24,6 +25,11 @@ from common.settings.settings import Settings
 from tests.support.left_processes import has_ended
 from tests.support.samples import unique_name
 from tests.support.services import service_in_process
+
+# Of what Hypothesis makes up; `make test-long` runs the same tests once more, with the other profile.
+hypothesis.settings.register_profile("usual", max_examples=30)
+hypothesis.settings.register_profile("many", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile("usual")
 
 _FOLDER = Path(__file__).parent
 _SLOW = ("service", "spark", "hdfs")
