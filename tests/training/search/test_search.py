@@ -106,7 +106,11 @@ def test_terminating_a_search_ends_all_of_it(start: Any) -> None:
     assert child.left_over() == []
 
 
-@pytest.mark.parametrize("processes", [(), ("gcs_server",), ("raylet",)], ids=lambda names: "".join(names))
+@pytest.mark.parametrize(
+    "processes",
+    [(), pytest.param(("gcs_server",), marks=pytest.mark.long), ("raylet",)],
+    ids=lambda names: "".join(names),
+)
 def test_terminating_a_search_while_it_starts(start: Any, processes: tuple[str, ...]) -> None:
     """Before Ray is imported, and while it starts, when a handler of Ray's own is in place."""
     request = {"history": history_to_json(make_history((2, 4, 6))), "trials": 500, "max_epochs": 20}
