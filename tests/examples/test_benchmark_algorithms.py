@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,7 +22,10 @@ from common.wire.specs import ApplicationSpecs
 from submission.local.runner import LOCAL
 from submission.manifest.build import build_manifest
 from submission.manifest.options import ManifestOptions, bundled_examples
-from tests.support.services import started_service
+from tests.support.services import on_mongodb, started_service
+from training.event_logs.files import files_of
+from training.event_logs.logs import logs_below
+from training.event_logs.recorded import read_log
 
 EXAMPLES = PROJECT_ROOT / "examples"
 SUBMISSIONS = EXAMPLES / "submissions"
@@ -37,20 +40,39 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def run_generator(*runs: list[str]) -> None:
-    """Several runs in one process, whose JVM they share."""
-    subprocess.run(
-        [sys.executable, "-c", GENERATE, json.dumps(runs)],
-        check=True,
+RUN = """
+import importlib, json, sys
+for module, arguments in json.loads(sys.argv[1]).items():
+    print("---", module, flush=True)
+    sys.argv = [module, *map(str, arguments)]
+    importlib.import_module(module).main()
+"""
+
+
+def in_one_driver(code: str, argument: object, *options: str) -> str:
+    """What Python code prints that starts one Spark after another: their JVM is the same.
+
+    Args:
+        argument: Of the code, as JSON.
+        options: Of `spark-submit`.
+    """
+    usual = "--master local[2] --driver-memory 512m --conf spark.ui.enabled=false"
+    quick = "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'"
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(argument)],
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
         env={
             **os.environ,
             "PYTHONPATH": str(EXAMPLES),
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_SUBMIT_ARGS": "--master local[2] --driver-memory 512m --conf spark.ui.enabled=false"
-            " --driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell",
+            "PYSPARK_SUBMIT_ARGS": " ".join((usual, quick, *options, "pyspark-shell")),
         },
     )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +82,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     size = ["--size-mb", str(SIZE_MB), "--dimensions", str(DIMENSIONS), "--partitions", str(FILES)]
     runs = [[name, *size, "--output", (folder / name).as_uri()] for name in ALGORITHMS]
     again = ["MPC", *size, "--output", (folder / "again").as_uri()]
-    run_generator(*runs, [*again, "--seed", "1"], [*again, "--overwrite"])
+    in_one_driver(GENERATE, [*runs, [*again, "--seed", "1"], [*again, "--overwrite"]])
     return folder
 
 
@@ -121,24 +143,70 @@ def test_submissions_and_their_arguments_are_valid(path: Path, monkeypatch: pyte
 
 # --- runs ---------------------------------------------------------------------------------------
 
+PROGRAMS = {
+    # File, whose data is read, jobs at least, and what most stages begin with. Reading takes no simulated
+    # time; the runs of other tests generate their points.
+    "KMeans": ("kmeans", True, 12, "reduceByKey at "),
+    "LogisticRegression": ("logistic_regression", False, 15, "treeAggregate at RDDLossFunction"),
+    "MPC": ("mpc", False, 20, "treeAggregate at LBFGS"),
+    "GradientBoostedTrees": ("gradient_boosted_trees", True, 20, "collectAsMap at RandomForest"),
+    "Sales": ("sales", False, 16, "collect at "),
+}
+
+
+def submission(algorithm: str, data: Path) -> dict[str, Any]:
+    file, reads, *_ = PROGRAMS[algorithm]
+    body: dict[str, Any] = json.loads((SUBMISSIONS / f"{file}.json").read_text())
+    if reads:
+        body["global_specs"]["algorithm_args"] += ["--input", (data / algorithm).as_uri()]
+    return body
+
+
+@pytest.fixture(scope="module")
+def ran(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list[Any], str]]:
+    """Jobs, by Spark's own log, and output of each program with the arguments of its submission."""
+    events = tmp_path_factory.mktemp("events")
+    # Neither many small tasks nor simulated latency is what is looked at.
+    quicker = {"kmeans": ["--partitions", 4], "sales": ["--read-seconds-per-partition", 0]}
+    arguments = {
+        file: submission(algorithm, data)["global_specs"]["algorithm_args"] + quicker.get(file, [])
+        for algorithm, (file, *_) in PROGRAMS.items()
+    }
+    kept = {"enabled": "true", "dir": events.as_uri(), "rolling.enabled": "false", "compress": "false"}
+    options = [f"--conf spark.eventLog.{name}={value}" for name, value in kept.items()]
+    _, *printed = in_one_driver(RUN, arguments, *options).split("--- ")
+    files = files_of(str(events))
+    attempts = [read_log(files, log) for log in logs_below(files, str(events))]
+    attempts.sort(key=lambda attempt: attempt.start["start_time"])  # type: ignore[index]
+    assert len(attempts) == len(printed) == len(PROGRAMS)
+    jobs = [sorted(attempt.job_updates(), key=lambda job: job["job_id"]) for attempt in attempts]
+    for attempt in attempts:
+        attempt.close()
+    return dict(zip(PROGRAMS, zip(jobs, printed, strict=True), strict=True))
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(480)
+@pytest.mark.parametrize("algorithm", PROGRAMS)
+def test_it_runs(data: Path, ran: dict[str, tuple[list[Any], str]], algorithm: str) -> None:
+    check_run(algorithm, data, *ran[algorithm])
+
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
+async def client(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
     assert JAR.is_file(), "`make listener` builds the plugin"
     async with (
-        started_service(tmp_path_factory.mktemp("service")) as service,
+        started_service(tmp_path_factory.mktemp("service"), **on_mongodb(mongo_uri)) as service,
         AsyncClient(service.url) as client,
     ):
         yield client
 
 
-async def run(client: AsyncClient, body: dict[str, Any]) -> tuple[list[Job], str]:
+async def ended(client: AsyncClient, execution_id: str) -> tuple[list[Job], str]:
     """Jobs and log of an application that completed."""
-    submitted = await client.submit(body)
-    execution_id = submitted["db_entry"]["_id"]
-    ended = await client.ended_application(execution_id)
+    application = await client.ended_application(execution_id)
     log = await client.log(execution_id)
-    assert ended["state"] == "COMPLETED", log
+    assert application["state"] == "COMPLETED", log
     return (await client.jobs(execution_id))["items"], log
 
 
@@ -150,35 +218,25 @@ def measured(log: str, name: str) -> float:
 @pytest.mark.service
 @pytest.mark.timeout(480)
 @pytest.mark.parametrize(
-    ("algorithm", "file", "reads", "least_jobs", "iterative_stage"),
+    "algorithm",
     [
-        # Reading takes no simulated time; the runs of other tests generate their points.
-        ("KMeans", "kmeans", True, 12, "reduceByKey at "),
-        ("LogisticRegression", "logistic_regression", False, 15, "treeAggregate at RDDLossFunction"),
-        ("MPC", "mpc", False, 20, "treeAggregate at LBFGS"),
-        ("GradientBoostedTrees", "gradient_boosted_trees", True, 20, "collectAsMap at RandomForest"),
-        ("Sales", "sales", False, 16, "collect at "),
+        each if each == "GradientBoostedTrees" else pytest.param(each, marks=pytest.mark.long)
+        for each in PROGRAMS
     ],
 )
-async def test_it_runs_and_is_reported(
-    client: AsyncClient,
-    data: Path,
-    algorithm: str,
-    file: str,
-    reads: bool,
-    least_jobs: int,
-    iterative_stage: str,
-) -> None:
-    body = json.loads((SUBMISSIONS / f"{file}.json").read_text())
-    if reads:
-        body["global_specs"]["algorithm_args"] += ["--input", (data / algorithm).as_uri()]
-    jobs, log = await run(client, body)
+async def test_it_is_reported(client: AsyncClient, data: Path, algorithm: str) -> None:
+    jobs, log = await ended(client, (await client.submit(submission(algorithm, data)))["db_entry"]["_id"])
+    stages = check_run(algorithm, data, jobs, log)
+    assert all(stage["start_scale_out"] == 2 for stage in stages)
 
+
+def check_run(algorithm: str, data: Path, jobs: Sequence[Any], log: str) -> list[Any]:
+    """That it did what it is for; returns the stages that ran."""
+    _, _, least_jobs, iterative_stage = PROGRAMS[algorithm]
     assert [job["job_id"] for job in jobs] == list(range(len(jobs)))
     assert len(jobs) >= least_jobs
     stages = [stage for job in jobs for stage in job["stages"].values() if stage is not None]
     assert all(stage["metrics"]["cpu_utilization"] > 0 for stage in stages)
-    assert all(stage["start_scale_out"] == 2 for stage in stages)
     assert sum(stage["stage_name"].startswith(iterative_stage) for stage in stages) >= 0.5 * len(jobs)
 
     if algorithm == "KMeans":
@@ -193,3 +251,4 @@ async def test_it_runs_and_is_reported(
     else:
         # One in twenty labels is wrong, and by chance a third of all would be right.
         assert 0.85 < measured(log, "test accuracy") < 0.98
+    return stages
