@@ -299,7 +299,10 @@ async def test_what_is_put_again_loses_its_mark(workspaces: Workspaces, store: A
     assert await workspaces.read(NAME, "a") == b"1"
 
 
-async def test_nobody_puts_what_is_being_deleted(workspaces: Workspaces, store: ArtifactStore) -> None:
+async def test_nobody_puts_what_is_being_deleted(
+    workspaces: Workspaces, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.workspaces.marks._LOOK_SECONDS", 0.05)
     await workspaces.put(NAME, "a", b"1", BY)
     await workspaces.remove(NAME, "a", BY)
     garbage = ContentGarbage(workspaces.stored, store)

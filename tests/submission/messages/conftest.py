@@ -23,10 +23,15 @@ async def broker_address() -> AsyncIterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def _short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The broker lets who begins a group wait for others: as long as its session, and 5 s at most."""
-    short = partialmethod(KafkaBroker.subscriber, session_timeout_ms=2000, heartbeat_interval_ms=500)
+def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker lets who begins a group wait for others: as long as its session, and 5 s at most.
+
+    What is to be told is looked for more often, too.
+    """
+    short = partialmethod(KafkaBroker.subscriber, session_timeout_ms=1000, heartbeat_interval_ms=250)
     monkeypatch.setattr(KafkaBroker, "subscriber", short)
+    monkeypatch.setattr("submission.messages.replies._TURN_SECONDS", 0.2)
+    monkeypatch.setattr("submission.messages.logs._TURN_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ async def stoppable(tmp_path: Path) -> AsyncIterator[Place]:
     folder = tmp_path / "mongod"
     async with embedded_mongod(folder) as uri:
         process = mongod_of(folder)
-        client: Client = AsyncMongoClient(uri, tz_aware=True, timeoutMS=3000, serverSelectionTimeoutMS=3000)
+        client: Client = AsyncMongoClient(uri, tz_aware=True, timeoutMS=1500, serverSelectionTimeoutMS=1500)
         place = Place(client, tmp_path, process)
         await place.fill()
         try:
