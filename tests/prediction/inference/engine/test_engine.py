@@ -295,6 +295,18 @@ async def test_frames_come_by_a_door_where_a_replica_is_on_this_machine(
     await engine.unload(name)
 
 
+async def test_what_a_model_has_started_ends_with_its_deployment(engine: Engine, tmp_path: Path) -> None:
+    source = """
+        import subprocess
+        def predict(x):
+            return subprocess.Popen(["sleep", "1000"], start_new_session=True).pid
+    """
+    await engine.load(version(tmp_path, source))
+    started = psutil.Process(int(str(await ask(engine, tmp_path.name, 1))))
+    await engine.unload(tmp_path.name)
+    assert has_ended(started)
+
+
 async def test_another_engine_finds_what_is_loaded(engine: Engine, tmp_path: Path) -> None:
     name = tmp_path.name
     await engine.load(version(tmp_path))
