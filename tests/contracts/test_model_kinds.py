@@ -34,6 +34,8 @@ from training.runs.supervisor import TrainingSupervisor
 
 EVERY_KIND = range(len(KINDS))
 DAMAGES = ("no files", "files cut short", "empty files")
+COMPARED = (*DAMAGES[:-1], pytest.param(DAMAGES[-1], marks=pytest.mark.long))
+"""Of which two versions are compared, each time in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ async def kinds(mongo: Client) -> AsyncIterator[Kinds[ModelKind]]:
     executions = ExecutionRepository(mongo, database)
     await executions.create_indexes()
     await store_history(executions)
-    yield model_kinds(executions, TrainingSettings(training_heartbeat_seconds=0.3))
+    yield model_kinds(
+        executions, TrainingSettings(training_heartbeat_seconds=0.3, training_concurrent_trials=1)
+    )
     await mongo.drop_database(database)
 
 
@@ -80,7 +84,7 @@ async def trained(
     store = FolderStore(folder / "models")
     gate = PromotionGate(registry, store, kinds, folder / "training")
     publisher = Publisher(runs, registry, store, gate, Outbox(folder), 0.3)
-    settings = TrainingSettings(training_heartbeat_seconds=0.3)
+    settings = TrainingSettings(training_heartbeat_seconds=0.3, training_concurrent_trials=1)
     supervisor = TrainingSupervisor(runs, registry, kinds, publisher, settings, folder)
     queued = await runs.enqueue(
         system_name="spark",
@@ -193,7 +197,7 @@ async def test_a_version_is_no_worse_than_itself(trained: Trained, tmp_path: Pat
     assert not (tmp_path / "comparison").exists()
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", COMPARED)
 async def test_a_champion_that_cannot_be_used_gives_way(
     trained: Trained, tmp_path: Path, damage: str
 ) -> None:
@@ -205,7 +209,7 @@ async def test_a_champion_that_cannot_be_used_gives_way(
     assert promotion.method == "champion_unreadable"
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", COMPARED)
 async def test_a_candidate_that_cannot_be_used_is_no_rival(
     trained: Trained, tmp_path: Path, damage: str
 ) -> None:
