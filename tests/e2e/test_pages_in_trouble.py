@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Locator, Page, Route, expect
@@ -15,11 +14,10 @@ from pymongo import AsyncMongoClient
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.wire.events import UpdateInformation
-from tests.support.browser import assert_usable, opened_page
+from tests.support.browser import asked, assert_usable, once, opened_page
 from tests.support.finished_runs import store_finished_runs
 from tests.support.samples import application_start, execution, job_end, unique_name
 from tests.support.services import started_service
-from tests.support.teams_models import TeamsModel, tells
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(300)]
 
@@ -79,18 +77,6 @@ async def running(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> A
     await client.close()
 
 
-async def once(page: Page, path: str, **answer: Any) -> None:
-    """Something answers the next request for a path in place of the service."""
-    await page.route(path, lambda route: route.fulfill(**answer), times=1)
-
-
-async def asked(page: Page, path: str, times: int = 2) -> None:
-    """The page has asked for it so often from now on; what came before the last time is in the page."""
-    for _ in range(times):
-        async with page.expect_response(path):
-            pass
-
-
 # --- the corner ---------------------------------------------------------------------------------------
 
 
@@ -104,26 +90,6 @@ async def test_what_is_wrong_stays_while_other_parts_come(running: Running) -> N
         await expect(troubles).to_contain_text("Trying again.")
         await assert_usable(page)
         await troubles.get_by_role("button", name="Close").click()
-        await expect(troubles).to_be_empty()
-
-
-async def test_a_refused_verdict_is_read_and_not_said_to_be_tried_again(running: Running) -> None:
-    async with httpx.AsyncClient(base_url=running.url, timeout=120) as client:
-        model = TeamsModel(client)
-        await model.publish(tells(1))
-        assert (await model.ask(x=1)).status_code == 200
-    async with opened_page(running.url) as page:
-        await page.goto(f"/ui/prediction/{model.short_name}")
-        await once(page, "**/feedback", status=409, content_type="text/plain", body="Conflict: not now.")
-        right = page.locator("#latest").get_by_role("button", name="Right", exact=True)
-        await right.click()
-        troubles = page.locator("#troubles")
-        await expect(troubles).to_contain_text("not now.")
-        await asked(page, "**/live")
-        await expect(troubles).to_contain_text("not now.")
-        await expect(troubles).not_to_contain_text("again")
-        await right.click()
-        await expect(page.locator("#latest")).to_contain_text("noted")
         await expect(troubles).to_be_empty()
 
 

@@ -111,3 +111,15 @@ async def drop_files(page: Page, files: Mapping[str, bytes]) -> None:
     """Drop images, by their names, on the form that asks a model."""
     sent = [{"name": name, "content": base64.b64encode(data).decode()} for name, data in files.items()]
     await page.locator("form[data-ask]").evaluate(_DROPS, sent)
+
+
+async def once(page: Page, path: str, **answer: Any) -> None:
+    """Something answers the next request for a path in place of the service."""
+    await page.route(path, lambda route: route.fulfill(**answer), times=1)
+
+
+async def asked(page: Page, path: str, times: int = 2) -> None:
+    """The page has asked for it so often from now on; what came before the last time is in the page."""
+    for _ in range(times):
+        async with page.expect_response(path):
+            pass
