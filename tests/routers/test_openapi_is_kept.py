@@ -49,7 +49,7 @@ from training.runs.repository import TrainingRunRepository
 
 pytestmark = pytest.mark.service
 
-REQUESTS, FEWER_REQUESTS, MANY_REQUESTS = 8, 4, 300
+REQUESTS, FEWER_REQUESTS, MANY_REQUESTS = 5, 2, 300
 """Of each route; fewer by those who may nothing but what an administrator may, too."""
 
 MANY = "1000000"
