@@ -9,8 +9,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from tests.support.images import file_of, grey
 from tests.support.programs import ProgramClient
-from tests.support.services import started_service
+from tests.support.services import on_mongodb, started_service
+from tests.support.teams_models import TeamsModel, bright_files
 
 pytestmark = [pytest.mark.service, pytest.mark.spark]
 
@@ -71,13 +73,26 @@ result = {"sum": sum(int(part.read_text()) for part in parts)}
 pathlib.Path(os.environ["ENEL_OUTPUT_DIR"], "result.json").write_text(json.dumps(result))
 """
 
+LEARNS = """
+import json, os, pathlib
+folder = pathlib.Path(os.environ["ENEL_FEEDBACK_DIR"])
+lines = [json.loads(line) for line in (folder / "feedback.jsonl").read_text().splitlines()]
+said = [[line["right_label"], (folder / line["files"]["image"]).stat().st_size] for line in lines]
+pathlib.Path(os.environ["ENEL_OUTPUT_DIR"], "result.json").write_text(json.dumps({"said": said}))
+"""
+
 
 @pytest_asyncio.fixture(scope="module")
-async def programs(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ProgramClient]:
+async def programs(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ProgramClient]:
     folder = tmp_path_factory.mktemp("programs")
-    limits = {"PROGRAM_DISK_MAX_BYTES": str(50 << 20), "PROGRAM_MAX_PROCESSES": "64"}
+    limits = {
+        "PROGRAM_LOG_MAX_BYTES": str(1 << 20),
+        "PROGRAM_DISK_MAX_BYTES": str(50 << 20),
+        "PROGRAM_MAX_PROCESSES": "64",
+        "LOCAL_SPARK_MAX_APPLICATIONS": "3",
+    }
     async with (
-        started_service(folder, PROGRAM_LOG_MAX_BYTES=str(1 << 20), **limits) as service,
+        started_service(folder, **limits, **on_mongodb(mongo_uri)) as service,
         httpx.AsyncClient(base_url=service.url, timeout=60) as client,
     ):
         yield ProgramClient(client, str(folder))
@@ -161,41 +176,56 @@ async def test_a_step_that_fails_ends_the_pipeline(programs: ProgramClient) -> N
     assert "no data today" in run["steps"][0]["reason"]
 
 
-@pytest.mark.parametrize(
-    ("program", "limits", "exit_code", "told"),
-    [
-        ("print('nothing to keep')", {}, 70, "left nothing in ENEL_OUTPUT_DIR"),
-        ("import os; os.symlink('/etc/hostname', os.environ['ENEL_OUTPUT_DIR'] + '/x')", {}, 70, "is a link"),
-        ("import time; time.sleep(600)", {"time_limit_seconds": 2}, 124, "longer than 2 seconds"),
-        ("open('large', 'wb').write(bytes(60 << 20))", {}, 1, "File too large"),
-        (
-            "import time\nfor n in range(100): open(f'{n}', 'wb').write(bytes(2 << 20))\ntime.sleep(60)",
-            {},
-            125,
-            "PROGRAM_DISK_MAX_BYTES",
-        ),
-        (
-            "import threading as t, time\nfor _ in range(99): t.Thread(target=time.sleep, args=[60]).start()",
-            {},
-            125,
-            "processes and threads",
-        ),
-        (
-            "import os, time\nfor _ in range(99): os.fork() or time.sleep(60)\ntime.sleep(60)",
-            {},
-            125,
-            "processes and threads",
-        ),
-        ("raise SystemExit(3)", {}, 3, "exit code 3"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", {}, 137, "exit code 137"),
-    ],
-    ids=["no-output", "link", "endless", "large-file", "disk", "threads", "forks", "exits", "killed"],
-)
+WRONG: dict[str, tuple[str, dict[str, Any], int, str]] = {
+    "no-output": ("print('nothing to keep')", {}, 70, "left nothing in ENEL_OUTPUT_DIR"),
+    "link": (
+        "import os; os.symlink('/etc/hostname', os.environ['ENEL_OUTPUT_DIR'] + '/x')",
+        {},
+        70,
+        "is a link",
+    ),
+    "endless": ("import time; time.sleep(600)", {"time_limit_seconds": 2}, 124, "longer than 2 seconds"),
+    "large-file": ("open('large', 'wb').write(bytes(60 << 20))", {}, 1, "File too large"),
+    "disk": (
+        "import time\nfor n in range(100): open(f'{n}', 'wb').write(bytes(2 << 20))\ntime.sleep(60)",
+        {},
+        125,
+        "PROGRAM_DISK_MAX_BYTES",
+    ),
+    "threads": (
+        "import threading as t, time\nfor _ in range(99): t.Thread(target=time.sleep, args=[60]).start()",
+        {},
+        125,
+        "processes and threads",
+    ),
+    "forks": (
+        "import os, time\nfor _ in range(99): os.fork() or time.sleep(60)\ntime.sleep(60)",
+        {},
+        125,
+        "processes and threads",
+    ),
+    "exits": ("raise SystemExit(3)", {}, 3, "exit code 3"),
+    "killed": ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", {}, 137, "exit code 137"),
+}
+"""Programs with their limits, the exit code, and what the log says."""
+
+
+@pytest_asyncio.fixture(scope="module")
+async def gone_wrong(programs: ProgramClient) -> dict[str, Any]:
+    """A run of each that has ended; all are begun together, since most of their time is waiting."""
+    started = {}
+    for name, (program, limits, _, _) in WRONG.items():
+        await programs.put(f"wrong-{name}", {"train.py": program})
+        started[name] = await programs.start(f"wrong-{name}", **limits)
+    return {name: await programs.ended(run) for name, run in started.items()}
+
+
+@pytest.mark.parametrize("name", WRONG)
 async def test_what_goes_wrong_is_limited_and_told(
-    programs: ProgramClient, program: str, limits: dict[str, Any], exit_code: int, told: str
+    programs: ProgramClient, gone_wrong: dict[str, Any], name: str
 ) -> None:
-    await programs.put("wrong", {"train.py": program})
-    run = await programs.run("wrong", **limits)
+    _, _, exit_code, told = WRONG[name]
+    run = gone_wrong[name]
     log = await programs.log(run)
     assert run["state"] == "FAILED", log
     assert run["exit_code"] == exit_code, log
@@ -242,9 +272,10 @@ async def test_what_requirements_name_is_there_for_driver_and_executors(programs
     run = await programs.ended(started)
     assert run["state"] == "COMPLETED", (run, await programs.log(run))
     assert (await programs.result(run))["total"] > 100
-    # Built once: the next run starts at once.
-    again = await programs.run("packed", output="kept")
+    # Built once: the next run has the same.
+    again = await programs.start("packed", output="kept")
     assert again["environment_id"] == run["environment_id"]
+    await programs.cancel(again)
 
 
 async def test_a_run_whose_environment_cannot_be_built_says_why(programs: ProgramClient) -> None:
@@ -294,3 +325,22 @@ async def test_each_due_time_of_a_schedule_runs_the_files_of_its_day(programs: P
         assert text in await programs.log(run)
         snapshots.append(run["snapshot_id"])
     assert snapshots[0] != snapshots[1]
+
+
+async def test_the_next_training_is_given_what_was_said(programs: ProgramClient) -> None:
+    """What people say of predictions, over the wire to the program that trains the model next.
+
+    It comes last: Ray, which it starts, then burdens none of the others.
+    """
+    model = TeamsModel(programs.client)
+    await model.publish(bright_files())
+    picture, address = file_of(grey(), "PNG"), f"/serving/{model.short_name}"
+    headers = {"content-type": "image/png"}
+    asked = await programs.client.post(f"{address}/predict", content=picture, headers=headers, timeout=120)
+    feedback = {"prediction_id": asked.json()["prediction_id"], "label": "dark"}
+    (await programs.client.post(f"{address}/feedback", json=feedback)).raise_for_status()
+    await programs.put(model.workspace, {"train.py": LEARNS})
+    run = await programs.run(model.workspace, model=model.short_name)
+    assert run["model"] == model.name
+    assert run["state"] == "COMPLETED", await programs.log(run)
+    assert await programs.result(run) == {"said": [["dark", len(picture)]]}
