@@ -18,8 +18,7 @@ from common.settings.group import PROJECT_ROOT
 from tests.support.kafka import OFFSET_COMMIT, Topics, broker_behind_a_proxy, tansu
 from tests.support.messages import eventually
 from tests.support.programs import ProgramClient
-from tests.support.samples import unique_name
-from tests.support.services import failing_start, started_service
+from tests.support.services import failing_start, on_mongodb, started_service
 
 pytestmark = [pytest.mark.service, pytest.mark.spark]
 
@@ -41,15 +40,14 @@ class Messages:
 
 
 @pytest_asyncio.fixture(scope="module")
-async def messages(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Messages]:
+async def messages(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Messages]:
     folder = tmp_path_factory.mktemp("messages")
     async with tansu(free_port()) as address:
         topics = Topics(address)
         environment = {name.upper(): value for name, value in topics.settings.items()}
+        environment |= {"KAFKA_ENDPOINT": address, "KAFKA_LOG_TOPIC": topics.logs, **on_mongodb(mongo_uri)}
         async with (
-            started_service(
-                folder, KAFKA_ENDPOINT=address, KAFKA_LOG_TOPIC=topics.logs, **environment
-            ) as service,
+            started_service(folder, **environment) as service,
             httpx.AsyncClient(base_url=service.url, timeout=60) as client,
         ):
             programs = ProgramClient(client, str(folder))
@@ -160,7 +158,7 @@ def _enel(arguments: list[str], environment: dict[str, str]) -> subprocess.Compl
 
 
 async def test_killed_between_storing_and_acknowledging_it_is_one_run(tmp_path: Path, mongo_uri: str) -> None:
-    database = {"MONGODB_ENDPOINT": mongo_uri, "MONGODB_DATABASE": unique_name("killed")}
+    database = on_mongodb(mongo_uri)
     async with broker_behind_a_proxy() as (_, proxy):
         topics = Topics(proxy.address)
         environment = {name.upper(): value for name, value in topics.settings.items()} | database
