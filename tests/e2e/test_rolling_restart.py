@@ -82,7 +82,6 @@ async def test_nothing_fails_and_nothing_is_lost(
             "MONGODB_DATABASE": database,
             "KUBERNETES_ENDPOINT": api.url,
             "TRAINING_HEARTBEAT_SECONDS": "0.5",
-            "TRAINING_CONCURRENT_TRIALS": "1",
         }
 
         def replica(number: int) -> AbstractAsyncContextManager[ServiceProcess]:
@@ -131,7 +130,7 @@ async def test_nothing_fails_and_nothing_is_lost(
 async def more(reporting: Drivers, asking: Drivers, load: Load) -> None:
     """Some of everything, on whatever replicas there are now."""
     reads, submitted = load.reads, len(load.submitted)
-    await asyncio.gather(reporting.more(20), asking.more(4))
+    await asyncio.gather(reporting.more(10), asking.more(2))
     async with asyncio.timeout(60):
         while load.reads < reads + 4 or len(load.submitted) < submitted + 4:
             await asyncio.sleep(0.05)

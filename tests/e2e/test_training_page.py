@@ -16,7 +16,7 @@ from playwright.async_api import Page, Route, expect
 from app.client.process import ServiceProcess
 from tests.support.browser import NARROW, assert_usable, follow, opened_page
 from tests.support.programs import ProgramClient
-from tests.support.services import started_service
+from tests.support.services import on_mongodb, started_service
 
 pytestmark = [pytest.mark.service, pytest.mark.spark, pytest.mark.timeout(420)]
 
@@ -57,8 +57,8 @@ size = int((pathlib.Path(os.environ["ENEL_INPUT_DIR"]) / "processing" / "size").
 
 
 @pytest_asyncio.fixture(scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
-    async with started_service(tmp_path_factory.mktemp("training")) as service:
+async def running(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ServiceProcess]:
+    async with started_service(tmp_path_factory.mktemp("training"), **on_mongodb(mongo_uri)) as service:
         yield service
 
 
