@@ -12,15 +12,15 @@ from app.client.client import AsyncClient
 from app.client.problems import ProblemError
 from submission.pipelines.digits import PUT_FILE
 from tests.support.digits import DIGITS
-from tests.support.services import started_service
+from tests.support.services import on_mongodb, started_service
 
 pytestmark = [pytest.mark.service, pytest.mark.spark, pytest.mark.timeout(900)]
 
 
 @pytest_asyncio.fixture(scope="module")
-async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
+async def client(mongo_uri: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncClient]:
     async with (
-        started_service(tmp_path_factory.mktemp("digits")) as service,
+        started_service(tmp_path_factory.mktemp("digits"), **on_mongodb(mongo_uri)) as service,
         AsyncClient(service.url) as client,
     ):
         yield client
