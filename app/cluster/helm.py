@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from app.cluster.programs import output_of
+from common.yaml_text import yaml_of
 
 CHART = "deploy/helm/enel-service"
 
@@ -90,7 +89,7 @@ def _with_chart(command: Sequence[str], options: Sequence[str], values: Values) 
 
     with tempfile.TemporaryDirectory() as folder:
         first = Path(folder) / "defaults.yaml"
-        first.write_text(yaml.safe_dump(dict(values.defaults)))
+        first.write_text(yaml_of([dict(values.defaults)]))
         files = [part for file in (str(first), *values.files) for part in ("--values", file)]
         single = [part for assignment in values.assignments for part in ("--set", assignment)]
         _helm(*command, str(bundled(CHART)), *options, *files, *single)

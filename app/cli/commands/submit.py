@@ -1,7 +1,6 @@
 """`enel submit`: an application, from a file or from options."""
 
 import typer
-import yaml
 
 from app.cli import body_options as body
 from app.cli import console
@@ -12,6 +11,7 @@ from app.cli.submission_body import said_options, submission_body
 from app.cli.units import duration
 from app.cli.views.submissions import submission_view
 from app.client.answers import ApplicationDetails, Submission
+from common.yaml_text import yaml_of
 
 
 def submit(
@@ -57,7 +57,7 @@ def submit(
             idempotency_key=idempotency_key,
         )
         if print_manifest:
-            console.print_text(yaml.safe_dump_all(answer["template_code"], sort_keys=False))
+            console.print_text(yaml_of(answer["template_code"]))
             return
         if not wait or starts_nothing:
             console.show(answer, lambda found: submission_view(found, dry_run), as_json=as_json)

@@ -72,6 +72,11 @@ def test_a_printed_manifest_is_one(enel: Enel) -> None:
     assert manifest["spec"]["arguments"] == ["--iterations", "3"]
 
 
+def test_numbers_among_arguments_are_texts_to_kubectl_too(enel: Enel) -> None:
+    printed = enel("submit", *ENOUGH, "--arg", "1e-3", "--print-manifest").out
+    assert "- '1e-3'\n" in printed
+
+
 def test_what_the_service_refuses_is_said_in_its_words(enel: Enel) -> None:
     ran = enel("submit", *ENOUGH, "--max", 0.5)
     assert (ran.code, ran.out) == (2, "")
