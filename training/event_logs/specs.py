@@ -116,9 +116,14 @@ def specs_of(attempt: RecordedAttempt, said: Said) -> ApplicationSpecs:
 def start_scale_out(attempt: RecordedAttempt) -> int | None:
     """Executors that the application was to start with; None: its configuration does not say."""
     conf = attempt.properties
+    said = [_count(conf.get("spark.executor.instances"))]
     if conf.get("spark.dynamicAllocation.enabled") == "true":
-        return _count(conf.get("spark.dynamicAllocation.initialExecutors"))
-    return _count(conf.get("spark.executor.instances"))
+        # The most of them, whatever its maximum (`findings/spark_standalone_and_max_executors.sh`).
+        said += [
+            _count(conf.get(f"spark.dynamicAllocation.{name}"))
+            for name in ("initialExecutors", "minExecutors")
+        ]
+    return max((count for count in said if count is not None), default=None)
 
 
 def algorithm_name(application_name: str) -> str:

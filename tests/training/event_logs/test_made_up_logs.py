@@ -184,3 +184,36 @@ def test_a_folder_that_cannot_be_read_is_told_beside_the_logs(tmp_path: Path) ->
     ]
     with pytest.raises(FilesAway):  # which somebody has named
         list(logs_below(files_of(b), b))
+
+
+@pytest.mark.parametrize(
+    ("said", "start"),
+    [
+        ({"spark.executor.instances": "3"}, 3),
+        ({"spark.dynamicAllocation.initialExecutors": "3"}, None),
+        ({"spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.initialExecutors": "2"}, 2),
+        ({"spark.dynamicAllocation.enabled": "true", "spark.dynamicAllocation.minExecutors": "2"}, 2),
+        (
+            {
+                "spark.dynamicAllocation.enabled": "true",
+                "spark.dynamicAllocation.initialExecutors": "2",
+                "spark.dynamicAllocation.maxExecutors": "2",
+                "spark.executor.instances": "3",
+            },
+            3,
+        ),
+        ({"spark.dynamicAllocation.enabled": "true"}, None),
+    ],
+)
+def test_the_most_of_what_a_start_is_said_to_be(
+    tmp_path: Path, said: dict[str, str], start: int | None
+) -> None:
+    local = b'"spark.master": "local[2]"'
+    content = WHOLE.replace(local, json.dumps({"spark.master": "a", **said}).encode()[1:-1])
+    assert content != WHOLE
+    (tmp_path / "app-1").write_bytes(content)
+    [found] = logs_below(files_of(str(tmp_path)), str(tmp_path))
+    attempt = read_log(files_of(str(tmp_path)), found)
+    [*_, last] = pieces_of(attempt, Said())
+    attempt.close()
+    assert last["started"].get("start_scale_out") == start
