@@ -1,8 +1,10 @@
 # Two commands do everything: `make demo` and `make test`. Both install first, into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-# Test files that run at once; each worker starts a MongoDB (in memory, where there is room) and an HDFS of its
-# own, and needs about 4 GB.
-WORKERS ?= 2
+# Test files that run at once: one more than processors, as tests also wait. Each worker starts a MongoDB (in
+# memory, where there is room) and an HDFS of its own, and needs about 4 GB.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; \
+	gigabytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 30; \
+	print(max(1, min(len(os.sched_getaffinity(0)) + 1, gigabytes // 5)))')
 VENV := .venv
 BIN := $(VENV)/bin
 # Hundreds of processes start: where a shell keeps Python from writing bytecode, each compiles our code anew.
