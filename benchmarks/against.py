@@ -415,6 +415,8 @@ async def measure(
                 took = timedelta(seconds=round(time.perf_counter() - begun))
                 console.print(f"{part}, round {number + 1}, {build.name}: {took}", style="dim")
                 for figure, value in figures.items():
+                    # Also said at once: a run of hours that is ended early has not been for nothing.
+                    console.print(f"  {figure}: {value:.4g}", style="dim")
                     found[figure][build.name].append(value)
     return found
 

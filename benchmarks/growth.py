@@ -49,7 +49,11 @@ DATABASE = "benchmark"
 JOB_SECONDS = 6.0
 MOST_RATIO = 1.3
 RUNNING_OF = 20
+ALGORITHMS = 2
+"""Of which each fills a page of what is asked for, also where the fewest applications are."""
 HISTORY_RUNS, RECOMMENDED_RUNS, STAGED_JOBS = 30, 3, 18
+_COLOURS = 10
+"""Of Matplotlib's lines, before it begins again."""
 console = open_console()
 
 
@@ -71,7 +75,7 @@ def application(number: int, jobs: int) -> ApplicationExecution:
         end_scale_out=4,
         global_specs={
             "experiment_name": "benchmark",
-            "algorithm_name": f"Algorithm{number % 10}",
+            "algorithm_name": f"Algorithm{number % ALGORITHMS}",
             "data_size_MB": 1000,
             "min_scale_out": 1,
             "max_scale_out": 8,
@@ -139,11 +143,11 @@ async def fill(client: AsyncMongoClient[dict[str, Any]], first: int, until: int,
 
 ADDRESSES = {
     "applications": "/submission/applications?limit=50",
-    "applications, filtered": "/submission/applications?algorithm_name=Algorithm3&state=COMPLETED",
+    "applications, filtered": "/submission/applications?algorithm_name=Algorithm1&state=COMPLETED",
     "one application": "/submission/applications/application-3",
     "its jobs": "/submission/applications/application-3/jobs",
     "page: list": "/ui/applications",
-    "page: list, filtered by algorithm": "/ui/applications?algorithm_name=Algorithm3",
+    "page: list, filtered by algorithm": "/ui/applications?algorithm_name=Algorithm1",
     "page: list, filtered by owner": "/ui/applications?submitted_by=owner-3",
     "page: list, filtered by an owner who has none": "/ui/applications?submitted_by=nobody",
     "page: list, targets missed": "/ui/applications?target=missed",
@@ -271,10 +275,13 @@ def draw(jobs: list[int], found: Mapping[str, list[float]], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axis = pyplot.subplots(figsize=(8.0, 4.5))
-    for name, seconds in found.items():
+    for number, (name, seconds) in enumerate(found.items()):
+        style = "o-" if number < _COLOURS else "s--"
         is_read = name not in (RECOMMENDATION, REPORT)
-        axis.plot(jobs, [1000 * each for each in seconds], "o-", lw=1 if is_read else 2.5, label=name)
+        axis.plot(jobs, [1000 * each for each in seconds], style, lw=1 if is_read else 2.5, label=name)
     axis.set(xscale="log", yscale="log", xlabel="stored jobs", ylabel="milliseconds, median")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
     axis.grid(which="both", alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
     figure.savefig(path, dpi=120, bbox_inches="tight")

@@ -78,8 +78,8 @@ async def test_both_nodes_run_trials_and_without_one_a_seed_still_gives_the_file
     cluster: RayCluster, tmp_path: Path
 ) -> None:
     """Last of all: the cluster has one node from then on."""
-    # Long trials: one that is over before the other node's actor has started takes that one's trial. On a busy
-    # machine even all of them may be: then there are more.
+    # Long trials: one that is over before the other node's actor has started takes that one's trial.
+    # On a busy machine all of them may be: then there are more.
     long = make_history((2, 3, 4, 6, 8, 12, 3, 5, 7, 9), jobs=12)
     for count in (4, 12, 36):
         there = request(tmp_path / f"{count} there", long, trials=count, max_epochs=200)
