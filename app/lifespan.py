@@ -53,25 +53,19 @@ async def _enter(settings: Settings, storage: Storage | None, stack: AsyncExitSt
     if storage is None:
         ground = await stack.enter_async_context(open_ground(settings))
         storage = await stack.enter_async_context(open_storage(settings, ground))
-    instruments = storage.instruments
     access = await stack.enter_async_context(open_access(settings, storage))
     kinds = model_kinds(storage.executions, settings.training)
-    prediction = await stack.enter_async_context(
-        open_prediction(settings.prediction, storage, kinds, instruments)
-    )
-    training = await build_training(
-        settings.training, storage, kinds, stopping, instruments, ray_access(settings.serving)
-    )
+    prediction = await stack.enter_async_context(open_prediction(settings.prediction, storage, kinds))
+    training = await build_training(settings.training, storage, kinds, stopping, ray_access(settings.serving))
     opened = await open_workspaces(settings.workspaces, storage)
     heartbeat_seconds = settings.training.training_heartbeat_seconds
-    environments = await build_environments(settings.environments, storage, heartbeat_seconds, instruments)
+    environments = await build_environments(settings.environments, storage, heartbeat_seconds)
     predictions = await open_predictions(storage)
     programs = await open_programs(
         settings.programs,
         storage,
         opened.workspaces,
         environments,
-        instruments,
         predictions,
         settings.serving.serving_feedback_rows,
     )
@@ -84,12 +78,9 @@ async def _enter(settings: Settings, storage: Storage | None, stack: AsyncExitSt
             programs.preparation,
             where.platform,
             predictions,
-            instruments,
         )
     )
-    accuracy = await open_accuracy(
-        settings.training, storage, training.pretraining, prediction.forecaster, instruments
-    )
+    accuracy = await open_accuracy(settings.training, storage, training.pretraining, prediction.forecaster)
     submission = await stack.enter_async_context(
         open_submission(
             settings,
@@ -99,15 +90,12 @@ async def _enter(settings: Settings, storage: Storage | None, stack: AsyncExitSt
             options,
             driver_tokens(settings, access),
             programs.preparation,
-            instruments,
         )
     )
     pipelines = await open_pipelines(
         storage, opened.workspaces, submission.service, programs.runs, predictions
     )
-    messages = await stack.enter_async_context(
-        open_messages(settings, storage, programs, submission.service, instruments)
-    )
+    messages = await stack.enter_async_context(open_messages(settings, storage, programs, submission.service))
     await storage.setting_up.done()
     loops = every_loop(
         training.supervisor,
@@ -134,7 +122,7 @@ async def _enter(settings: Settings, storage: Storage | None, stack: AsyncExitSt
     await stack.enter_async_context(running(loops))
     return ServiceState(
         mongo=storage.mongo,
-        instruments=instruments,
+        instruments=storage.instruments,
         access=access,
         executions=storage.executions,
         predictor=prediction.predictor,

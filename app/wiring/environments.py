@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from app.wiring.storage import Storage
-from common.instruments import Instruments
 from common.settings.environments import EnvironmentSettings
 from submission.environments.builder import EnvironmentBuilder
 from submission.environments.cache import EnvironmentCache
@@ -16,7 +15,7 @@ FOLDER = Path("environments")
 
 
 async def build_environments(
-    settings: EnvironmentSettings, storage: Storage, heartbeat_seconds: float, instruments: Instruments
+    settings: EnvironmentSettings, storage: Storage, heartbeat_seconds: float
 ) -> Environments:
     """Nothing is built before the loops run.
 
@@ -27,6 +26,6 @@ async def build_environments(
     storage.setting_up.begin_indexes(repository)
     packed = PackedFiles(storage.artifacts)
     folder = storage.data_dir / FOLDER
-    builder = EnvironmentBuilder(repository, packed, settings, folder, heartbeat_seconds, instruments)
-    cache = EnvironmentCache(repository, packed, settings.environment_cache_bytes, instruments)
+    builder = EnvironmentBuilder(repository, packed, settings, folder, heartbeat_seconds, storage.instruments)
+    cache = EnvironmentCache(repository, packed, settings.environment_cache_bytes, storage.instruments)
     return Environments(repository, builder, cache, packed)

@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from app.wiring.storage import Storage
 from common.auth import EVERYTHING, Permission, Principal
-from common.instruments import Instruments
 from common.processes.guarded import service_identity
 from common.settings.settings import Settings
 from submission.messages.intake import Intake
@@ -25,7 +24,6 @@ async def open_messages(
     storage: Storage,
     programs: OpenPrograms,
     submissions: SubmissionService,
-    instruments: Instruments,
 ) -> AsyncIterator[TrainingMessages]:
     """Reading from then on, until the context ends.
 
@@ -50,10 +48,10 @@ async def open_messages(
         programs.preparation,
         principal,
         copies_what_is_set_aside=bool(settings.messages.kafka_dead_letter_topic),
-        instruments=instruments,
+        instruments=storage.instruments,
     )
     async with AsyncExitStack() as stack:
-        broker = Broker(settings.messages, intake.take, instruments)
+        broker = Broker(settings.messages, intake.take, storage.instruments)
         replies = Replies(stored, executions, programs, broker, sender)
         logs = LogLines(stored, executions, submissions, broker, sender)
         await storage.setting_up.done()  # what is read is stored

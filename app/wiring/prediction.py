@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.wiring.storage import Storage
-from common.instruments import Instruments
 from common.models.versions import read_version
 from common.settings.prediction import PredictionSettings
 from prediction.forecaster import Forecaster
@@ -33,7 +32,7 @@ class Prediction:
 
 @asynccontextmanager
 async def open_prediction(
-    settings: PredictionSettings, storage: Storage, kinds: Kinds[ModelKind], instruments: Instruments
+    settings: PredictionSettings, storage: Storage, kinds: Kinds[ModelKind]
 ) -> AsyncIterator[Prediction]:
     """With workers that are starting; they end with the context.
 
@@ -48,7 +47,7 @@ async def open_prediction(
         partial(read_version, storage.artifacts),
         entries=settings.prediction_cache_entries,
         size_bytes=settings.prediction_cache_bytes,
-        instruments=instruments,
+        instruments=storage.instruments,
     )
     models = Models(storage.registry, storage.artifacts, cache, pool, kinds)
     forecaster = Forecaster(storage.digests, models, pool)
@@ -58,8 +57,8 @@ async def open_prediction(
         yield Prediction(
             pool,
             models,
-            Predictor(storage.executions, forecaster, policies, instruments),
-            InitialScaleOutChooser(forecaster, policies, instruments),
+            Predictor(storage.executions, forecaster, policies, storage.instruments),
+            InitialScaleOutChooser(forecaster, policies, storage.instruments),
             forecaster,
         )
     finally:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from app.wiring.storage import Storage
 from common.errors import Unavailable
-from common.instruments import Instruments
 from common.settings.group import bundled
 from common.settings.programs import ProgramSettings
 from common.settings.settings import Settings
@@ -74,7 +73,6 @@ async def open_programs(
     storage: Storage,
     workspaces: Workspaces,
     environments: Environments,
-    instruments: Instruments,
     predictions: PredictionRepository,
     feedback_rows: int,
 ) -> OpenPrograms:
@@ -96,7 +94,7 @@ async def open_programs(
         feedback_rows,
     )
     publisher = ProgramPublisher(
-        storage.executions, runs, outputs, storage.registry, storage.artifacts, instruments
+        storage.executions, runs, outputs, storage.registry, storage.artifacts, storage.instruments
     )
     garbage = OutputGarbage(storage.executions, runs, outputs, settings.program_output_keep_days)
     rights = Rights(workspaces, runs, storage.registry)

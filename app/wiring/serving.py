@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from app.wiring.programs import EnvironmentsOfPrograms
 from app.wiring.storage import Storage
-from common.instruments import Instruments
 from common.loops import Loop
 from common.processes.guarded import service_identity
 from common.settings.settings import Settings
@@ -58,7 +57,6 @@ async def open_serving(
     programs: Programs,
     platform: Platform,
     records: PredictionRepository,
-    instruments: Instruments,
 ) -> AsyncIterator[OpenServing]:
     """Nothing of the engine runs before somebody asks; what runs then ends with the context."""
     wanted = settings.serving
@@ -93,7 +91,7 @@ async def open_serving(
         image_limits=ImageLimits(
             wanted.serving_image_max_bytes, wanted.serving_image_max_pixels, wanted.serving_max_waiting_bytes
         ),
-        instruments=instruments,
+        instruments=storage.instruments,
     )
     limits = ServingLimits(wanted.serving_upload_max_bytes, wanted.serving_default_model)
     rights = ServingRights(workspaces, storage.registry)
@@ -103,14 +101,14 @@ async def open_serving(
         storage.registry,
         storage.artifacts,
         settings.programs.program_output_max_bytes,
-        instruments,
+        storage.instruments,
     )
     bulk = BulkAnswers(
         workspaces, storage.registry, storage.artifacts, python_is_there=platform.name == LOCAL.name
     )
     try:
         yield OpenServing(
-            story, models, records, rights, folders, bulk, limits, instruments, is_on=wanted.serving
+            story, models, records, rights, folders, bulk, limits, storage.instruments, is_on=wanted.serving
         )
     finally:
         await story.close()

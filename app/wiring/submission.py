@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from app.wiring.platform import StartRunner
 from app.wiring.storage import Storage
-from common.instruments import Instruments
 from common.settings.settings import Settings
 from common.settings.training import TrainingSettings
 from prediction.forecaster import Forecaster
@@ -40,7 +39,6 @@ async def open_accuracy(
     storage: Storage,
     pretraining: Pretraining,
     forecaster: Forecaster,
-    instruments: Instruments,
 ) -> AccuracyWatch:
     """What measures how right forecasts were."""
     accuracies = AccuracyRepository(storage.mongo, storage.database)
@@ -52,7 +50,7 @@ async def open_accuracy(
         pretraining,
         Band(settings.drift_error_ratio, settings.drift_runs),
         train_on_drift=settings.train_on_drift,
-        instruments=instruments,
+        instruments=storage.instruments,
         prepare_history=forecaster.prepare,
     )
 
@@ -66,7 +64,6 @@ async def open_submission(
     options: ManifestOptions,
     token_for: TokenFor,
     programs: Programs,
-    instruments: Instruments,
 ) -> AsyncIterator[Submission]:
     """With what an earlier service left taken up; the runner is closed with the context.
 
@@ -91,7 +88,7 @@ async def open_submission(
         chooser,
         options,
         settings.prediction.shadow_algorithms,
-        instruments,
+        storage.instruments,
         programs,
     )
     schedules = SubmissionSchedules(storage.mongo, database, executions, service)

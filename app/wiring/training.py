@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from app.wiring.storage import Storage
-from common.instruments import Instruments
 from common.processes.ray_access import RayAccess
 from common.settings.serving import ServingSettings
 from common.settings.training import TrainingSettings
@@ -42,7 +41,6 @@ async def build_training(
     storage: Storage,
     kinds: Kinds[TrainableKind],
     stopping: asyncio.Event,
-    instruments: Instruments,
     cluster: RayAccess,
 ) -> Training:
     """With what an earlier service left taken up; nothing runs before the loops do.
@@ -61,7 +59,7 @@ async def build_training(
         gate,
         Outbox(storage.data_dir),
         settings.training_heartbeat_seconds,
-        instruments,
+        storage.instruments,
     )
     supervisor = TrainingSupervisor(
         storage.training_runs,
@@ -70,7 +68,7 @@ async def build_training(
         publisher,
         settings,
         storage.data_dir,
-        instruments,
+        storage.instruments,
         cluster,
     )
     await publisher.claim()

@@ -135,10 +135,10 @@ class MessageServices:
             SettingUp(),
         )
         workspaces = (await open_workspaces(given.workspaces, storage)).workspaces
-        environments = await build_environments(given.environments, storage, 1.0, instruments)
+        environments = await build_environments(given.environments, storage, 1.0)
         predictions = await open_predictions(storage)
         programs = await open_programs(
-            given.programs, storage, workspaces, environments, instruments, predictions, feedback_rows=0
+            given.programs, storage, workspaces, environments, predictions, feedback_rows=0
         )
         ledger = SubmissionLedger(self._mongo, self._database, storage.executions, key_seconds=3600)
         await ledger.create_indexes()
@@ -158,9 +158,7 @@ class MessageServices:
             await workspaces.stored.create(Workspace(name="team"))
             await workspaces.put("team", "train.py", b"print('trained')", None)
         async with AsyncExitStack() as stack:
-            messages = await stack.enter_async_context(
-                open_messages(given, storage, programs, submissions, instruments)
-            )
+            messages = await stack.enter_async_context(open_messages(given, storage, programs, submissions))
             await stack.enter_async_context(running(messages.opened.loops() if messages.opened else []))
             yield MessageService(
                 messages, runner, submissions, storage.executions, workspaces, programs, instruments
