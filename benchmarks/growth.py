@@ -2,12 +2,13 @@
 
     python benchmarks/growth.py [--applications 200 2000 20000] [--jobs 50] [--requests 40] [--output DIR]
 
-Starts a service on a database of its own, trains a model on 30 runs with stages and metrics
+For each size it starts a service on a database of its own, trains a model on 30 runs with stages and metrics
 (`benchmarks.staged_application`), and stores made-up applications besides, of which one in twenty still
-runs, each with its jobs and decisions. At each size it reports later runs of the trained application,
-asks for a recommendation after each of their jobs, and asks for lists and pages again and again, one
-request at a time; times are those of a client, until the last byte. The bar is a ratio: with the most
-jobs nothing takes more than 1.3 times as long as with the fewest (200 applications fill a page of the list).
+runs, each with its jobs and decisions. Then it reports later runs of the trained application, asks for a
+recommendation after each of their jobs, and asks for lists and pages again and again: one request at a
+time, each size in turn, so that a machine that grows slower meanwhile does so for all of them. Times are
+those of a client, until the last byte. The bar is a ratio: with the most jobs nothing takes more than 1.3
+times as long as with the fewest (200 applications fill a page of the list).
 """
 
 import argparse
@@ -16,7 +17,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,9 @@ MOST_RATIO = 1.3
 RUNNING_OF = 20
 ALGORITHMS = 2
 """Of which each fills a page of what is asked for, also where the fewest applications are."""
-HISTORY_RUNS, RECOMMENDED_RUNS, STAGED_JOBS = 30, 3, 18
+HISTORY_RUNS, RECOMMENDED_RUNS, STAGED_JOBS = 30, 6, 18
+WARM_UP_REQUESTS = 4
+"""Of each address, before its time is taken."""
 _COLOURS = 10
 """Of Matplotlib's lines, before it begins again."""
 console = open_console()
@@ -130,9 +134,9 @@ def documents(run: ApplicationExecution, jobs: int) -> Iterator[tuple[str, dict[
         yield "scaling_decision", decision(run, job_id, jobs).to_mongo()
 
 
-async def fill(client: AsyncMongoClient[dict[str, Any]], first: int, until: int, jobs: int) -> None:
+async def fill(client: AsyncMongoClient[dict[str, Any]], until: int, jobs: int) -> None:
     batches: dict[str, list[dict[str, Any]]] = {}
-    for number in range(first, until):
+    for number in range(until):
         for collection, document in documents(application(number, jobs), jobs):
             batches.setdefault(collection, []).append(document)
         if number % 200 == 199 or number == until - 1:
@@ -158,19 +162,17 @@ ADDRESSES = {
 RECOMMENDATION, REPORT = "a recommendation", "a report"
 
 
-class Asking:
-    """A client of the service, with a model behind it."""
+class Place:
+    """A service of its own on so many stored applications, with a model behind it."""
 
     def __init__(self, http: httpx.AsyncClient, client: AsyncMongoClient[dict[str, Any]]) -> None:
         self._http, self._executions = http, ExecutionRepository(client, DATABASE)
-        self._runs = iter(make_runs(100, jobs=STAGED_JOBS))
 
-    async def train(self) -> None:
-        for _ in range(HISTORY_RUNS):
-            run = next(self._runs)
-            name = await self._begun(run)
+    async def train(self, runs: Sequence[RunRecord]) -> None:
+        for run in runs:
+            name = await self.begun(run)
             for body in bodies(name, run):
-                (await self._http.post("/training/update_information", json=body)).raise_for_status()
+                await self.seconds_of_report(body)
             ended = utc_now() + timedelta(seconds=run.runtime_seconds)
             await self._executions.record_state(name, ApplicationState.COMPLETED, "", at=ended)
         request = {"algorithm_name": APPLICATION, "model_name": "onlinepredictor", "trials": 2}
@@ -181,39 +183,32 @@ class Asking:
                 raise SystemExit(f"the training ended as {state}")
             await asyncio.sleep(0.5)
 
-    async def median_seconds(self, address: str, requests: int) -> float:
-        taken = [await self._seconds(address) for _ in range(requests)]
-        return statistics.median(taken[requests // 10 :])
-
-    async def follow_runs(self, *, is_warm_up: bool = False) -> dict[str, float]:
-        """Median seconds of reports, and of reports that are answered with a recommendation.
-
-        Raises:
-            SystemExit: One that was to be answered so was not: it is quick for another reason.
-        """
-        taken: dict[str, list[float]] = {REPORT: [], RECOMMENDATION: []}
-        for number in range(2 * RECOMMENDED_RUNS):
-            run, asks = next(self._runs), number % 2 == 1
-            path = "/prediction/online_scale_out_prediction" if asks else "/training/update_information"
-            name = await self._begun(run)
-            first, *ends = bodies(name, run)
-            (await self._http.post("/training/update_information", json=first)).raise_for_status()
-            for body in ends[:-1]:  # the last job has nothing after it that could be recommended
-                begun = time.perf_counter()
-                answer = await self._http.post(path, json={**body, "predict": True} if asks else body)
-                answer.raise_for_status()
-                taken[RECOMMENDATION if asks else REPORT].append(time.perf_counter() - begun)
-                said = answer.json() if asks else {}
-                if asks and not is_warm_up and not said["best_predicted_scale_out_per_job"]:
-                    raise SystemExit(f"no recommendation after job {body['job_id']}: {said['reason']}")
-        return {what: statistics.median(seconds) for what, seconds in taken.items()}
-
-    async def _seconds(self, path: str) -> float:
+    async def seconds_of_address(self, path: str) -> float:
         begun = time.perf_counter()
         (await self._http.get(path)).raise_for_status()
         return time.perf_counter() - begun
 
-    async def _begun(self, run: RunRecord) -> str:
+    async def seconds_of_report(self, body: dict[str, Any]) -> float:
+        begun = time.perf_counter()
+        (await self._http.post("/training/update_information", json=body)).raise_for_status()
+        return time.perf_counter() - begun
+
+    async def seconds_of_recommendation(self, body: dict[str, Any], *, is_warm_up: bool) -> float:
+        """Of a report that is answered with one.
+
+        Raises:
+            SystemExit: One that was to be answered so was not: it is quick for another reason.
+        """
+        begun = time.perf_counter()
+        path = "/prediction/online_scale_out_prediction"
+        answer = (await self._http.post(path, json={**body, "predict": True})).raise_for_status()
+        seconds = time.perf_counter() - begun
+        if not is_warm_up and not (said := answer.json())["best_predicted_scale_out_per_job"]:
+            raise SystemExit(f"no recommendation after job {body['job_id']}: {said['reason']}")
+        return seconds
+
+    async def begun(self, run: RunRecord) -> str:
+        """Id of an execution that runs, as a submission would have stored it."""
         context = run.context
         made = application(0, STAGED_JOBS)
         known = made.global_specs.model_copy(
@@ -237,34 +232,74 @@ class Asking:
         return name
 
 
-async def measure(sizes: list[int], jobs: int, requests: int) -> Mapping[str, list[float]]:
-    """What is asked to seconds by size."""
-    found: dict[str, list[float]] = {name: [] for name in (RECOMMENDATION, REPORT, *ADDRESSES)}
-    with tempfile.TemporaryDirectory(prefix="enel-growth-") as folder:
-        async with embedded_mongod(Path(folder, "mongodb")) as uri:
-            client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, tz_aware=True)
-            await ExecutionRepository(client, DATABASE).create_indexes()
-            async with (
-                service_process(
-                    Path(folder, "service"),
-                    **{**ALONE, "MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE},
-                ) as url,
-                httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as http,
-            ):
-                asking = Asking(http, client)
-                await asking.train()
-                await asking.follow_runs(is_warm_up=True)  # the first answers of a service are slower
-                stored = 0
-                for size in sizes:
-                    console.print(f"{size:,} applications of {jobs} jobs")
-                    await fill(client, stored, size, jobs)
-                    stored = size
-                    for name, path in ADDRESSES.items():
-                        found[name].append(await asking.median_seconds(path, requests))
-                    for name, seconds in (await asking.follow_runs()).items():
-                        found[name].append(seconds)
-            await client.close()
-    return found
+@asynccontextmanager
+async def place_with(applications: int, jobs: int) -> AsyncIterator[Place]:
+    """A service on a database that holds so many applications and the runs that its model is trained on."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="enel-growth-")))
+        uri = await stack.enter_async_context(embedded_mongod(folder / "mongodb"))
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(uri, tz_aware=True)
+        stack.push_async_callback(client.close)
+        await ExecutionRepository(client, DATABASE).create_indexes()
+        settings = {**ALONE, "MONGODB_ENDPOINT": uri, "MONGODB_DATABASE": DATABASE}
+        url = await stack.enter_async_context(service_process(folder / "service", **settings))
+        http = httpx.AsyncClient(base_url=url, timeout=60, trust_env=False)
+        place = Place(await stack.enter_async_context(http), client)
+        await place.train(make_runs(HISTORY_RUNS, jobs=STAGED_JOBS))
+        console.print(f"{applications:,} applications of {jobs} jobs are stored")
+        await fill(client, applications, jobs)
+        yield place
+
+
+Taken = dict[str, dict[int, list[float]]]
+"""What is asked, to the number of applications, to seconds of each answer."""
+
+
+def in_turn(places: Mapping[int, Place], turn: int) -> list[tuple[int, Place]]:
+    """Each place once, and each of them first in its turn."""
+    first = turn % len(places)
+    return [*places.items()][first:] + [*places.items()][:first]
+
+
+async def ask_for_addresses(places: Mapping[int, Place], requests: int, taken: Taken) -> None:
+    for name, path in ADDRESSES.items():
+        for turn in range(-WARM_UP_REQUESTS, requests):
+            for size, place in in_turn(places, turn):
+                seconds = await place.seconds_of_address(path)
+                if turn >= 0:
+                    taken[name][size].append(seconds)
+
+
+async def follow_runs(places: Mapping[int, Place], taken: Taken) -> None:
+    """Report runs of the trained application to all places, and ask for recommendations in every other one.
+
+    The first two only warm the services up, whose first answers are slower.
+    """
+    count = 2 * (1 + RECOMMENDED_RUNS)
+    for number, run in enumerate(make_runs(HISTORY_RUNS + count, jobs=STAGED_JOBS)[HISTORY_RUNS:]):
+        asks, is_warm_up = number % 2 == 1, number < 2
+        reports = {size: bodies(await place.begun(run), run) for size, place in places.items()}
+        for size, place in places.items():
+            await place.seconds_of_report(reports[size][0])
+        for job in range(1, len(run.jobs)):  # the last has nothing after it that could be recommended
+            for size, place in in_turn(places, job):
+                body = reports[size][job]
+                if asks:
+                    seconds = await place.seconds_of_recommendation(body, is_warm_up=is_warm_up)
+                else:
+                    seconds = await place.seconds_of_report(body)
+                if not is_warm_up:
+                    taken[RECOMMENDATION if asks else REPORT][size].append(seconds)
+
+
+async def measure(sizes: Sequence[int], jobs: int, requests: int) -> Mapping[str, list[float]]:
+    """What is asked to median seconds by size."""
+    taken: Taken = {name: {size: [] for size in sizes} for name in (RECOMMENDATION, REPORT, *ADDRESSES)}
+    async with AsyncExitStack() as stack:
+        places = {size: await stack.enter_async_context(place_with(size, jobs)) for size in sizes}
+        await follow_runs(places, taken)
+        await ask_for_addresses(places, requests, taken)
+    return {name: [statistics.median(by_size[size]) for size in sizes] for name, by_size in taken.items()}
 
 
 def draw(jobs: list[int], found: Mapping[str, list[float]], path: Path) -> None:
