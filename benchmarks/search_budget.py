@@ -35,7 +35,8 @@ from training.runtime_model.evaluation import remaining_errors  # noqa: E402
 from training.runtime_model.loop import LAWS, NETWORK, PretrainingSession  # noqa: E402
 from training.runtime_model.prepared import prepare  # noqa: E402
 from training.search.config import SearchConfig  # noqa: E402
-from training.search.search import run_trials, train_best  # noqa: E402
+from training.search.ray_trials import run_trials  # noqa: E402
+from training.search.search import train_best  # noqa: E402
 
 BUDGETS = (1, 2, 5, 10, 20, 40)
 HISTORY_RUNS, LATER_RUNS = 30, 10

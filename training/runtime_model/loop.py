@@ -16,8 +16,9 @@ from training.history.values import RunRecord
 from training.runtime_model.artifact import Hyperparameters, TrainedModel
 from training.runtime_model.joint_forecast import choose_share, joint_errors
 from training.runtime_model.loss import Evaluation
-from training.runtime_model.prepared import Prepared, prepare
+from training.runtime_model.prepared import TRAINING_CUTS_PER_RUN, Prepared, prepare
 from training.runtime_model.pretraining.trainee import Course, Trainee
+from training.statistics.arrays import Bools
 from training.statistics.predictive_std import LeftOutErrors, error_stds
 
 PATIENCE_EPOCHS = 100
@@ -26,6 +27,9 @@ validation often gets worse for the first hundred, while training errors hardly 
 
 EPOCHS_PER_VALIDATION = 10
 """Validation costs more than a step."""
+
+VALIDATION_SAMPLES = 120
+"""That epochs and trials are chosen by, where a history has more: neighbouring cuts of a run err alike."""
 
 UNVALIDATED_LOG_ERROR_STD = 0.25
 """Claimed where a single run leaves nothing to validate on."""
@@ -50,6 +54,8 @@ class PretrainingSession:
     validated best: with few runs, each one counts, and a run at a scale-out nobody else had would
     otherwise be missing from the network for good. A single run leaves nothing to validate on; its
     model is the law alone.
+
+    In a long history epochs are chosen by some cuts of the runs, and what they are worth is judged by all.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class PretrainingSession:
             for runs_ in held_out
             if len(samples := everything[np.isin(of_run, runs_)])
         ]
+        self._some = _some_of_each_run(self.prepared)
         self.epochs = 0
         self.best_epochs = 0
         self._best_weights = self._averages()
@@ -98,7 +105,7 @@ class PretrainingSession:
         if self.epochs % EPOCHS_PER_VALIDATION and self.epochs < self.max_epochs:
             return self._latest
         weights = self._averages()
-        result = self._evaluate(weights)
+        result = self._evaluate(weights, among=self._some)
         self._latest = result.score if math.isfinite(result.score) else math.inf
         if self.best_epochs == 0 or self._latest < self._best.score:
             self._best = result._replace(score=self._latest)
@@ -126,14 +133,22 @@ class PretrainingSession:
         best = min(choices, key=lambda gate: choices[gate].score)
         return best, choices[best]
 
-    def _evaluate(self, weights: Sequence[Tensor], gate: float = 1.0) -> Evaluation:
+    def _evaluate(
+        self, weights: Sequence[Tensor], gate: float = 1.0, among: Bools | None = None
+    ) -> Evaluation:
+        """Judge the folds' weights on what each has held out.
+
+        Args:
+            among: Which samples are looked at, (S,); all by default.
+        """
         if not self._folds:
             return self._course.evaluate(weights[0], np.arange(len(self.prepared.run_of)), gate)
+        held_out = [samples if among is None else samples[among[samples]] for _, samples in self._folds]
         parts = [
             self._course.evaluate(of_fold, samples, gate)
-            for of_fold, (_, samples) in zip(weights, self._folds, strict=True)
+            for of_fold, samples in zip(weights, held_out, strict=True)
         ]
-        counts = np.array([len(samples) for _, samples in self._folds], dtype=np.float64)
+        counts = np.array([len(samples) for samples in held_out], dtype=np.float64)
         return Evaluation(
             float(np.average([part.score for part in parts], weights=counts)),
             np.concatenate([part.errors for part in parts]),
@@ -208,6 +223,15 @@ class PretrainingSession:
             "gate": gate if serves == NETWORK else 0.0,
             "odd_runs": [{"run_id": odd.run_id, "reason": odd.reason} for odd in prepared.odd_runs],
         }
+
+
+def _some_of_each_run(prepared: Prepared) -> Bools:
+    """Samples that are enough to choose by, (S,): every n-th cut of a run, another one first in the next."""
+    run_of = prepared.run_of
+    every = min(-(-len(run_of) // VALIDATION_SAMPLES), TRAINING_CUTS_PER_RUN)
+    first = np.searchsorted(run_of, run_of)  # samples of a run lie together
+    place = np.arange(len(run_of)) - first
+    return np.asarray((place + run_of) % every == 0)
 
 
 def pretrain(

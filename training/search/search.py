@@ -1,134 +1,21 @@
-"""Hyperparameter search with Ray Tune: Optuna's TPE proposes, halving stops, actors are reused.
+"""Hyperparameter search: trials of a pretraining, and the model of the best one.
 
-Trials share the prepared history through Ray's object store. They report validation scores only:
-the winner is trained once more in this process, which takes seconds, is exact (a seed fixes it) and
+The winner is trained once more in this process, which takes seconds, is exact (a seed fixes it) and
 spares checkpoints. A seed fixes the whole search (`training.search.ordered_trials`).
 """
 
-import logging
 import math
-import os
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
-
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-
-from training.search.cluster import connected  # isort: skip - says how Ray is entered before it is imported
-
-import optuna
-from ray import tune
-from ray.tune.experiment import Trial
 
 from training.history.values import RunRecord
-from training.runtime_model.artifact import Hyperparameters, TrainedModel
+from training.runtime_model.artifact import Hyperparameters
 from training.runtime_model.loop import PretrainingSession
 from training.runtime_model.prepared import Prepared, prepare
-from training.search.config import Choice, Range, SearchConfig
-from training.search.ordered_trials import OrderedHalving, OrderedOptuna, rungs
-from training.search.trial import PretrainingTrial
+from training.search.config import SearchConfig
+from training.search.results import Outcome, SearchResult, TrialReport, told
 from training.statistics.threads import compute_in_one_thread
-
-logger = logging.getLogger(__name__)
-# Results are not written to files, of which Tune warns trial by trial.
-logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.ERROR)
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-MAX_LOST = 2
-"""How often a trial on a cluster begins anew, from its seed, where its node was lost."""
-
-
-class SearchFailed(RuntimeError):
-    """No trial came to a result."""
-
-
-@dataclass(frozen=True)
-class TrialReport:
-    """One trial that has ended."""
-
-    trial: str
-    state: str
-    """`TERMINATED`, `PRUNED` by the scheduler, or `ERROR`."""
-    done: int
-    total: int
-    loss: float | None
-    best_loss: float | None
-    hyperparameters: dict[str, Any]
-    curve: tuple[tuple[int, float], ...] = ()
-    """Epochs, and the loss at the best one so far."""
-    node: str | None = None
-    """Ray's id of the node where it ended; None: none reported."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one trial came to."""
-
-    hyperparameters: Hyperparameters
-    loss: float
-    epochs: int
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    model: TrainedModel
-    best_loss: float | None
-    """None: all trials have diverged."""
-    hyperparameters: Hyperparameters
-    trials: int
-    """Trials that came to a result."""
-
-
-class _Progress(tune.Callback):  # type: ignore[misc]
-    """Tells the caller about every trial that has ended."""
-
-    def __init__(self, total: int, report: Callable[[TrialReport], None]) -> None:
-        self._total, self._report = total, report
-        self._done = 0
-        self._best: float | None = None
-        self._curves: dict[str, list[tuple[int, float]]] = {}
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
-    ) -> None:
-        curve = self._curves.setdefault(trial.trial_id, [])
-        if curve and curve[-1][0] >= result["epochs"]:
-            curve.clear()  # its node was lost, and it began anew
-        if math.isfinite(result["loss"]):
-            curve.append((result["epochs"], result["loss"]))
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._ended(trial, "TERMINATED" if trial.last_result.get("complete") else "PRUNED")
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._ended(trial, "ERROR")
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune writes its callbacks to disk in order to resume; nobody resumes this search."""
-        return {}
-
-    def _ended(self, trial: Trial, state: str) -> None:
-        self._done += 1
-        loss = _told(trial.last_result.get("loss")) if trial.last_result else None
-        if loss is not None and state != "ERROR":
-            self._best = loss if self._best is None else min(self._best, loss)
-        self._report(
-            TrialReport(
-                trial.trial_id,
-                state,
-                self._done,
-                self._total,
-                loss,
-                self._best,
-                dict(trial.config),
-                tuple(self._curves.pop(trial.trial_id, ())),
-                trial.last_result.get("node") if trial.last_result else None,
-            )
-        )
 
 
 def search_hyperparameters(
@@ -152,99 +39,48 @@ def search_hyperparameters(
     """
     compute_in_one_thread()
     prepared = prepare(history)
-    outcomes = run_trials(prepared, folder, search, address=address, report=report)
-    session = train_best(prepared, outcomes, search)
-    loss = _told(session.best_loss)
-    return SearchResult(session.finish(), loss, session.hyperparameters, len(outcomes))
-
-
-def run_trials(
-    prepared: Prepared,
-    folder: Path,
-    search: SearchConfig,
-    *,
-    address: str = "",
-    report: Callable[[TrialReport], None] = lambda _: None,
-) -> list[Outcome]:
-    """Run the trials of a search.
-
-    Returns:
-        Those that came to a result, at least one, in the order in which they began; the first n are
-        those of a search of n trials.
-    Raises:
-        ClusterUnavailable: The Ray cluster at `address` cannot be used.
-        SearchFailed: No trial came to a result.
-    """
     if len(prepared.evidence.contexts) == 1:
         search = replace(search, trials=1)  # nothing to validate on, so nothing to choose by
-    storage = folder.resolve() / "tune"
-    try:
-        with connected(address, folder, search):
-            results = _tuner(prepared, storage, search, report, MAX_LOST if address else 0).fit()
-            ended = [result for result in results if result.metrics and "loss" in result.metrics]
-            failures = [str(error) for error in results.errors]
-    finally:
-        shutil.rmtree(storage, ignore_errors=True)
-    if not ended:
-        raise SearchFailed(f"no trial came to a result: {'; '.join(failures)[:500] or 'unknown reason'}")
-    return [
-        Outcome(Hyperparameters(**result.config), result.metrics["loss"], result.metrics["epochs"])
-        for result in ended
-    ]
+    if search.trials == 1 and not address:
+        session, trials = run_only_trial(prepared, search, report), 1
+    else:
+        from training.search.ray_trials import run_trials  # which loads Ray
+
+        outcomes = run_trials(prepared, folder, search, address=address, report=report)
+        session, trials = train_best(prepared, outcomes, search), len(outcomes)
+    return SearchResult(session.finish(), told(session.best_loss), session.hyperparameters, trials)
+
+
+def run_only_trial(
+    prepared: Prepared, search: SearchConfig, report: Callable[[TrialReport], None] = lambda _: None
+) -> PretrainingSession:
+    """Run the first trial of a search in this process, to its end.
+
+    Nothing runs beside it and nothing is compared with it, so that it needs no Ray, which costs more than the
+    trial where the history is short. It comes to what it comes to in Ray.
+    """
+    session = _session(prepared, Hyperparameters(), search)
+    curve: list[tuple[int, float]] = []
+    while not curve or not session.finished:
+        for _ in range(search.epochs_per_report):
+            if not session.finished:
+                session.step()
+        curve.append((session.epochs, session.best_loss))
+    loss = told(session.best_loss)
+    finite = tuple((epochs, each) for epochs, each in curve if math.isfinite(each))
+    values = asdict(session.hyperparameters)
+    report(TrialReport("00000", "TERMINATED", 1, 1, loss, loss, values, finite))
+    return session
 
 
 def train_best(prepared: Prepared, outcomes: Sequence[Outcome], search: SearchConfig) -> PretrainingSession:
     """Train again, to where it came, the trial with the lowest loss; the earlier one of equals."""
     best = min(outcomes, key=lambda outcome: outcome.loss)
-    session = PretrainingSession(
-        prepared, best.hyperparameters, max_epochs=search.max_epochs, seed=search.seed
-    )
+    session = _session(prepared, best.hyperparameters, search)
     for _ in range(best.epochs):
         session.step()
     return session
 
 
-def _tuner(
-    prepared: Prepared,
-    storage: Path,
-    search: SearchConfig,
-    report: Callable[[TrialReport], None],
-    max_failures: int,
-) -> tune.Tuner:
-    lag = max(search.lag, search.max_concurrent)
-    compared_at = rungs(search.grace_epochs, search.max_epochs, search.reduction_factor)
-    defaults = asdict(Hyperparameters())
-    first = {name: defaults[name] for name in search.space}
-    trainable = tune.with_parameters(PretrainingTrial, prepared=prepared, search=search)
-    return tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1}),
-        param_space={name: _domain(choice) for name, choice in search.space.items()},
-        tune_config=tune.TuneConfig(
-            metric="loss",
-            mode="min",
-            search_alg=OrderedOptuna(lag, seed=search.seed, points_to_evaluate=[first]),
-            scheduler=OrderedHalving(compared_at, search.reduction_factor, lag),
-            num_samples=search.trials,
-            max_concurrent_trials=search.max_concurrent,
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name="search",
-            storage_path=str(storage),
-            verbose=0,
-            callbacks=[_Progress(search.trials, report)],
-            failure_config=tune.FailureConfig(max_failures=max_failures),
-            checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-        ),
-    )
-
-
-def _domain(choice: Range | Choice) -> Any:
-    if isinstance(choice, Choice):
-        return tune.choice(list(choice.options))
-    return tune.loguniform(choice.low, choice.high) if choice.log else tune.uniform(choice.low, choice.high)
-
-
-def _told(loss: float | None) -> float | None:
-    """A loss, where it is one: JSON has no infinity."""
-    return loss if loss is not None and math.isfinite(loss) else None
+def _session(prepared: Prepared, values: Hyperparameters, search: SearchConfig) -> PretrainingSession:
+    return PretrainingSession(prepared, values, max_epochs=search.max_epochs, seed=search.seed)

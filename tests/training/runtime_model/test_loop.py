@@ -17,6 +17,7 @@ from training.runtime_model.fine_tuning import fine_tune
 from training.runtime_model.loop import LAWS, UNVALIDATED_LOG_ERROR_STD, PretrainingSession, pretrain
 from training.runtime_model.loss import Evaluation, loss_of
 from training.runtime_model.prepared import prepare
+from training.statistics.arrays import Bools
 from training.statistics.predictive_std import PREDICTIVE_STD_FLOOR
 
 SMALL = Hyperparameters(hidden_dim=16)
@@ -76,8 +77,8 @@ def diverging(session: PretrainingSession, scores: Iterator[float]) -> None:
     """Let validations come to these scores."""
     evaluate = session._evaluate
 
-    def evaluated(weights: Sequence[Tensor], gate: float = 1.0) -> Evaluation:
-        return evaluate(weights, gate)._replace(score=next(scores))
+    def evaluated(weights: Sequence[Tensor], gate: float = 1.0, among: Bools | None = None) -> Evaluation:
+        return evaluate(weights, gate, among)._replace(score=next(scores))
 
     session._evaluate = evaluated  # type: ignore[method-assign]
 
@@ -100,6 +101,18 @@ def test_a_network_that_has_diverged_serves_nowhere_and_is_told_in_numbers() -> 
     assert validation["serves"] == LAWS
     assert validation["score"] == session._law.score
     json.dumps(validation, allow_nan=False)
+
+
+def test_epochs_are_chosen_by_some_cuts_of_each_run_where_there_are_many_and_judged_by_all() -> None:
+    few = PretrainingSession(make_history((2, 4, 6)), SMALL)
+    assert few._some.all()
+    many = PretrainingSession(make_history((2, 3, 4, 6) * 8, jobs=14), SMALL, max_epochs=10)
+    run_of = many.prepared.run_of
+    assert len(run_of) == 32 * 12
+    assert np.bincount(run_of[many._some]).tolist() == [3] * 32  # every fourth of twelve
+    assert set(many.prepared.cut_of[many._some]) == set(many.prepared.cut_of)
+    many.step()
+    assert many.finish().validation["samples"] == len(run_of)
 
 
 def test_validation_figures_come_from_held_out_runs(model: TrainedModel) -> None:

@@ -102,10 +102,10 @@ TELLING = """
 import json, math
 from dataclasses import asdict
 from types import SimpleNamespace
-from training.search.search import _Progress
+from training.search.ray_trials import Progress
 
 told = []
-progress = _Progress(2, told.append)
+progress = Progress(2, told.append)
 for trial_id, losses in (("a", [math.inf, 0.5]), ("b", [math.inf])):
     trial = SimpleNamespace(trial_id=trial_id, config={}, last_result=None)
     for epochs, loss in enumerate(losses):

@@ -95,6 +95,37 @@ def test_a_seed_gives_the_same_files_however_many_trials_run_at_a_time(
     assert alone == together
 
 
+def test_a_single_trial_is_the_first_of_a_search_and_needs_no_ray(
+    searched: dict[int, Searched], start: Any
+) -> None:
+    request = json.loads((searched[1].folder / "request.json").read_text())
+    child, events = start(request | {"trials": 1}), []
+    for event in child.lines():
+        events.append(event)
+        assert child.started() == set()
+    assert child.process.wait(60) == 0, events
+    [trial] = [event for event in events if event["event"] == "trial"]
+    first = next(event for event in searched[1].events if event["event"] == "trial")
+    own = {"trial", "node", "total", "best_loss"}
+    assert {k: v for k, v in trial.items() if k not in own} == {
+        k: v for k, v in first.items() if k not in own
+    }
+    assert (trial["total"], trial["best_loss"]) == (1, trial["loss"])
+    assert events[-1]["trials"] == 1
+    assert events[-1]["best_loss"] == first["loss"]
+
+
+def test_terminating_a_single_trial(start: Any) -> None:
+    request = {"history": history_to_json(make_history(tuple(range(2, 32)), jobs=60)), "trials": 1}
+    child = start(request)
+    assert next(child.lines())["event"] == "log"
+    time.sleep(3)  # by then it trains, or prepares what it trains with; both take longer
+    assert child.process.poll() is None
+    child.process.send_signal(signal.SIGTERM)
+    assert child.process.wait(60) == 128 + signal.SIGTERM
+    assert child.left_over() == []
+
+
 def test_terminating_a_search_ends_all_of_it(start: Any) -> None:
     request = {"history": history_to_json(make_history((2, 4, 6))), "trials": 500, "max_epochs": 20}
     child = start(request | {"max_concurrent": 1})
