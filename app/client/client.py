@@ -164,8 +164,8 @@ class Client(TeamMethods, ServingMethods):
             if not response.is_success:
                 response.read()
                 raise ProblemError.of(response)
-            for line in response.iter_lines():
-                yield from events.of(line)
+            for text in response.iter_text():
+                yield from events.feed(text)
 
     def with_retries(self, retries: Retries) -> Self:
         """The same client with other patience; both share their connections."""
@@ -297,8 +297,8 @@ class AsyncClient(AsyncTeamMethods, AsyncServingMethods):
             if not response.is_success:
                 await response.aread()
                 raise ProblemError.of(response)
-            async for line in response.aiter_lines():
-                for event in events.of(line):
+            async for text in response.aiter_text():
+                for event in events.feed(text):
                     yield event
 
     def with_retries(self, retries: Retries) -> Self:

@@ -1,9 +1,13 @@
 """What comes bit by bit: server-sent events, and logs of which only the end is kept."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 
 from app.client.problems import ProblemError
+
+_ENDING = re.compile(r"\r\n|\n|\r(?!\Z)")
+"""A return at the very end may be half of one."""
 
 
 class ServerEvents:
@@ -12,6 +16,19 @@ class ServerEvents:
     def __init__(self) -> None:
         self._event = ""
         self._data: list[str] = []
+        self._begun = ""
+
+    def feed(self, text: str) -> Iterator[tuple[str, str]]:
+        """Name and data of the events that end with what has come.
+
+        What else Unicode takes for the end of a line, as U+2028 and form feeds are, is text of a log.
+
+        Raises:
+            ProblemError: It says why there will be no more of them.
+        """
+        *lines, self._begun = _ENDING.split(self._begun + text)
+        for line in lines:
+            yield from self.of(line)
 
     def of(self, line: str) -> Iterator[tuple[str, str]]:
         """Name and data of the event that ends with this line, if one does.

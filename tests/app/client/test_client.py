@@ -70,6 +70,25 @@ def test_events_end_with_an_empty_line() -> None:
     assert [event for line in lines for event in events.of(line)] == [("log", "a: b"), ("message", "\n c")]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_lines_of_a_log_are_whole_whatever_is_in_them(size: int) -> None:
+    """In whatever pieces they come; httpx takes eleven characters for the end of a line."""
+    odd = "a\u2028b\u0085c\vd\fe\x1cf\x1dg\x1eh\u2029\0i"
+    text = f"event: log\r\ndata: {odd}\r\n\r\nevent: log\ndata: next\n\n: ping\r\revent: end\rdata: over\r\r"
+    events = ServerEvents()
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    found = [event for piece in [*pieces, "\n"] for event in events.feed(piece)]
+    assert found == [("log", odd), ("log", "next"), ("end", "over")]
+
+
+async def test_what_is_followed_has_the_lines_that_were_written() -> None:
+    odd = "a\u2028b\u0085c\vd\fe"
+    body = f"event: log\ndata: {odd}\n\nevent: end\ndata: over\n\n"
+    stream = httpx.Response(200, text=body, headers={"content-type": "text/event-stream"})
+    async with answering(stream) as client:
+        assert [line async for line in client.follow_log("run")] == [odd]
+
+
 def test_a_stream_may_end_with_a_problem() -> None:
     events = ServerEvents()
     said = json.dumps({"status": 503, "title": "No", "detail": "It may not."})
