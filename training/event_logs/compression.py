@@ -27,6 +27,7 @@ _LZ4 = b"LZ4Block"
 _SNAPPY = b"\x82SNAPPY\x00"
 _LZF = b"ZV"
 _GZIP = b"\x1f\x8b"
+_MAGICS = (_ZSTD, _LZ4, _SNAPPY, _GZIP)
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 """zlib's way of saying that there is a header of gzip."""
 
@@ -71,9 +72,17 @@ def plain(file: BinaryIO) -> Iterator[bytes]:
             "It is compressed with LZF (spark.eventLog.compression.codec=lzf), which is not read here: have"
             " Spark write zstd, or decompress it with Spark's own history server."
         )
+    if start and any(len(start) < len(magic) and magic.startswith(start) for magic in _MAGICS):
+        return _nothing_but_its_beginning()
     if start and start[:1] not in b"{ \t\r\n":
         raise UnreadableLog("It is neither JSON nor compressed with zstd, lz4, snappy or gzip.")
     return _pieces(stream)
+
+
+def _nothing_but_its_beginning() -> Iterator[bytes]:
+    """Of a file that ends within the bytes that say how it is compressed."""
+    yield from ()
+    raise CutShort("it ends where what is compressed begins")
 
 
 class _Rest(io.RawIOBase):

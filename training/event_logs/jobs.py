@@ -23,7 +23,7 @@ class _Attempt:
 
     @property
     def number(self) -> int:
-        return int(self.info["Stage Attempt ID"])
+        return int(self.info.get("Stage Attempt ID") or 0)
 
 
 @dataclass
@@ -62,8 +62,8 @@ class JobCollector:
 
     def job_started(self, event: Json) -> None:
         """Note a SparkListenerJobStart."""
-        stage_ids = frozenset(event.get("Stage IDs", ())) | {
-            info["Stage ID"] for info in event["Stage Infos"]
+        stage_ids = frozenset(event.get("Stage IDs") or ()) | {
+            info["Stage ID"] for info in event.get("Stage Infos") or ()
         }
         self._open[event["Job ID"]] = _OpenJob(event["Job ID"], event["Submission Time"], stage_ids)
 

@@ -31,6 +31,7 @@ class RecordedAttempt:
         properties: Spark's configuration.
         versions: `spark_version`, `java_version`, `scala_version`, as far as they are told.
         why_incomplete: What is missing, or "".
+        is_cut: Whether it ends in the middle of what is compressed.
         skipped: Events that are not wanted, by kind.
     """
 
@@ -48,6 +49,7 @@ class RecordedAttempt:
     jobs: int = 0
     running_jobs: int = 0
     why_incomplete: str = ""
+    is_cut: bool = False
     skipped: Mapping[str, int] = field(default_factory=dict)
     damaged_lines: int = 0
     read_bytes: int = 0
@@ -59,7 +61,8 @@ class RecordedAttempt:
     def application_id(self) -> str:
         """Spark's; raises UnreadableLog where the log has none."""
         if self.start is None or not self.start.get("application_id"):
-            raise UnreadableLog("It has no SparkListenerApplicationStart with an App ID.")
+            why = f": {self.why_incomplete}" if self.log.missing or self.is_cut else ""
+            raise UnreadableLog(f"It has no SparkListenerApplicationStart with an App ID{why}.")
         return str(self.start["application_id"])
 
     def add_job(self, update: Json) -> None:
@@ -133,6 +136,7 @@ class _Replay:
         found.running_jobs = self._jobs.running
         if self._scale_outs:
             found.scale_outs = min(self._scale_outs), max(max(self._scale_outs), self._jobs.executors.most)
+        found.is_cut = bool(lines.cut)
         found.why_incomplete = found.log.missing or (f"it is cut: {lines.cut}" if lines.cut else "")
         if not found.why_incomplete and found.ended_at is None:
             found.why_incomplete = "it has no SparkListenerApplicationEnd"

@@ -1,6 +1,7 @@
 """What a log does not say of a run: a mapping says it, or Spark's own configuration stands for it."""
 
 import fnmatch
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from training.event_logs.recorded import RecordedAttempt
 
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9 ._+-]+")
 _NAMELESS = "application"
+_LONGEST_NAME = 256
 
 
 class Said(BaseModel):
@@ -127,9 +129,14 @@ def start_scale_out(attempt: RecordedAttempt) -> int | None:
 
 
 def algorithm_name(application_name: str) -> str:
-    """A Spark application's name as one that models and paths may have."""
-    found = _NOT_IN_NAMES.sub("_", application_name).strip(" ._+-")[:256].strip()
-    return found or _NAMELESS
+    """A Spark application's name as one that models and paths may have; letters that these have not are told
+    apart by what ends it."""
+    found = _NOT_IN_NAMES.sub("_", application_name).strip(" ._+-") or _NAMELESS
+    is_other = any(letter.isalnum() and not letter.isascii() for letter in application_name)
+    if is_other or len(found) > _LONGEST_NAME:
+        digest = hashlib.blake2b(application_name.encode("utf-8", "replace"), digest_size=4).hexdigest()
+        return f"{found[: _LONGEST_NAME - len(digest) - 1].rstrip(' ._+-')}-{digest}"
+    return found
 
 
 def _count(text: str | None) -> int | None:

@@ -11,6 +11,9 @@ _NANOS_PER_MILLI = 1e6
 
 _PREFIX = "internal.metrics."
 
+_MOST_CHARACTERS = 16 * 1024
+"""Of a text, as in EventJson.java."""
+
 
 def stage_update(
     info: Json, start: int, end: int, failure_reason: str, executors: ExecutorTimeline, cached: CachedBlocks
@@ -28,12 +31,12 @@ def stage_update(
     )
     return {
         "stage_id": str(info["Stage ID"]),
-        "stage_name": info["Stage Name"],
-        "attempt_id": info["Stage Attempt ID"],
+        "stage_name": _text(info.get("Stage Name")),
+        "attempt_id": info.get("Stage Attempt ID") or 0,
         "num_attempts": 1,
         "num_tasks": info["Number of Tasks"],
         "parent_stage_ids": [str(parent) for parent in info.get("Parent IDs") or []],
-        "failure_reason": failure_reason,
+        "failure_reason": _text(failure_reason),
         "start_time": start,
         "end_time": end,
         **span_update(executors.between(start, end)),
@@ -43,6 +46,11 @@ def stage_update(
         "rdd_disk_size": disk_size,
         "metrics": _metrics(sums(info)),
     }
+
+
+def _text(value: Any) -> Any:
+    """Cut as the plugin cuts it: a request has to hold all stages of a job."""
+    return value[:_MOST_CHARACTERS] if isinstance(value, str) else value
 
 
 def with_earlier(stage: Json, earlier: Json, executors: ExecutorTimeline) -> Json:

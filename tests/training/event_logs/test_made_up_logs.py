@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+import tracemalloc
 from collections.abc import Mapping as Mapped
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from training.event_logs.files import FilesAway, files_of
 from training.event_logs.logs import logs_below
 from training.event_logs.pieces import pieces_of
 from training.event_logs.recorded import read_log
-from training.event_logs.specs import Mapping, Said
+from training.event_logs.specs import Mapping, Said, algorithm_name
 
 Json = dict[str, Any]
 
@@ -217,3 +218,141 @@ def test_the_most_of_what_a_start_is_said_to_be(
     [*_, last] = pieces_of(attempt, Said())
     attempt.close()
     assert last["started"].get("start_scale_out") == start
+
+
+OTHER = WHOLE.replace(b"app-1", b"app-2")
+THIRD = WHOLE.replace(b"app-1", b"app-3")
+
+
+def found_below(folder: Path, files: Mapped[str, bytes]) -> dict[str, tuple[str, int]]:
+    """Logs below a folder by what their rows are called: outcome and jobs."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    rows = list(_rows([str(folder)], Mapping(), None, Progress(disable=True)))
+    return {row["log"].removeprefix(f"{folder}/"): (row["outcome"], row["jobs"]) for row in rows}
+
+
+def test_parts_of_several_logs_in_one_folder_beside_others(tmp_path: Path) -> None:
+    """Two rolling ones that somebody has copied into the same folder, and one in a file of its own."""
+    half = len(b"".join(LINES[:6]))
+    found = found_below(
+        tmp_path,
+        {
+            "events_1_app-1": WHOLE[:half],
+            "events_2_app-1.gz": gzip.compress(WHOLE[half:]),
+            "events_1_app-2": OTHER[:half],
+            "events_2_app-2": OTHER[half:],
+            "app-3": THIRD,
+            "appstatus_app-1": b"",
+            ".app-3.crc": b"crc",
+        },
+    )
+    assert found == {
+        "events_*_app-1": ("readable", 2),
+        "events_*_app-2": ("readable", 2),
+        "app-3": ("readable", 2),
+    }
+
+
+def test_an_application_may_be_called_compact(tmp_path: Path) -> None:
+    files = {"my.compact.app": WHOLE, "app-2.compact": OTHER}
+    assert found_below(tmp_path, files) == {
+        "my.compact.app": ("readable", 2),
+        "app-2.compact": ("incomplete", 2),
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"app-1": b""}, "no SparkListenerApplicationStart"),
+        ({"eventlog_v2_app-1/appstatus_app-1.inprogress": b""}, "it has no part yet"),
+        ({"eventlog_v2_app-1/events_2_app-1": b"".join(LINES[6:])}, "its part 1 is missing"),
+        ({"app-1.zstd": b"\x28\xb5"}, "it is cut"),
+        ({"app-1.lz4": b"LZ4Blo"}, "it is cut"),
+        ({"app-1.snappy": b"\x82SNAP"}, "it is cut"),
+        ({"app-1.gz": PACKED[:1]}, "it is cut"),
+        ({"app-1.gz": PACKED[:12]}, "it is cut"),
+    ],
+    ids=["empty", "no part", "first part missing", "zstd", "lz4", "snappy", "gzip", "gzip's header"],
+)
+def test_of_what_has_no_beginning_it_is_said_why(tmp_path: Path, files: Mapped[str, bytes], why: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    [row] = list(_rows([str(tmp_path)], Mapping(), None, Progress(disable=True)))
+    assert (row["outcome"], row["jobs"]) == ("skipped", 0)
+    assert why in row["reason"]
+
+
+def test_a_log_that_is_there_twice_is_read_as_often(tmp_path: Path) -> None:
+    assert found_below(tmp_path, {"app-1": WHOLE, "app-1.gz": PACKED}) == {
+        "app-1": ("readable", 2),
+        "app-1.gz": ("readable", 2),
+    }
+
+
+@pytest.mark.parametrize("cut", range(0, len(WHOLE) - 1, 97))
+def test_a_plain_log_that_is_cut_anywhere_is_never_whole(tmp_path: Path, cut: int) -> None:
+    (tmp_path / "app-1").write_bytes(WHOLE[:cut])
+    [row] = list(_rows([str(tmp_path)], Mapping(), None, Progress(disable=True)))
+    assert row["outcome"] in ("skipped", "incomplete")
+    assert row["reason"]
+
+
+def test_what_a_disk_leaves_behind_the_end_is_nothing(tmp_path: Path) -> None:
+    assert told(tmp_path, {"app-1": WHOLE + bytes(4096)}) == ("COMPLETED", "By its event log.", 2)
+
+
+@pytest.mark.parametrize(
+    "left_out", ["Stage Infos", "Stage Attempt ID", "Stage Name", "Parent IDs", "Accumulables", "RDD Info"]
+)
+def test_fields_that_are_left_out_cost_no_job(tmp_path: Path, left_out: str) -> None:
+    def without(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: without(each) for name, each in value.items() if name != left_out}
+        return [without(each) for each in value] if isinstance(value, list) else value
+
+    lines = [json.dumps(without(json.loads(line))).encode() for line in LINES]
+    assert told(tmp_path, {"app-1": b"\n".join(lines)}) == ("COMPLETED", "By its event log.", 2)
+
+
+def test_lines_that_nobody_wants_are_kept_by_nobody(tmp_path: Path) -> None:
+    """Plans of queries may be of any length; a wanted line of such a length is one that cannot be read."""
+    plan = b'{"Event":"org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart","plan":"'
+    job_line = b'{"Event":"SparkListenerJobStart","x":"'
+    for name, start, outcome in (("app-1", plan, "COMPLETED"), ("app-2", job_line, "UNKNOWN")):
+        path = tmp_path / name / "log"
+        path.parent.mkdir()
+        with path.open("wb") as file:
+            file.writelines(LINES[:6])
+            file.write(start)
+            for _ in range(160):
+                file.write(b"x" * (1 << 20))
+            file.write(b'"}\n')
+            file.writelines(LINES[6:])
+        [found] = logs_below(files_of(str(path)), str(path))
+        tracemalloc.start()
+        attempt = read_log(files_of(str(path)), found)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        [*_, last] = pieces_of(attempt, Said())
+        assert (last["ended"]["outcome"], attempt.jobs) == (outcome, 2)
+        assert peak < 80 << 20
+        attempt.close()
+        path.unlink()
+
+
+def test_names_in_other_letters_are_told_apart() -> None:
+    names = ["日次集計", "月次集計", "日次 ETL", "月次 ETL", "x" * 300 + "a", "x" * 300 + "b"]
+    found = [algorithm_name(name) for name in names]
+    assert len(set(found)) == len(names)
+    assert found[2].startswith("ETL-")
+    assert all(len(name) <= 256 for name in found)
+    assert found == [algorithm_name(name) for name in names]
+    assert [algorithm_name(name) for name in ("nightly/etl v2", "--", "")] == [
+        "nightly_etl v2",
+        "application",
+        "application",
+    ]
