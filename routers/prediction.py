@@ -6,12 +6,19 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from common.errors import InvalidRequest
+from common.executions.reports.refusals import refusal_noted
 from common.wire.events import PredictionRequest
 from common.wire.recommendation import Recommendation
 from common.wire.specs import WireModel
 from prediction.first_choice import FirstChoice
 from prediction.requests import RunRequest
-from routers.dependencies import AccessDep, InitialScaleOutChooserDep, ModelsDep, PredictorDep
+from routers.dependencies import (
+    AccessDep,
+    ExecutionsDep,
+    InitialScaleOutChooserDep,
+    ModelsDep,
+    PredictorDep,
+)
 from routers.media.direct import DirectRoute
 from routers.principal import READS, REPORTS, SUBMITS, AdmittedDep, ReporterDep
 from routers.schemas import examples
@@ -60,6 +67,7 @@ async def initial_scale_out(
 async def online_scale_out_prediction(
     request: Annotated[PredictionRequest, examples.PREDICTION],
     predictor: PredictorDep,
+    executions: ExecutionsDep,
     reporter: ReporterDep,
 ) -> Recommendation:
     """Store a finished job, then recommend a scale-out for the jobs that are left.
@@ -67,7 +75,8 @@ async def online_scale_out_prediction(
     Empty lists mean: leave the scale-out alone; `reason` says why.
     """
     await reporter.check(request)
-    return await predictor.recommend(request)
+    async with refusal_noted(executions, request):
+        return await predictor.recommend(request)
 
 
 @router.get("/prediction/preload/{base_name:path}", dependencies=READS)

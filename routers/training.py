@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response, status
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field, StringConstraints
 
+from common.executions.reports.refusals import refusal_noted
 from common.wire.events import UpdateInformation, event_of
 from common.wire.specs import SHORT_TEXT, Name, WireModel
 from routers.dependencies import ExecutionsDep, ImporterDep, PeriodicTrainingsDep, PretrainingDep
@@ -65,7 +66,8 @@ async def update_information(
     The answer means that it is stored. The same event may be sent again at any time.
     """
     await reporter.check(update)
-    await executions.apply_event(update.application_execution_id, await event_of(update))
+    async with refusal_noted(executions, update):
+        await executions.apply_event(update.application_execution_id, await event_of(update))
     return Message(message=f"{update.update_event} of {update.application_execution_id} is stored.")
 
 

@@ -38,6 +38,9 @@ class Application(TypedDict):
     """Of the driver in charge."""
     first_start_time: NotRequired[str | None]
     """Of the first driver, from which the runtime counts."""
+    drivers_without_start: NotRequired[list[Json]]
+    """Drivers that have reported jobs and no start, with the `start_time` of their first job: where it comes
+    first, the runtime counts from there."""
     driver_start_count: NotRequired[int]
     end_time: str | None
     end_time_inferred: NotRequired[bool]
@@ -47,12 +50,14 @@ class Application(TypedDict):
     ended_jobs: NotRequired[int | None]
     refused_reports: NotRequired[int]
     dropped_reports: NotRequired[int]
+    refusals: NotRequired[list[Json]]
+    """Reports that the service has refused, each with `at`, `update_event`, `job_id` and `reason`."""
     end_noticed_at: NotRequired[str | None]
     reported_after_end_at: NotRequired[str | None]
     outcome_unknown: NotRequired[bool]
     """Whether it is FAILED only because it is gone, and nobody saw how it ended."""
     driver_reports: NotRequired[bool]
-    """Whether it has failed by the platform's word, and a driver of it reports all the same."""
+    """Whether it has ended by the platform's word, and a driver of it reports all the same."""
     runtime_seconds: float | None
     target_met: bool | None
     global_specs: Json
@@ -104,6 +109,8 @@ class DriverAttempt(TypedDict):
     state: str
     attempt_id: int | None
     start_time: str | None
+    end_time: NotRequired[str | None]
+    """Of its context, by its own report."""
     start_scale_out: int | None
     jobs: int
     failed_jobs: int

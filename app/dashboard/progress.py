@@ -78,8 +78,16 @@ def _projected(
         lower_seconds=_after(elapsed, expected.lower_seconds),
         upper_seconds=_after(elapsed, expected.upper_seconds),
         probability=expected.probability,
-        projected_end=execution.started_at + timedelta(seconds=seconds) if execution.started_at else None,
+        projected_end=_moment(execution.started_at, seconds),
     )
+
+
+def _moment(started_at: datetime | None, seconds: float) -> datetime | None:
+    """None where it is not known, or lies beyond all times: clocks of drivers may say anything."""
+    try:
+        return started_at and started_at + timedelta(seconds=seconds)
+    except OverflowError:
+        return None
 
 
 def _after(elapsed_seconds: float, remaining_seconds: float | None) -> float | None:

@@ -8,9 +8,11 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from common.attribute_docs import describe
-from common.executions.documents import ApplicationExecution, DriverStart, JobSummary
+from common.executions.documents import ApplicationExecution, JobSummary
 from common.executions.driver_starts import known_starts
+from common.executions.drivers import DriverEnd, DriverStart
 from common.mongo.document import UtcTime
+from common.wire.results import job_succeeded
 
 _MOST = 100
 
@@ -23,7 +25,7 @@ class AttemptState(StrEnum):
     REPLACED = "replaced"
     """Another driver started later."""
     BESIDE = "beside"
-    """It is not in charge, and has reported since the driver in charge started."""
+    """It is not in charge, has reported since the driver in charge started, and has not told of its end."""
 
 
 @dataclass(frozen=True, config=ConfigDict(json_schema_extra=describe))
@@ -35,6 +37,8 @@ class DriverAttempt:
     attempt_id: int | None
     start_time: UtcTime | None
     """By its own report; null: none came."""
+    end_time: UtcTime | None
+    """Of its context, by its own report; null: none came."""
     start_scale_out: int | None
     jobs: int
     """That have ended."""
@@ -75,21 +79,22 @@ def driver_attempts(execution: ApplicationExecution, jobs: Iterable[JobSummary])
         if job.application_id is not None:
             of_driver.setdefault(job.application_id, []).append(job)
     found = [
-        _attempt(execution, application_id, start, is_latest, ended)
+        _attempt(execution, application_id, start, until, ended)
         for application_id, theirs in of_driver.items()
-        for start, is_latest, ended in _by_start(starts.get(application_id, [None]), theirs)
+        for start, until, ended in _by_start(starts.get(application_id, [None]), theirs)
     ]
     return sorted(found, key=_began)[:_MOST]
 
 
 def _by_start(
     starts: list[DriverStart | None], jobs: list[JobSummary]
-) -> Iterable[tuple[DriverStart | None, bool, list[JobSummary]]]:
-    """Starts of one Spark id, each with whether it is the latest, and jobs that ended before the next one."""
+) -> Iterable[tuple[DriverStart | None, datetime | None, list[JobSummary]]]:
+    """Starts of one Spark id, each with the next one's time, and jobs that ended before; None: it is the
+    latest."""
     for number, start in enumerate(starts, start=1):
         following = starts[number] if number < len(starts) else None
         until = following.start_time if following else None
-        yield start, until is None, [job for job in jobs if until is None or job.end_time < until]
+        yield start, until, [job for job in jobs if until is None or job.end_time < until]
         jobs = [job for job in jobs if until is not None and job.end_time >= until]
 
 
@@ -97,29 +102,42 @@ def _attempt(
     execution: ApplicationExecution,
     application_id: str,
     start: DriverStart | None,
-    is_latest: bool,
+    until: datetime | None,
     jobs: list[JobSummary],
 ) -> DriverAttempt:
     last_job_at = max((job.end_time for job in jobs), default=None)
     reported = [at for at in (start.start_time if start else None, last_job_at) if at is not None]
-    if not is_latest:
+    ended_at = _ended_at(execution.driver_ends, application_id, start, until)
+    if until is not None:
         state = AttemptState.REPLACED
     elif application_id == execution.application_id:
         state = AttemptState.LAST if execution.state.is_final else AttemptState.IN_CHARGE
     else:
-        is_beside = execution.start_time is not None and max(reported) > execution.start_time
+        goes_on = execution.start_time is not None and max(reported) > execution.start_time
+        is_beside = goes_on and (ended_at is None or ended_at < max(reported))
         state = AttemptState.BESIDE if is_beside else AttemptState.REPLACED
     return DriverAttempt(
         application_id=application_id,
         state=state,
         attempt_id=start.attempt_id if start else None,
         start_time=start.start_time if start else None,
+        end_time=ended_at,
         start_scale_out=start.start_scale_out if start else None,
         jobs=len(jobs),
-        failed_jobs=sum(job.job_result == "JobFailed" for job in jobs),
+        failed_jobs=sum(job_succeeded(job.job_result) is False for job in jobs),
         first_job_at=min((job.start_time for job in jobs if job.start_time is not None), default=None),
         last_job_at=last_job_at,
     )
+
+
+def _ended_at(
+    ends: Iterable[DriverEnd], application_id: str, start: DriverStart | None, until: datetime | None
+) -> datetime | None:
+    """The first end between a start and the next one of the same Spark id."""
+    told = [end.end_time for end in ends if end.application_id == application_id]
+    since = start.start_time if start else None
+    found = [at for at in told if (since is None or at >= since) and (until is None or at < until)]
+    return min(found, default=None)
 
 
 def _began(attempt: DriverAttempt) -> datetime:

@@ -1,6 +1,6 @@
 """Stored documents: application executions and their jobs (wire names, see the contract)."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar
@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.executions.candidate import Candidate
+from common.executions.drivers import DriverEnd, DriverStart, RefusedReport
 from common.mongo.document import Document, UtcTime, utc_now
 from common.wire.specs import ApplicationSpecs, GlobalSpecs, OptionalSpecs
 
@@ -40,29 +41,24 @@ class ApplicationState(StrEnum):
     def is_failure(self) -> bool:
         return self in (self.FAILED, self.SUBMISSION_FAILED)
 
+    @property
+    def may_be_contradicted(self) -> bool:
+        """Whether a driver that goes on says that it is not so: what was killed takes a while to end."""
+        return self.is_failure or self is self.COMPLETED
+
 
 WHOLE_SECONDS = timedelta(seconds=1)
 """As platforms say when something ended."""
 
 DRIVER_SILENCE = timedelta(hours=1)
-"""After so long without a report, a driver that a failed state rules out is taken to have ended: drivers do
-not report their end, and between two reports lies a whole job."""
+"""After so long without a report, a driver that a final state rules out is taken to have ended: not all
+report their end, and between two reports lies a whole job."""
 
 
 class StateChange(BaseModel):
     state: ApplicationState
     at: UtcTime
     reason: str = ""
-
-
-class DriverStart(BaseModel):
-    """The start of a driver, by its own report."""
-
-    application_id: str
-    """Spark's: every driver has one of its own."""
-    attempt_id: int | None = None
-    start_time: UtcTime
-    start_scale_out: int | None = None
 
 
 class ApplicationExecution(Document, ApplicationSpecs):
@@ -127,10 +123,14 @@ class ApplicationExecution(Document, ApplicationSpecs):
     start_scale_out: int | None = None
     first_start_time: UtcTime | None = None
     """When the first driver started; where it is null, only one is known."""
+    drivers_without_start: list[DriverStart] = Field(default_factory=list)
+    """Drivers that have reported jobs and no start, each from its first job on; a hundred at most."""
     driver_starts: list[DriverStart] = Field(default_factory=list)
     """Of all drivers, oldest first: of more than a hundred the first and the latest."""
     driver_start_count: int = 0
     """How many drivers have reported their start."""
+    driver_ends: list[DriverEnd] = Field(default_factory=list)
+    """Of all drivers that have reported one, in the order of the ends; of more than a hundred the latest."""
     end_time: UtcTime | None = None
     """When the application ended, which is not before its last reported job did; null also where nobody
     knows."""
@@ -146,6 +146,8 @@ class ApplicationExecution(Document, ApplicationSpecs):
     """Reports of the driver in charge that the service has refused, as far as it has told."""
     dropped_reports: int = 0
     """Reports that the driver in charge has given up, as far as it has told."""
+    refusals: list[RefusedReport] = Field(default_factory=list)
+    """Reports that the service has refused, and not stored since; the first hundred."""
     end_noticed_at: UtcTime | None = None
     """When the service learned of an end without a time."""
     reported_after_end_at: UtcTime | None = None
@@ -154,7 +156,11 @@ class ApplicationExecution(Document, ApplicationSpecs):
     """Whether it counts as ended because it is gone, and nobody saw how it ended: it is FAILED, and no more
     is meant by that."""
     contradicted_at: UtcTime | None = None
-    """When a driver last reported what a failed state rules out: it started, or ended a job, after that."""
+    """When a driver last reported what a final state rules out: it started, or ended a job, after that."""
+    contradicted_by: str | None = None
+    """Spark's application id of that driver."""
+    contradiction_over: bool = False
+    """Whether that driver has reported its end since."""
     end_scale_out: int | None = None
     """Executors at the end of the latest job."""
     last_job_id: int | None = None
@@ -162,8 +168,15 @@ class ApplicationExecution(Document, ApplicationSpecs):
 
     @property
     def started_at(self) -> datetime | None:
-        """When the first of its drivers started."""
-        return self.first_start_time or self.start_time
+        """When the first of its drivers started, or the first job of one whose start was never reported; None
+        where no start is known."""
+        said = [at for at in (self.first_start_time, self.start_time) if at is not None]
+        return min([*said, *(driver.start_time for driver in self.drivers_without_start)]) if said else None
+
+    @property
+    def has_unknown_driver(self) -> bool:
+        """Whether another driver than the one in charge has reported jobs, and no start."""
+        return any(each.application_id != self.application_id for each in self.drivers_without_start)
 
     @property
     def earlier_seconds(self) -> float:
@@ -189,17 +202,13 @@ class ApplicationExecution(Document, ApplicationSpecs):
             jobs: Of that driver, as many as are stored.
         """
         never_stored = 0 if self.ended_jobs is None else max(0, self.ended_jobs - jobs)
-        return max(never_stored, self.refused_reports + self.dropped_reports)
+        seen = sum(each.update_event == "JOB_END" for each in self.refusals_in_charge)
+        return max(never_stored, max(self.refused_reports, seen) + self.dropped_reports)
 
-    def unexplained_gaps(self, job_ids: Collection[int]) -> int:
-        """How many ids the driver in charge has left out, where it has not told how many jobs it ended.
-
-        A driver numbers its jobs without holes; few of them never report, because they never began.
-
-        Args:
-            job_ids: Of that driver's jobs, as far as they are stored.
-        """
-        return 0 if self.ended_jobs is not None else max(job_ids, default=-1) + 1 - len(job_ids)
+    @property
+    def refusals_in_charge(self) -> list[RefusedReport]:
+        """Of the driver in charge, or of one that nobody knows."""
+        return [each for each in self.refusals if each.application_id in (None, self.application_id)]
 
     @property
     def tail_is_known(self) -> bool:
@@ -215,14 +224,16 @@ class ApplicationExecution(Document, ApplicationSpecs):
 
     @property
     def driver_reports(self) -> bool:
-        """Whether it has failed by the platform's word, and a driver of it has reported all the same.
+        """Whether it has ended by the platform's word, and a driver of it has reported all the same.
 
         Until that one reports its own end, or nothing for DRIVER_SILENCE.
         """
         at = self.contradicted_at
-        if at is None or not self.state.is_failure or self.stop_reason is not None:
+        if at is None or not self.state.may_be_contradicted or self.stop_reason is not None:
             return False
-        return self.reported_end_time is None and utc_now() - at < DRIVER_SILENCE
+        # Versions before this one did not say which driver it was.
+        is_over = self.contradiction_over if self.contradicted_by else self.reported_end_time is not None
+        return not is_over and utc_now() - at < DRIVER_SILENCE
 
     @property
     def target_met(self) -> bool | None:
@@ -265,6 +276,8 @@ class StageExecution(Document):
     num_tasks: int = 0
     """Of the attempt with most tasks: later ones only make up for what was lost."""
     parent_stage_ids: list[StageNumber] = Field(default_factory=list)
+    parents_left_out: int = 0
+    """Parents that it has beside these."""
     failure_reason: str = ""
     start_time: UtcTime | None = None
     end_time: UtcTime | None = None
@@ -296,6 +309,8 @@ class JobExecution(Document):
     rescaling_time_ratio: float | None = None
     job_result: str | None = None
     stages: dict[str, StageExecution | None] = Field(default_factory=dict)
+    stages_left_out: int = 0
+    """Stages that it has beside these."""
     received_at: UtcTime = Field(default_factory=utc_now)
 
 

@@ -45,7 +45,7 @@ def change_of_state(change: StateChange, fields: Mapping[str, Any], now: datetim
     if not change.state.is_final:
         return [{"$set": changes}]
     ended_at = fields.get("end_time")
-    if change.state.is_failure:
+    if change.state.may_be_contradicted:
         changes["released_name"] = "$held_name"
     if ended_at is None:
         changes["end_time"] = {"$max": [_REPORTED_END, _LAST_JOB_END]}

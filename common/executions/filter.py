@@ -24,7 +24,13 @@ def _read_as(path: str, kind: str) -> dict[str, Any]:
     return {"$convert": {"input": f"${path}", "to": kind, "onError": None, "onNull": None}}
 
 
-_STARTED_AT = {"$ifNull": [_read_as("first_start_time", "date"), _read_as("start_time", "date")]}
+_STARTED_AT = {
+    "$min": [
+        *(_read_as(name, "date") for name in ("first_start_time", "start_time")),
+        {"$min": "$drivers_without_start.start_time"},
+    ]
+}
+"""Of executions whose start is known; null counts for nothing."""
 
 _MET = {
     "$lte": [

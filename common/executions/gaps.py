@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from common.executions.documents import ApplicationExecution, JobExecution
@@ -70,6 +70,17 @@ def without_gaps(runs: Sequence[Run]) -> list[Run]:
     """Runs of which every job is known, in the same order."""
     found = [numbering_of(execution, jobs) for execution, jobs in runs]
     return [run for run, is_complete in zip(runs, are_complete(found), strict=True) if is_complete]
+
+
+def unexplained_gaps(execution: ApplicationExecution, job_ids: Collection[int]) -> int:
+    """How many ids the driver in charge has left out, where it has not told how many jobs it ended.
+
+    A driver numbers its jobs without holes; few of them never report, because they never began.
+
+    Args:
+        job_ids: Of that driver's jobs, as far as they are stored.
+    """
+    return 0 if execution.ended_jobs is not None else max(job_ids, default=-1) + 1 - len(job_ids)
 
 
 def numbering_of(execution: ApplicationExecution, jobs: Iterable[JobExecution]) -> Numbering:

@@ -18,9 +18,12 @@ FINAL_STATES = [state.value for state in ApplicationState if state.is_final]
 
 
 def not_over() -> Json:
-    """Of those that have not ended, and those whose driver reports although they have failed."""
-    reports = {"contradicted_at": {"$gt": silent_since()}, "stop_reason": None, "reported_end_time": None}
-    return {"$or": [{"state": {"$nin": FINAL_STATES}}, reports]}
+    """Of those that have not ended, and those whose driver reports although they have."""
+    reports = {"contradicted_at": {"$gt": silent_since()}, "stop_reason": None}
+    # Versions before this one did not say which driver it was.
+    by_one = {**reports, "contradicted_by": {"$ne": None}, "contradiction_over": {"$ne": True}}
+    by_any = {**reports, "contradicted_by": None, "reported_end_time": None}
+    return {"$or": [{"state": {"$nin": FINAL_STATES}}, by_one, by_any]}
 
 
 class HeldNames:

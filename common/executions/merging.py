@@ -49,6 +49,7 @@ def new_job(event: JobEnded, execution: ApplicationExecution, signature: str | N
         optional_specs=execution.optional_specs,
         application_signature=signature,
         stages=_stages(event),
+        stages_left_out=event.stages_left_out,
         **{name: getattr(event, name) for name in _JOB_FIELDS},
     )
 
@@ -75,7 +76,8 @@ def merge_job(stored: JobExecution, event: JobEnded) -> JobExecution:
             stages[key] = _whole(present, stage)
         elif stage is not None and newer:
             stages[key] = stage
-    return stored.model_copy(update={**fields, "stages": stages})
+    left_out = max(stored.stages_left_out, event.stages_left_out)
+    return stored.model_copy(update={**fields, "stages": stages, "stages_left_out": left_out})
 
 
 def _attempts(stage: StageExecution) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from common.executions.held_names import FINAL_STATES, HeldNames, not_over
 from common.executions.indexes import OF_APPLICATIONS, OF_DECISIONS, OF_JOBS
 from common.executions.reports.changes import Event
 from common.executions.reports.queue import ReportQueue
+from common.executions.reports.refusals import RefusedReports
 from common.executions.reports.storage import ReportStorage
 from common.executions.run_history import RunHistory
 from common.executions.summaries import SUMMARY, mean_scale_outs_of
@@ -39,7 +40,7 @@ Json = dict[str, Any]
 _OTHER_STATES = [state.value for state in ApplicationState if not state.is_final]
 
 
-class ExecutionRepository(RunHistory, HeldNames):
+class ExecutionRepository(RunHistory, HeldNames, RefusedReports):
     """Application executions, job executions and scaling decisions.
 
     How long an operation waits for a MongoDB that does not answer is the client's `timeoutMS`.

@@ -48,6 +48,9 @@ _SAID = (
 )
 """What changes of an execution, as far as its history is concerned; specs never do."""
 
+_SELDOM = ("refusals", "drivers_without_start")
+"""The same, of executions of which reports are missing: most have neither."""
+
 
 @dataclass(frozen=True)
 class RunVersion:
@@ -60,7 +63,9 @@ class RunVersion:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> "RunVersion":
         """Of an execution as it is stored, or those fields of it that change."""
-        said = bson.encode({name: document.get(name) for name in _SAID})
+        changing = {name: document.get(name) for name in _SAID}
+        seldom = {name: document[name] for name in _SELDOM if document.get(name)}
+        said = bson.encode({**changing, **seldom})
         return cls(document["_id"], hashlib.blake2b(said, digest_size=12).hexdigest())
 
 
@@ -77,7 +82,7 @@ class RunFound:
     @property
     def is_learnable(self) -> bool:
         """Whether there are jobs, and none is known to be missing."""
-        return bool(self.jobs) and not self.execution.missing_reports(len(self.jobs or ()))
+        return bool(self.jobs) and not _lacks_any(self.execution, len(self.jobs or ()))
 
 
 class RunHistory:
@@ -146,7 +151,8 @@ class RunHistory:
             skip: How many are passed over.
         """
         query = _history_query(system_name, algorithm_name)
-        cursor = self._applications.find(query, dict.fromkeys(_SAID, 1)).sort("created_at", DESCENDING)
+        fields = dict.fromkeys([*_SAID, *_SELDOM], 1)
+        cursor = self._applications.find(query, fields).sort("created_at", DESCENDING)
         return [RunVersion.of(document) async for document in cursor.skip(skip).limit(limit)]
 
     async def find_run(self, execution_id: str) -> RunFound | None:
@@ -166,7 +172,7 @@ class RunHistory:
         return [
             (execution, jobs)
             for execution in executions
-            if (jobs := found[execution.id]) and not execution.missing_reports(len(jobs))
+            if (jobs := found[execution.id]) and not _lacks_any(execution, len(jobs))
         ]
 
     async def _jobs_of(
@@ -204,6 +210,11 @@ class RunHistory:
         return any(
             [all(run.get(name) is not None for name in said) async for run in cursor.limit(_LOOKED_AT)]
         )
+
+
+def _lacks_any(execution: ApplicationExecution, jobs: int) -> bool:
+    """Whether reports are known to be missing, of the driver in charge or of one that may have followed."""
+    return execution.has_unknown_driver or execution.missing_reports(jobs) > 0
 
 
 def _time(value: object) -> datetime | None:

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,7 +20,10 @@ from common.beside import beside
 from common.wire.specs import INT64_MAX, LONG_TEXT, SHORT_TEXT, NoBoolean, ScaleOut, WireModel
 
 MAX_STAGES = 10_000
-"""Stages of one job; with them a stored document stays well below MongoDB's 16 MiB."""
+"""Stages of one job; with them a stored document stays well below MongoDB's 16 MiB. Of more, which programs
+that repeat themselves have in their lineage, skipped ones are left out first, and counted."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = 253_402_300_799_999  # the end of the year 9999
@@ -76,9 +81,9 @@ Ratio = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 def _to_text(value: object, longest: int = LONG_TEXT) -> object:
-    # As JSON has it, booleans too: names of Spark's are what somebody says.
-    if isinstance(value, int | float):
-        value = json.dumps(value)
+    # As JSON has it, whatever it is: names of Spark's are what somebody says.
+    if isinstance(value, bool | int | float | list | dict):
+        value = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str):
         return value[:longest].encode("utf-8", "replace").decode()
     return value
@@ -97,7 +102,15 @@ def _cut_name(value: object) -> object:
     return None if isinstance(text, str) and not text.strip() else text
 
 
+def _result(value: object) -> object:
+    # As Spark's event log has it: {"Result": "JobFailed", "Exception": ...}.
+    if isinstance(value, dict) and isinstance(value.get("Result"), str):
+        value = value["Result"]
+    return _cut(value)
+
+
 ShortText = Annotated[str, BeforeValidator(_cut)]
+JobResult = Annotated[str, BeforeValidator(_result)]
 ApplicationName = Annotated[str | None, BeforeValidator(_cut_name)]
 """Spark takes names of any length, and blank ones, which say nothing: cut, never refused."""
 
@@ -117,12 +130,24 @@ def _cut_job_parents(stages: dict[Any, Any]) -> dict[Any, Any]:
             kept = min(len(parents), MAX_PARENTS, left)
             left -= kept
             if kept < len(parents):
-                found[key] = {**stage, "parent_stage_ids": parents[:kept]}
+                found[key] = _with_parents(stage, kept)
     return found
 
 
-def _cut_parents(value: object) -> object:
-    return value[:MAX_PARENTS] if isinstance(value, list) else value
+def _with_parents(stage: dict[Any, Any], kept: int) -> dict[Any, Any]:
+    """The same stage with so many of its parents, and how many there are more."""
+    parents = stage["parent_stage_ids"]
+    before = stage.get("parents_left_out")
+    more = len(parents) - kept + (before if isinstance(before, int) else 0)
+    return {**stage, "parent_stage_ids": parents[:kept], "parents_left_out": more}
+
+
+def _cut_stages(stages: dict[Any, Any]) -> dict[Any, Any]:
+    """As many as are stored: those that ran first, and of these the last ones."""
+    ran = [key for key, stage in stages.items() if stage is not None]
+    skipped = [key for key, stage in stages.items() if stage is None]
+    kept = set([*skipped, *ran][-MAX_STAGES:])
+    return {key: stage for key, stage in stages.items() if key in kept}
 
 
 class _Interval(WireModel):
@@ -139,12 +164,24 @@ class _Interval(WireModel):
         return self
 
 
+def _said(value: object, nullable: Collection[str] = ()) -> object:
+    """Fields that are null were not said."""
+    if not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if each is not None or name in nullable}
+
+
 class MetricsUpdate(WireModel):
     cpu_utilization: Ratio = 0.0
     gc_time_ratio: Ratio = 0.0
     shuffle_rw_ratio: Ratio = 0.0
     data_io_ratio: Ratio = 0.0
     memory_spill_ratio: Ratio = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_said(cls, value: object) -> object:
+        return _said(value)
 
 
 class StageUpdate(_Interval):
@@ -157,7 +194,9 @@ class StageUpdate(_Interval):
     num_attempts: Annotated[Count, Field(ge=1)] = 1
     """How many attempts it stands for as a whole, the latest one included."""
     num_tasks: Count = 0
-    parent_stage_ids: Annotated[list[StageId], BeforeValidator(_cut_parents)] = Field(default_factory=list)
+    parent_stage_ids: list[StageId] = Field(default_factory=list)
+    parents_left_out: Count = 0
+    """Parents that are not among these, of which there were too many."""
     failure_reason: Text | None = ""
     rdd_num_partitions: Count = 0
     rdd_num_cached_partitions: Count | None = 0
@@ -168,10 +207,12 @@ class StageUpdate(_Interval):
 
     @model_validator(mode="before")
     @classmethod
-    def _said(cls, value: object) -> object:
-        if not isinstance(value, dict):
-            return value
-        return {name: each for name, each in value.items() if each is not None or name in _MAY_BE_NULL}
+    def _as_said(cls, value: object) -> object:
+        found = _said(value, _MAY_BE_NULL)
+        parents = found.get("parent_stage_ids") if isinstance(found, dict) else None
+        if isinstance(found, dict) and isinstance(parents, list) and len(parents) > MAX_PARENTS:
+            return _with_parents(found, MAX_PARENTS)
+        return found
 
 
 _MAY_BE_NULL = frozenset({"rdd_num_cached_partitions", "rdd_mem_size", "rdd_disk_size"})
@@ -190,7 +231,8 @@ class ApplicationStarted(WireModel):
     @field_validator("attempt_id", mode="before")
     @classmethod
     def _number(cls, value: object) -> object:
-        return None if value == "" else value
+        # A platform of somebody's own may call its attempts anything: what is no number says nothing.
+        return None if isinstance(value, str) and not _WHOLE.fullmatch(value.strip()) else value
 
 
 class _Lost(WireModel):
@@ -220,15 +262,23 @@ class JobEnded(_Interval, _Lost):
     job_id: JobId
     end_time: Time
     predicted_scale_out: ScaleOut | None = None
-    job_result: ShortText | None = None
+    job_result: JobResult | None = None
     stages: dict[StageId, StageUpdate | None] = Field(default_factory=dict)
+    stages_left_out: Count = 0
+    """Stages that are not among these, of which there were too many."""
 
-    @field_validator("stages", mode="before")
+    @model_validator(mode="before")
     @classmethod
     def _not_too_many(cls, value: object) -> object:
         # Before any of them is looked at: that alone would take seconds.
-        if isinstance(value, dict) and len(value) > MAX_STAGES:
-            raise ValueError(f"more than {MAX_STAGES} stages")
+        stages = value.get("stages") if isinstance(value, dict) else None
+        if not isinstance(value, dict) or not isinstance(stages, dict) or len(stages) <= MAX_STAGES:
+            return value
+        return {**value, "stages": _cut_stages(stages), "stages_left_out": len(stages) - MAX_STAGES}
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _with_few_parents(cls, value: object) -> object:
         return {} if value is None else _cut_job_parents(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")

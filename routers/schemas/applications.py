@@ -14,7 +14,10 @@ from common.executions.documents import (
     JobSummary,
     ScalingDecision,
 )
+from common.executions.gaps import unexplained_gaps
 from common.mongo.document import UtcTime
+from common.wire.events import JobEnded
+from common.wire.results import job_succeeded
 from common.wire.specs import WireModel
 from prediction.first_choice import FirstChoice
 from submission.outcomes.outcomes import Outcome, RunTimeline, outcome_of
@@ -75,8 +78,8 @@ class ApplicationView(ApplicationExecution):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def driver_reports(self) -> bool:
-        """Whether it has failed by the platform's word, and a driver of it has reported all the same, within
-        the last hour."""
+        """Whether it has ended by the platform's word, and a driver of it has reported all the same, within
+        the last hour: of one that has completed, of what began after its end."""
         return super().driver_reports
 
     @classmethod
@@ -144,10 +147,10 @@ def notes_about(execution: ApplicationExecution, jobs: Sequence[JobSummary]) -> 
             " it keeps its name and its schedule's turn; to end the application ends the driver."
         )
     elif latest is not None:
-        notes.append(
-            f"A driver of it has reported after the end, last at {_moment(latest)}:"
-            " as long as more comes, it still runs."
-        )
+        told = execution.reported_end_time
+        still = "as long as more comes, it still runs."
+        follows = f"its context ended at {_moment(told)}." if told else still
+        notes.append(f"A driver of it has reported after the end, last at {_moment(latest)}: {follows}")
     return notes
 
 
@@ -174,36 +177,64 @@ def _notes_about_reports(execution: ApplicationExecution, jobs: Sequence[JobSumm
             " or Java may not do, or the driver did not reach the service; its log says more"
         )
         return [f"Its plugin never reported, not even a start: {cause}."]
+    notes = _notes_about_refusals(execution)
+    starts = [at for at in (execution.first_start_time, execution.start_time) if at is not None]
+    if starts and execution.started_at is not None and execution.started_at < min(starts):
+        notes.append(
+            f"A job of it began at {_moment(execution.started_at)}, before any driver has reported its start:"
+            " the runtime counts from there."
+        )
+    if execution.start_time is None and jobs:
+        notes.append(
+            "The start of its driver was never reported: how long it ran is not known, and nothing is"
+            " learned from such a run."
+        )
     missing = execution.missing_reports(len(jobs))
     if missing:
+        seen = sum(each.update_event == JobEnded.name for each in execution.refusals_in_charge)
         causes = [
             f"{count} {what}"
             for count, what in (
-                (execution.refused_reports, "refused by the service"),
+                (max(execution.refused_reports, seen), "refused by the service"),
                 (execution.dropped_reports, "given up by the plugin"),
             )
             if count
         ]
         told = f" ({', '.join(causes)})" if causes else ""
-        return [f"Reports of its driver are missing: {missing}{told}. Nothing is learned from such a run."]
-    gaps = execution.unexplained_gaps({job.job_id for job in jobs})
+        return [
+            *notes,
+            f"Reports of its driver are missing: {missing}{told}. Nothing is learned from such a run.",
+        ]
+    gaps = unexplained_gaps(execution, {job.job_id for job in jobs})
     if gaps and execution.state.is_final:
         return [
+            *notes,
             f"Job ids of which nothing was reported: {gaps}. Nothing is learned from such a run, unless"
-            " others leave out the same."
+            " others leave out the same.",
         ]
     if gaps:
         return [
+            *notes,
             f"Job ids of which nothing was reported: {gaps}. Such a job still runs, or its report is missing;"
-            " its place counts as done where jobs do not run side by side."
+            " its place counts as done where jobs do not run side by side.",
         ]
-    return []
+    return notes
+
+
+def _notes_about_refusals(execution: ApplicationExecution) -> list[str]:
+    """Of a hundred at most the latest, in words."""
+    if not execution.refusals:
+        return []
+    count, latest = len(execution.refusals), execution.refusals[-1]
+    what = latest.update_event if latest.job_id is None else f"{latest.update_event} of job {latest.job_id}"
+    others = "" if count == 1 else f", the latest of {count}"
+    return [f"A report of its driver was refused at {_moment(latest.at)} ({what}{others}): {latest.reason}"]
 
 
 def all_succeeded(jobs: Sequence[JobSummary]) -> bool | None:
-    """None where no job was reported, or one without its result."""
-    results = {job.job_result for job in jobs}
-    return None if not results or None in results else results == {"JobSucceeded"}
+    """None where no job was reported, or one without its result, or with one that nobody knows."""
+    results = {job_succeeded(job.job_result) for job in jobs}
+    return None if not results or None in results else results == {True}
 
 
 def _moment(at: datetime) -> str:
@@ -225,6 +256,11 @@ class JobView(WireModel):
     """How many stages it has, skipped ones included."""
     job_result: str | None = None
     """Spark's `JobSucceeded` or `JobFailed`."""
+
+    @property
+    def has_failed(self) -> bool:
+        """As far as its result says."""
+        return job_succeeded(self.job_result) is False
 
     @classmethod
     def of(cls, job: JobSummary) -> "JobView":

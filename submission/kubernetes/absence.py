@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from common.executions.documents import ApplicationExecution, ApplicationState, JobSummary
+from common.wire.results import job_succeeded
 
 
 def why_gone(execution: ApplicationExecution, jobs: Sequence[JobSummary], now: datetime) -> str:
@@ -13,12 +14,11 @@ def why_gone(execution: ApplicationExecution, jobs: Sequence[JobSummary], now: d
         jobs: Of the driver in charge.
     """
     said = [f"Its SparkApplication is gone, {_cause(execution, now)}. How it ended is not known."]
-    results = {job.job_result for job in jobs}
-    if results == {"JobSucceeded"}:
+    results = [job_succeeded(job.job_result) for job in jobs]
+    if results and all(results):
         said.append(f"All jobs that it reported have succeeded ({len(jobs)}).")
-    elif "JobFailed" in results:
-        failed = sum(job.job_result == "JobFailed" for job in jobs)
-        said.append(f"Of {len(jobs)} jobs that it reported {failed} failed.")
+    elif False in results:
+        said.append(f"Of {len(jobs)} jobs that it reported {results.count(False)} failed.")
     return " ".join(said)
 
 

@@ -106,7 +106,7 @@ async def test_what_is_said_of_ends(
     assert earlier.startswith(
         "By the platform it ended at 2021-07-04 19:31:30 UTC, before its last reported job"
     )
-    assert after.startswith("A driver of it has reported after the end, last at ")
+    assert after.startswith("It is COMPLETED by the platform's word, but its driver reports, last at ")
     unknown = execution()
     await executions.insert(unknown)
     await executions.record_state(unknown.id, ApplicationState.COMPLETED)

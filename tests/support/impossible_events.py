@@ -38,5 +38,4 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any]]] = [
     ("true for a number", job_end("e", 0, start_scale_out=True)),
     ("true for an id", {**job_end("e", 1), "job_id": True}),
     ("ids that only Python holds equal", job_end("e", 1, job_id=True)),
-    ("more stages than anybody has", job_end("e", 0, stages={str(n): {} for n in range(10_001)})),
 ]

@@ -10,12 +10,13 @@ from pymongo.errors import DuplicateKeyError
 from common.beside import beside
 from common.errors import InvalidRequest
 from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.driver_starts import takes_charge
+from common.executions.drivers import EVENT_LOG
 from common.executions.repository import ExecutionRepository
 from common.wire.events import ApplicationStarted, Count, JobEnded, ShortText, Time
 from common.wire.specs import ApplicationSpecs, WireModel
 
-RUNNER = "event log"
-"""Of executions that no platform of ours has run."""
+_BEING_IMPORTED = "It is being imported from its event log."
 
 _MOST_JOBS = 1000
 
@@ -62,6 +63,8 @@ class Imported(WireModel):
     application_execution_id: str
     is_new: bool
     """Whether nothing was stored of the run before."""
+    is_changed: bool
+    """Whether it stands otherwise than before this piece: an attempt or the end was not known."""
     reported_by_plugin: bool
     """The run is known from its own driver: nothing was changed."""
     state: str
@@ -81,26 +84,30 @@ class RunImporter:
         application_id = started.application_id
         jobs = await beside(_checked_jobs, piece.jobs, _attempt_id(started))
         known = await self._executions.find_by_application_id(application_id)
-        if known is not None and known.runner != RUNNER:
+        if known is not None and known.runner != EVENT_LOG:
             return Imported(
                 application_execution_id=known.id,
                 is_new=False,
+                is_changed=False,
                 reported_by_plugin=True,
                 state=known.state,
                 jobs=0,
             )
         execution_id = execution_id_of(application_id)
         is_new = await self._insert(execution_id, piece.specs, started, by)
+        before = await self._executions.get(execution_id)
         started = started.model_copy(update={"application_id": _attempt_id(started)})
+        await self._reopen(before, started)
         await self._executions.apply_event(execution_id, started)
         for first in range(0, len(jobs), _AT_ONCE):
             await self._executions.apply_events(execution_id, jobs[first : first + _AT_ONCE])
         if piece.ended is not None:
-            await self._end(execution_id, piece.ended)
+            await self._end(execution_id, started, piece.ended)
         execution = await self._executions.get(execution_id)
         return Imported(
             application_execution_id=execution_id,
             is_new=is_new,
+            is_changed=not is_new and _stands(before) != _stands(execution),
             reported_by_plugin=False,
             state=execution.state,
             jobs=len(jobs),
@@ -114,9 +121,9 @@ class RunImporter:
             **specs.model_dump(),
             created_at=started.start_time,  # a run is as old as it is, whenever it was imported
             state=ApplicationState.UNKNOWN,
-            state_reason="It is being imported from its event log.",
+            state_reason=_BEING_IMPORTED,
             submitted_by=by,
-            runner=RUNNER,
+            runner=EVENT_LOG,
             accuracy_measured=True,  # no forecast was made of it
         )
         try:
@@ -125,7 +132,20 @@ class RunImporter:
             return False
         return True
 
-    async def _end(self, execution_id: str, end: RunEnd) -> None:
+    async def _reopen(self, execution: ApplicationExecution, started: ApplicationStarted) -> None:
+        """A later attempt is what becomes of a run: how an earlier one ended says nothing of it any more."""
+        is_known = execution.application_id in (None, started.application_id)
+        if is_known or not execution.state.is_final or not takes_charge(execution, started):
+            return
+        begun = {"state": ApplicationState.UNKNOWN.value, "state_reason": _BEING_IMPORTED}
+        ends = dict.fromkeys(("end_time", "platform_end_time", "end_noticed_at", "ended_jobs"))
+        fields = {**begun, **ends, "end_time_inferred": False}
+        await self._executions.note(execution.id, fields, only_in=execution.state)
+
+    async def _end(self, execution_id: str, started: ApplicationStarted, end: RunEnd) -> None:
+        execution = await self._executions.get(execution_id)
+        if execution.application_id != started.application_id:
+            return  # of an attempt that a later one has followed
         state = ApplicationState(end.outcome)
         if state is ApplicationState.UNKNOWN:
             await self._executions.note(execution_id, {"state_reason": end.reason})
@@ -137,6 +157,10 @@ class RunImporter:
         )
         if not is_new and end.ended_jobs is not None:  # versions before this one imported it without that
             await self._executions.note(execution_id, {"ended_jobs": end.ended_jobs}, only_in=state)
+
+
+def _stands(execution: ApplicationExecution) -> tuple[object, ...]:
+    return execution.state, execution.end_time, execution.driver_start_count if execution.driver_starts else 1
 
 
 def execution_id_of(application_id: str) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from common.executions.documents import ApplicationExecution, JobExecution, StageExecution
+from common.wire.results import job_succeeded
 from common.wire.specs import ApplicationSpecs
 from training.history.values import JobRecord, RunContext, RunRecord, StageMetrics, StageRecord
 
@@ -16,10 +17,6 @@ _MEMORY_UNITS_MB = {
     "t": 2**20,
     "p": 2**30,
 }
-
-
-_FAILURE = re.compile(r"fail|cancel|abort|exception|error", re.IGNORECASE)
-"""In the result of a job: Spark says `JobFailed`, others more."""
 
 
 def memory_megabytes(size: str) -> int:
@@ -117,7 +114,7 @@ def _failed(job: JobExecution, stages: Sequence[StageExecution]) -> bool:
     A stage that succeeded later may still tell why it failed at first.
     """
     if job.job_result is not None:
-        return _FAILURE.search(job.job_result) is not None
+        return job_succeeded(job.job_result) is False
     last = max(stages, key=lambda stage: int(stage.stage_id), default=None)
     return last is not None and bool(last.failure_reason)
 

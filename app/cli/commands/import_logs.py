@@ -116,7 +116,7 @@ def _stored(attempt: Any, mapping: Any, client: Client | None) -> Json:
     for piece in pieces_of(attempt, mapping.of(str(found["name"] or ""))):
         if client is not None:
             answer = client.import_run(piece)
-            is_new = is_new or answer["is_new"]
+            is_new = is_new or answer["is_new"] or answer["is_changed"]
     if client is None:
         return {**found, "outcome": "incomplete" if attempt.why_incomplete else "readable"}
     if answer["reported_by_plugin"]:

@@ -70,7 +70,7 @@ def _facts(application: ApplicationDetails) -> RenderableType:
 
 
 def attempts_view(attempts: Sequence[DriverAttempt]) -> RenderableType:
-    columns = ("Spark's id", "Started", "Jobs", "Failed", "Last job ended", "Stands")
+    columns = ("Spark's id", "Started", "Jobs", "Failed", "Last job ended", "Ended", "Stands")
     rows = (
         (
             attempt["application_id"],
@@ -78,6 +78,7 @@ def attempts_view(attempts: Sequence[DriverAttempt]) -> RenderableType:
             str(attempt["jobs"]),
             str(attempt["failed_jobs"]),
             moment(attempt["last_job_at"]),
+            moment(attempt.get("end_time")),
             attempt["state"].replace("_", " "),
         )
         for attempt in attempts
@@ -103,8 +104,22 @@ def jobs_view(jobs: Sequence[JobSummary]) -> RenderableType:
 def decisions_view(decisions: Sequence[Decision]) -> RenderableType:
     if not decisions:
         return Text("No decisions. The first one is made when an application is submitted.")
-    columns = ("After job", "At", "Left", "Executors", "Expected", "Chance", "Outcome", "Reason")
-    return table(columns, map(_decision, decisions), right=("After job", "At", "Left"))
+    columns: tuple[str, ...] = (
+        "After job",
+        "At",
+        "Left",
+        "Executors",
+        "Expected",
+        "Chance",
+        "Outcome",
+        "Reason",
+    )
+    rows = [_decision(decision) for decision in decisions]
+    drivers = [decision.get("application_id") or "" for decision in decisions]
+    if len({driver for driver in drivers if driver}) > 1:
+        columns = ("Driver", *columns)
+        rows = [(driver, *row) for driver, row in zip(drivers, rows, strict=True)]
+    return table(columns, rows, right=("After job", "At", "Left"))
 
 
 def _decision(decision: Decision) -> tuple[str, ...]:

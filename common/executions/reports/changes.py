@@ -13,11 +13,13 @@ from bson.raw_bson import RawBSONDocument
 from pydantic import BaseModel
 
 from common.errors import PayloadTooLarge
-from common.executions.contradictions import noted_after_end
-from common.executions.documents import ApplicationExecution, ApplicationState, DriverStart, JobExecution
-from common.executions.driver_starts import start_fields, takes_charge
+from common.executions.contradictions import ends_contradiction, noted_after_end
+from common.executions.documents import ApplicationExecution, ApplicationState, JobExecution
+from common.executions.driver_starts import end_fields, end_of, first_job_fields, start_fields, takes_charge
+from common.executions.drivers import DriverEnd, DriverStart, RefusedReport
 from common.executions.ends import end_after_job, reported_end
 from common.executions.merging import NOTHING_TOLD, application_fields, lost_reports, merge_job, new_job
+from common.executions.reports.refusals import without
 from common.instruments import LATE_AFTER_END, LATE_ATTEMPT, LATE_JOB, REPEATED, STORED
 from common.mongo.large import encoded
 from common.mongo.stored import UnreadableDocument
@@ -32,6 +34,14 @@ JobKey = tuple[str, int]
 
 _JOB_BYTES = 15 * 1024 * 1024
 """MongoDB's limit is 16 MiB for a document, and there is an envelope around it."""
+
+_LISTS: Mapping[str, type[BaseModel]] = {
+    "driver_starts": DriverStart,
+    "drivers_without_start": DriverStart,
+    "driver_ends": DriverEnd,
+    "refusals": RefusedReport,
+}
+"""Fields of an execution that hold documents."""
 
 _STAGES_THAT_ALWAYS_FIT = 250
 """Their texts and parents at their longest included."""
@@ -138,6 +148,9 @@ class Run:
         if result == STORED and not in_charge:
             result = LATE_ATTEMPT
         self._change(changes)
+        self._change(changed(self.execution, without(self.execution, event)))
+        if in_charge and event.application_id != execution.application_id:
+            self._remember_end(event)
         if event.application_signature is not None:
             self._sign(event.application_id, event.application_signature)
         return result
@@ -167,6 +180,7 @@ class Run:
             if _is_latest(job.document, execution):
                 fields |= _latest(job.document) | end_after_job(execution, end)
             fields |= lost_reports(execution, event)
+        fields |= first_job_fields(execution, event) | without(execution, event)
         if is_new:
             fields |= noted_after_end(execution, event)
         self._change(changed(execution, fields))
@@ -175,25 +189,39 @@ class Run:
         return result
 
     def _take_end(self, event: ApplicationEnded) -> str:
-        """The end of a driver that is not in charge says nothing about that of the application."""
+        """The end of a driver that is not in charge says nothing about that of the application, but it may
+        be in charge once its start is known."""
         execution = self.execution
-        if execution.application_id not in (None, event.application_id):
-            return LATE_ATTEMPT
-        fields = reported_end(execution, event.end_time) | lost_reports(execution, event)
-        fields["application_id"] = event.application_id
-        if event.ended_jobs is not None:
-            fields["ended_jobs"] = event.ended_jobs
+        fields = end_fields(execution, event) | ends_contradiction(execution, event)
+        fields |= without(execution, event)
+        in_charge = execution.application_id in (None, event.application_id)
+        if in_charge:
+            fields |= reported_end(execution, event.end_time) | lost_reports(execution, event)
+            fields["application_id"] = event.application_id
+            if event.ended_jobs is not None:
+                fields["ended_jobs"] = event.ended_jobs
         changes = changed(execution, fields)
         self._change(changes)
-        return STORED if changes else REPEATED
+        if not changes:
+            return REPEATED
+        return STORED if in_charge else LATE_ATTEMPT
+
+    def _remember_end(self, event: ApplicationStarted) -> None:
+        """Of a driver that takes charge: its end may have overtaken its start."""
+        told = end_of(self.execution, event.application_id)
+        if told is None or told.end_time < event.start_time:
+            return
+        fields = reported_end(self.execution, told.end_time) | {"ended_jobs": told.ended_jobs}
+        self._change(changed(self.execution, fields))
 
     def _change(self, changes: Json) -> None:
         if not changes:
             return
         self.changes |= changes
         values = dict(changes)
-        if "driver_starts" in values:
-            values["driver_starts"] = [DriverStart.model_validate(each) for each in values["driver_starts"]]
+        for name, kind in _LISTS.items():
+            if name in values:
+                values[name] = [kind.model_validate(each) for each in values[name]]
         self.execution = self.execution.model_copy(update=values)
 
     def _sign(self, application_id: str, signature: str) -> None:

@@ -104,3 +104,64 @@ async def test_a_report_that_is_only_late_contradicts_nothing(executions: Execut
     stored = await executions.get(created.id)
     assert stored.reported_after_end_at is not None
     assert not stored.driver_reports
+
+
+async def completed(executions: ExecutionRepository, *drivers: str) -> str:
+    """Ended after 100 s, by the platform."""
+    created = execution().model_copy(update={"name": "nightly", "held_name": "nightly"})
+    await executions.insert(created)
+    for number, driver in enumerate(drivers):
+        await send(executions, application_start(created.id, driver, start_time=at(10 * number).isoformat()))
+    await executions.record_state(created.id, ApplicationState.COMPLETED, fields={"end_time": at(100)})
+    return created.id
+
+
+async def test_a_run_that_has_completed_while_another_driver_goes_on(executions: ExecutionRepository) -> None:
+    """Two were started: the one that is in charge has ended well, and said so."""
+    run = await completed(executions, "spark-1", "spark-2")
+    await send(executions, context_end(run, 99, "spark-2"))
+    await send(executions, job_end(run, 0, "spark-1", start_seconds=150.0))
+    stored = await executions.get(run)
+    assert (stored.state, stored.driver_reports) == (ApplicationState.COMPLETED, True)
+    assert stored.contradicted_by == "spark-1"
+    holder = await executions.find_named("nightly")
+    assert holder is not None
+    assert holder.id == run
+    await send(executions, context_end(run, 120, "spark-2"))  # another one's end is not its own
+    assert (await executions.get(run)).driver_reports
+    await send(executions, context_end(run, 160, "spark-1"))
+    assert not (await executions.get(run)).driver_reports
+    assert await executions.find_named("nightly") is None
+    await send(executions, job_end(run, 1, "spark-1", start_seconds=155.0))  # sent before, and came later
+    assert not (await executions.get(run)).driver_reports
+
+
+async def test_a_last_job_that_ended_late_contradicts_no_completion(executions: ExecutionRepository) -> None:
+    run = await completed(executions, "spark-1")
+    await send(executions, job_end(run, 0, start_seconds=95.0, runtime_seconds=30.0))
+    await send(executions, job_end(run, 1, start_seconds=104.0, runtime_seconds=1.0))  # by another clock
+    stored = await executions.get(run)
+    assert stored.reported_after_end_at is not None
+    assert not stored.driver_reports
+    assert await executions.find_named("nightly") is None
+
+
+async def test_what_was_killed_is_not_contradicted_by_what_it_does_until_then(
+    executions: ExecutionRepository,
+) -> None:
+    created = execution()
+    await executions.insert(created)
+    await send(executions, application_start(created.id))
+    await executions.record_state(created.id, ApplicationState.KILLED, fields={"end_time": at(30)})
+    await send(executions, job_end(created.id, 0, start_seconds=50.0))
+    stored = await executions.get(created.id)
+    assert (stored.state, stored.driver_reports) == (ApplicationState.KILLED, False)
+    assert stored.reported_after_end_at is not None
+
+
+async def test_reports_at_the_end_of_all_times_are_stored(executions: ExecutionRepository) -> None:
+    run = await failed(executions, FAILED, "far")
+    last = "9999-12-31T23:59:59.999Z"
+    await send(executions, job_end(run, 0, start_time=None, end_time=last, stages={}))
+    await send(executions, job_end(run, 1, start_time=last, end_time=last, stages={}))
+    assert len(await executions.finished_jobs(run)) == 2

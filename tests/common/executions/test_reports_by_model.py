@@ -66,13 +66,17 @@ class Model:
         """By driver and job the latest version."""
         self.starts: set[str] = set()
         self.in_charge: str | None = None
-        self.ended_jobs: int | None = None
+        self.ends: dict[str, int] = {}
+        """Drivers that have told of their end, with how many jobs they ended."""
+
+    @property
+    def ended_jobs(self) -> int | None:
+        """Of the driver in charge."""
+        return self.ends.get(self.in_charge or "")
 
     def start(self, driver: str) -> None:
         self.starts.add(driver)
-        latest = max(self.starts, key=lambda each: DRIVERS[each])
-        if latest != self.in_charge:
-            self.in_charge, self.ended_jobs = latest, None
+        self.in_charge = max(self.starts, key=lambda each: DRIVERS[each])
 
     def end_job(self, driver: str, job_id: int, version: int) -> None:
         key = driver, job_id
@@ -80,8 +84,8 @@ class Model:
         self.in_charge = self.in_charge or driver
 
     def end(self, driver: str, jobs: int) -> None:
-        if self.in_charge in (None, driver):
-            self.in_charge, self.ended_jobs = driver, jobs
+        self.ends[driver] = jobs
+        self.in_charge = self.in_charge or driver
 
 
 class Reports(RuleBasedStateMachine):
@@ -184,6 +188,7 @@ class Reports(RuleBasedStateMachine):
         assert {start.application_id for start in stored.driver_starts} == self.model.starts
         assert stored.driver_start_count == len(self.model.starts)
         assert stored.ended_jobs == self.model.ended_jobs
+        assert {end.application_id: end.ended_jobs for end in stored.driver_ends} == self.model.ends
         of_driver = [job for (driver, _), job in found.items() if driver == self.model.in_charge]
         if of_driver:
             latest = max(of_driver, key=lambda job: job.end_time)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from common.executions.documents import JobExecution
 from common.executions.merging import merge_job, new_job
-from common.wire.events import MAX_PARENTS, JobEnded, UpdateInformation
+from common.wire.events import MAX_PARENTS, MAX_STAGES, JobEnded, UpdateInformation
 from tests.support.impossible_events import IMPOSSIBLE
 from tests.support.samples import application_start, execution, job_end, stage
 
@@ -157,6 +157,64 @@ def test_a_stage_is_called_whatever_somebody_calls_it(said: object, stored: str)
     assert event.job_result == (None if said is None else stored[: len(event.job_result or "")])
     start = application_start("e", application_signature=said)
     assert UpdateInformation.model_validate(start).event() is not None
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [
+        ({"Result": "JobFailed", "Exception": {"Message": "x" * 2**20}}, "JobFailed"),
+        ({"reason": "é"}, '{"reason": "é"}'),
+        (["JobFailed", 1], '["JobFailed", 1]'),
+        ("JobFailed(" + "x" * 2**20 + ")", "JobFailed(" + "x" * 246),
+    ],
+)
+def test_results_of_jobs_may_be_of_any_kind(said: object, stored: str) -> None:
+    assert parsed(job_end("e", 0, job_result=said)).job_result == stored
+    named = parsed(job_end("e", 0, stages={"1": {"stage_name": said, "failure_reason": said}})).stages["1"]
+    assert named.stage_name
+    assert len(named.failure_reason) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("said", "stored"),
+    [("2", 2), (" 3 ", 3), (4, 4), (None, None), ("", None), ("appattempt_1_000002", None), ("x", None)],
+)
+def test_an_attempt_may_be_called_anything(said: object, stored: int | None) -> None:
+    assert parsed(application_start("e", attempt_id=said)).attempt_id == stored
+
+
+@pytest.mark.parametrize("negative", [-1, "-1"])
+def test_numbers_of_attempts_are_not_negative(negative: object) -> None:
+    with pytest.raises(ValidationError):
+        parsed(application_start("e", attempt_id=negative))
+
+
+def test_metrics_that_are_null_were_not_said() -> None:
+    metrics = {"cpu_utilization": None, "gc_time_ratio": 0.5}
+    found = parsed(job_end("e", 0, stages={"1": {**stage(1, 1, 2), "metrics": metrics}})).stages["1"].metrics
+    assert (found.cpu_utilization, found.gc_time_ratio) == (0.0, 0.5)
+
+
+def test_of_more_stages_than_are_stored_those_that_ran_are_kept_and_the_rest_is_counted() -> None:
+    """Programs that repeat themselves have thousands of skipped stages in their lineage."""
+    ran = {str(n): stage(n, 1, 2) for n in range(40)}
+    skipped = {str(n): None for n in range(40, MAX_STAGES + 7)}
+    event = parsed(job_end("e", 0, stages={**ran, **skipped}))
+    assert len(event.stages) == MAX_STAGES
+    assert [key for key, each in event.stages.items() if each] == list(ran)
+    assert event.stages_left_out == 7
+    job = _job(event)
+    assert job.stages_left_out == 7
+    assert merge_job(job, event) == job
+
+
+def test_parents_that_are_left_out_are_counted() -> None:
+    parents = [str(n) for n in range(MAX_PARENTS + 201)]
+    [found] = parsed(job_end("e", 0, stages={"5000": {"parent_stage_ids": parents}})).stages.values()
+    assert (found.parent_stage_ids, found.parents_left_out) == (parents[:MAX_PARENTS], 201)
+    stored = _job(parsed(job_end("e", 0, stages={"5000": {"parent_stage_ids": parents}}))).stages["5000"]
+    assert stored is not None
+    assert stored.parents_left_out == 201
 
 
 def test_what_is_null_of_a_stage_was_not_said() -> None:

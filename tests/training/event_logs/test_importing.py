@@ -109,3 +109,55 @@ async def test_ids_that_a_whole_log_leaves_out_are_of_no_job(executions: Executi
     assert (await importer.take(piece(jobs=jobs, ended=whole), None)).is_new is False
     [(run, _)] = await executions.finished_runs("spark", name, 10)
     assert run.id == found.application_execution_id
+
+
+ATTEMPT_ENDS = [
+    {"outcome": "FAILED", "end_time": START + 20_000, "reason": "its last job failed"},
+    {"outcome": "COMPLETED", "end_time": START + 20_000},
+    {"outcome": "UNKNOWN", "reason": "cut"},
+]
+
+
+@pytest.mark.parametrize("ended", ATTEMPT_ENDS, ids=lambda end: end["outcome"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0), (1, 0, 1)])
+async def test_what_becomes_of_a_run_is_what_became_of_its_last_attempt(
+    executions: ExecutionRepository, order: tuple[int, ...], ended: dict[str, Any]
+) -> None:
+    """However the first one ended, and whichever log comes first; twice adds nothing."""
+    started = {"application_id": "application_7_0001", "attempt_id": 1, "start_time": START}
+    jobs = [{"job_id": 0, "start_time": START + 1000, "end_time": START + 9000, "job_result": "JobFailed"}]
+    first = piece(
+        started=started,
+        jobs=jobs,
+        ended={**ended, "ended_jobs": 1} if ended["outcome"] != "UNKNOWN" else ended,
+    )
+    later = {**started, "attempt_id": 2, "start_time": START + 60_000}
+    jobs = [
+        {"job_id": job_id, "start_time": START + 61_000, "end_time": START + 62_000 + job_id}
+        for job_id in range(2)
+    ]
+    end = {"outcome": "COMPLETED", "end_time": START + 63_000, "ended_jobs": 2}
+    second = piece(started=later, jobs=jobs, ended=end)
+    for number in order:
+        found = await RunImporter(executions).take((first, second)[number], None)
+    execution = await executions.get(found.application_execution_id)
+    assert (execution.state, execution.application_id) == ("COMPLETED", "application_7_0001_2")
+    assert (execution.runtime_seconds, execution.attempt_seconds, execution.ended_jobs) == (63.0, 3.0, 2)
+    assert execution.reported_after_end_at is None
+    assert len(await executions.finished_jobs(execution.id)) == 3
+    [(run, learned)] = await executions.finished_runs("spark", execution.global_specs.algorithm_name, 10)
+    assert (run.id, len(learned)) == (execution.id, 2)
+
+
+async def test_pieces_in_any_order_are_no_reports_of_a_driver(executions: ExecutionRepository) -> None:
+    """The end comes first, and a job of a fuller log later."""
+    failed = {"outcome": "FAILED", "end_time": START + 5_000}
+    await RunImporter(executions).take(piece(jobs=[], ended=failed), None)
+    found = await RunImporter(executions).take(piece(ended=None), None)
+    execution = await executions.get(found.application_execution_id)
+    assert execution.state == "FAILED"
+    assert (execution.reported_after_end_at, execution.contradicted_at, execution.driver_reports) == (
+        None,
+        None,
+        False,
+    )
