@@ -89,6 +89,18 @@ def retried_stage(jobs: list[Kind], random: np.random.Generator) -> list[Kind]:
     return [*jobs[:at], replace(jobs[at], retried=True), *jobs[at + 1 :]]
 
 
+def job_twice(jobs: list[Kind], random: np.random.Generator) -> list[Kind]:
+    """One job's work is done twice, as by a program that lost its result."""
+    at = int(random.integers(4, 9))
+    return [*jobs[:at], jobs[at], *jobs[at:]]
+
+
+def job_in_two(jobs: list[Kind], random: np.random.Generator) -> list[Kind]:
+    """The last job's work is shared between two."""
+    half = 0.5 * jobs[-1].seconds
+    return [*jobs[:-1], replace(jobs[-1], seconds=half), replace(jobs[-1], seconds=half + 0.001)]
+
+
 ODDNESSES: tuple[Oddness, ...] = (
     failed_job,
     two_cancelled_jobs,
@@ -97,6 +109,7 @@ ODDNESSES: tuple[Oddness, ...] = (
     fewer_jobs,
     more_jobs,
     retried_stage,
+    job_twice,
 )
 
 

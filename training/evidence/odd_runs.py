@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.evidence.job_signatures import JobSignature, signature_of
 from training.evidence.similarity import SAME_CONTEXT
 from training.evidence.table import Evidence, contributions, medians, slots_of
 from training.history.values import JobRecord, RunRecord
@@ -24,6 +25,9 @@ OTHER_RUNS = 3
 
 ODD_SHARE = 0.125
 """Share of the runs that may be odd, of a context as of all, a single one in any case."""
+
+TWO_ODD_RUNS = 5
+"""Runs from which on two may be odd, each in a way of its own: what befell both is the application's way."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,21 @@ class OddRun:
     """Jobs that the others had, and it had not, (J,)."""
     expected: Bools
     """Jobs that most of the others had, (J,)."""
+    unlike: tuple[JobSignature, ...]
+    """Jobs that it had, and most of the others had not."""
+    shared: dict[int, tuple[float, float]]
+    """Of slots whose work may have been shared with such a job: seconds of its own, and of both."""
     reason: str
+
+    def is_odd_as(self, other: "OddRun") -> bool:
+        """Whether the same befell both, as far as it can be told; jobs that failed are accidents of each."""
+        strange, others = ([each for each in run.unlike if not each.failed] for run in (self, other))
+        return (
+            strange == others
+            and np.array_equal(self.aside, other.aside)
+            and np.array_equal(self.missing, other.missing)
+            and bool(strange or self.aside.any() or self.missing.any())
+        )
 
 
 def find_odd_runs(evidence: Evidence, runs: Sequence[RunRecord]) -> tuple[OddRun, ...]:
@@ -51,25 +69,26 @@ def find_odd_runs(evidence: Evidence, runs: Sequence[RunRecord]) -> tuple[OddRun
     if len(runs) <= OTHER_RUNS or not any(each.names for each in evidence.graph.signatures):
         return ()
     odd = [found for row, run in enumerate(runs) if (found := _odd_run(evidence, row, run))]
-    if len(odd) > _most_odd(len(runs)):
+    if len(odd) > _most_odd(len(runs), odd):
         return ()
-    rows = [each.row for each in odd]
-    return tuple(each for each in odd if _has_regular_ones(evidence.similarities[each.row], rows))
+    return tuple(each for each in odd if _has_regular_ones(evidence.similarities[each.row], odd))
 
 
-def _most_odd(runs: int) -> int:
-    return max(1, int(ODD_SHARE * runs))
+def _most_odd(runs: int, odd: Sequence[OddRun]) -> int:
+    """How many of these runs may be odd."""
+    two = runs >= TWO_ODD_RUNS and len(odd) == 2 and not odd[0].is_odd_as(odd[1])
+    return max(2 if two else 1, int(ODD_SHARE * runs))
 
 
-def _has_regular_ones(similarities: Floats, odd_rows: Sequence[int]) -> bool:
+def _has_regular_ones(similarities: Floats, odd_runs: Sequence[OddRun]) -> bool:
     """Whether the context of a run has enough runs that are not odd, and few that are.
 
     Args:
         similarities: Of all runs to this one, (R,).
     """
     same = similarities >= SAME_CONTEXT
-    odd = int(same[list(odd_rows)].sum())
-    return odd <= _most_odd(int(same.sum())) and same.sum() - odd >= OTHER_RUNS
+    odd = [each for each in odd_runs if same[each.row]]
+    return len(odd) <= _most_odd(int(same.sum()), odd) and same.sum() - len(odd) >= OTHER_RUNS
 
 
 def _odd_run(evidence: Evidence, row: int, run: RunRecord) -> OddRun | None:
@@ -83,15 +102,37 @@ def _odd_run(evidence: Evidence, row: int, run: RunRecord) -> OddRun | None:
     jobs = sorted(run.jobs, key=lambda job: job.job_id)
     retried = np.zeros(len(expected), dtype=bool)
     retried[[slot for job, slot in zip(jobs, slots, strict=True) if slot >= 0 and job.retried]] = True
+    shared = _shared(jobs, slots, expected)
+    retried[list(shared)] = True
     aside, missing = ran[row] & (retried | ~expected), expected & ~ran[row]
     if not ((slots < 0).any() or aside.any() or missing.any()) or not (ran[row] & expected & ~aside).any():
         return None
     reason = _reason(jobs, slots, expected, int(missing.sum()))
-    return OddRun(row, run.run_id, aside, missing, expected, reason)
+    unlike = tuple(signature_of(jobs[at]) for at in _unlike(slots, expected))
+    return OddRun(row, run.run_id, aside, missing, expected, unlike, shared, reason)
+
+
+def _unlike(slots: Ints, expected: Bools) -> list[int]:
+    """Positions of jobs that most of the others had not."""
+    return [at for at, slot in enumerate(slots) if slot < 0 or not expected[slot]]
+
+
+def _shared(jobs: Sequence[JobRecord], slots: Ints, expected: Bools) -> dict[int, tuple[float, float]]:
+    """Slots whose work may have been shared with a further job that follows or precedes, in two, or been done
+    twice: seconds of the slot's job, and of both."""
+    found: dict[int, tuple[float, float]] = {}
+    for at in _unlike(slots, expected):
+        for beside in (at - 1, at + 1):
+            if 0 <= beside < len(jobs) and slots[beside] >= 0 and expected[slots[beside]]:
+                pair = signature_of(jobs[at]), signature_of(jobs[beside])
+                if pair[0].names and pair[0].names == pair[1].names and not pair[0].failed:
+                    own = jobs[beside].runtime_seconds
+                    found[int(slots[beside])] = own, own + jobs[at].runtime_seconds
+    return found
 
 
 def _reason(jobs: Sequence[JobRecord], slots: Ints, expected: Bools, missing: int) -> str:
-    unlike = [job for job, slot in zip(jobs, slots, strict=True) if slot < 0 or not expected[slot]]
+    unlike = [jobs[at] for at in _unlike(slots, expected)]
     counts = {
         "failed": sum(job.failed for job in unlike),
         "like none of the others": sum(not job.failed for job in unlike),
@@ -112,7 +153,10 @@ def mend(evidence: Evidence, odd_runs: Sequence[OddRun]) -> None:
         usual = medians(seconds[near])
         good = np.isfinite(seconds[odd.row]) & odd.expected & ~odd.aside
         pace = _pace(seconds, near, odd.row, good)
-        _replace(evidence, odd, near, usual * pace)
+        filled = usual * pace
+        for slot, seconds_of in odd.shared.items():
+            filled[slot] = min(seconds_of, key=lambda each: abs(np.log(max(each, 1e-3) / filled[slot])))
+        _replace(evidence, odd, near, filled)
 
 
 def _pace(seconds: Floats, near: Ints, row: int, good: Bools) -> float:

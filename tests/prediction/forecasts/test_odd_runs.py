@@ -30,6 +30,7 @@ from tests.support.odd_histories import (
     another_broadcast_order,
     failed_job,
     fewer_jobs,
+    job_in_two,
     make_odd_history,
     make_odd_run,
     more_jobs,
@@ -112,6 +113,46 @@ def test_one_odd_run_of_four_costs_little(oddness: Oddness, seed: int) -> None:
             for runs in (history, usual_history)
         ]
         assert_alike(*curves)
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("oddness", [*ODDNESSES, job_in_two])
+def test_wherever_the_odd_run_is(oddness: Oddness, at: int) -> None:
+    """The first one as the newest."""
+    found, usual = (
+        forecast_whole_run(make_odd_history(0, each, at=at), None, CONTEXT, CANDIDATES)
+        for each in (oddness, None)
+    )
+    assert_alike(found, usual)
+
+
+@pytest.mark.parametrize(
+    "oddnesses",
+    [
+        (failed_job, fewer_jobs),
+        (failed_job, failed_job),
+        (more_jobs, retried_stage),
+        (job_in_two, fewer_jobs),
+    ],
+)
+def test_two_odd_runs_of_five_each_in_its_own_way(oddnesses: tuple[Oddness, Oddness]) -> None:
+    scale_outs = (2, 4, 3, 6, 5)
+    usual = make_odd_history(0, None, scale_outs=scale_outs)
+    history = list(usual)
+    for at, oddness in zip((1, 3), oddnesses, strict=True):
+        history[at] = make_odd_run(at, scale_outs[at], 0, oddness)
+    _, odd = learn_from(history)
+    assert [each.run_id for each in odd] == ["run-1", "run-3"]
+    assert_alike(*(forecast_whole_run(runs, None, CONTEXT, CANDIDATES) for runs in (history, usual)))
+
+
+def test_what_befell_two_runs_of_five_alike_is_the_applications_way() -> None:
+    scale_outs = (2, 4, 3, 6, 5)
+    history = [
+        make_odd_run(number, each, 0, fewer_jobs if number in (1, 3) else None)
+        for number, each in enumerate(scale_outs)
+    ]
+    assert learn_from(history)[1] == ()
 
 
 @pytest.mark.parametrize("oddness", [failed_job, two_cancelled_jobs, fewer_jobs, more_jobs, retried_stage])
