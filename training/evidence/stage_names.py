@@ -23,11 +23,35 @@ _COUNTERS = re.compile(r"\$\d+(?![0-9A-Za-z_])")
 _CODEGEN = re.compile(r"(wholestagecodegen)\s*\(\d+\)", re.IGNORECASE)
 
 _MADE_UP = re.compile(
-    rf"{_HEX}{{8}}-?{_HEX}{{4}}-?{_HEX}{{4}}-?{_HEX}{{4}}-?{_HEX}{{12}}"  # a UUID
+    rf"{_HEX}{{8}}(?P<dash>[-_]?)(?:{_HEX}{{4}}(?P=dash)){{3}}{_HEX}{{12}}"  # a UUID
     rf"|0x{_HEX}+"
-    r"|(?<!\d)\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:[.,]\d+)?Z?)?(?!\d)"  # a day, or a moment
+    r"|(?<![0-9A-Za-z])(?:application|app|job|attempt|local)[-_]\d{10,}(?:[-_]\d+)*"  # of Spark and Hadoop
+    r"|(?<!\d)\d{4}-\d{2}-\d{2}"  # a day, or a moment
+    r"(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:[.,]\d+)?(?: ?UTC|Z|[+-]\d{2}:?\d{2}(?!\d))?)?(?!\d)"
+    r"|(?<!\d)(?:19|20)\d{2}[01]\d[0-3]\d[T_-]?[0-2]\d[0-5]\d(?:[0-5]\d)?Z?(?![0-9A-Za-z])"
+    r"|(?<![0-9:])[0-2]\d:[0-5]\d:[0-5]\d(?:[.,]\d+)?(?![0-9:])"  # a time
     rf"|(?<![0-9A-Za-z])(?=[a-fA-F]*\d){_HEX}{{8,}}(?![0-9A-Za-z])"  # a hash, or a long number
 )
+
+_DAY_FOLDERS = re.compile(
+    r"(?<=[\\/])(?:19|20)\d{2}[\\/][01]?\d(?:[\\/][0-3]?\d(?:[\\/][0-2]\d)?)?(?=[\\/]|$|[\s'\"])"
+)
+"""Folders for each month, day or hour: `/events/2026/11/29`."""
+
+_PARTITIONS = re.compile(r"(?<![0-9A-Za-z])(year|month|day|hour|dt|ds|date)=\d[\d-]*")
+"""Of tables, each filled once: `dt=2026-11-29/hour=02`."""
+
+_CELLS = re.compile(
+    r"<(?P<cell>ipython-input|python-input|command|cell)-[^<>]*>"
+    r"|(?<![0-9A-Za-z])(?P<file>command|cmd|cell)-\d+(?:-\d+)*(?![0-9A-Za-z-])"
+)
+"""Of notebooks, by the number of its run, a hash or an id: `<ipython-input-12-0a1b2c>`, `<command-123>`."""
+
+_KERNEL_CELL = re.compile(r"[\\/]ipykernel_\d+[\\/]\d+\.py")
+"""A cell as ipykernel calls it: the kernel's process and a hash of its text."""
+
+_REPL_LINES = re.compile(r"\$line\d+(?=\.)")
+"""Classes of a Scala shell, one for each input."""
 
 _LINE = re.compile(r"(?::-?\d+)+$")
 """The JDK says -2 for what is native, or 0."""
@@ -66,15 +90,22 @@ def lasting_name(name: str) -> str:
 
 def _lasting(name: str) -> str:
     operation, at, place = _without_numbers(name).partition(" at ")
-    found = f"{_in_text(operation)} at {_file(place)}" if at and _LINE.search(place) else None
+    is_call_site = bool(at and _LINE.search(place) and not _MADE_UP.fullmatch(place))  # `load at 02:30:00`
+    found = f"{_in_text(operation)} at {_file(place)}" if is_call_site else None
     if found is None:
         found = _in_text(operation) + (f" at {_in_text(place)}" if at else "")
     return " ".join(found.split()) or UNNAMED
 
 
 def _without_numbers(name: str) -> str:
-    name = _COUNTERS.sub("", _LAMBDAS.sub("$$Lambda", name))
+    name = _KERNEL_CELL.sub("/<cell>", _CELLS.sub(_cell, _DAY_FOLDERS.sub("", name)))
+    name = _PARTITIONS.sub(r"\1=", name)
+    name = _COUNTERS.sub("", _LAMBDAS.sub("$$Lambda", _REPL_LINES.sub("$line", name)))
     return " ".join(_SPARKS_COUNTS.sub("", _CODEGEN.sub(r"\1", name)).split())
+
+
+def _cell(match: re.Match[str]) -> str:
+    return f"<{match['cell']}>" if match["cell"] else match["file"]
 
 
 def _file(place: str) -> str:

@@ -179,7 +179,8 @@ class TrainedModel:
                 raise ArtifactInvalid("the artifact has weights that are not finite")
             arrays = {name: value.double().numpy() for name, value in _under("evidence.", tensors).items()}
             evidence = evidence_from_parts(description["profile"]["structure"], arrays)
-            if description.get("config") not in (_INPUTS, _config(evidence)):
+            # What lasts of a name may be less by now than when the model was made.
+            if description.get("config") not in (_INPUTS, _LASTING_INPUTS):
                 raise ArtifactInvalid("the artifact was made by a model with other inputs")
             model = cls(
                 evidence,
@@ -253,6 +254,7 @@ _INPUTS = {
     "embedding": EMBEDDING,
     "metrics": list(METRIC_NAMES),
 }
+_LASTING_INPUTS = {**_INPUTS, "stage_names": LASTING_NAMES}
 
 
 def _config(evidence: Evidence) -> dict[str, Any]:
@@ -262,7 +264,7 @@ def _config(evidence: Evidence) -> dict[str, Any]:
     are encoded. They go on reading those of their own graph: nothing else is hashed.
     """
     lasting = all(not name or lasting_name(name) == name for name in evidence.graph.names)
-    return {**_INPUTS, "stage_names": LASTING_NAMES} if lasting else dict(_INPUTS)
+    return dict(_LASTING_INPUTS if lasting else _INPUTS)
 
 
 def make_network(evidence: Evidence, hyperparameters: Hyperparameters) -> RuntimeModel:

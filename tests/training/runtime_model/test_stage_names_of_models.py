@@ -45,6 +45,18 @@ def test_a_model_says_how_names_are_encoded() -> None:
         TrainedModel.from_files(described(files, stage_names="by another rule"))
 
 
+def test_a_model_of_when_more_of_names_lasted_is_read() -> None:
+    """Its names are what lasted then: less does now."""
+    model = pretrain(make_odd_history(0, None), Hyperparameters(), max_epochs=1)
+    cells = tuple(name.replace("app.py", "<ipython-input-5->") for name in model.evidence.graph.names)
+    graph = replace(model.evidence.graph, names=cells)
+    files = replace(model, evidence=replace(model.evidence, graph=graph)).to_files()
+    read = TrainedModel.from_files(described(files, stage_names="lasting"))
+    assert read.evidence.graph.names == cells
+    found = {name for job in read.evidence.graph.signatures for name in job.names}
+    assert "parquet at <ipython-input>" in found
+
+
 def test_a_model_of_before_reads_the_names_that_it_learned() -> None:
     [folder] = FORMER.iterdir()
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
