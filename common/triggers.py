@@ -25,6 +25,17 @@ _MACROS = {
 
 _DAY_OF_MONTH, _DAY_OF_WEEK = 2, 4
 
+_ENDS: tuple[tuple[int, int] | tuple[int, int, str], ...] = (
+    (0, 59),
+    (0, 23),
+    (1, 31),
+    (1, 12, "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"),
+    (0, 6, "SUN MON TUE WED THU FRI SAT"),
+)
+"""First and last of each field, and their names."""
+
+_WEEKDAYS_BY_NAME = ", with days of the week by name: Quartz counts them from 1 for Sunday, cron from 0"
+
 _WRITE_CRON = (
     "write minute, hour, day of month, month and day of week, such as 30 2 * * 1-5, or one of "
     + ", ".join(_MACROS)
@@ -88,10 +99,11 @@ class Cron:
             raise ValueError(f"{time_zone[:100]!r} is not a time zone: {_write_zone(time_zone)}") from error
         try:
             next(CronSim(" ".join(fields), datetime(2024, 1, 1, tzinfo=zone)))
-        except (CronSimError, StopIteration, ValueError) as error:
-            raise ValueError(
-                f"{shown} is no cron expression, or one that never comes: {_WRITE_CRON}"
-            ) from error
+        except (CronSimError, StopIteration, ValueError, AssertionError) as error:
+            why = f"{error} ({_WRITE_CRON})" if str(error) else _WRITE_CRON
+            if (forwards := _without_wrapping(fields)) != fields and _is_cron(" ".join(forwards)):
+                why = f"ranges go upwards in it, write {' '.join(forwards)}"
+            raise ValueError(f"{shown} is no cron expression, or one that never comes: {why}") from error
         return cls(" ".join(fields), time_zone)
 
     def next_after(self, moment: datetime) -> datetime:
@@ -115,6 +127,12 @@ class Cron:
 def _instead(expression: str, fields: list[str]) -> str:
     """What to write for what other schedulers read."""
     written = expression.strip().lower()
+    if written == "@reboot":
+        return f"nothing here starts with a machine; {_WRITE_CRON}"
+    if called := re.fullmatch(r"cron\((.*)\)", written):  # of EventBridge
+        return _instead(called[1].upper(), called[1].upper().split())
+    if rate := re.fullmatch(r"rate\(([0-9]{1,6}) (minute|hour|day)s?\)", written):
+        return _at_an_interval(f"{rate[1]}{rate[2][0]}")
     if written.startswith("@every"):
         return f"cron does not count from when it was written; {_at_an_interval(written[6:].strip())}"
     if zone := re.match(r"(cron_)?tz=", written):
@@ -123,8 +141,31 @@ def _instead(expression: str, fields: list[str]) -> str:
         for begin in (1, 0):  # Quartz has seconds before, others a year behind
             rest = " ".join(fields[begin : begin + 5])
             if fields[0].isdecimal() and _is_cron(rest):
-                return f"it has {len(fields)} fields; without seconds and year it is {rest}"
+                by_name = _WEEKDAYS_BY_NAME if re.search(r"[0-9]", rest.split()[_DAY_OF_WEEK]) else ""
+                return f"it has {len(fields)} fields; without seconds and year it is {rest}{by_name}"
     return _WRITE_CRON
+
+
+def _without_wrapping(fields: list[str]) -> list[str]:
+    """The fields, with ranges that go on from the beginning (`22-2`, `FRI-MON`) as two (`22-23,0-2`)."""
+    return [
+        ",".join(_forwards(term, *ends) for term in field.split(","))
+        for field, ends in zip(fields, _ENDS, strict=True)
+    ]
+
+
+def _forwards(term: str, first: int, last: int, names: str = "") -> str:
+    called = names.split()
+    match = re.fullmatch(r"([0-9]{1,2}|[A-Z]{3})-([0-9]{1,2}|[A-Z]{3})", term.upper())
+    numbers = [called.index(end) + first if end in called else end for end in match.groups()] if match else []
+    if not all(str(number).isdecimal() for number in numbers) or not numbers:
+        return term
+    begin, end = map(int, numbers)
+    if begin <= end:
+        return term
+    if names.startswith("SUN") and end == 0:
+        return f"{begin}-7"
+    return f"{begin}-{last},{first}-{end}"
 
 
 def _is_cron(expression: str) -> bool:

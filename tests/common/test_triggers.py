@@ -56,6 +56,13 @@ def test_triggers_say_what_they_are() -> None:
         ("0 0 L * *", "2026-03-31 00:00"),
         ("0 0 29 2 *", "2028-02-29 00:00"),
         ("0 0 13 * fri", "2026-03-06 00:00"),  # both days are named: either of them will do
+        ("0/20 6 * * *", "2026-03-04 06:00"),
+        ("0 2 ? * ?", "2026-03-05 02:00"),
+        ("0 0 * * 5L", "2026-03-27 00:00"),
+        ("0 0 * * MON#2", "2026-03-09 00:00"),
+        ("0 0 LW * *", "2026-03-31 00:00"),
+        ("0 0 * * 6-7", "2026-03-07 00:00"),
+        ("0 0 * JAN,jun-Aug *", "2026-06-01 00:00"),
     ],
 )
 def test_cron_expressions_come_next(expression: str, expected: str) -> None:
@@ -119,6 +126,18 @@ def test_what_is_no_cron_expression_is_told(expression: str) -> None:
         ("0 2 x * * root backup", "write minute, hour"),
         ("0 0 2 * * ?", r"6 fields; without seconds and year it is 0 2 \* \* \?"),
         ("0 30 2 ? * MON-FRI *", r"7 fields; without seconds and year it is 30 2 \? \* MON-FRI"),
+        ("0 0 12 ? * 2-6", "days of the week by name: Quartz counts them from 1 for Sunday"),
+        ("cron(0 2 ? * MON-FRI *)", r"without seconds and year it is 0 2 \? \* MON-FRI$"),
+        ("rate(5 minutes)", r"write \*/5 \* \* \* \*$"),
+        ("rate(7 minutes)", "its steps are minutes"),
+        ("@reboot", "nothing here starts with a machine; write minute, hour"),
+        ("0 22-2 * * *", r"write 0 22-23,0-2 \* \* \*$"),
+        ("0 0 * * FRI-MON", r"write 0 0 \* \* 5-6,0-1$"),
+        ("0 0 * * sat-sun", r"write 0 0 \* \* 6-7$"),
+        ("0 0 * NOV-FEB 1,5-2", r"write 0 0 \* 11-12,1-2 1,5-6,0-2$"),
+        ("0 0 15W * *", r"Bad day-of-month \(write minute, hour"),
+        ("0 24 * * *", r"Bad hour \(write minute, hour"),
+        ("0 0 * * 1#2/2", r"Bad day-of-week"),
     ],
 )
 def test_what_other_schedulers_write_is_told_as_cron(foreign: str, write: str) -> None:
