@@ -14,7 +14,7 @@ from prediction.first_choice import FirstChoice, as_requested
 from submission.manifest.build import Manifest, build_manifest
 from submission.manifest.options import ManifestOptions
 from submission.manifest.platform import Platform
-from submission.manifest.template_values import find_value
+from submission.manifest.template_values import find_value, parse_template_values
 from submission.manifest.unknown import unknown_warnings
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,9 @@ class Planner:
         shadow = shadow or specs.global_specs.algorithm_name in self._shadow_algorithms
         start = _within_bounds(_requested(bounded), bounded).scale_out if shadow else None
         warnings += unknown_warnings(specs)
-        return self._render(specs, bounded, execution_id, initial, warnings, name, start, due_at)
+        plan = self._render(specs, bounded, execution_id, initial, warnings, name, start, due_at)
+        plan.warnings.extend(self._platform.warnings(parse_template_values(specs.spark_template_values).spec))
+        return plan
 
     def check(self, specs: ApplicationSpecs, execution_id: str) -> Manifest:
         """What `plan` would refuse is refused, without a forecast."""

@@ -5,6 +5,18 @@ from submission.kubernetes.states import observe
 from submission.manifest.build import API_VERSION
 from submission.manifest.platform import Platform
 
+_BY_WEBHOOK = (
+    "env",
+    "envFrom",
+    "volumeMounts",
+    "nodeSelector",
+    "tolerations",
+    "affinity",
+    "priorityClassName",
+    "terminationGracePeriodSeconds",
+)
+"""Of a pod: the operator's spark-submit is told nothing of them (`buildSparkSubmitArgs` of 2.5.2)."""
+
 KUBERNETES = Platform(
     name="kubernetes",
     in_words="Kubernetes",
@@ -14,6 +26,12 @@ KUBERNETES = Platform(
     launcher="local:///opt/enel-service/submission/launcher/launch.py",
     jars_in_image="local:///opt/spark/jars/",
     token_by_secret=True,
+    by_webhook=(
+        "volumes",
+        "hadoopConfigMap",
+        "monitoring",
+        *(f"{role}.{field}" for role in ("driver", "executor") for field in _BY_WEBHOOK),
+    ),
 )
 """Where jar and examples lie in the image of deploy/spark."""
 

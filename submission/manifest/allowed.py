@@ -59,6 +59,21 @@ DEPENDENCIES = {
 """Property for each kind of a manifest's `deps`, besides the jars."""
 
 
+def move_dependencies(spec: Fields) -> None:
+    """Put what properties name beside what `deps` names: of the two, spark-submit drops the former.
+
+    Args:
+        spec: Of a manifest; changed, its lists are not.
+    """
+    deps = dict(spec.get("deps", {}))
+    for kind, key in {"jars": "spark.jars", **DEPENDENCIES}.items():
+        if deps.get(kind) and key in spec["sparkConf"]:
+            named = [each.strip() for each in spec["sparkConf"].pop(key).split(",")]
+            deps[kind] = list(dict.fromkeys([*filter(None, named), *deps[kind]]))
+    if deps:
+        spec["deps"] = deps
+
+
 def properties_of(overrides: Fields, log_dir: str | None) -> Iterator[tuple[str, str]]:
     """Each Spark property that a request sets, whatever it calls it, and where it says so."""
     for key in overrides.get("sparkConf", {}):

@@ -25,14 +25,21 @@ from typing import Any
 from common.errors import InvalidRequest
 from common.mongo.document import utc_now
 from common.wire.specs import ApplicationSpecs, MasterSpecs
+from submission.manifest.allowed import move_dependencies
 from submission.manifest.arguments import arguments_of
 from submission.manifest.fields import Fields
 from submission.manifest.options import ManifestOptions, SecretKey, bundled_examples
-from submission.manifest.sizes import SMALLEST_MEMORY, cores_of, size_in_bytes, spark_size
-from submission.manifest.spark_conf import default_conf
+from submission.manifest.sizes import SMALLEST_MEMORY, cores_of, follow_gang_size, size_in_bytes, spark_size
+from submission.manifest.spark_conf import default_conf, joined_classes, joined_values
 from submission.manifest.spark_version import known_version
 from submission.manifest.template import merge
-from submission.manifest.template_values import RescalingMode, TemplateValues, as_uri, parse_template_values
+from submission.manifest.template_values import (
+    RescalingMode,
+    TemplateValues,
+    as_uri,
+    in_one_sentence,
+    read_template_values,
+)
 from submission.manifest.token_reference import add_token
 
 __all__ = ["Manifest", "ManifestOptions", "SecretKey", "build_manifest", "bundled_examples"]
@@ -46,8 +53,6 @@ EXECUTION_LABEL = "enelservice.org/application-execution-id"
 PLUGIN_CLASS = "org.enelservice.listener.EnelPlugin"
 EXTRA_LISTENER_CLASS = "org.enelservice.listener.EnelExtraListener"
 _EXTRA_LISTENERS = "spark.extraListeners"
-_LISTS = (_EXTRA_LISTENERS, "spark.sql.extensions", "spark.sql.queryExecutionListeners")
-"""Further properties that are classes of several people's: who adds one takes none away."""
 LISTENER_PREFIX = "spark.customExtraListener."
 _LONGEST_NAME = 50
 """Of 63 characters of a DNS-1035 label; the operator appends `-driver`, `-ui-svc` and the like."""
@@ -83,8 +88,9 @@ def build_manifest(
         InvalidRequest: What the request says cannot be rendered or goes beyond a limit, or the main
             application is missing.
     """
-    values = parse_template_values(specs.spark_template_values)
-    options.limits.check(specs, values, options.examples)
+    values, wrong = read_template_values(specs.spark_template_values)
+    if wrong := [*wrong, *options.limits.refusals(specs, values, options.examples)]:
+        raise InvalidRequest(in_one_sentence(wrong))
     main_file = _main_file(specs, values, options)
     bounds = {
         "initialExecutors": initial_scale_out,
@@ -114,8 +120,7 @@ def build_manifest(
         **said,
         **_log_conf(values),
         **listener,
-        **{name: _joined(name, others) for name in _LISTS if _joined(name, others)},
-        "spark.plugins": _joined("spark.plugins", others, PLUGIN_CLASS),
+        **joined_classes(others, PLUGIN_CLASS),
         **_extra_listener(others, options),
         **_allocation_conf(mode),
     }
@@ -129,11 +134,14 @@ def build_manifest(
             "minExecutors": initial_scale_out,
         }
     _add_listener_jar(spec, options)
+    move_dependencies(spec)
     name = resource_name(values.release_name or specs.global_specs.algorithm_name, application_execution_id)
     add_token(spec, name, options)
     _complete(spec)
 
     labels = execution_labels(specs, application_execution_id)
+    if gang := follow_gang_size(spec["driver"].get("annotations", {}), initial_scale_out):
+        spec["driver"]["annotations"] = {**spec["driver"]["annotations"], **gang}
     for role in ("driver", "executor"):
         spec[role]["labels"] = {**spec[role].get("labels", {}), **labels}
     metadata = merge(options.template.get("metadata", {}), values.metadata) | {
@@ -266,12 +274,6 @@ def _listener_conf(
     return {LISTENER_PREFIX + name: str(value) for name, value in listener.items()}
 
 
-def _joined(name: str, others: Iterable[Fields], *ours: str) -> str:
-    """Classes of the template and of the request, and ours after them: each once, in this order."""
-    named = [each.strip() for conf in others for each in str(conf.get(name, "")).split(",")]
-    return ",".join(dict.fromkeys([*filter(None, named), *ours]))
-
-
 def _extra_listener(others: Iterable[Fields], options: ManifestOptions) -> dict[str, str]:
     """What reports for programs that replace `spark.plugins`, as those in Connect mode do.
 
@@ -281,7 +283,7 @@ def _extra_listener(others: Iterable[Fields], options: ManifestOptions) -> dict[
     platform = options.platform
     if platform.jars_in_image is not None or options.listener_jar != platform.listener_jar:
         return {}
-    return {_EXTRA_LISTENERS: _joined(_EXTRA_LISTENERS, others, EXTRA_LISTENER_CLASS)}
+    return {_EXTRA_LISTENERS: joined_values(_EXTRA_LISTENERS, others, EXTRA_LISTENER_CLASS)}
 
 
 def _in_address(host: str) -> str:

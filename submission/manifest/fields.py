@@ -6,7 +6,6 @@ Kubernetes has to understand (affinity, the insides of volumes) are passed on as
 server checks them.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -27,7 +26,7 @@ from common.addresses import check_location
 from common.distinct import distinct
 from common.forms import Form
 from common.wire.specs import LONG_TEXT, NoBoolean
-from submission.manifest.spark_conf import refused_reason, reserved_reason
+from submission.manifest.spark_conf import complaints_about
 from submission.manifest.spellings import in_one_spelling
 
 Fields = dict[str, Any]
@@ -36,7 +35,6 @@ TEMPLATE = "template"
 """Validation context of the service's own template: nothing unknown, and more may be set."""
 
 _CONTENT = 1 << 16
-_EVENT_LOG_FOLDER = "spark.eventLog.dir"
 _INT32_MAX = 2**31 - 1
 _LABEL = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _LABEL_TEXT = "up to 63 letters, digits, - _ and ., beginning and ending with a letter or digit"
@@ -120,9 +118,9 @@ class Part(BaseModel):
         """In requests what is unknown is ignored; in the template it is a slip."""
         if info.context == TEMPLATE and isinstance(value, Mapping):
             names = {name for field, about in cls.model_fields.items() for name in (field, about.alias)}
-            for key in value:
-                if key not in names and cls.model_config.get("extra") != "allow":
-                    raise ValueError(f"{key} is not known here")
+            unknown = [f"{key} is not known here" for key in value if key not in names]
+            if unknown and cls.model_config.get("extra") != "allow":
+                raise ValueError("; ".join(unknown))
         return value
 
     @model_validator(mode="before")
@@ -239,20 +237,23 @@ class Pod(Part):
     @model_validator(mode="before")
     @classmethod
     def _known(cls, value: Any, info: ValidationInfo) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        for key in value:
-            name = to_camel(str(key))
-            if name in _POD_BY_SPECS:
-                raise ValueError(f"{key}: use master_specs and worker_specs")
-            if info.context == TEMPLATE:
-                if name not in _TYPED_POD and key not in POD_OF_TEMPLATE:
-                    raise ValueError(f"{key} is not known here")
-            elif name in POD_OF_TEMPLATE:
-                raise ValueError(
-                    f"{key}: only the service's template (SPARK_APPLICATION_TEMPLATE) may set it"
-                )
+        if isinstance(value, Mapping):
+            told = (_why_not(str(key), by_template=info.context == TEMPLATE) for key in value)
+            if wrong := list(filter(None, told)):
+                raise ValueError("; ".join(wrong))
         return value
+
+
+def _why_not(key: str, *, by_template: bool) -> str | None:
+    """Why a field of a pod cannot be said; None if it can."""
+    name = to_camel(key)
+    if name in _POD_BY_SPECS:
+        return f"{key}: use master_specs and worker_specs"
+    if by_template:
+        return None if name in _TYPED_POD or key in POD_OF_TEMPLATE else f"{key} is not known here"
+    if name in POD_OF_TEMPLATE:
+        return f"{key}: only the service's template (SPARK_APPLICATION_TEMPLATE) may set it"
+    return None
 
 
 _POD_BY_SPECS = frozenset({"cores", "memory", "memoryOverhead", "instances"})
@@ -331,17 +332,8 @@ class Dependencies(Part):
 def _spark_conf(conf: object, info: ValidationInfo) -> object:
     if not isinstance(conf, Mapping):
         raise ValueError("must be an object of Spark properties")
-    reason_of = reserved_reason if info.context == TEMPLATE else refused_reason
-    refused = [f"{key} cannot be set: {reason}" for key in conf if (reason := reason_of(str(key)))]
-    if refused:  # all at once: nobody wants to hear of them one after the other
-        raise ValueError("; ".join(refused))
-    for key, value in conf.items():
-        if not isinstance(key, str) or not re.fullmatch(r"spark\.[!-~]+", key) or len(key) > LONG_TEXT:
-            raise ValueError(f"{key!r} is not a Spark property; its name starts with 'spark.'")
-        if not isinstance(value, str | int | float) or "\0" in str(value):
-            raise ValueError(f"the value of {key} must be a text, a number or a boolean")
-        if key == _EVENT_LOG_FOLDER:
-            check_location(str(value))
+    if wrong := complaints_about(conf, by_template=info.context == TEMPLATE):
+        raise ValueError("; ".join(wrong.values()))  # at once: nobody wants to hear of one after the other
     return conf
 
 

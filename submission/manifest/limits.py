@@ -48,40 +48,43 @@ class ManifestLimits:
     spark_conf: tuple[str, ...] | None = None
     """Names of Spark properties, `*` stands for anything."""
 
-    def check(
+    def refusals(
         self, specs: ApplicationSpecs, values: TemplateValues, examples: Mapping[str, str] | None = None
-    ) -> None:
-        """Refuse what goes too far.
+    ) -> list[str]:
+        """What goes too far, each with the value and the limit.
 
         Args:
             values: What the request says of the resource.
             examples: The bundled ones: algorithm name to main application file.
-        Raises:
-            InvalidRequest: Names the value and the limit.
         """
+        return list(self._refusals(specs, values, examples or {}))
+
+    def _refusals(
+        self, specs: ApplicationSpecs, values: TemplateValues, examples: Mapping[str, str]
+    ) -> Iterator[str]:
         overrides = values.spec
-        self._check_programs(values, examples or {})
+        yield from self._of_programs(values, examples)
         highest = specs.global_specs.max_scale_out
         if self.max_executors is not None and highest > self.max_executors:
-            raise _refusal(
+            yield _refusal(
                 "global_specs.max_scale_out", highest, self.max_executors, "SUBMISSION_MAX_EXECUTORS"
             )
         share = _PYTHON_SHARE if values.main_class is None else _JVM_SHARE
-        of_driver, of_executor = specs.master_specs, specs.worker_specs
-        _check_pod("driver", of_driver, overrides, self.max_driver_cores, self.max_driver_memory, share)
-        _check_pod(
-            "executor", of_executor, overrides, self.max_executor_cores, self.max_executor_memory, share
-        )
-        self._check_names(overrides)
+        for role, pod, cores, memory in (
+            ("driver", specs.master_specs, self.max_driver_cores, self.max_driver_memory),
+            ("executor", specs.worker_specs, self.max_executor_cores, self.max_executor_memory),
+        ):
+            yield from _of_pod(role, pod, overrides, cores, memory, share)
+        yield from self._of_names(overrides)
 
-    def _check_names(self, overrides: Fields) -> None:
+    def _of_names(self, overrides: Fields) -> Iterator[str]:
         image = overrides.get("image")
         if image is not None and not _fits(self.images, lambda prefix: _begins(image, prefix)):
-            raise _refusal("spark_template_values.image", image, self.images, "SUBMISSION_ALLOWED_IMAGES")
+            yield _refusal("spark_template_values.image", image, self.images, "SUBMISSION_ALLOWED_IMAGES")
         for role in ("driver", "executor"):
             account = overrides.get(role, {}).get("serviceAccount")
             if account is not None and not _fits(self.service_accounts, account.__eq__):
-                raise _refusal(
+                yield _refusal(
                     f"spark_template_values: the service account of the {role}",
                     account,
                     self.service_accounts,
@@ -90,22 +93,22 @@ class ManifestLimits:
         for volume in overrides.get("volumes", []):
             kind = next(key for key in volume if key != "name")
             if kind not in self.volumes:
-                raise _refusal(
+                yield _refusal(
                     f"spark_template_values.volumes: the kind of {volume['name']}",
                     kind,
                     self.volumes,
                     "SUBMISSION_ALLOWED_VOLUMES",
                 )
-        for secret in _secrets(overrides):
+        for secret in dict.fromkeys(_secrets(overrides)):
             if not _fits(self.secrets, partial(fnmatchcase, secret)):
-                raise _refusal(
+                yield _refusal(
                     "spark_template_values: a Secret that it refers to",
                     secret,
                     self.secrets,
                     "SUBMISSION_ALLOWED_SECRETS",
                 )
 
-    def _check_programs(self, values: TemplateValues, examples: Mapping[str, str]) -> None:
+    def _of_programs(self, values: TemplateValues, examples: Mapping[str, str]) -> Iterator[str]:
         location = values.main_application_file
         if (
             self.main_files is not None
@@ -113,12 +116,12 @@ class ManifestLimits:
             and not is_allowed_program(location, self.main_files, examples)
         ):
             allowed = ("the bundled examples", *self.main_files)
-            raise _refusal(
+            yield _refusal(
                 f"{_VALUES}.main_application_file", location, allowed, "SUBMISSION_ALLOWED_MAIN_FILES"
             )
         for key, where in properties_of(values.spec, values.log_dir):
             if not _fits(self.spark_conf, partial(fnmatchcase, key)):
-                raise InvalidRequest(
+                yield (
                     f"{_VALUES}.{where} is not allowed here: the Spark property {key} is none of those that"
                     " this service lets a request set (SUBMISSION_ALLOWED_SPARK_CONF)."
                 )
@@ -128,30 +131,34 @@ def _fits(allowed: tuple[str, ...] | None, matches: Callable[[str], bool]) -> bo
     return allowed is None or any(matches(each) for each in allowed)
 
 
-def _check_pod(
+def _of_pod(
     role: str,
     specs: MasterSpecs,
     overrides: Fields,
     max_cores: int | None,
     max_memory: str | None,
     usual_share: str,
-) -> None:
+) -> Iterator[str]:
     part = "master_specs" if role == "driver" else "worker_specs"
     if max_cores is not None:
         setting = f"SUBMISSION_MAX_{role.upper()}_CORES"
         if specs.cores > max_cores:
-            raise _refusal(f"{part}.cores", specs.cores, max_cores, setting)
+            yield _refusal(f"{part}.cores", specs.cores, max_cores, setting)
         for key in ("coreRequest", "coreLimit"):
             quantity = overrides.get(role, {}).get(key, "0")
             if cores_of(quantity) > max_cores:
-                raise _refusal(f"spark_template_values.{role}.{key}", quantity, max_cores, setting)
+                yield _refusal(f"spark_template_values.{role}.{key}", quantity, max_cores, setting)
     if max_memory is not None:
         conf = overrides.get("sparkConf", {})
-        asked = size_in_bytes(specs.memory) + _overhead_bytes(role, specs, conf, usual_share)
-        if role == "executor":
-            asked += _further_bytes(conf)
+        try:
+            asked = size_in_bytes(specs.memory) + _overhead_bytes(role, specs, conf, usual_share)
+            if role == "executor":
+                asked += _further_bytes(conf)
+        except InvalidRequest as error:
+            yield f"{_VALUES}.spark_conf: {error}"
+            return
         if asked > size_in_bytes(max_memory):
-            raise _refusal(
+            yield _refusal(
                 f"{part}: memory with all overheads",
                 f"{-(-asked // MIB)}m",
                 max_memory,
@@ -209,6 +216,6 @@ def _secrets(fields: Any) -> Iterator[str]:
                 yield from _secrets(value)
 
 
-def _refusal(name: str, value: object, limit: object, setting: str) -> InvalidRequest:
+def _refusal(name: str, value: object, limit: object, setting: str) -> str:
     allowed = ", ".join(limit) or "none" if isinstance(limit, tuple) else f"at most {limit}"
-    return InvalidRequest(f"{name} is {value}, but this service allows {allowed} ({setting}).")
+    return f"{name} is {value}, but this service allows {allowed} ({setting})."

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from submission.manifest.fields import Fields
 from submission.manifest.template_values import RescalingMode
@@ -34,6 +35,8 @@ class Platform:
     refused_fields: Mapping[str, str] = field(default_factory=dict)
     """Fields of a manifest's `spec`, such as `monitoring` and `driver.gpu`, that it cannot carry out, to what
     to write instead."""
+    by_webhook: tuple[str, ...] = ()
+    """Fields, written as these, that its operator sets in pods by an admission webhook alone."""
     refused_modes: Mapping[RescalingMode, str] = field(default_factory=dict)
     """Why it has none of the other rescaling modes, as the end of a sentence that begins with the mode."""
 
@@ -42,6 +45,33 @@ class Platform:
         why = self.refused_modes.get(mode, f"is none of those of {self.in_words}")
         others = " or ".join(repr(each) for each in self.rescaling_modes)
         return f"spark_template_values.rescaling_mode {mode!r} {why}. Leave it out, or use {others}."
+
+    def warnings(self, spec: Fields) -> list[str]:
+        """What somebody is told whose request says this: what may not come about, and why."""
+        said = [name for name, _ in refused_fields(spec, dict.fromkeys(self.by_webhook, ""))]
+        found = ", ".join(name for name in said if not _is_of_spark(_value(spec, name)))
+        if not found:
+            return []
+        return [
+            f"{found}: set in pods by the spark-operator's webhook alone. Where that is away, or does not"
+            " watch the namespace, pods come up without (docs/manifests.md)."
+        ]
+
+
+_LOCAL_FOLDERS = "spark-local-dir-"
+"""Beginning of the names of volumes that Spark itself mounts, by its properties."""
+
+
+def _value(spec: Fields, name: str) -> Any:
+    place, _, inner = name.rpartition(".")
+    return (spec.get(place, {}) if place else spec).get(inner)
+
+
+def _is_of_spark(value: Any) -> bool:
+    """Whether it is nothing, or folders for Spark's own temporary files."""
+    if not isinstance(value, list):
+        return not value
+    return all(str(each.get("name", "")).startswith(_LOCAL_FOLDERS) for each in value)
 
 
 def refused_fields(spec: Fields, refused: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,8 @@
-"""Memory sizes, in Spark's own notation, and amounts of cores, in that of Kubernetes."""
+"""Memory sizes, in Spark's own notation, amounts of cores, in that of Kubernetes, and gangs of pods."""
 
+import json
 import re
+from collections.abc import Mapping
 
 from common.errors import InvalidRequest
 
@@ -19,10 +21,10 @@ def size_in_bytes(size: str, *, default_unit: str = "m") -> int:
     Args:
         default_unit: Of a size without a letter; Spark takes MiB for memory, and bytes for little else.
     """
-    match = re.fullmatch(r"([0-9]+)([bkmgtp]?)(?:i?b|i)?", size.lower())
+    match = re.fullmatch(r"([0-9]+)(?:(b)|([kmgtp])(?:i?b|i)?)?", size.strip().lower())
     if match is None:
         raise InvalidRequest(f"{size!r} is not a memory size such as 512m or 2g.")
-    return int(match[1]) * int(1024 ** _POWERS[match[2] or default_unit])
+    return int(match[1]) * int(1024 ** _POWERS[match[2] or match[3] or default_unit])
 
 
 def cores_of(quantity: str) -> float:
@@ -40,3 +42,27 @@ def spark_size(size: str) -> str:
     if mebibytes > _LARGEST_MIB:
         raise InvalidRequest(f"{size} is more memory than Spark can count.")
     return size.lower() if re.fullmatch(r"[0-9]+[mMgG]", size) else f"{mebibytes}m"
+
+
+_GANGS, _GANG = "yunikorn.apache.org/task-groups", "yunikorn.apache.org/task-group-name"
+
+
+def follow_gang_size(driver: Mapping[str, object], executors: int) -> dict[str, str]:
+    """Annotations of a driver whose gang, as YuniKorn has it, is as large as the run starts.
+
+    Written for the executors of the request, it would wait for room that the run does not need.
+
+    Args:
+        driver: Its annotations.
+        executors: That the run starts with.
+    Returns:
+        None of them where there is no such gang, or none that can be read.
+    """
+    try:
+        groups = json.loads(str(driver.get(_GANGS, "")))
+        others = [group for group in groups if group["name"] != driver.get(_GANG)]
+        [of_executors] = others
+        of_executors["minMember"] = executors
+    except (ValueError, TypeError, LookupError):
+        return {}
+    return {_GANGS: json.dumps(groups)}

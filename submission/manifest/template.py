@@ -64,25 +64,27 @@ def check_template(document: object) -> Fields:
     metadata, spec = document.get("metadata") or {}, document.get("spec") or {}
     if not isinstance(metadata, Mapping) or not isinstance(spec, Mapping):
         raise StartError(f"{SETTING}: metadata and spec must be objects.")
-    unknown = [str(key) for key in spec if key not in _TYPED_SPEC | SPEC_OF_TEMPLATE]
-    if unknown:
-        raise StartError(
-            f"{SETTING}: spec.{unknown[0]} is not known, or the service sets it from the request."
-        )
+    wrong = [
+        f"spec.{key} is not known, or the service sets it from the request"
+        for key in spec
+        if key not in _TYPED_SPEC | SPEC_OF_TEMPLATE
+    ]
     typed = {key: value for key, value in spec.items() if key in _TYPED_SPEC}
-    prefix = "metadata"
-    try:
-        checked_metadata = MetadataFields.model_validate(metadata, context=TEMPLATE).fields()
-        prefix = "spec"
-        checked = SpecFields.model_validate(typed, context=TEMPLATE).fields()
-    except ValidationError as error:
-        raise StartError(f"{SETTING}: {'; '.join(complaints(error, prefix))}.") from error
+    read: dict[str, Fields] = {}
+    for prefix, part, said in (("metadata", MetadataFields, metadata), ("spec", SpecFields, typed)):
+        try:
+            read[prefix] = part.model_validate(said, context=TEMPLATE).fields()
+        except ValidationError as error:
+            wrong += complaints(error, prefix)
+    if wrong:
+        raise StartError(f"{SETTING}: {'; '.join(wrong)}.")
+    checked = read["spec"]
     # What has no type of its own here is passed on as it is.
     passed = {key: value for key, value in spec.items() if key in SPEC_OF_TEMPLATE}
     for role in ("driver", "executor"):
         if spec.get(role):
             checked[role] = {**spec[role], **checked.get(role, {})}
-    return {"metadata": checked_metadata, "spec": {**passed, **checked}}
+    return {"metadata": read["metadata"], "spec": {**passed, **checked}}
 
 
 def merge(beneath: Mapping[str, Any], above: Mapping[str, Any]) -> Fields:

@@ -6,7 +6,7 @@ spark-operator refuses, or what the service sets itself, is refused here with a 
 failing later in Kubernetes or fighting the listener.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
@@ -16,12 +16,14 @@ from common.addresses import file_uri
 from common.errors import InvalidRequest
 from common.wire.specs import LONG_TEXT
 from submission.manifest.fields import Fields, MetadataFields, SpecFields, complaints
+from submission.manifest.spark_conf import complaints_about
 from submission.manifest.spellings import in_camel, in_one_spelling
 
 RescalingMode = Literal["fixed", "muted"]
 """`fixed`: a fixed number of executors, which the plugin changes. `muted`: dynamic allocation with
 shuffle tracking, muted so that it never acts by itself."""
 
+_T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
 _PREFIX = "spark_template_values"
 _IS_ADAPTIVE = "scale_out_tuner.config.is_adaptive"
@@ -64,26 +66,53 @@ def parse_template_values(values: Mapping[str, Any]) -> TemplateValues:
     """Read the known keys.
 
     Raises:
-        InvalidRequest: A known key has a value of the wrong kind, or says what a request may not say, or
-            its two spellings say different things.
+        InvalidRequest: Known keys have values of the wrong kind, or say what a request may not say, all of
+            which are named, or two spellings of a key say different things.
+    """
+    found, wrong = read_template_values(values)
+    if wrong:
+        raise InvalidRequest(in_one_sentence(wrong))
+    return found
+
+
+def read_template_values(values: Mapping[str, Any]) -> tuple[TemplateValues, list[str]]:
+    """What can be read of the known keys, and what is wrong with the others.
+
+    Raises:
+        InvalidRequest: Two spellings of a key say different things.
     """
     values = _in_one_spelling(values)
-    main_application_file = _text(values, "main_application_file")
-    spec = _validated(SpecFields, values).fields()
-    if service_account := _text(values, "rbac_service_account"):
+    wrong: list[str] = []
+
+    def read(reader: Callable[..., _T | None], *args: Any) -> _T | None:
+        try:
+            return reader(*args)
+        except InvalidRequest as error:
+            wrong.append(str(error))
+            return None
+
+    spec = _validated(SpecFields, values, wrong).fields()
+    main_application_file = read(_main_application_file, values)
+    if service_account := read(_text, values, "rbac_service_account"):
         spec.setdefault("driver", {}).setdefault("serviceAccount", service_account)
-    return TemplateValues(
-        main_class=_text(values, "main_class"),
-        main_application_file=main_application_file
-        and as_uri(main_application_file, "main_application_file"),
-        log_dir=_log_dir(values),
-        release_name=_text(values, "release_name"),
-        namespace=_text(values, "namespace"),
-        is_adaptive=_is_adaptive(values),
-        rescaling_mode=_rescaling_mode(values),
-        metadata=_validated(MetadataFields, values).fields(),
+    found = TemplateValues(
+        main_class=read(_text, values, "main_class"),
+        main_application_file=main_application_file,
+        log_dir=read(_log_dir, values),
+        release_name=read(_text, values, "release_name"),
+        namespace=read(_text, values, "namespace"),
+        is_adaptive=read(_is_adaptive, values),
+        rescaling_mode=read(_rescaling_mode, values),
+        metadata=_validated(MetadataFields, values, wrong).fields(),
         spec=spec,
     )
+    return found, wrong
+
+
+def in_one_sentence(complaints: Sequence[str]) -> str:
+    """As the detail of a problem."""
+    *before, last = complaints
+    return "; ".join([*(each.rstrip(".") for each in before), last])
 
 
 def as_uri(location: str, name: str) -> str:
@@ -114,14 +143,29 @@ def _in_one_spelling(values: Mapping[str, Any]) -> Fields:
         raise InvalidRequest(f"{_PREFIX}: {error}.") from error
 
 
-def _validated(model: type[_Model], values: Mapping[str, Any]) -> _Model:
-    """The model's own keys of a request."""
+def _validated(model: type[_Model], values: Mapping[str, Any], wrong: list[str]) -> _Model:
+    """The model's own keys of a request, as far as they say what can be said; what is wrong is added."""
     known = {name for key in model.model_fields for name in (key, in_camel(key))}
     said = {key: value for key, value in values.items() if key in known}
     try:
         return model.model_validate(said)
     except ValidationError as error:
-        raise InvalidRequest("; ".join(complaints(error, _PREFIX))) from error
+        wrong += complaints(error, _PREFIX)
+        refused = {in_camel(str(each["loc"][0])) for each in error.errors() if each["loc"]}
+    rest = {key: value for key, value in said.items() if in_camel(key) not in refused}
+    for key, value in said.items():  # the properties that are left may go beyond a limit
+        if in_camel(key) == "sparkConf" and key not in rest and isinstance(value, Mapping):
+            of_conf = complaints_about(value, by_template=False)
+            rest[key] = {name: said for name, said in value.items() if name not in of_conf}
+    try:
+        return model.model_validate(rest)
+    except ValidationError:
+        return model.model_validate({})
+
+
+def _main_application_file(values: Mapping[str, Any]) -> str | None:
+    location = _text(values, "main_application_file")
+    return location and as_uri(location, "main_application_file")
 
 
 def _text(values: Mapping[str, Any], key: str) -> str | None:

@@ -14,6 +14,7 @@ KUBERNETES_APACHE = replace(
     in_words="Kubernetes with Apache's spark-operator",
     needs_spark_version=True,
     refused_fields=REFUSED,
+    by_webhook=(),
 )
 """The same images, with another operator."""
 

@@ -130,14 +130,9 @@ def test_what_is_within_the_limits_is_rendered() -> None:
         }
     )["spec"]
     assert spec["volumes"][0]["secret"] == {"secretName": "spark-keys"}
-    assert (
-        ManifestLimits(images=("spark", "other/")).check(
-            request_specs(), TemplateValues(spec={"image": "spark:4"})
-        )
-        is None
-    )
-    with pytest.raises(InvalidRequest):
-        ManifestLimits(images=("spark",)).check(request_specs(), TemplateValues(spec={"image": "sparkling"}))
+    limits = ManifestLimits(images=("spark", "other/"))
+    assert limits.refusals(request_specs(), TemplateValues(spec={"image": "spark:4"})) == []
+    assert limits.refusals(request_specs(), TemplateValues(spec={"image": "sparkling"})) != []
 
 
 @pytest.mark.parametrize(
