@@ -13,7 +13,10 @@ _TELLING = re.compile(
     r"|^Exception in thread|^Caused by:|^Error: ",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"is forbidden|exceeded quota|denied the request")
+_DENIED = re.compile(r"is forbidden|exceeded quota|denied (?:the )?request")
+_THROWN = re.compile(r"\b[A-Za-z_][\w.$]*(?:Exception|Error)\b(?!:? at )")
+"""A class of the JVM or of Python that says what went wrong, wherever it stands."""
+_FRAME = re.compile(r"\s*at [\w.$/<>]+\(")
 _GAP = " … "
 
 
@@ -24,6 +27,7 @@ def cause_of(message: str, most: int = LONGEST_REASON) -> str:
         return message
     lines = [line.strip() for line in message.splitlines()]
     telling = java_causes(lines) or _last(line for line in lines if _TELLING.search(line))
+    telling = telling or _last(line for line in lines if _THROWN.search(line) and not _FRAME.match(line))
     return fitted(telling, most) if telling else _ends(message, most)
 
 
@@ -49,9 +53,12 @@ def fitted(lines: Sequence[str], most: int = LONGEST_REASON) -> str:
 
 
 def _excerpt(line: str, most: int) -> str:
-    """Around what an API server denied, which clients put between an address and a whole status."""
+    """Around what an API server denied, which clients put between an address and a whole status; otherwise
+    around what tells why, where that would be cut out."""
     if not (told := _DENIED.search(line)):
-        return _ends(line, most)
+        told = _TELLING.search(line) or _THROWN.search(line)
+        if told is None or told.end() < most // 4 or told.start() > len(line) - most // 2:
+            return _ends(line, most)
     room = most - 2 * len(_GAP)
     start = max(0, min(told.start() - room // 3, len(line) - room))
     before, after = _GAP if start > 0 else "", _GAP if start + room < len(line) else ""

@@ -8,8 +8,8 @@ test has given it. Faults can be set.
 
 What it does not do: run anything; admission webhooks, quotas, CEL rules, defaults of built-in
 types; finalizers and deletion in the foreground; server-side apply, JSON patch, PUT, generateName;
-label selectors beyond `key=value`, field selectors; consistent continuation of a list;
-authorization beyond `forbidden`; any other resource.
+label selectors beyond `key=value`, field selectors; continuation of a list as it was
+(but 410 once that was compacted away); authorization beyond `forbidden`; any other resource.
 """
 
 import asyncio
@@ -47,7 +47,8 @@ class Fault:
     path: str = ""
     """Part of the path."""
     status: int = 0
-    """Answer with this; nothing is carried out."""
+    """Answer with this; nothing is carried out. 429 is plain text, as of a server with too much to do."""
+    message: str = "as the test wants it"
     retry_after: int | None = None
     drop: Literal["", "before", "after"] = ""
     """Break the connection, before or after carrying the request out."""
@@ -86,6 +87,8 @@ class KubernetesApi:
     """Whose log will not go on."""
     bookmark_seconds: float = 60.0
     """Between the bookmarks of a watch, as a real server sends them: a quiet watch says nothing for long."""
+    compact_between_pages: int = 0
+    """So many times everything is compacted away after a page that another one follows."""
     lines_per_stamp: int = 1
     """Lines of a log that have the same time stamp, as some container runtimes write them."""
     url: str = ""
@@ -134,6 +137,12 @@ class KubernetesApi:
         """As somebody with kubectl would."""
         self._delete(("sparkapplications", namespace, name))
 
+    def tell(self, kind: str, resource: Json) -> None:
+        """Send an event to watches that nothing here has caused."""
+        self._version += 1
+        resource = copy.deepcopy(resource)
+        self._events.append((self._version, kind, "sparkapplications", resource))
+
     def names(self, namespace: str = "default", plural: str = "sparkapplications") -> list[str]:
         return [key[2] for key in self.resources if key[:2] == (plural, namespace)]
 
@@ -158,7 +167,10 @@ class KubernetesApi:
                 return _abort(request)
             if fault and fault.status:
                 headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
-                refusal = Refusal(fault.status, "InternalError", "as the test wants it")
+                if fault.status == 429:
+                    text = "Too many requests, please try again later.\n"
+                    return web.Response(status=429, text=text, headers=headers)
+                refusal = Refusal(fault.status, "InternalError", fault.message)
                 return web.json_response(refusal.status, status=fault.status, headers=headers)
             response = await self._answer(request, method, body)
             if fault and fault.is_effective_late:
@@ -203,8 +215,11 @@ class KubernetesApi:
             return await self._watch(request, plural, namespace)
         if method == "POST":
             created, warnings = self._create(plural, namespace, body, query)
-            headers = {"Warning": ", ".join(f'299 - "{text}"' for text in warnings)} if warnings else {}
-            return web.json_response(created, status=201, headers=headers)
+            answer = web.json_response(created, status=201)
+            for text in warnings:  # a line each
+                quoted = text.replace("\\", r"\\").replace('"', r"\"")
+                answer.headers.add("Warning", f'299 - "{quoted}"')
+            return answer
         if name is None:
             return web.json_response(self._list(plural, namespace, query))
         key = (plural, namespace, name)
@@ -297,11 +312,17 @@ class KubernetesApi:
             for key, resource in sorted(self.resources.items())
             if key[:2] == (plural, namespace) and _selected(resource, query)
         ]
-        start = int(query.get("continue") or 0)
+        first, _, version = (query.get("continue") or "0@").partition("@")
+        if version and int(version) < self._compacted:
+            raise Refusal(410, "Expired", "The provided continue parameter is too old to display a list")
+        start = int(first)
         end = start + int(query.get("limit") or len(found) or 1)
         metadata = {"resourceVersion": str(self._version)}
         if end < len(found):
-            metadata["continue"] = str(end)
+            metadata["continue"] = f"{end}@{self._version}"
+            if self.compact_between_pages > 0:
+                self.compact_between_pages -= 1
+                self.break_watches()
         return {"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": found[start:end]}
 
     def _patch(self, key: Key, patch: Json, content_type: str, is_status: bool) -> Json:

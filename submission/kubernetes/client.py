@@ -57,7 +57,10 @@ _BAD_KUBECONFIG = (
     AttributeError,
     RuntimeError,  # of a user's home that is not known
 )
-_WARNING = re.compile(r'^\d{3} \S+ "(?P<text>.*)"$')
+_WARNING = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
+"""Of several in a header, which a proxy may have joined, each; a date may follow."""
+_CHANGED_MEANWHILE = "Operation cannot be fulfilled on "
+"""What a creation is told that a quota counted together with another one: nothing was created."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ class Kubernetes:
             if isinstance(error, ApiException):
                 if (retry_after_seconds(error) or 0.0) > _LONGEST_RETRY_AFTER_SECONDS:
                     return False
-                return error.status == 429 or (repeatable and error.status >= 500)
+                is_for_now = error.status == 409 and _CHANGED_MEANWHILE in (error.body or "")
+                return error.status == 429 or is_for_now or (repeatable and error.status >= 500)
             if isinstance(error, aiohttp.ClientSSLError):
                 return False
             return isinstance(error, _NETWORK_ERRORS) and (repeatable or _was_never_sent(error))
@@ -372,8 +376,8 @@ def _failure(response: aiohttp.ClientResponse, content: bytes) -> ApiException:
 
 
 def _warnings(response: aiohttp.ClientResponse) -> tuple[str, ...]:
-    found = (_WARNING.match(value) for value in response.headers.getall("Warning", ()))
-    return tuple(match["text"].replace('\\"', '"') for match in found if match)
+    found = _WARNING.findall(", ".join(response.headers.getall("Warning", ())))
+    return tuple(re.sub(r"\\(.)", r"\1", text) for text in found)
 
 
 def _was_never_sent(error: Exception) -> bool:

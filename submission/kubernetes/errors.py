@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.errors import Conflict, InvalidRequest, NotFound, ServiceError, Unavailable
+from submission.causes import cause_of
 
 _LONGEST_MESSAGE = 600
 _MOST_CAUSES = 20
@@ -17,9 +18,10 @@ _RBAC = re.compile(
 """From its beginning: a policy's own words may say the same further on."""
 _ENDING = re.compile(r"\bis being terminated\b|\bis terminating\b")
 """A namespace, or a CustomResourceDefinition."""
+_POLICY = re.compile(r"denied (?:the )?request")
 _FORBIDDEN_RETRY_SECONDS = 60
-_TOO_LARGE = "request is too large"
-"""What etcd says, as a 500: nothing is stored, and nothing will be."""
+_TOO_LARGE = re.compile(r"request is too large|larger than max")
+"""What etcd and its client say, as a 500: nothing is stored, and nothing will be."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,18 @@ def error_of(
         outcome_unknown: Whether a 5xx leaves open if the request was carried out.
     """
     status = _status(body)
-    message = str(status.get("message") or "").strip()[:_LONGEST_MESSAGE] or _plain_text(body)
+    said = str(status.get("message") or "").strip()
+    message = cause_of(said, _LONGEST_MESSAGE) or _plain_text(body)
     details = status.get("details")
     details = details if isinstance(details, dict) else {}
     if code == 401:
         return KubernetesUnavailable(
             "The API server does not know who asks: the service's credentials are refused.",
             look_at="KUBECONFIG or KUBERNETES_API_KEY",
+        )
+    if code in (403, 405, 409) and _ENDING.search(said) and not _POLICY.search(said):
+        return KubernetesUnavailable(
+            f"Nothing can be created there now: {message}.", retry_after_seconds=_FORBIDDEN_RETRY_SECONDS
         )
     if code == 403:
         return _forbidden(status, message, access)
@@ -112,7 +119,7 @@ def error_of(
         return KubernetesConflict(message or f"Conflict on {access}.")
     if code == 410:
         return ResourceVersionExpired(message or "The resource version is too old.")
-    if code == 413 or _TOO_LARGE in message:
+    if code == 413 or _TOO_LARGE.search(said):
         return KubernetesRefused(f"The cluster cannot hold it: {message or 'status 413'}.")
     if code == 429 or code >= 500:
         return KubernetesUnavailable(
@@ -125,10 +132,6 @@ def error_of(
 
 def _forbidden(status: Mapping[str, Any], message: str, access: Access) -> ServiceError:
     by_rbac = _RBAC.search(message)
-    if _ENDING.search(message):
-        return KubernetesUnavailable(
-            f"Nothing can be created there now: {message}.", retry_after_seconds=_FORBIDDEN_RETRY_SECONDS
-        )
     if status and not by_rbac:  # a quota, or a policy
         details = status.get("details")
         return _refused(message or "forbidden", details if isinstance(details, dict) else {})
@@ -164,7 +167,7 @@ def _refused(message: str, details: Mapping[str, Any]) -> KubernetesRefused:
         error.members["errors"] = [
             {
                 "field": str(cause.get("field") or ""),
-                "message": str(cause.get("message") or cause.get("reason") or "")[:_LONGEST_MESSAGE],
+                "message": cause_of(str(cause.get("message") or cause.get("reason") or ""), _LONGEST_MESSAGE),
             }
             for cause in causes[:_MOST_CAUSES]
             if isinstance(cause, dict)

@@ -3,8 +3,9 @@
 import asyncio
 import io
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from typing import Any
 
 from pymongo.errors import PyMongoError
 
@@ -227,3 +228,9 @@ class DriverLogs:
 def namespace_of(execution: ApplicationExecution, default: str) -> str:
     metadata = execution.manifests[0].get("metadata", {}) if execution.manifests else {}
     return str(metadata.get("namespace") or default)
+
+
+def is_of(execution: ApplicationExecution, resource: Mapping[str, Any]) -> bool:
+    """Whether it is the execution's own, and no copy that somebody has made of it, labels and all."""
+    name = execution.manifests[0]["metadata"]["name"] if execution.manifests else None
+    return name is None or resource["metadata"].get("name") == name

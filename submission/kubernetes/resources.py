@@ -23,6 +23,7 @@ from submission.kubernetes.errors import (
     error_of,
 )
 from submission.kubernetes.kubeflow import KUBEFLOW
+from submission.kubernetes.states import as_object
 from submission.log_lines import told_lines
 from submission.manifest.build import EXECUTION_LABEL, Manifest
 
@@ -38,6 +39,9 @@ MOST_MANIFEST_BYTES = 1 << 20
 
 _PAGE = 250
 _CREATIONS = 3
+_LISTS = 3
+"""Times that a list in pages is begun anew before somebody hears of it."""
+_KINDS = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
 _WATCH_GRACE_SECONDS = 15.0
 """What an API server may take longer than asked to end a watch; then the connection is taken for dead."""
 
@@ -196,10 +200,20 @@ class SparkApplications:
         items: list[Json] = []
         query = {"labelSelector": MANAGED_BY_US, "limit": str(limit or _PAGE)}
         access = Access("list", self.dialect.resource, namespace)
+        lists = 1
         while True:
-            page = (
-                await self._kubernetes.request("GET", self.dialect.path(namespace), access, query=query)
-            ).json()
+            try:
+                answer = await self._kubernetes.request(
+                    "GET", self.dialect.path(namespace), access, query=query
+                )
+            except ResourceVersionExpired:  # what the pages so far are of was compacted away
+                if "continue" not in query or lists == _LISTS:
+                    raise
+                lists += 1
+                items.clear()
+                del query["continue"]
+                continue
+            page = answer.json()
             items += page.get("items") or []
             metadata = page.get("metadata") or {}
             following = metadata.get("continue")
@@ -235,9 +249,14 @@ class SparkApplications:
                 event = _parsed(line)
                 if event["type"] == "ERROR":
                     status = event["object"]
-                    error = error_of(int(status.get("code") or 500), json.dumps(status), None, access)
+                    code = status.get("code")
+                    code = code if isinstance(code, int) and code >= 400 else 500
+                    error = error_of(code, json.dumps(status), None, access)
                     raise ResourceVersionExpired(str(error)) from error
-                yield Change(event["type"], event["object"])
+                if event["type"] in _KINDS:
+                    yield Change(event["type"], event["object"])
+                else:  # of a later version, or of something in between
+                    logger.info("%s: an event %.100r, which is not known here", namespace, event["type"])
 
     async def delete(self, name: str, namespace: str) -> bool:
         """Whether it was there. The operator and the cluster's garbage collection delete the pods."""
@@ -326,12 +345,12 @@ def _waits_for(message: str) -> str:
 
 
 def version_of(resource: Json) -> str:
-    return str(resource.get("metadata", {}).get("resourceVersion", ""))
+    return str(as_object(resource.get("metadata")).get("resourceVersion") or "")
 
 
 def execution_id_of_resource(resource: Json) -> str | None:
-    labels = resource.get("metadata", {}).get("labels") or {}
-    return labels.get(EXECUTION_LABEL)
+    label = as_object(as_object(resource.get("metadata")).get("labels")).get(EXECUTION_LABEL)
+    return label if isinstance(label, str) else None
 
 
 def _log_path(namespace: str, pod: str) -> str:

@@ -37,7 +37,7 @@ from submission.kubernetes.errors import KubernetesUnavailable
 from submission.kubernetes.kept_logs import DriverLogRepository
 from submission.kubernetes.listener_secrets import ListenerSecrets
 from submission.kubernetes.logs import DriverLogs, namespace_of
-from submission.kubernetes.resources import SparkApplications, version_of
+from submission.kubernetes.resources import SparkApplications, execution_id_of_resource, version_of
 from submission.kubernetes.watcher import SparkApplicationWatcher
 from submission.log_lines import NumberedLines
 from submission.manifest.build import Manifest
@@ -325,7 +325,7 @@ class SparkOperatorRunner:
     async def _stop(self, execution_id: str) -> None:
         execution = await self._executions.get(execution_id)
         metadata, namespace = execution.manifests[0]["metadata"], namespace_of(execution, self._namespaces[0])
-        resource = await self._applications.find(metadata["name"], namespace)
+        resource = await self._find_own(execution_id, metadata["name"], namespace)
         fields: dict[str, Any] = {"end_time": None}  # what is gone already went when nobody looked
         if resource is not None:
             observation = self._dialect.observe(resource)
@@ -337,13 +337,20 @@ class SparkOperatorRunner:
         reason = execution.stop_reason or ""
         await self._executions.record_state(execution_id, ApplicationState.KILLED, reason, fields=fields)
 
+    async def _find_own(self, execution_id: str, name: str, namespace: str) -> dict[str, Any] | None:
+        """The resource of an execution; one of this name that is labelled as another's is left alone."""
+        found = await self._applications.find(name, namespace)
+        is_anothers = found is not None and execution_id_of_resource(found) not in (None, execution_id)
+        return None if is_anothers else found
+
     async def _remove(self, execution: ApplicationExecution, reason: str) -> None:
         """Delete the resource of what has failed, and whose driver reports; its state stays."""
         name, namespace = execution.manifests[0]["metadata"]["name"], self._namespace(execution.manifests[0])
 
         async def remove() -> None:
             await self._logs.keep(execution)
-            await self._applications.delete(name, namespace)
+            if await self._find_own(execution.id, name, namespace) is not None:
+                await self._applications.delete(name, namespace)
             await self._executions.record_driver_ended(execution.id, reason)
 
         try:

@@ -1,7 +1,7 @@
 """What a SparkApplication's status means for our record of it."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.executions.documents import ApplicationState
@@ -44,8 +44,11 @@ _REASONS = {
 }
 
 
-_FIRST_YEAR = 1970
-"""Go writes a time that was never set as one of the year 1."""
+_FIRST_YEAR = 2000
+"""Go writes a time that was never set as one of the year 1, others as the beginning of 1970."""
+
+_CLOCKS_DIFFER = timedelta(hours=1)
+"""By which the platform's clock may be ahead of the service's."""
 
 
 @dataclass(frozen=True)
@@ -161,15 +164,20 @@ def _at(state: ApplicationState | None, status: Json) -> datetime | None:
 
 
 def time_of(value: object) -> datetime | None:
-    """A moment in ISO 8601; None where it is none, or the zero of Go's clock."""
+    """A moment in ISO 8601, in UTC; None where it is none, or the zero of a clock."""
     if not isinstance(value, str):
         return None
     try:
         moment = datetime.fromisoformat(value)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return None if moment.year < _FIRST_YEAR else moment
+
+
+def not_to_come(moment: datetime | None, now: datetime) -> datetime | None:
+    """A moment that something may have happened at; None: nobody knows when it did."""
+    return None if moment is None or moment > now + _CLOCKS_DIFFER else moment
 
 
 def as_object(value: object) -> Json:

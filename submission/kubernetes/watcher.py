@@ -22,9 +22,9 @@ from common.mongo.document import utc_now
 from common.mongo.stored import UnreadableDocument
 from submission.kubernetes.absence import why_gone
 from submission.kubernetes.errors import KubernetesUnavailable
-from submission.kubernetes.logs import DriverLogs, namespace_of
+from submission.kubernetes.logs import DriverLogs, is_of, namespace_of
 from submission.kubernetes.resources import Change, SparkApplications, execution_id_of_resource, version_of
-from submission.kubernetes.states import Observation
+from submission.kubernetes.states import Observation, not_to_come
 
 logger = logging.getLogger(__name__)
 
@@ -130,7 +130,12 @@ class SparkApplicationWatcher:
         before = await self._unfinished(namespace)
         resources, version = await self._applications.ours(namespace)
         after = await self._unfinished(namespace)
-        present = {execution_id_of_resource(resource): resource for resource in resources}
+        present = {
+            execution_id: resource
+            for resource in resources
+            if (execution_id := execution_id_of_resource(resource)) not in after
+            or is_of(after[execution_id], resource)
+        }
         self._recorded.clear()
         self._unlisted = {name: there for name, there in self._unlisted.items() if name not in present}
         for execution_id, resource in present.items():
@@ -237,6 +242,8 @@ class SparkApplicationWatcher:
             execution = await self._executions.get(execution_id)
         except (ApplicationExecutionNotFound, UnreadableDocument):
             return  # of another service with a MongoDB of its own, or of another version
+        if not is_of(execution, change.resource):
+            return
         if execution.state.is_final:
             if not observation.is_final and change.kind == "ADDED":
                 await self._end_if_killed(execution_id)
@@ -313,14 +320,14 @@ class SparkApplicationWatcher:
             return
         if observation.is_final or observation.failed_attempt:
             await self._logs.keep(execution, observation.driver_pod, observation.failed_attempt)
-        fields = observation.fields
+        fields, now = observation.fields, utc_now()
         if observation.is_final:
-            fields = {**fields, "end_time": observation.ended_at}
+            fields = {**fields, "end_time": not_to_come(observation.ended_at, now)}
         changed = await self._executions.record_state(
             execution.id,
             observation.state,
             observation.reason,
-            at=_not_before_the_last(execution, observation.at),
+            at=_not_before_the_last(execution, not_to_come(observation.at, now)),
             fields=fields,
             only_from={ApplicationState.NEW} if observation.is_waiting else None,
             version=_number(version_of(resource)),

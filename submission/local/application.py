@@ -52,6 +52,15 @@ _STOP_GRACE_SECONDS = 5.0
 _REASON_LINES = 400
 _BACK_OFF = BackOff(0.5, 5.0)
 
+_OF_SPARK = {
+    50: "an uncaught exception",
+    51: "an uncaught exception that it could not log",
+    52: "an OutOfMemoryError",
+    53: "having found no place for local files (spark.local.dir)",
+    101: "not having found the main class",
+}
+"""As its `SparkExitCode` and spark-submit have them."""
+
 Outcome = tuple[ApplicationState, str]
 
 
@@ -235,9 +244,13 @@ def how_it_ended(code: int) -> str:
 
     Above 128 it may be 128 and the number of a signal, or what the program has said: `sys.exit(-1)` is 255.
     """
+    if said := _OF_SPARK.get(code):
+        return f"exit code {code}, as Spark leaves it after {said}"
     try:
         name = signal.Signals(code - 128).name
     except ValueError:
+        return f"exit code {code}"
+    if name.startswith("SIGRT"):  # of those nothing dies
         return f"exit code {code}"
     return f"exit code {code}, as {name} (signal {code - 128}) leaves it"
 

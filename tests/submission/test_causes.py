@@ -49,6 +49,24 @@ def test_what_else_says_why(line: str, said: str) -> None:
     assert said in cause_of(f"{WARNINGS}{line}\n{STACK}")
 
 
+@pytest.mark.parametrize(
+    "cause",
+    [
+        "org.apache.spark.SparkException: Please specify spark.kubernetes.file.upload.path",
+        "io.fabric8.kubernetes.client.KubernetesClientException: An error has occurred.",
+        "driver container failed with ExitCode: 52",
+        "pyspark.errors.exceptions.base.PySparkRuntimeError: [NO_ACTIVE_SESSION] none",
+    ],
+)
+@pytest.mark.parametrize("between", ["\n", " | "])
+def test_a_cause_in_the_middle_is_kept(cause: str, between: str) -> None:
+    """On a line of its own, or of one line of thousands of characters."""
+    message = between.join(["noise about modules " * 90, cause, "more of the same " * 300])
+    reason = cause_of(message)
+    assert cause in reason
+    assert len(reason) <= LONGEST_REASON
+
+
 def test_where_nothing_says_it_both_ends_are_kept() -> None:
     reason = cause_of("begins so " + "x" * 5000 + " ends so")
     assert reason.startswith("begins so")

@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from submission.kubernetes.apache.status import Status
+from submission.kubernetes.states import as_object
 
 Json = dict[str, Any]
 
@@ -11,12 +12,15 @@ _LONGEST_ID = 46
 _HASH_LENGTH = 36
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
+_MOST_ATTEMPTS = 3
+"""Where the resource says nothing."""
+
 _INFRASTRUCTURE = ("DriverStartTimedOut", "ExecutorsStartTimedOut", "SchedulingFailure")
 
 
 def application_id(resource: Json, attempt: int) -> str:
     """Spark's id of an attempt, counted from 0, as the operator makes it (`generateSparkAppId`)."""
-    metadata = resource.get("metadata", {})
+    metadata = as_object(resource.get("metadata"))
     name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
     plain = f"{name}-{attempt}"
     if len(plain) <= _LONGEST_ID:
@@ -34,18 +38,25 @@ def driver_pod(resource: Json, conf: dict[str, str], attempt: int) -> str:
 
 def is_run_again(resource: Json, status: Status, ending: str) -> bool:
     """As the operator decides it after an attempt (`ApplicationStatus.terminateOrRestart`)."""
-    tolerations = resource.get("spec", {}).get("applicationTolerations") or {}
-    config = tolerations.get("restartConfig") or {}
-    if not _is_restarted(str(config.get("restartPolicy", "Never")), ending):
+    tolerations = as_object(as_object(resource.get("spec")).get("applicationTolerations"))
+    config = as_object(tolerations.get("restartConfig"))
+    if not _is_restarted(str(config.get("restartPolicy") or "Never"), ending):
         return False
-    if status.count("restartCounter", status.attempt) >= config.get("maxRestartAttempts", 3):
+    most = _limit(config, "maxRestartAttempts")
+    if status.count("restartCounter", status.attempt) >= (_MOST_ATTEMPTS if most is None else most):
         return False
     limit, counter = None, ""
-    if ending == "SchedulingFailure" and config.get("maxRestartOnSchedulingFailure") is not None:
-        limit, counter = config["maxRestartOnSchedulingFailure"], "schedulingFailureRestartCounter"
+    after_scheduling = _limit(config, "maxRestartOnSchedulingFailure")
+    if ending == "SchedulingFailure" and after_scheduling is not None:
+        limit, counter = after_scheduling, "schedulingFailureRestartCounter"
     elif ending != "Succeeded":
-        limit, counter = config.get("maxRestartOnFailure"), "failureRestartCounter"
+        limit, counter = _limit(config, "maxRestartOnFailure"), "failureRestartCounter"
     return limit is None or status.count(counter, status.attempt) < limit
+
+
+def _limit(config: Json, name: str) -> int | None:
+    value = config.get(name)
+    return value if isinstance(value, int) else None
 
 
 def _is_restarted(policy: str, ending: str) -> bool:

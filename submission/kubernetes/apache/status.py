@@ -25,7 +25,8 @@ class State:
     @property
     def exit(self) -> Json:
         """Of the driver's container, where it has ended: `exitCode`, `reason`, `finishedAt`."""
-        for container in self.driver.get("containerStatuses") or ():
+        containers = self.driver.get("containerStatuses")
+        for container in containers if isinstance(containers, list) else ():
             ended = as_object(as_object(as_object(container).get("state")).get("terminated"))
             if ended and as_object(container).get("name") in (DRIVER, None):
                 return ended

@@ -5,7 +5,7 @@ import json
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from submission.kubernetes.errors import (
 )
 from tests.support.on_kubernetes import connected
 
+MODIFIED = 'Operation cannot be fulfilled on resourcequotas "small": the object has been modified'
 PATH = "/apis/sparkoperator.k8s.io/v1beta2/namespaces/default/sparkapplications"
 ACCESS = Access("list", "sparkapplications.sparkoperator.k8s.io", "default")
 
@@ -204,6 +205,7 @@ def test_settings_that_leave_something_out() -> None:
         ("GET", {"status": 429, "retry_after": 0}, 2),
         ("DELETE", {"status": 503}, 2),
         ("POST", {"status": 429}, 2),
+        ("POST", {"status": 409, "message": MODIFIED}, 2),
         ("POST", {"status": 500}, 1),
         ("POST", {"drop": "after"}, 1),
         ("GET", {"status": 429, "retry_after": 3600}, 1),
@@ -244,21 +246,27 @@ async def test_what_never_arrived_has_a_known_outcome() -> None:
     assert not caught.value.outcome_unknown
 
 
-async def test_something_else_that_speaks_http() -> None:
-    async def page(_: web.Request) -> web.Response:
-        return web.Response(text="<html>hello</html>")
-
+@asynccontextmanager
+async def answering(handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """The address of something that answers all that is read so."""
     application = web.Application()
-    application.router.add_get("/{path:.*}", page)
+    application.router.add_get("/{path:.*}", handler)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        async with connected(f"http://127.0.0.1:{runner.addresses[0][1]}") as kubernetes:
-            with pytest.raises(KubernetesUnavailable, match="not a Kubernetes API server"):
-                (await kubernetes.request("GET", PATH, ACCESS)).json()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+async def test_something_else_that_speaks_http() -> None:
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(text="<html>hello</html>")
+
+    async with answering(page) as url, connected(url) as kubernetes:
+        with pytest.raises(KubernetesUnavailable, match="not a Kubernetes API server"):
+            (await kubernetes.request("GET", PATH, ACCESS)).json()
 
 
 async def test_a_stream_that_falls_silent(api: KubernetesApi) -> None:
@@ -297,6 +305,14 @@ ENDING_KIND = (
 )
 
 
+POLICY_OF_ENDING = (
+    "sparkapplications.sparkoperator.k8s.io \"x\" is forbidden: ValidatingAdmissionPolicy 'tickets' denied"
+    " request: the project of the ticket is being terminated"
+)
+DENIAL = ' admission webhook "teams" denied the request: no team is named '
+LARGE = "rpc error: code = ResourceExhausted desc = trying to send message larger than max (3 vs. 2)"
+
+
 @pytest.mark.parametrize(
     ("code", "body", "kind", "said"),
     [
@@ -311,6 +327,10 @@ ENDING_KIND = (
         (403, status(POLICY, "Forbidden"), KubernetesRefused, "with binding 'teams' denied"),
         (403, status(ENDING_NAMESPACE, "Forbidden"), KubernetesUnavailable, "because it is being terminated"),
         (403, status(ENDING_KIND, "Forbidden"), KubernetesUnavailable, "resource definition is terminating"),
+        (405, status(ENDING_KIND, "MethodNotAllowed"), KubernetesUnavailable, "is terminating"),
+        (403, status(POLICY_OF_ENDING, "Forbidden"), KubernetesRefused, "tickets"),
+        (403, status("x" * 5000 + DENIAL + "y" * 5000, "Forbidden"), KubernetesRefused, DENIAL),
+        (500, status(LARGE), KubernetesRefused, "larger than max"),
         (429, "", KubernetesUnavailable, "429"),
         (429, "Too many requests, please try again later.\n", KubernetesUnavailable, "try again later."),
         (500, status("etcd is away"), KubernetesUnavailable, "etcd is away"),
@@ -323,6 +343,23 @@ def test_refusals_in_our_words(code: int, body: str, kind: type[Exception], said
     if isinstance(error, KubernetesUnavailable):
         assert error.outcome_unknown == (code == 500)
         assert type(error) is KubernetesUnavailable or "sparkapplications" in str(error)
+
+
+@pytest.mark.parametrize("joined", [False, True], ids=["a header each", "joined by a proxy"])
+async def test_each_warning_is_told(api: KubernetesApi, joined: bool) -> None:
+    texts = ['no "team", or \\ is named', "in two, parts"]
+    quoted = [f'299 - "{each}"' for each in (r"no \"team\", or \\ is named", "in two, parts")]
+    quoted[1] += ' "Sat, 25 Aug 2012 23:34:45 GMT"'
+
+    async def answer(_: web.Request) -> web.Response:
+        told = web.json_response({})
+        for value in [", ".join(quoted)] if joined else quoted:
+            told.headers.add("Warning", value)
+        return told
+
+    async with answering(answer) as url, connected(url) as kubernetes:
+        told = await kubernetes.request("GET", PATH, ACCESS)
+    assert list(told.warnings) == texts
 
 
 def test_causes_are_kept() -> None:

@@ -106,6 +106,9 @@ async def test_a_name_that_belongs_to_something_else(here: Cluster) -> None:
     resource = await here.applications.find(mine.manifests[0]["metadata"]["name"], here.namespace)
     assert resource is not None
     assert resource["metadata"]["labels"][EXECUTION_LABEL] == other.id
+    assert await runner.stop(mine.id) is True
+    await here.until(mine.id, "KILLED")
+    assert len(here.api.names()) == 1, "it is the other one's"
 
 
 async def test_the_api_server_is_away(here: Cluster) -> None:
