@@ -24,6 +24,13 @@ _SECRET_ASSIGNMENT = re.compile(
 _SECRET_USER_INFO = re.compile(r"(\w://[^/\s:@]*:)[^/\s@]+@")
 
 _LOGGED = re.compile(r"^\S+ \S+ (?:TRACE|DEBUG|INFO|WARN) |^\S+ (?:TRACE|DEBUG|INFO|WARN) ")
+_BANNER = re.compile(
+    r"WARNING: |(?:OpenJDK|Java HotSpot)\b.*\bwarning: |(?:NOTE: )?Picked up |SLF4J|log4j:|:: "
+    r"|Using Spark's default log4j |(?:Setting|Adjusting) .*log level|To adjust logging level "
+)
+"""What the JVM and its libraries write before any program, however that ends."""
+_PYTHON_ERROR = re.compile(r'Traceback \(most recent call last\)|  File ".*", line [0-9]+$')
+"""A file that does not parse has no traceback."""
 
 
 def read_tail(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> str | None:
@@ -130,9 +137,7 @@ def redact(text: str, spark_conf: Mapping[str, str]) -> str:
 
 def _python_error(lines: list[str]) -> list[str]:
     """The message under the last traceback: its first line that is not indented."""
-    starts = [
-        number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")
-    ]
+    starts = [number for number, line in enumerate(lines) if _PYTHON_ERROR.match(line)]
     if not starts:
         return []
     message = next((line for line in lines[starts[-1] + 1 :] if not line[0].isspace()), None)
@@ -141,4 +146,4 @@ def _python_error(lines: list[str]) -> list[str]:
 
 def _last_words(lines: list[str]) -> list[str]:
     errors = [line for line in lines if re.search(r"\b(ERROR|FATAL)\b|^Error: ", line)]
-    return errors[-2:] or [line for line in lines if not _LOGGED.match(line)][-3:] or lines[-2:]
+    return errors[-2:] or [line for line in lines if not (_LOGGED.match(line) or _BANNER.match(line))][-3:]

@@ -18,6 +18,17 @@ def test_tail(tmp_path: Path) -> None:
     assert read_tail(log, 99, most_bytes=4) == "\ufffdee\n"
 
 
+BANNERS = (
+    "WARNING: Using incubator modules: jdk.incubator.vector\n"
+    "OpenJDK 64-Bit Server VM warning: Sharing is only supported for boot loader classes\n"
+    "Picked up JAVA_TOOL_OPTIONS: -Xss4m\n"
+    "Using Spark's default log4j profile: org/apache/spark/log4j2-defaults.properties\n"
+    'Setting default log level to "WARN".\n'
+    "To adjust logging level use sc.setLogLevel(newLevel).\n"
+    "2026-11-30T22:30:58.175 WARN NativeCodeLoader: Unable to load native-hadoop library for your platform\n"
+)
+
+
 @pytest.mark.parametrize(
     ("log", "reason"),
     [
@@ -36,6 +47,11 @@ def test_tail(tmp_path: Path) -> None:
          "2026-01-01T00:00:00.000 ERROR Main: broke"),
         ("2026-01-01T00:00:00.000 INFO a: b\nplain words\n", "plain words"),
         ("Error: Missing application resource.\n", "Error: Missing application resource."),
+        # sys.exit(200), and sys.exit("no partition"): what a JVM says at its start is nobody's cause
+        (BANNERS, ""),
+        (f"{BANNERS}no partition\n", "no partition"),
+        (f'{BANNERS}  File "/jobs/a.py", line 1\n    def f(:\n          ^\nSyntaxError: invalid syntax\n',
+         "SyntaxError: invalid syntax"),
     ],
 )  # fmt: skip
 def test_reason(log: str, reason: str) -> None:
