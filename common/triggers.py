@@ -34,6 +34,11 @@ _ENDS: tuple[tuple[int, int] | tuple[int, int, str], ...] = (
 )
 """First and last of each field, and their names."""
 
+_SPELLED_OUT = re.compile(
+    r"(?i)\b(jan|feb|mar|apr|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat)"
+    r"(?:uary|ruary|ch|il|e|y|ust|t|tember|ober|ember|day|s|sday|nesday|rs|rsday|urday)\b"
+)
+
 _WEEKDAYS_BY_NAME = ", with days of the week by name: Quartz counts them from 1 for Sunday, cron from 0"
 
 _WRITE_CRON = (
@@ -101,6 +106,8 @@ class Cron:
             next(CronSim(" ".join(fields), datetime(2024, 1, 1, tzinfo=zone)))
         except (CronSimError, StopIteration, ValueError, AssertionError) as error:
             why = f"{error} ({_WRITE_CRON})" if str(error) else _WRITE_CRON
+            if (short := _SPELLED_OUT.sub(r"\1", " ".join(fields))) != " ".join(fields) and _is_cron(short):
+                why = f"names have three letters in it, write {short}"
             if (forwards := _without_wrapping(fields)) != fields and _is_cron(" ".join(forwards)):
                 why = f"ranges go upwards in it, write {' '.join(forwards)}"
             raise ValueError(f"{shown} is no cron expression, or one that never comes: {why}") from error

@@ -2,11 +2,14 @@
 
 import contextlib
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response, status
+from pydantic import Field
 
 from common.auth import Principal
+from common.errors import InvalidRequest
+from common.mongo.document import UtcTime, utc_now
 from common.wire.specs import Name, WireModel
 from common.wire.unknown import warnings_about
 from routers.dependencies import (
@@ -27,6 +30,8 @@ from submission.schedules import SubmissionSchedules
 
 router = APIRouter(prefix="/schedules")
 
+_DUE_SHOWN = 5
+
 
 class CreateSchedule(ScheduleSpec):
     """A submission, and when it recurs."""
@@ -41,12 +46,30 @@ class ScheduleList(WireModel):
     unreadable: Unreadable
 
 
-class ScheduleDetails(SubmissionSchedule):
+class WithDueTimes(SubmissionSchedule):
+    """A schedule, and what its expression comes to."""
+
+    recurs: str = ""
+    """The expression in words, which show how its two fields of days meet."""
+    next_due_times: list[UtcTime] = Field(default_factory=list)
+    """The next five, the soonest first, in UTC; empty where it is paused."""
+
+    @classmethod
+    def fields_of(cls, schedule: SubmissionSchedule) -> dict[str, Any]:
+        """With which any schedule that shows this is made."""
+        fields = schedule.model_dump(by_alias=False)
+        with contextlib.suppress(InvalidRequest):  # another version may have taken what this one does not
+            due = [] if schedule.paused else schedule.next_due(utc_now(), _DUE_SHOWN)
+            return {**fields, "recurs": schedule.in_words, "next_due_times": due}
+        return fields
+
+
+class ScheduleDetails(WithDueTimes):
     active: list[str]
     """Ids of its application executions that have not ended, oldest first."""
 
 
-class AcceptedSchedule(SubmissionSchedule):
+class AcceptedSchedule(WithDueTimes):
     """A schedule as it was made or changed, and what of the request nobody reads."""
 
     warnings: list[str]
@@ -58,7 +81,7 @@ class AcceptedSchedule(SubmissionSchedule):
         shown = {*ScheduleDetails.model_fields, *cls.model_fields, "name"}
         values = request.submission.spark_template_values
         unknown = chain(request.unknown_fields(elsewhere=shown), unknown_values(values, "submission."))
-        return cls(**schedule.model_dump(by_alias=False), warnings=warnings_about(unknown))
+        return cls(**cls.fields_of(schedule), warnings=warnings_about(unknown))
 
 
 @router.post(
@@ -116,7 +139,7 @@ async def get_schedule(
     """One recurring submission; its applications are `/submission/applications?schedule_name=…`."""
     schedule = await schedules.get(name)
     active = await executions.active_of_schedule(name)
-    return ScheduleDetails(**schedule.model_dump(by_alias=False), active=active)
+    return ScheduleDetails(**ScheduleDetails.fields_of(schedule), active=active)
 
 
 @router.delete("/{name}", dependencies=SUBMITS)

@@ -234,6 +234,10 @@ class Schedule(TypedDict):
     last_error: str | None
     fired: int
     created_by: str | None
+    recurs: NotRequired[str]
+    """Of one schedule: its expression in words."""
+    next_due_times: NotRequired[list[str]]
+    """Of one schedule: the next five, the soonest first; empty where it is paused."""
     active: NotRequired[list[str]]
     """Of one schedule: ids of its application executions that have not ended."""
     warnings: NotRequired[list[str]]

@@ -135,6 +135,8 @@ def test_what_is_no_cron_expression_is_told(expression: str) -> None:
         ("0 0 * * FRI-MON", r"write 0 0 \* \* 5-6,0-1$"),
         ("0 0 * * sat-sun", r"write 0 0 \* \* 6-7$"),
         ("0 0 * NOV-FEB 1,5-2", r"write 0 0 \* 11-12,1-2 1,5-6,0-2$"),
+        ("0 2 * * Sunday,wednesday", r"names have three letters in it, write 0 2 \* \* Sun,wed$"),
+        ("0 2 1 September-dec Tues", r"write 0 2 1 Sep-dec Tue$"),
         ("0 0 15W * *", r"Bad day-of-month \(write minute, hour"),
         ("0 24 * * *", r"Bad hour \(write minute, hour"),
         ("0 0 * * 1#2/2", r"Bad day-of-week"),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,25 @@ async def test_macros_and_zones_of_schedules(service: httpx.AsyncClient) -> None
     created = await service.post("/submission/schedules", json=body)
     assert created.status_code == 201, created.text
     assert created.json()["next_fire_at"].endswith("T00:00:00Z")
+    path = f"/submission/schedules/{body['name']}"
+    for expression, words in (
+        ("0 3 1-7 * 1", "At 03:00 on every day of month from 1 through 7 and on Monday"),
+        ("0 3 */2 * 1", "At 03:00 on every second day of month if it's on Monday"),
+    ):
+        changed = await service.put(path, json={**body, "cron": expression})
+        for told in (changed.json(), (await service.get(path)).json()):
+            due = [datetime.fromisoformat(time) for time in told["next_due_times"]]
+            assert len(due) == 5
+            assert due == sorted(set(due))
+            assert told["next_due_times"][0] == told["next_fire_at"]
+            assert told["recurs"] == words
+            assert not told.get("warnings")
+        # all that was shown may be sent again
+        again = await service.put(path, json={**changed.json(), "submission": specs()})
+        assert again.json()["warnings"] == []
+    paused = await service.post(f"{path}/pause")
+    assert paused.json()["paused"]
+    assert (await service.get(path)).json()["next_due_times"] == []
     zone = await service.post("/submission/schedules", json={**body, "time_zone": "utc"})
     assert "write UTC" in is_problem(zone, 422)["detail"]
     reboot = await service.post("/submission/schedules", json={**body, "cron": "@reboot"})

@@ -39,6 +39,7 @@ def schedule_view(schedule: Schedule) -> RenderableType:
             ("Target", duration(specs["max_runtime"])),
             ("Cron", f"{schedule['cron']} ({schedule['time_zone']})"),
             ("Paused", "yes" if schedule["paused"] else "no"),
+            ("Recurs", schedule.get("recurs", "")),
             ("Next due", "" if schedule["paused"] else moment(schedule["next_fire_at"])),
             ("While one runs", schedule["concurrency_policy"]),
             ("At most late by", duration(deadline)),
