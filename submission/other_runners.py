@@ -12,6 +12,7 @@ from typing import Any
 
 from common.errors import Conflict
 from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.drivers import EVENT_LOG
 from common.executions.repository import ExecutionRepository
 from common.loops import Loop
 from common.mongo.document import utc_now
@@ -122,7 +123,9 @@ class OtherRunners:
         )
 
     async def check_lost(self, execution: ApplicationExecution) -> None:
-        """Raises Conflict where its runner lives, or may: that service is to be asked."""
+        """Raises Conflict where its runner lives, or may: that service is to be asked; or it has none."""
+        if execution.runner == EVENT_LOG:
+            raise Conflict(f"{execution.id} is known by its event log alone: nothing of it runs here.")
         if not await self._is_lost(execution):
             raise Conflict(f"{await self.whereabouts(execution)} Only that service can end it.")
 

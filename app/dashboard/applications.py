@@ -50,7 +50,7 @@ class Row:
 
 async def rows_of(found: Sequence[ApplicationExecution], executions: ExecutionRepository) -> list[Row]:
     """In their order; what goes on is projected by its latest decision."""
-    latest = await executions.latest_decisions([each.id for each in found if not each.state.is_final])
+    latest = await executions.latest_decisions([each.id for each in found if each.goes_on])
     now = utc_now()
     return [Row(each, progress_of(each, latest.get(each.id), now)) for each in found]
 
@@ -67,6 +67,7 @@ async def applications(
     texts = {name: request.query_params.get(name, "").strip()[:SHORT_TEXT] for name in _TEXTS}
     by_text = ExecutionFilter(**{name: text or None for name, text in texts.items()})  # type: ignore[arg-type]
     wanted = replace(by_text, states=_states(state), target_met=_VERDICTS.get(target))
+    wanted = replace(wanted, without_logs=state.lower() == "running")
     found = await executions.newest(wanted, before=decode_cursor(cursor or None), limit=PAGE + 1)
     page = found[:PAGE]
     filters = {name: text for name, text in {**texts, "state": state, "target": target}.items() if text}

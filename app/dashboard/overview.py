@@ -38,7 +38,9 @@ async def week(request: Request, executions: ExecutionsDep, state: StateDep) -> 
 async def running(request: Request, executions: ExecutionsDep) -> Response:
     """What runs or waits now, as a part of the page."""
     active = [state for state in ApplicationState if not state.is_final]
-    found = await executions.newest(ExecutionFilter(states=active), limit=_RUNNING_SHOWN + 1)
+    found = await executions.newest(
+        ExecutionFilter(states=active, without_logs=True), limit=_RUNNING_SHOWN + 1
+    )
     rows = await rows_of(found[:_RUNNING_SHOWN], executions)
     return render(request, "overview/running.html", rows=rows, more=len(found) > _RUNNING_SHOWN)
 

@@ -47,7 +47,7 @@ def progress_of(execution: ApplicationExecution, latest: ScalingDecision | None,
     """
     target = execution.global_specs.max_runtime
     reported = execution.end_scale_out or execution.start_scale_out or execution.initial_scale_out
-    if execution.state.is_final:
+    if not execution.goes_on:
         runtime, met = execution.runtime_seconds, execution.target_met
         return Progress(target, runtime_seconds=runtime, met=met, scale_out=reported)
     started_at = execution.started_at

@@ -111,7 +111,7 @@ def _attempt(
     if until is not None:
         state = AttemptState.REPLACED
     elif application_id == execution.application_id:
-        state = AttemptState.LAST if execution.state.is_final else AttemptState.IN_CHARGE
+        state = AttemptState.IN_CHARGE if execution.goes_on else AttemptState.LAST
     else:
         goes_on = execution.start_time is not None and max(reported) > execution.start_time
         is_beside = goes_on and (ended_at is None or ended_at < max(reported))

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.executions.candidate import Candidate
-from common.executions.drivers import DriverEnd, DriverStart, RefusedReport
+from common.executions.drivers import EVENT_LOG, DriverEnd, DriverStart, RefusedReport
 from common.mongo.document import Document, UtcTime, utc_now
 from common.wire.specs import ApplicationSpecs, GlobalSpecs, OptionalSpecs
 
@@ -184,6 +184,11 @@ class ApplicationExecution(Document, ApplicationSpecs):
         if self.started_at is None or self.start_time is None:
             return 0.0
         return max(0.0, (self.start_time - self.started_at).total_seconds())
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it has not ended. A run that its log alone tells of has, however little the log says."""
+        return not self.state.is_final and self.runner != EVENT_LOG
 
     @property
     def runtime_seconds(self) -> float | None:

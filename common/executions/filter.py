@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from common.executions.documents import WHOLE_SECONDS, ApplicationState
+from common.executions.drivers import EVENT_LOG
 from common.mongo.collection import text
 
 _TEXTS = {
@@ -68,6 +69,8 @@ class ExecutionFilter:
     """The first moment that is left out."""
     target_met: bool | None = None
     """Of completed executions only: all others have no verdict."""
+    without_logs: bool = False
+    """Whether runs that their logs alone tell of are left out."""
 
     def to_query(self) -> dict[str, Any]:
         query: dict[str, Any] = {
@@ -80,6 +83,8 @@ class ExecutionFilter:
             query["$expr"] = {"$and": [_IN_ORDER, _MET if self.target_met else {"$not": [_MET]}]}
         if states or self.target_met is not None:
             query["state"] = {"$in": sorted(states)}
+        if self.without_logs:
+            query["runner"] = {"$ne": EVENT_LOG}
         times = {"$gte": self.created_from, "$lt": self.created_to}
         if created := {operator: moment for operator, moment in times.items() if moment is not None}:
             query["created_at"] = created

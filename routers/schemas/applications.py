@@ -206,7 +206,7 @@ def _notes_about_reports(execution: ApplicationExecution, jobs: Sequence[JobSumm
             f"Reports of its driver are missing: {missing}{told}. Nothing is learned from such a run.",
         ]
     gaps = unexplained_gaps(execution, {job.job_id for job in jobs})
-    if gaps and execution.state.is_final:
+    if gaps and not execution.goes_on:
         return [
             *notes,
             f"Job ids of which nothing was reported: {gaps}. Nothing is learned from such a run, unless"

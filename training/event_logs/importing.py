@@ -13,7 +13,7 @@ from common.executions.documents import ApplicationExecution, ApplicationState
 from common.executions.driver_starts import takes_charge
 from common.executions.drivers import EVENT_LOG
 from common.executions.repository import ExecutionRepository
-from common.wire.events import ApplicationStarted, Count, JobEnded, ShortText, Time
+from common.wire.events import ApplicationEnded, ApplicationStarted, Count, JobEnded, ShortText, Time
 from common.wire.specs import ApplicationSpecs, WireModel
 
 _BEING_IMPORTED = "It is being imported from its event log."
@@ -143,6 +143,12 @@ class RunImporter:
         await self._executions.note(execution.id, fields, only_in=execution.state)
 
     async def _end(self, execution_id: str, started: ApplicationStarted, end: RunEnd) -> None:
+        if end.outcome != ApplicationState.UNKNOWN and end.end_time is not None:
+            # As its plugin would have told it, also of an attempt that a later one has followed.
+            told_end = ApplicationEnded(
+                application_id=started.application_id, end_time=end.end_time, ended_jobs=end.ended_jobs
+            )
+            await self._executions.apply_event(execution_id, told_end)
         execution = await self._executions.get(execution_id)
         if execution.application_id != started.application_id:
             return  # of an attempt that a later one has followed

@@ -1,11 +1,15 @@
 """Runs of the past in the database: as the plugin reports them, once however often they come."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from app.dashboard.progress import progress_of
 from common.errors import InvalidRequest
-from common.executions.documents import ApplicationExecution
+from common.executions.attempts import driver_attempts
+from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
 from common.wire.events import UpdateInformation
 from tests.support.samples import application_start
@@ -47,6 +51,13 @@ async def test_of_a_log_without_its_end_nothing_is_learned_until_the_whole_one_c
     execution = await executions.get(first.application_execution_id)
     assert (execution.state, execution.state_reason) == ("UNKNOWN", "it is cut")
     assert not await executions.finished_runs("spark", name, 10)
+    # It has ended all the same, whenever: nothing of it goes on, and no clock runs for it.
+    [attempt] = driver_attempts(execution, await executions.job_summaries(execution.id))
+    assert (execution.goes_on, attempt.state) == (False, "last")
+    shown = progress_of(execution, None, execution.created_at + timedelta(days=9))
+    assert (shown.runtime_seconds, shown.projected_seconds, shown.is_overdue) == (None, None, False)
+    running = ExecutionFilter(states=[ApplicationState.UNKNOWN], without_logs=True)
+    assert not await executions.newest(running, limit=9)
     assert (await importer.take(piece(), None)).state == "COMPLETED"
     assert len(await executions.finished_runs("spark", name, 10)) == 1
 
@@ -145,6 +156,11 @@ async def test_what_becomes_of_a_run_is_what_became_of_its_last_attempt(
     assert (execution.runtime_seconds, execution.attempt_seconds, execution.ended_jobs) == (63.0, 3.0, 2)
     assert execution.reported_after_end_at is None
     assert len(await executions.finished_jobs(execution.id)) == 3
+    ends = [None if ended["outcome"] == "UNKNOWN" else START + 20_000, START + 63_000]
+    attempts = driver_attempts(execution, await executions.job_summaries(execution.id))
+    assert [each.end_time and round(each.end_time.timestamp() * 1000) for each in attempts] == ends
+    assert [each.state for each in attempts] == ["replaced", "last"]
+    assert execution.reported_end_time == execution.end_time == execution.platform_end_time
     [(run, learned)] = await executions.finished_runs("spark", execution.global_specs.algorithm_name, 10)
     assert (run.id, len(learned)) == (execution.id, 2)
 
