@@ -17,12 +17,13 @@ import pyarrow as pa
 import xxhash
 
 from common.errors import InvalidRequest
+from training.event_logs.zstd_frames import MAGIC, ZstdFrames
 
 _CHUNK_BYTES = 1 << 20
 _MOST_BLOCK_BYTES = 64 << 20
 """Of one block of lz4 or snappy, decompressed; Spark's are 32 KiB to a few MiB."""
 
-_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD = MAGIC
 _LZ4 = b"LZ4Block"
 _SNAPPY = b"\x82SNAPPY\x00"
 _LZF = b"ZV"
@@ -132,12 +133,15 @@ def _pieces(stream: BinaryIO | io.RawIOBase) -> Iterator[bytes]:
 
 
 def _zstd(stream: _Rest) -> Iterator[bytes]:
-    with pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd") as found:
+    frames = ZstdFrames(stream)
+    with pa.CompressedInputStream(pa.PythonFile(frames, "r"), "zstd") as found:
         try:
             while piece := found.read(_CHUNK_BYTES):
                 yield piece
         except (OSError, pa.ArrowInvalid) as error:
             raise CutShort(str(error)) from error
+    if frames.is_cut:
+        raise CutShort("it ends in the middle of what zstd has compressed")
 
 
 def _lz4(stream: _Rest) -> Iterator[bytes]:
