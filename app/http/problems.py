@@ -23,6 +23,7 @@ from app.http.headers import HEADERS
 from app.http.refusals import count_refusal, count_report_not_stored
 from common.disks import is_full, is_of_the_disk, why_not_written
 from common.errors import ServiceError
+from submission.manifest.template_values import by_field, read_template_values
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,10 @@ def _validation_problem(errors: Sequence[Any]) -> JSONResponse:
     found = [
         {
             "field": ".".join(_printable(part) for part in error["loc"] if part != "body") or "body",
-            "message": _printable(error["msg"]).removeprefix("Value error, "),
+            # What pydantic says may be long; what we say names all, and what to write instead.
+            "message": _printable(error["msg"], 300 if "type" in error else 8000).removeprefix(
+                "Value error, "
+            ),
         }
         for error in errors[:_MAX_REPORTED_ERRORS]
     ]
@@ -81,8 +85,13 @@ def _validation_problem(errors: Sequence[Any]) -> JSONResponse:
     return problem(422, "The request is not valid", detail, errors=found)
 
 
-def _printable(value: object) -> str:
-    return str(value).encode("utf-8", "replace").decode()[:300]
+def _most_of(error: Mapping[str, Any]) -> int:
+    """Characters: pydantic may repeat what was sent; what is refused otherwise is named in full."""
+    return 300 if "type" in error else 8000
+
+
+def _printable(value: object, most: int = 300) -> str:
+    return str(value).encode("utf-8", "replace").decode()[:most]
 
 
 async def _render_service_error(request: Request, error: Exception) -> JSONResponse:
@@ -97,7 +106,27 @@ async def _render_service_error(request: Request, error: Exception) -> JSONRespo
 async def _render_request_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     count_report_not_stored(request.scope, 422, error.body)
-    return _validation_problem(error.errors())
+    return _validation_problem([*error.errors(), *_also_refused(error)])
+
+
+def _also_refused(error: RequestValidationError) -> list[dict[str, Any]]:
+    """What would be refused next of a submission, or of a schedule's, once its types are mended."""
+    found = []
+    for place, body in ((), error.body), (("submission",), _member(error.body, "submission")):
+        values = _member(body, "spark_template_values")
+        at = ("body", *place, "spark_template_values")
+        if not isinstance(values, dict) or any(each["loc"][: len(at)] == at for each in error.errors()):
+            continue
+        try:
+            complaints = read_template_values(values)[1]
+        except ServiceError as refused:
+            complaints = [str(refused)]
+        found += [{"loc": (*place, field), "msg": message} for field, message in by_field(complaints)]
+    return found
+
+
+def _member(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 async def _render_model_validation(request: Request, error: Exception) -> JSONResponse:

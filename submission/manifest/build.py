@@ -37,8 +37,8 @@ from submission.manifest.template_values import (
     RescalingMode,
     TemplateValues,
     as_uri,
-    in_one_sentence,
     read_template_values,
+    refusal,
 )
 from submission.manifest.token_reference import add_token
 
@@ -90,7 +90,7 @@ def build_manifest(
     """
     values, wrong = read_template_values(specs.spark_template_values)
     if wrong := [*wrong, *options.limits.refusals(specs, values, options.examples)]:
-        raise InvalidRequest(in_one_sentence(wrong))
+        raise refusal(wrong)
     main_file = _main_file(specs, values, options)
     bounds = {
         "initialExecutors": initial_scale_out,

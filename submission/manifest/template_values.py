@@ -71,7 +71,7 @@ def parse_template_values(values: Mapping[str, Any]) -> TemplateValues:
     """
     found, wrong = read_template_values(values)
     if wrong:
-        raise InvalidRequest(in_one_sentence(wrong))
+        raise refusal(wrong)
     return found
 
 
@@ -113,6 +113,21 @@ def in_one_sentence(complaints: Sequence[str]) -> str:
     """As the detail of a problem."""
     *before, last = complaints
     return "; ".join([*(each.rstrip(".") for each in before), last])
+
+
+def refusal(complaints: Sequence[str]) -> InvalidRequest:
+    """All of them, each with the field that it is about, also for programs."""
+    refused = InvalidRequest(in_one_sentence(complaints))
+    refused.members["errors"] = [
+        {"field": field, "message": message} for field, message in by_field(complaints)
+    ]
+    return refused
+
+
+def by_field(complaints: Sequence[str]) -> list[tuple[str, str]]:
+    """Each complaint, apart from the field with which it begins."""
+    parts = (complaint.partition(": ") for complaint in complaints)
+    return [(field, message) if message else (_PREFIX, field) for field, _, message in parts]
 
 
 def as_uri(location: str, name: str) -> str:

@@ -12,6 +12,7 @@ from common.mongo.types import Client
 from submission.requests import SubmitRequest
 from submission.schedule_documents import SubmissionSchedule
 from submission.submissions import fingerprint
+from tests.support.answers import is_problem
 from tests.support.samples import execution, specs, unique_name
 
 
@@ -114,3 +115,28 @@ async def test_a_dry_run_of_a_program_stores_no_snapshot_and_builds_nothing(
     await service.put(f"/workspaces/{workspace}/files/requirements.txt", content=b"not a requirement!\n")
     refused = await service.post("/submission/submit?dry_run=true", json=body)
     assert (refused.status_code, "requirements" in refused.text) == (422, True)
+
+
+async def test_all_that_is_refused_of_a_submission_is_named_at_once(service: httpx.AsyncClient) -> None:
+    """Wrong types of fields, and what spark_template_values may not say: of a schedule, too."""
+    conf = {"spark.executor.instances": "3", "spark.app.id": "nightly"}
+    values = {"spark_conf": conf, "rescaling_mode": "sometimes"}
+    body = {**specs(max_runtime=-1), "spark_template_values": values}
+    body["worker_specs"] = {**body["worker_specs"], "memory": "lots"}
+    for path, sent, place in (
+        ("/submission/submit?dry_run=true", body, ""),
+        ("/submission/schedules", {"name": "n", "cron": "@daily", "submission": body}, "submission."),
+    ):
+        told = is_problem(await service.post(path, json=sent), 422)
+        assert {each["field"] for each in told["errors"]} == {
+            f"{place}global_specs.max_runtime",
+            f"{place}worker_specs.memory",
+            f"{place}spark_template_values.spark_conf",
+            f"{place}spark_template_values",  # its rescaling_mode
+        }
+        assert "write worker_specs.scale_out" in told["detail"]
+        assert "spark.app.id cannot be set" in told["detail"]
+    right = {**specs(), "spark_template_values": values}
+    told = is_problem(await service.post("/submission/submit?dry_run=true", json=right), 422)
+    assert told["errors"][0]["field"] == "spark_template_values.spark_conf"
+    assert "write worker_specs.scale_out" in told["errors"][0]["message"]
