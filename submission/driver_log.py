@@ -31,6 +31,8 @@ _BANNER = re.compile(
 """What the JVM and its libraries write before any program, however that ends."""
 _PYTHON_ERROR = re.compile(r'Traceback \(most recent call last\)|  File ".*", line [0-9]+$')
 """A file that does not parse has no traceback."""
+_PY4J = re.compile(r"py4j\.protocol\.Py4JJavaError: An error occurred while calling ")
+_IN_AN_EXECUTOR = "PythonException: Traceback (most recent call last)"
 
 
 def read_tail(path: Path, lines: int, most_bytes: int = _MOST_BYTES) -> str | None:
@@ -140,8 +142,23 @@ def _python_error(lines: list[str]) -> list[str]:
     starts = [number for number, line in enumerate(lines) if _PYTHON_ERROR.match(line)]
     if not starts:
         return []
-    message = next((line for line in lines[starts[-1] + 1 :] if not line[0].isspace()), None)
-    return [message] if message else []
+    below = lines[starts[-1] + 1 :]
+    at = next((number for number, line in enumerate(below) if not line[0].isspace()), None)
+    if at is None:
+        return []
+    return _called_by_python(below[at + 1 :]) if _PY4J.match(below[at]) else below[at : at + 1]
+
+
+def _called_by_python(lines: list[str]) -> list[str]:
+    """What went wrong in Java, of the lines below Py4J's own, which names the call alone: an error of
+    Python's in an executor, else Java's exception and its root cause."""
+    if not lines or not lines[0].startswith(": "):
+        return []
+    nested = [number for number, line in enumerate(lines) if _IN_AN_EXECUTOR in line]
+    for line in lines[nested[-1] + 1 :] if nested else ():
+        if not line[0].isspace():
+            return [line]
+    return [lines[0].removeprefix(": "), *java_causes(lines)]
 
 
 def _last_words(lines: list[str]) -> list[str]:

@@ -18,6 +18,15 @@ def test_tail(tmp_path: Path) -> None:
     assert read_tail(log, 99, most_bytes=4) == "\ufffdee\n"
 
 
+PY4J = (
+    'Traceback (most recent call last):\n  File "a.py", line 3, in <module>\n    rdd.collect()\n'
+    "py4j.protocol.Py4JJavaError: An error occurred while calling z:org.apache.spark.api.PythonRDD.x.\n"
+)
+IN_AN_EXECUTOR = (
+    "org.apache.spark.api.python.PythonException: Traceback (most recent call last):\n"
+    '  File "worker.py", line 9, in main\n    process()\nZeroDivisionError: division by zero\n'
+)
+
 BANNERS = (
     "WARNING: Using incubator modules: jdk.incubator.vector\n"
     "OpenJDK 64-Bit Server VM warning: Sharing is only supported for boot loader classes\n"
@@ -49,6 +58,15 @@ BANNERS = (
         ("Error: Missing application resource.\n", "Error: Missing application resource."),
         # sys.exit(200), and sys.exit("no partition"): what a JVM says at its start is nobody's cause
         (BANNERS, ""),
+        # a task of PySpark's fails: Py4J names the call that was made of Java, and nothing of what went wrong
+        (f"{PY4J}: org.apache.spark.SparkException: Job aborted due to stage failure: Task 0 in stage 0.0"
+         " failed 4 times, most recent failure: Lost task 0.3 in stage 0.0 (TID 6) (10.0.0.1 executor 0):"
+         f" {IN_AN_EXECUTOR}\n\tat org.apache.A.b(A.java:1)\n\nDriver stacktrace:\n\tat a.C.d(C.java:2)\n"
+         f"Caused by: {IN_AN_EXECUTOR}\n\t... 1 more\n\n2026-01-01T00:00:00.000 INFO x: bye\n",
+         "ZeroDivisionError: division by zero"),
+        (f"{PY4J}: java.lang.RuntimeException: lost\n\tat a.B.c(B.java:1)\n"
+         "Caused by: java.io.IOException: disk\n",
+         "java.lang.RuntimeException: lost; Caused by: java.io.IOException: disk"),
         (f"{BANNERS}no partition\n", "no partition"),
         (f'{BANNERS}  File "/jobs/a.py", line 1\n    def f(:\n          ^\nSyntaxError: invalid syntax\n',
          "SyntaxError: invalid syntax"),
