@@ -20,6 +20,7 @@ from routers.dependencies import (
     ProgramsDep,
     SubmissionSchedulesDep,
 )
+from routers.media.submissions import SubmissionRoute
 from routers.pagination import Hint, Unreadable, hint_for
 from routers.principal import READS, SUBMITS, PrincipalDep
 from routers.schemas import examples
@@ -28,7 +29,7 @@ from submission.manifest.unknown import unknown_values
 from submission.schedule_documents import ScheduleNotFound, ScheduleSpec, SubmissionSchedule
 from submission.schedules import SubmissionSchedules
 
-router = APIRouter(prefix="/schedules")
+router = APIRouter(prefix="/schedules", route_class=SubmissionRoute)
 
 _DUE_SHOWN = 5
 

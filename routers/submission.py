@@ -16,13 +16,14 @@ from routers.dependencies import (
     SubmissionsDep,
 )
 from routers.log_stream import LogStream
+from routers.media.submissions import SubmissionRoute
 from routers.principal import READS, SUBMITS, AdmittedDep, PrincipalDep, Requester, printable
 from routers.schemas import examples
 from routers.schemas.applications import ApplicationView, SubmitResponse, links_of
 from submission.requests import SubmitRequest
 from submission.submissions import SubmitOptions
 
-router = APIRouter(prefix="/submission", tags=["submission"])
+router = APIRouter(prefix="/submission", tags=["submission"], route_class=SubmissionRoute)
 
 
 @router.post("/submit", dependencies=SUBMITS)

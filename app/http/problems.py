@@ -23,7 +23,6 @@ from app.http.headers import HEADERS
 from app.http.refusals import count_refusal, count_report_not_stored
 from common.disks import is_full, is_of_the_disk, why_not_written
 from common.errors import ServiceError
-from submission.manifest.template_values import by_field, read_template_values
 
 logger = logging.getLogger(__name__)
 
@@ -74,10 +73,7 @@ def _validation_problem(errors: Sequence[Any]) -> JSONResponse:
     found = [
         {
             "field": ".".join(_printable(part) for part in error["loc"] if part != "body") or "body",
-            # What pydantic says may be long; what we say names all, and what to write instead.
-            "message": _printable(error["msg"], 300 if "type" in error else 8000).removeprefix(
-                "Value error, "
-            ),
+            "message": _printable(error["msg"], _most_of(error)).removeprefix("Value error, "),
         }
         for error in errors[:_MAX_REPORTED_ERRORS]
     ]
@@ -106,27 +102,7 @@ async def _render_service_error(request: Request, error: Exception) -> JSONRespo
 async def _render_request_validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     count_report_not_stored(request.scope, 422, error.body)
-    return _validation_problem([*error.errors(), *_also_refused(error)])
-
-
-def _also_refused(error: RequestValidationError) -> list[dict[str, Any]]:
-    """What would be refused next of a submission, or of a schedule's, once its types are mended."""
-    found = []
-    for place, body in ((), error.body), (("submission",), _member(error.body, "submission")):
-        values = _member(body, "spark_template_values")
-        at = ("body", *place, "spark_template_values")
-        if not isinstance(values, dict) or any(each["loc"][: len(at)] == at for each in error.errors()):
-            continue
-        try:
-            complaints = read_template_values(values)[1]
-        except ServiceError as refused:
-            complaints = [str(refused)]
-        found += [{"loc": (*place, field), "msg": message} for field, message in by_field(complaints)]
-    return found
-
-
-def _member(value: object, name: str) -> object:
-    return value.get(name) if isinstance(value, dict) else None
+    return _validation_problem(error.errors())
 
 
 async def _render_model_validation(request: Request, error: Exception) -> JSONResponse:
