@@ -8,7 +8,7 @@ import pytest
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
-from common.wire.events import UpdateInformation
+from tests.support.applied import send as report
 from tests.support.samples import START_MS, application_start, at, execution, job_end
 
 SUCCEEDED = {"job_result": "JobSucceeded"}
@@ -24,12 +24,6 @@ async def run(executions: ExecutionRepository) -> str:
     created = execution(max_runtime=60.0)
     await executions.insert(created)
     return created.id
-
-
-async def report(executions: ExecutionRepository, *bodies: dict[str, Any]) -> None:
-    for body in bodies:
-        update = UpdateInformation.model_validate(body)
-        await executions.apply_event(update.application_execution_id, update.event())
 
 
 async def details(service: httpx.AsyncClient, run: str) -> dict[str, Any]:

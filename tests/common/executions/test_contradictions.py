@@ -1,7 +1,6 @@
 """Failed states that a driver's own reports contradict, and what they hold."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -9,16 +8,10 @@ from common.executions.documents import DRIVER_SILENCE, ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
-from common.wire.events import UpdateInformation
+from tests.support.applied import send
 from tests.support.samples import application_start, at, context_end, execution, job_end
 
 FAILED, SUBMISSION_FAILED = ApplicationState.FAILED, ApplicationState.SUBMISSION_FAILED
-
-
-async def send(executions: ExecutionRepository, *bodies: dict[str, Any]) -> None:
-    for body in bodies:
-        update = UpdateInformation.model_validate(body)
-        await executions.apply_event(update.application_execution_id, update.event())
 
 
 async def failed(executions: ExecutionRepository, state: ApplicationState, name: str) -> str:

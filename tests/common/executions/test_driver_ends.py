@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from common.executions.attempts import AttemptState, driver_attempts
-from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.documents import ApplicationState
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
-from common.wire.events import UpdateInformation
 from routers.schemas.applications import notes_about
+from tests.support.applied import send
 from tests.support.samples import (
     START_MS,
     application_start,
@@ -28,13 +28,6 @@ def start(run: str, driver: str, seconds: float) -> dict[str, Any]:
 
 def ended(run: str, driver: str, job_id: int, seconds: float) -> dict[str, Any]:
     return job_end(run, job_id, driver, start_seconds=seconds - 10.0, runtime_seconds=10.0)
-
-
-async def send(executions: ExecutionRepository, *bodies: dict[str, Any]) -> ApplicationExecution:
-    for body in bodies:
-        update = UpdateInformation.model_validate(body)
-        stored = await executions.apply_event(update.application_execution_id, update.event())
-    return stored
 
 
 @pytest.fixture

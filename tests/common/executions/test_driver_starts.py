@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from common.executions.documents import ApplicationExecution, ApplicationState
+from common.executions.documents import ApplicationState
 from common.executions.driver_starts import MOST_STARTS
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
 from common.mongo.types import Client
-from common.wire.events import UpdateInformation
+from tests.support.applied import send
 from tests.support.samples import START_MS, application_start, at, execution, job_end
 
 
@@ -20,13 +20,6 @@ def start(run: str, driver: str, seconds: float, **fields: Any) -> dict[str, Any
 
 def ended(run: str, driver: str, job_id: int, seconds: float) -> dict[str, Any]:
     return job_end(run, job_id, driver, start_seconds=seconds - 3.0)
-
-
-async def send(executions: ExecutionRepository, *bodies: dict[str, Any]) -> ApplicationExecution:
-    for body in bodies:
-        update = UpdateInformation.model_validate(body)
-        stored = await executions.apply_event(update.application_execution_id, update.event())
-    return stored
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from common.executions.documents import ApplicationState
 from common.executions.filter import ExecutionFilter
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
-from common.wire.events import UpdateInformation
+from tests.support.applied import send
 from tests.support.samples import application_start, at, context_end, execution, job_end
 from training.history.from_documents import to_run_record
 
@@ -22,12 +22,6 @@ async def run(executions: ExecutionRepository) -> str:
     await executions.insert(created)
     await send(executions, application_start(created.id))
     return created.id
-
-
-async def send(executions: ExecutionRepository, *bodies: dict[str, Any]) -> None:
-    for body in bodies:
-        update = UpdateInformation.model_validate(body)
-        await executions.apply_event(update.application_execution_id, update.event())
 
 
 def ended(run: str, job_id: int, seconds: float) -> dict[str, Any]:

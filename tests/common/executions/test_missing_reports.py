@@ -7,15 +7,9 @@ import pytest
 
 from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
-from common.wire.events import UpdateInformation
 from routers.schemas.applications import notes_about
+from tests.support.applied import send
 from tests.support.samples import application_start, at, context_end, execution, job_end, unique_name
-
-
-async def send(executions: ExecutionRepository, *bodies: dict[str, Any]) -> None:
-    for body in bodies:
-        update = UpdateInformation.model_validate(body)
-        await executions.apply_event(update.application_execution_id, update.event())
 
 
 def with_lost(body: dict[str, Any], **lost: int) -> dict[str, Any]:

@@ -11,16 +11,11 @@ from common.executions.documents import ApplicationState, ScalingDecision
 from common.executions.repository import ExecutionRepository
 from common.mongo.document import utc_now
 from common.mongo.types import Client
-from common.wire.events import UpdateInformation
+from tests.support.applied import send
 from tests.support.samples import START_MS, application_start, at, execution, job_end, stage
 from training.history.from_documents import to_run_record
 
 START = datetime(2026, 8, 1, tzinfo=UTC)
-
-
-async def send(executions: ExecutionRepository, body: dict[str, Any]) -> None:
-    update = UpdateInformation.model_validate(body)
-    await executions.apply_event(update.application_execution_id, update.event())
 
 
 async def everything(mongo: Client, database: str) -> dict[str, list[Any]]:

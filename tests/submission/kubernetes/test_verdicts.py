@@ -14,13 +14,13 @@ from common.executions.documents import ApplicationState
 from common.executions.repository import ExecutionRepository
 from common.loops import BackOff
 from common.mongo.types import Client
-from common.wire.events import UpdateInformation
 from submission.kubernetes import resources, watcher
 from submission.kubernetes import runner as runner_module
 from submission.kubernetes.absence import why_gone
 from submission.kubernetes.errors import Access, KubernetesRefused, error_of
 from submission.kubernetes.keepalive import keep_alive
 from submission.outcomes.summary import summarize_runs
+from tests.support import applied
 from tests.support.on_kubernetes import OFTEN, SECONDS, Cluster, cluster, manifest_of, until
 from tests.support.samples import application_start, at, execution, job_end
 
@@ -32,9 +32,7 @@ async def here(mongo: Client, database: str, executions: ExecutionRepository) ->
 
 
 async def send(here: Cluster, *bodies: dict[str, Any]) -> None:
-    for body in bodies:
-        update = UpdateInformation.model_validate(body)
-        await here.executions.apply_event(update.application_execution_id, update.event())
+    await applied.send(here.executions, *bodies)
 
 
 async def test_a_submission_that_failed_while_its_driver_runs_can_be_ended(here: Cluster) -> None:
