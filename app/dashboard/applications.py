@@ -66,8 +66,8 @@ async def applications(
     """Newest first; what is empty, or nobody's word, filters nothing."""
     texts = {name: request.query_params.get(name, "").strip()[:SHORT_TEXT] for name in _TEXTS}
     by_text = ExecutionFilter(**{name: text or None for name, text in texts.items()})  # type: ignore[arg-type]
-    wanted = replace(by_text, states=_states(state), target_met=_VERDICTS.get(target))
-    wanted = replace(wanted, without_logs=state.lower() == "running")
+    verdict, runs = _VERDICTS.get(target), state.lower() == "running"
+    wanted = replace(by_text, states=_states(state), target_met=verdict, without_logs=runs)
     found = await executions.newest(wanted, before=decode_cursor(cursor or None), limit=PAGE + 1)
     page = found[:PAGE]
     filters = {name: text for name, text in {**texts, "state": state, "target": target}.items() if text}

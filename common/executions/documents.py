@@ -207,13 +207,13 @@ class ApplicationExecution(Document, ApplicationSpecs):
             jobs: Of that driver, as many as are stored.
         """
         never_stored = 0 if self.ended_jobs is None else max(0, self.ended_jobs - jobs)
-        seen = sum(each.update_event == "JOB_END" for each in self.refusals_in_charge)
-        return max(never_stored, max(self.refused_reports, seen) + self.dropped_reports)
+        return max(never_stored, self.refused_jobs + self.dropped_reports)
 
     @property
-    def refusals_in_charge(self) -> list[RefusedReport]:
-        """Of the driver in charge, or of one that nobody knows."""
-        return [each for each in self.refusals if each.application_id in (None, self.application_id)]
+    def refused_jobs(self) -> int:
+        """Of the driver in charge, or of one that nobody knows: as it has told, or as they were seen here."""
+        of_driver = (each for each in self.refusals if each.application_id in (None, self.application_id))
+        return max(self.refused_reports, sum(each.update_event == "JOB_END" for each in of_driver))
 
     @property
     def tail_is_known(self) -> bool:

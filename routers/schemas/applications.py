@@ -16,7 +16,6 @@ from common.executions.documents import (
 )
 from common.executions.gaps import unexplained_gaps
 from common.mongo.document import UtcTime
-from common.wire.events import JobEnded
 from common.wire.results import job_succeeded
 from common.wire.specs import WireModel
 from prediction.first_choice import FirstChoice
@@ -191,33 +190,30 @@ def _notes_about_reports(execution: ApplicationExecution, jobs: Sequence[JobSumm
         )
     missing = execution.missing_reports(len(jobs))
     if missing:
-        seen = sum(each.update_event == JobEnded.name for each in execution.refusals_in_charge)
         causes = [
             f"{count} {what}"
             for count, what in (
-                (max(execution.refused_reports, seen), "refused by the service"),
+                (execution.refused_jobs, "refused by the service"),
                 (execution.dropped_reports, "given up by the plugin"),
             )
             if count
         ]
         told = f" ({', '.join(causes)})" if causes else ""
-        return [
-            *notes,
-            f"Reports of its driver are missing: {missing}{told}. Nothing is learned from such a run.",
-        ]
+        notes.append(
+            f"Reports of its driver are missing: {missing}{told}. Nothing is learned from such a run."
+        )
+        return notes
     gaps = unexplained_gaps(execution, {job.job_id for job in jobs})
     if gaps and not execution.goes_on:
-        return [
-            *notes,
+        notes.append(
             f"Job ids of which nothing was reported: {gaps}. Nothing is learned from such a run, unless"
-            " others leave out the same.",
-        ]
-    if gaps:
-        return [
-            *notes,
+            " others leave out the same."
+        )
+    elif gaps:
+        notes.append(
             f"Job ids of which nothing was reported: {gaps}. Such a job still runs, or its report is missing;"
-            " its place counts as done where jobs do not run side by side.",
-        ]
+            " its place counts as done where jobs do not run side by side."
+        )
     return notes
 
 

@@ -171,7 +171,7 @@ def _validated(model: type[_Model], values: Mapping[str, Any], wrong: list[str])
     for key, value in said.items():  # the properties that are left may go beyond a limit
         if in_camel(key) == "sparkConf" and key not in rest and isinstance(value, Mapping):
             of_conf = complaints_about(value, by_template=False)
-            rest[key] = {name: said for name, said in value.items() if name not in of_conf}
+            rest[key] = {name: each for name, each in value.items() if name not in of_conf}
     try:
         return model.model_validate(rest)
     except ValidationError:

@@ -97,6 +97,13 @@ class PretrainingSession:
         waited = self.epochs - self.best_epochs
         return not self._folds or self.epochs >= self.max_epochs or waited >= PATIENCE_EPOCHS
 
+    def steps(self, epochs: int) -> None:
+        """Train so many epochs, or until further ones are of no use."""
+        for _ in range(epochs):
+            if self.finished:
+                break
+            self.step()
+
     def step(self) -> float:
         """Train one epoch; returns the latest validation score: lower is better, infinite is no number."""
         for trainee, _ in self._folds:

@@ -62,9 +62,7 @@ def run_only_trial(
     session = _session(prepared, Hyperparameters(), search)
     curve: list[tuple[int, float]] = []
     while not curve or not session.finished:
-        for _ in range(search.epochs_per_report):
-            if not session.finished:
-                session.step()
+        session.steps(search.epochs_per_report)
         curve.append((session.epochs, session.best_loss))
     loss = told(session.best_loss)
     finite = tuple((epochs, each) for epochs, each in curve if math.isfinite(each))

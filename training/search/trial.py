@@ -33,10 +33,7 @@ class PretrainingTrial(tune.Trainable):  # type: ignore[misc]
         )
 
     def step(self) -> dict[str, Any]:
-        for _ in range(self._search.epochs_per_report):
-            if self._session.finished:
-                break
-            self._session.step()
+        self._session.steps(self._search.epochs_per_report)
         return {
             # Of trained networks only, also where the law alone would be better: trials must differ.
             "loss": self._session.best_loss,
