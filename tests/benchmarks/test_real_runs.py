@@ -381,6 +381,7 @@ def test_a_report_that_was_cut_is_no_report() -> None:
 
 @pytest.mark.spark
 @pytest.mark.service
+@pytest.mark.long
 @pytest.mark.timeout(480)
 def test_runs_of_the_service_and_past_it_are_measured_alike(tmp_path: Path) -> None:
     """One is rescaled and loses an executor; the other is run by Spark's own dynamic allocation."""

@@ -41,11 +41,22 @@ async def ended(client: AsyncClient, run: Any) -> Any:
     return details
 
 
-async def test_a_worse_version_is_kept_and_does_not_serve(client: AsyncClient) -> None:
-    first = await ended(client, await client.train_digits("mnist.npz", epochs=3))
+@pytest_asyncio.fixture(scope="module")
+async def first(client: AsyncClient) -> Any:
+    """A version of the service's own example, trained."""
+    return await ended(client, await client.train_digits("mnist.npz", epochs=3))
+
+
+async def test_images_become_a_version_that_serves(client: AsyncClient, first: Any) -> None:
     result = await client.program_result(first["id"])
     assert result["accuracy"] > 0.6
     assert len(first["curve"]) >= 3
+    assert first["version"] == 1
+    assert (await client.model(first["model"]))["aliases"]["champion"]["version"] == 1
+
+
+@pytest.mark.long  # that a worse version of any program stays behind is tested in test_programs.py
+async def test_a_worse_version_is_kept_and_does_not_serve(client: AsyncClient, first: Any) -> None:
     worse = await ended(client, await client.train_digits(epochs=1, learning_rate=1e-5))
     assert (first["version"], worse["version"]) == (1, 2)
     [newest, oldest] = [each async for each in client.iterate_versions(first["model"])]
