@@ -23,6 +23,7 @@ from submission.local.runner import LOCAL
 from submission.manifest.build import build_manifest
 from submission.manifest.options import ManifestOptions, bundled_examples
 from tests.support.services import on_mongodb, started_service
+from tests.support.spark.spark_cluster import QUICK_START
 from training.event_logs.files import files_of
 from training.event_logs.logs import logs_below
 from training.event_logs.recorded import read_log
@@ -57,7 +58,7 @@ def in_one_driver(code: str, argument: object, *options: str) -> str:
         options: Of `spark-submit`.
     """
     usual = "--master local[2] --driver-memory 512m --conf spark.ui.enabled=false"
-    quick = "--driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC'"
+    quick = f"--driver-java-options '{QUICK_START}'"
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(argument)],
         check=False,
@@ -216,14 +217,9 @@ def measured(log: str, name: str) -> float:
 
 @pytest.mark.spark
 @pytest.mark.service
+@pytest.mark.long  # what a service knows of a program is tested with others
 @pytest.mark.timeout(480)
-@pytest.mark.parametrize(
-    "algorithm",
-    [
-        each if each == "GradientBoostedTrees" else pytest.param(each, marks=pytest.mark.long)
-        for each in PROGRAMS
-    ],
-)
+@pytest.mark.parametrize("algorithm", PROGRAMS)
 async def test_it_is_reported(client: AsyncClient, data: Path, algorithm: str) -> None:
     jobs, log = await ended(client, (await client.submit(submission(algorithm, data)))["db_entry"]["_id"])
     stages = check_run(algorithm, data, jobs, log)

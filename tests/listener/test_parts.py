@@ -8,6 +8,7 @@ import pyspark
 import pytest
 
 from common.addresses import check_uri_host
+from tests.support.spark.spark_cluster import QUICK_START
 
 Run = Callable[..., list[str]]
 
@@ -25,7 +26,14 @@ def run(listener_jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     subprocess.run(["javac", "-proc:none", "-classpath", path, "-d", str(classes), *sources], check=True)
 
     def lines(name: str, *arguments: str) -> list[str]:
-        command = ["java", "-classpath", path, f"org.enelservice.listener.{name}", *arguments]
+        command = [
+            "java",
+            *QUICK_START.split(),
+            "-classpath",
+            path,
+            f"org.enelservice.listener.{name}",
+            *arguments,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from common.settings.group import PROJECT_ROOT
+from tests.support.spark.spark_cluster import QUICK_START
 
 DIGITS = PROJECT_ROOT / "examples" / "digits"
 
 _SPARK = (
     "--master local[2] --driver-memory 512m --conf spark.ui.enabled=false"
-    " --driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
+    f" --driver-java-options '{QUICK_START}' pyspark-shell"
 )
 
 

@@ -100,6 +100,7 @@ def test_what_a_process_died_of_is_the_last_line(programs: Programs) -> None:
     assert "TrainingFailed: process 1: FileNotFoundError: " in log.splitlines()[-1]
 
 
+@pytest.mark.long
 def test_where_the_last_checkpoint_cannot_be_read_its_epoch_is_made_again(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -201,6 +201,7 @@ async def test_an_end_waits_for_no_load(service: httpx.AsyncClient, tmp_path: Pa
     assert (await model.ask()).status_code == 409
 
 
+@pytest.mark.long  # it starts a Ray of its own
 async def test_what_is_loaded_right_now_counts_and_is_no_failure_of_others(
     mongo_uri: str, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.spark.spark_cluster import QUICK_START
+
 PROGRAM = Path(__file__).with_name("write_logs.py")
 
 
@@ -14,7 +16,8 @@ PROGRAM = Path(__file__).with_name("write_logs.py")
 def spark_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for each codec, with one log in it."""
     folder = tmp_path_factory.mktemp("event-logs") / "logs"
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    options = f"--driver-java-options '{QUICK_START}' pyspark-shell"
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "PYSPARK_SUBMIT_ARGS": options}
     done = subprocess.run(
         [sys.executable, str(PROGRAM), str(folder)],
         env=environment,

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 
 CODECS = ("none", "zstd", "lz4", "snappy", "lzf")
 ROLLED = "rolled"
+JOBS_OVER_TEN_MEGABYTES = 12
 
 
 def conf_for(folder: Path, codec: str) -> SparkConf:
@@ -30,8 +31,11 @@ def main(target: Path) -> None:
             numbers = context.parallelize(range(1000), 4).map(lambda number: (number % 7, number))
             for _ in range(3):
                 numbers.reduceByKey(lambda one, other: one + other).count()
-            if codec == ROLLED:  # without Python: it takes some thousand tasks to fill ten megabytes
-                SparkSession(context).range(0, 4000, 1, 4000).count()
+            if codec == ROLLED:
+                # What a program sets is written with each job and stage: no thousands of tasks are needed.
+                context.setLocalProperty("filling", "x" * 500_000)
+                for _ in range(JOBS_OVER_TEN_MEGABYTES):
+                    SparkSession(context).range(0, 4, 1, 4).count()
 
 
 if __name__ == "__main__":
