@@ -46,8 +46,8 @@ test: install-dev  ## Run all tests, against a real MongoDB and a real Spark
 	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-long: install-dev  ## Run what takes long: many kills, long silences, many made-up requests
-	$(PYTEST) -m long
-	$(PYTEST) -m "hypothesis and not long" --hypothesis-profile many
+	$(PYTEST) -m long -n $(WORKERS) --dist loadfile
+	$(PYTEST) -m "hypothesis and not long" --hypothesis-profile many -n $(WORKERS) --dist load
 
 check: install-dev  ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .
