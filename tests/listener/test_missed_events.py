@@ -51,7 +51,7 @@ def test_roster_follows_sparks_own_list(listener_jar: Path, spark_master: str, t
 
 def test_no_report_waits_for_a_slow_listener(listener_jar: Path, tmp_path: Path) -> None:
     """One that an application has brought stays at the first job's end until the last one is reported."""
-    classes, heard = tmp_path / "classes", tmp_path / "heard"
+    classes, heard, told = tmp_path / "classes", tmp_path / "heard", tmp_path / "told"
     spark = f"{listener_jar}:{SPARK_HOME / 'jars' / '*'}"
     source = Path(__file__).parent / "java" / "SlowListener.java"
     subprocess.run(["javac", "-proc:none", "-classpath", spark, "-d", classes, source], check=True)
@@ -66,11 +66,11 @@ def test_no_report_waits_for_a_slow_listener(listener_jar: Path, tmp_path: Path)
             "spark.extraListeners": "org.enelservice.listener.SlowListener",
             "spark.driver.extraClassPath": f"{listener_jar}:{classes}",
         }
-        environment = {"SLOW_LISTENER_WAITS_FOR": str(heard)}
+        environment = {"SLOW_LISTENER_WAITS_FOR": str(heard), "SLOW_LISTENER_TELLS": str(told)}
         application = submit(
             listener_jar, "local[1]", tmp_path / "run", "few_small_jobs.py", [], conf, environment
         )
-    assert "the last job was reported" in application.output.splitlines(), application.output
+    assert told.read_text() == "the last job was reported", application.errors
 
 
 @pytest.fixture(scope="module")
