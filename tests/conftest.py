@@ -46,7 +46,6 @@ _SECONDS = {
     "e2e/test_replicas.py": 65,
     "e2e/test_private_rays.py": 60,
     "e2e/test_service_process.py": 60,
-    "benchmarks/test_real_runs.py": 60,
     "e2e/test_training_by_message.py": 55,
     "e2e/test_training_page.py": 55,
     "e2e/test_pages_in_trouble.py": 50,
