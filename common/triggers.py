@@ -168,7 +168,7 @@ def _forwards(term: str, first: int, last: int, names: str = "") -> str:
     if not all(str(number).isdecimal() for number in numbers) or not numbers:
         return term
     begin, end = map(int, numbers)
-    if begin <= end:
+    if begin <= end or begin > last or end < first:  # out of bounds, half of it would be such a range again
         return term
     if names.startswith("SUN") and end == 0:
         return f"{begin}-7"

@@ -4,7 +4,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from common.triggers import Cron, Every, Trigger, latest_due
@@ -285,6 +285,8 @@ def test_the_end_of_an_interval_is_strictly_later(seconds: float, moment: dateti
 
 
 @given(st.text(max_size=30), st.text("0123456789*/,-LW# monSUN", max_size=30))
+@example("", "8-2,6NL")
+@example("", "4-0")
 def test_any_text_is_read_or_refused(text: str, nearly: str) -> None:
     for expression in (text, nearly, f"{nearly} * * * *", f"* * {nearly} * *", f"* * * * {nearly}"):
         with contextlib.suppress(ValueError):
